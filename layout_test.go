@@ -1,0 +1,197 @@
+package varde_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the plan of the house: which of our packages each may import.
+// The stages do not know each other: they meet in the ledger and in the queue,
+// and cmd introduces them. A sub-package stands on its parent's floor and may
+// import what its parent may; the parent may import it. Everyone may import the
+// vocabulary, study.
+var mayImport = map[string][]string{
+	"study": {},
+
+	"internal/dicom":     {},
+	"internal/dimse":     {"internal/dicom"},
+	"internal/codec":     {},
+	"internal/pixel":     {},
+	"internal/slide":     {"internal/dicom", "internal/codec"},
+	"internal/onnx":      {"internal/pixel"},
+	"internal/embedded":  {},
+	"internal/metrics":   {},
+	"internal/webui":     {},
+	"internal/s3test":    {},
+	"internal/studytest": {"internal/dicom"}, // it draws studies as DICOM objects
+
+	"models": {"internal/onnx/graph"}, // it checks networks and draws the reference ones; no session is made there
+	"store":  {},
+	"queue":  {},
+
+	"ingest":    {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide"},
+	"inference": {"models", "internal/codec", "internal/pixel", "internal/slide"},
+	"report":    {"internal/dicom", "internal/dimse"},
+	"worldlist": {"internal/webui", "internal/pixel", "internal/codec", "internal/slide"},
+	"oversight": {"internal/webui"},
+}
+
+// doors names the one package that may import each third-party module.
+var doors = map[string][]string{
+	"github.com/hibiken/asynq":               {"queue"},
+	"github.com/redis/go-redis":              {"queue", "internal/embedded"}, // embedded hands out a client over a pipe
+	"github.com/minio/minio-go":              {"store"},
+	"modernc.org/sqlite":                     {"store"},
+	"github.com/yalue/onnxruntime_go":        {"internal/onnx"},
+	"github.com/k2-fsa/sherpa-onnx-go-linux": {"internal/onnx"},
+	"google.golang.org/protobuf":             {"internal/onnx"},
+	"github.com/suyashkumar/dicom":           {"internal/dicom"},
+	"golang.org/x/text":                      {"internal/dicom"},
+	"github.com/disintegration/imaging":      {"internal/pixel"},
+	"github.com/gen2brain/jpegn":             {"internal/codec"},
+	"github.com/ebitengine/purego":           {"internal/codec"},
+	"github.com/alicebob/miniredis":          {"internal/embedded"},
+	"github.com/spf13/cobra":                 {"cmd/varde"},
+	"github.com/BurntSushi/toml":             {"cmd/varde", "models"}, // settings, and cards
+	"golang.org/x/term":                      {"cmd/varde"},
+	"github.com/danielgtaylor/huma":          {"internal/webui"},
+	"github.com/prometheus/client_golang":    {"internal/metrics"},
+	"golang.org/x/sync":                      {"*"}, // errgroup: a goroutine is started by whoever waits for it
+}
+
+const (
+	maxFileLines     = 500
+	maxFunctionLines = 80
+)
+
+// TestHouseAndPlanAgree parses every file that is no test and holds it against
+// the plan above.
+func TestHouseAndPlanAgree(t *testing.T) {
+	commented := map[string]bool{}
+	for _, file := range sources(t) {
+		pkg := path.Dir(file)
+		set := token.NewFileSet()
+		tree, err := parser.ParseFile(set, file, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commented[pkg] = commented[pkg] || tree.Doc != nil
+		for _, spec := range tree.Imports {
+			checkImport(t, file, pkg, strings.Trim(spec.Path.Value, `"`))
+		}
+		checkSizes(t, set, tree, file)
+	}
+	for pkg, ok := range commented {
+		if !ok {
+			t.Errorf("%s: no package comment; a newcomer must learn what to expect there", pkg)
+		}
+		if home(pkg) == "" && !strings.HasPrefix(pkg, "cmd/") {
+			t.Errorf("%s: not on the plan; give it a place in mayImport", pkg)
+		}
+	}
+}
+
+// TestPlanCatchesBreaches plants breaches and expects the check to see them.
+func TestPlanCatchesBreaches(t *testing.T) {
+	for _, tt := range []struct{ pkg, imports string }{
+		{"report", "varde/ingest"},
+		{"study", "varde/models"},
+		{"store", "varde/queue"},
+		{"ingest", "github.com/hibiken/asynq"},
+		{"store", "example.org/unheard/of"},
+		{"internal/dicom", "varde/internal/dimse"},
+	} {
+		if allowed(tt.pkg, tt.imports) {
+			t.Errorf("%s may import %s, and should not", tt.pkg, tt.imports)
+		}
+	}
+}
+
+func sources(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case strings.HasSuffix(p, ".go") && !strings.HasSuffix(p, "_test.go"):
+			files = append(files, filepath.ToSlash(p))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// home is the entry of the plan that a package belongs to: itself or its
+// nearest parent.
+func home(pkg string) string {
+	for ; pkg != "." && pkg != "/"; pkg = path.Dir(pkg) {
+		if _, ok := mayImport[pkg]; ok {
+			return pkg
+		}
+	}
+	return ""
+}
+
+func allowed(pkg, imports string) bool {
+	if !strings.Contains(strings.SplitN(imports, "/", 2)[0], ".") && imports != "varde" && !strings.HasPrefix(imports, "varde/") {
+		return true // the standard library
+	}
+	if ours, ok := strings.CutPrefix(imports, "varde/"); ok {
+		if strings.HasPrefix(pkg, "cmd/") || ours == "study" {
+			return true
+		}
+		if home(pkg) == home(ours) {
+			return home(pkg) != ""
+		}
+		mine := mayImport[home(pkg)]
+		return slices.Contains(mine, ours) || slices.Contains(mine, home(ours)) && home(ours) != ""
+	}
+	for module, at := range doors {
+		if imports == module || strings.HasPrefix(imports, module+"/") {
+			return slices.Contains(at, "*") || slices.Contains(at, pkg) || slices.Contains(at, home(pkg))
+		}
+	}
+	return false
+}
+
+func checkImport(t *testing.T, file, pkg, imports string) {
+	if !allowed(pkg, imports) {
+		t.Errorf("%s: %s may not import %s", file, pkg, imports)
+	}
+}
+
+func checkSizes(t *testing.T, set *token.FileSet, tree *ast.File, file string) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(b), "\n"); n > maxFileLines {
+		t.Errorf("%s: %d lines, more than %d", file, n, maxFileLines)
+	}
+	for _, d := range tree.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; n > maxFunctionLines {
+			t.Errorf("%s: %s has %d lines, more than %d", file, f.Name.Name, n, maxFunctionLines)
+		}
+		if f.Name.Name == "init" && f.Recv == nil {
+			t.Errorf("%s: an init function; say it where it is used", file)
+		}
+	}
+}

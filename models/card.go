@@ -1,0 +1,120 @@
+package models
+
+import "varde/study"
+
+// A Card says what a model is for, what it needs, and what its outputs mean. It
+// lies beside the network as card.toml. The platform turns tensors into findings
+// by the card alone, so that a model is a plain ONNX file.
+type Card struct {
+	ID          string     `toml:"id"`
+	Version     string     `toml:"version"`
+	Name        string     `toml:"name"` // for people
+	Vendor      string     `toml:"vendor"`
+	Description string     `toml:"description"`
+	Regulatory  string     `toml:"regulatory"` // "not a medical device", or class, notified body and UDI
+	Network     string     `toml:"network"`    // file name beside the card
+	SHA256      study.Hash `toml:"sha256"`     // of the network file
+
+	Use    Use      `toml:"use"`
+	Input  Input    `toml:"input"`
+	Output []Output `toml:"output"`
+	Find   *Find    `toml:"find"` // how a map becomes findings; nil when the model gives none
+	Flag   Flag     `toml:"flag"`
+
+	// Hash is of the card file. It is not in the file.
+	Hash study.Hash `toml:"-"`
+}
+
+// Ref names the model.
+func (c Card) Ref() study.ModelRef {
+	return study.ModelRef{ID: c.ID, Version: c.Version, SHA256: c.SHA256}
+}
+
+// A Use is the intended use, as a text and as filters that bite: what fails a
+// filter is out of scope, and the study says so. An empty filter lets all pass.
+type Use struct {
+	Text     string   `toml:"text"`
+	NotFor   []string `toml:"not_for"`
+	Measures string   `toml:"measures"` // what the number is, in one sentence
+	Limits   string   `toml:"limits"`   // what it cannot do
+
+	Modality     []study.Modality `toml:"modality"`
+	Classes      []study.UID      `toml:"sop_classes"`
+	BodyParts    []string         `toml:"body_parts"` // (0018,0015); a study that does not say passes
+	Intents      []string         `toml:"intents"`    // (0008,0068); an image that does not say passes
+	MinImages    int              `toml:"min_images"` // slices of a volume
+	MaxSpacingMM float64          `toml:"max_spacing_mm"`
+	MaxStepMM    float64          `toml:"max_step_mm"` // between slices
+}
+
+// An Input says how pixels become the network's input tensor.
+type Input struct {
+	Name   string     `toml:"name"`   // of the graph's input
+	Kind   study.Kind `toml:"kind"`   // patches, volume, images
+	Type   string     `toml:"type"`   // uint8, float32
+	Layout string     `toml:"layout"` // NHWC, NCHW, NCDHW
+	Values string     `toml:"values"` // rgb: 8-bit color; hu: after the modality LUT; unit: stored gray over its full range, 0–1, dark to bright as displayed
+	Width  int        `toml:"width"`  // pixels; 0 = as the image is
+	Height int        `toml:"height"`
+
+	MicronsPerPixel float64    `toml:"microns_per_pixel"` // of patches
+	MinTissue       float64    `toml:"min_tissue"`        // share of a patch that must be tissue
+	SpacingMM       [3]float64 `toml:"spacing_mm"`        // z, y, x; 0 = as the image is
+	HaloPlanes      int        `toml:"halo_planes"`       // planes beyond a block that its planes depend on
+
+	// A value v goes in as (v·Scale + Offset − Mean[channel]) / Std[channel].
+	// Scale 0 stands for 1; no Mean and Std for 0 and 1.
+	Scale  float64   `toml:"scale"`
+	Offset float64   `toml:"offset"`
+	Mean   []float64 `toml:"mean"`
+	Std    []float64 `toml:"std"`
+
+	Batch int `toml:"batch"` // tiles a run; 0 = 4. A volume is always run alone
+}
+
+// An Output gives one output tensor of the graph a meaning.
+type Output struct {
+	Name string `toml:"name"` // of the graph's output
+	// Role is scalar (one number a tile, kept as a score), or map (same height
+	// and width as the input, or an integer fraction of them; searched by Find).
+	Role string `toml:"role"`
+	// Index picks one number of a class vector; −1 or absent with one number.
+	Index      int    `toml:"index"`
+	Activation string `toml:"activation"` // none, sigmoid, softmax: done by the platform
+	// Aggregate makes the study's number from the tiles': sum, mean, max, or
+	// top: the mean of the highest 1 % and at least ten.
+	Aggregate   string     `toml:"aggregate"`
+	Weight      string     `toml:"weight"`  // name of the scalar output that weighs a mean
+	Measure     study.Code `toml:"measure"` // concept of the study's number; zero = not reported
+	Unit        study.Code `toml:"unit"`    // UCUM
+	Probability bool       `toml:"probability"`
+}
+
+// A Find says how a map becomes candidates and candidates become findings. For
+// patches, whose places are the tiles themselves, Scalar names the output by
+// which the heaviest tiles are kept.
+type Find struct {
+	Map       string  `toml:"map"`
+	Scalar    string  `toml:"scalar"`
+	Threshold float64 `toml:"threshold"`  // a voxel at or above it belongs to a candidate
+	MinMM     float64 `toml:"min_mm"`     // largest extent in the plane
+	MaxMM     float64 `toml:"max_mm"`     // 0 = no limit
+	MinVolume float64 `toml:"min_volume"` // mm³ of a volume, mm² of an image
+	// MinCluster candidates within ClusterMM of each other make a finding
+	// together (microcalcifications); 0 or 1 = each by itself.
+	MinCluster int        `toml:"min_cluster"`
+	ClusterMM  float64    `toml:"cluster_mm"`
+	Max        int        `toml:"max"` // findings reported; 0 = 20
+	What       study.Code `toml:"what"`
+	Site       study.Code `toml:"site"`
+}
+
+// A Flag turns the study's numbers into flagged, uncertain or not flagged. By is
+// the name of a scalar output, or findings for their count. At or above Flagged
+// it is flagged, at or above Uncertain uncertain. Uncertain 0 means that there is
+// no such band.
+type Flag struct {
+	By        string  `toml:"by"`
+	Flagged   float64 `toml:"flagged"`
+	Uncertain float64 `toml:"uncertain"`
+}

@@ -1,0 +1,226 @@
+package study
+
+import "time"
+
+// An AIState is what a reader is told of the AI, in one word.
+type AIState string
+
+// The states. A result is not_flagged only when every planned tile was seen.
+const (
+	Flagged    AIState = "flagged"
+	Uncertain  AIState = "uncertain"
+	NotFlagged AIState = "not_flagged"
+	Running    AIState = "running"
+	Failed     AIState = "failed"       // AI did not answer: read normally
+	OutOfScope AIState = "out_of_scope" // no model was meant for it: AI did not run
+)
+
+// A Score is what a model gave for one tile: its scalar outputs in the order in
+// which the card lists them.
+type Score struct {
+	Tile   int       `json:"t"` // index in the block
+	Values []float32 `json:"v"`
+}
+
+// A Candidate is a place where a map that the model gave rose above the card's
+// threshold: one connected component.
+type Candidate struct {
+	Tile    int         `json:"t"` // index in the block of the tile nearest to its center
+	X       float64     `json:"x"` // center, pixels of that tile's frame, (0,0) the center of its first pixel
+	Y       float64     `json:"y"`
+	ZMM     float64     `json:"z,omitempty"` // along the volume's normal
+	WidthMM float64     `json:"w"`           // largest extent in the plane
+	Volume  float64     `json:"n"`           // mm³, or mm² of an image
+	Peak    float32     `json:"p"`           // highest value within
+	Mean    float32     `json:"m"`
+	Patient *[3]float64 `json:"mm,omitempty"` // center in the patient's coordinates, mm
+}
+
+// A Miss is a planned tile that went unseen.
+type Miss struct {
+	Tile   int    `json:"t"`
+	Reason Reason `json:"r"`
+}
+
+// A Part is what one job found in one block. Scores and candidates are in the
+// order of the tiles, so that two runs over the same bytes give the same Part
+// except for Seconds.
+type Part struct {
+	Job        string      `json:"job"`
+	Study      UID         `json:"study"`
+	Rev        int         `json:"rev"`
+	Model      ModelRef    `json:"model"`
+	Index      int         `json:"part"`
+	Block      Block       `json:"block"`
+	Scores     []Score     `json:"scores"`
+	Candidates []Candidate `json:"candidates,omitempty"`
+	Missed     []Miss      `json:"missed,omitempty"`
+	Seconds    float64     `json:"seconds"`
+	Ran        Provenance  `json:"ran"`
+}
+
+// Provenance is what ran: enough to run it again.
+type Provenance struct {
+	Runtime  string   `json:"runtime"`        // ONNX Runtime's version
+	Library  Hash     `json:"library_sha256"` // of the library file
+	Route    string   `json:"route"`          // configured, beside, system, module
+	Provider string   `json:"provider"`       // cpu, cuda
+	Decoders []string `json:"decoders"`       // names and versions, sorted
+	Card     Hash     `json:"card_sha256"`
+	Varde    string   `json:"varde"`
+}
+
+// A Measurement is a coded number.
+type Measurement struct {
+	Name  Code    `json:"name"`
+	Value float64 `json:"value"`
+	Unit  Code    `json:"unit"` // UCUM
+}
+
+// A Shape of a region, PS3.3 §C.18.6.
+type Shape string
+
+// The shapes. Points are pairs of column and row in pixels of the frame, the
+// center of the first pixel being (0.5, 0.5) as in an SR.
+const (
+	Point   Shape = "POINT"
+	Circle  Shape = "CIRCLE" // center, then a point on it
+	Outline Shape = "POLYLINE"
+)
+
+// A Region is a shape on one frame.
+type Region struct {
+	Instance UID       `json:"instance"`
+	Class    UID       `json:"class"`
+	Frame    int       `json:"frame"`  // from 1, as in DICOM
+	Frames   int       `json:"frames"` // of the instance: 1 means that a reference needs no frame number
+	Shape    Shape     `json:"shape"`
+	Points   []float64 `json:"points"`
+	// Total says that Points are in the total pixel matrix of a slide level.
+	Total bool `json:"total,omitempty"`
+}
+
+// A Finding is one thing that a model found, and where.
+type Finding struct {
+	Number       int           `json:"number"`   // from 1, most suspicious first
+	Tracking     UID           `json:"tracking"` // the same over re-runs of one model on the same finding
+	What         Code          `json:"what"`
+	Site         Code          `json:"site"`
+	Laterality   Code          `json:"laterality"`
+	Probability  *float64      `json:"probability,omitempty"` // 0–1; nil when the model gives none
+	Regions      []Region      `json:"regions"`
+	CenterMM     *[3]float64   `json:"center_mm,omitempty"` // patient's coordinates
+	Measurements []Measurement `json:"measurements"`
+}
+
+// A Result is everything that one model found in one state of one study.
+type Result struct {
+	Study        UID           `json:"study"`
+	Rev          int           `json:"rev"`
+	Model        ModelRef      `json:"model"`
+	Name         string        `json:"name"` // the model's name for people
+	Shadow       bool          `json:"shadow,omitempty"`
+	AI           AIState       `json:"ai_state"`
+	Reason       Reason        `json:"reason"`                // why failed, out of scope or partial
+	Probability  *float64      `json:"probability,omitempty"` // of the study, 0–1; nil when the model gives none
+	Calibrated   bool          `json:"calibrated"`
+	Findings     []Finding     `json:"findings"` // empty and AI not_flagged: ran, nothing found
+	Measurements []Measurement `json:"measurements"`
+	Planned      int           `json:"tiles_planned"`
+	Seen         int           `json:"tiles_scored"`
+	Seconds      float64       `json:"seconds"` // compute, summed over the parts
+	Ran          Provenance    `json:"ran"`
+	Parameters   string        `json:"parameters"` // thresholds in force, for the report
+	At           time.Time     `json:"at"`
+}
+
+// Partial reports whether some planned tile went unseen. A partial result is
+// shown as such and never counts as a negative.
+func (r Result) Partial() bool { return r.Seen < r.Planned }
+
+// worst orders the states by what a reader must know first.
+var worst = [...]AIState{Flagged, Uncertain, Failed, Running, NotFlagged, OutOfScope}
+
+// Worst gives the state that stands for several results: what is flagged comes
+// first, and a failure hides behind no negative. Without results it is [Running]
+// or, when nothing is to come, [OutOfScope]; the caller knows which.
+func Worst(results []Result, none AIState) AIState {
+	for _, s := range worst {
+		for _, r := range results {
+			if r.AI == s && !r.Shadow {
+				return s
+			}
+		}
+	}
+	return none
+}
+
+// A Place is where a study stands in the reading order: class first, then the
+// virtual arrival.
+type Place struct {
+	Class    int       `json:"class"`    // 0 is read first
+	Key      time.Time `json:"key"`      // arrival minus the head start
+	Why      []Reason  `json:"why"`      // codes have a text under locale key "why.CODE"
+	Deadline time.Time `json:"deadline"` // zero when none is known
+	Rule     string    `json:"rule"`     // the version of the rule that placed it
+}
+
+// PlaceFacts is all that the place of a study may depend on.
+type PlaceFacts struct {
+	ArrivedAt time.Time
+	Priority  Priority
+	Deadline  time.Time
+	Results   []Result // of the current revision; empty before
+	Old       *Place   // nil for a new study
+	Opened    bool     // an opened study keeps its place
+}
+
+// A Placer places a study. It decides by its argument alone.
+type Placer func(PlaceFacts) Place
+
+// A Report is an object that Varde wrote about a study.
+type Report struct {
+	Kind       string     `json:"kind"` // "sr"
+	UID        UID        `json:"sop_instance_uid"`
+	Series     UID        `json:"series_uid"`
+	Study      UID        `json:"study_uid"`
+	Class      UID        `json:"sop_class_uid"`
+	Rev        int        `json:"rev"`
+	Model      ModelRef   `json:"model"`
+	Key        string     `json:"-"`
+	Bytes      int64      `json:"bytes"`
+	SHA256     Hash       `json:"sha256"`
+	At         time.Time  `json:"at"`
+	Deliveries []Delivery `json:"delivered"`
+}
+
+// A Delivery is one report on its way to one destination.
+type Delivery struct {
+	ID          string    `json:"-"`
+	Report      UID       `json:"-"`
+	Study       UID       `json:"-"`
+	Key         string    `json:"-"` // of the report in the object store
+	Class       UID       `json:"-"`
+	Destination string    `json:"destination"`
+	Status      string    `json:"status"` // waiting, delivered, failed
+	Tries       int       `json:"tries"`
+	NextAt      time.Time `json:"next_at"`
+	At          time.Time `json:"at"` // delivered at
+	Error       string    `json:"error,omitempty"`
+}
+
+// A Case is a study with all that is known of it now.
+type Case struct {
+	Study   Study
+	Results []Result // of the current revision, one per model, sorted by model
+	Reports []Report
+}
+
+// AI gives the one word for the case's results.
+func (c Case) AI() AIState {
+	none := Running
+	if c.Study.Note != "" {
+		none = OutOfScope
+	}
+	return Worst(c.Results, none)
+}
