@@ -1,0 +1,81 @@
+// Command varde receives studies, runs AI models over them and writes the
+// results back as structured reports. Each verb has a file of its own; this
+// package reads settings and introduces the stages to each other, and decides
+// nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// version is what results and reports name as the software that made them; a
+// release build sets it by the linker.
+var version = "0.1.0"
+
+// The exit codes beside 0.
+const (
+	exitFailed   = 1
+	exitUsage    = 2
+	exitFound    = 3  // doctor, verify and check found problems
+	exitTryLater = 75 // EX_TEMPFAIL
+)
+
+// An exitError ends the program with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+func (e exitError) Unwrap() error { return e.err }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "varde:", err)
+	code := exitFailed
+	if e, ok := errors.AsType[exitError](err); ok {
+		code = e.code
+	}
+	os.Exit(code)
+}
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "varde",
+		Short: "AI inference for pathology and radiology: from a pushed study to a structured report",
+		Long: "Varde receives studies, keeps them, runs AI models over them, and writes the results\n" +
+			"back as structured reports. Decision support only, never a diagnosis.",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, err} })
+	c.AddCommand(demoVerb(), serveVerb(), workerVerb(), sendVerb(), echoVerb(), scoreVerb(), modelVerb(),
+		worklistVerb(), resultVerb(), userVerb(), auditVerb(), ledgerVerb(), configVerb(), doctorVerb(),
+		benchVerb(), versionVerb())
+	return c
+}
+
+// logger writes to stderr: JSON, or text on a terminal. stdout carries results
+// only.
+func (s Settings) logger() *slog.Logger {
+	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if s.Log == "text" || s.Log != "json" && term.IsTerminal(int(os.Stderr.Fd())) {
+		return slog.New(slog.NewTextHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, o))
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/pflag"
+
+	"varde/study"
+)
+
+// Settings is everything that an operator can set. A value comes from the first
+// of these that gives one: a flag, the environment, the TOML file, the default.
+// The flag of key dicom_addr is --dicom-addr, its environment VARDE_DICOM_ADDR.
+type Settings struct {
+	Dir          string        `toml:"dir" help:"folder of the objects, the ledger, the models and the first token"`
+	DICOMAddr    string        `toml:"dicom_addr" help:"address of the DICOM listener"`
+	HTTPAddr     string        `toml:"http_addr" help:"address of the pages, the API and DICOMweb"`
+	AET          string        `toml:"aet" help:"our AE title, which senders must call"`
+	Callers      []string      `toml:"callers" help:"calling AE titles that are let in; empty lets all in"`
+	Roles        []string      `toml:"roles" help:"what this process does: ingest, score, report, web"`
+	Store        string        `toml:"store" help:"where objects are kept: a folder, or s3://bucket?endpoint=host:port"`
+	Queue        string        `toml:"queue" help:"redis://host:port/db, or empty for the embedded one"`
+	Ledger       string        `toml:"ledger" help:"ledger file; empty for ledger.db in the folder"`
+	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
+	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
+	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
+	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port"`
+	Charset      string        `toml:"charset" help:"character set of objects that name none"`
+	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
+	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`
+	Associations int           `toml:"associations" help:"DICOM associations that may be open at once"`
+	Log          string        `toml:"log" help:"json, text, or auto: text on a terminal"`
+	S3AccessKey  string        `toml:"-" env:"VARDE_S3_ACCESS_KEY"`
+	S3SecretKey  string        `toml:"-" env:"VARDE_S3_SECRET_KEY"`
+}
+
+// A Destination is an archive that is sent every report.
+type Destination struct {
+	Name string `toml:"name" json:"name"`
+	AET  string `toml:"aet" json:"aet"`
+	Addr string `toml:"addr" json:"addr"`
+}
+
+var _ encoding.TextUnmarshaler = (*Destination)(nil)
+
+// UnmarshalText reads NAME=AET@host:port; without NAME= the title is the name.
+func (d *Destination) UnmarshalText(b []byte) error {
+	name, rest, named := strings.Cut(string(b), "=")
+	if !named {
+		rest = name
+	}
+	aet, addr, ok := strings.Cut(rest, "@")
+	if !ok || aet == "" || addr == "" {
+		return fmt.Errorf("destination %q is not NAME=AET@host:port: %w", b, study.ErrInvalid)
+	}
+	if !named {
+		name = aet
+	}
+	*d = Destination{Name: name, AET: aet, Addr: addr}
+	return nil
+}
+
+// String writes what UnmarshalText reads.
+func (d Destination) String() string { return d.Name + "=" + d.AET + "@" + d.Addr }
+
+func defaults() Settings {
+	return Settings{
+		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
+		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
+		GapCap: 60 * time.Second, MinFree: 1 << 30, Associations: 64, Log: "auto",
+	}
+}
+
+// loader gathers settings and remembers where each came from.
+type loader struct {
+	Settings
+	file   string
+	source map[string]string // key → "flag", "VARDE_…", the file's name, or "default"
+	flags  *pflag.FlagSet
+}
+
+// bind adds a flag for every setting.
+func (l *loader) bind(flags *pflag.FlagSet) {
+	l.flags = flags
+	flags.StringVar(&l.file, "config", "", "TOML file with settings")
+	d := reflect.ValueOf(defaults())
+	for i := range d.NumField() {
+		key, help := d.Type().Field(i).Tag.Get("toml"), d.Type().Field(i).Tag.Get("help")
+		if key == "-" {
+			continue
+		}
+		if d.Field(i).Kind() == reflect.Slice {
+			flags.StringSlice(flagName(key), nil, help)
+			continue
+		}
+		flags.String(flagName(key), fmt.Sprint(d.Field(i)), help)
+	}
+}
+
+func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
+
+// load reads the file, then the environment, then the flags. Every fault is
+// returned at once.
+func (l *loader) load() error {
+	l.Settings, l.source = defaults(), map[string]string{}
+	errs := []error{l.loadFile()}
+	v := reflect.ValueOf(&l.Settings).Elem()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		key, env := field.Tag.Get("toml"), field.Tag.Get("env")
+		if env == "" {
+			env = "VARDE_" + strings.ToUpper(key)
+		}
+		if l.source[key] == "" {
+			l.source[key] = "default"
+		}
+		if s, ok := os.LookupEnv(env); ok {
+			errs = append(errs, l.put(v.Field(i), key, env, strings.Split(s, ",")))
+		}
+		if key == "-" {
+			continue
+		}
+		if f := l.flags.Lookup(flagName(key)); f != nil && f.Changed {
+			values := []string{f.Value.String()}
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				values = list.GetSlice()
+			}
+			errs = append(errs, l.put(v.Field(i), key, "flag", values))
+		}
+	}
+	return errors.Join(append(errs, l.check())...)
+}
+
+func (l *loader) loadFile() error {
+	if l.file == "" {
+		l.file = os.Getenv("VARDE_CONFIG")
+	}
+	if l.file == "" {
+		return nil
+	}
+	meta, err := toml.DecodeFile(l.file, &l.Settings)
+	if err != nil {
+		return fmt.Errorf("read settings from %s: %w", l.file, err)
+	}
+	for _, k := range meta.Keys() {
+		l.source[k[0]] = l.file
+	}
+	if un := meta.Undecoded(); len(un) > 0 {
+		return fmt.Errorf("settings in %s: unknown key %q; varde config show lists the known ones: %w", l.file, un[0], study.ErrInvalid)
+	}
+	return nil
+}
+
+// put sets one value from text and notes where it came from.
+func (l *loader) put(v reflect.Value, key, source string, text []string) error {
+	one := strings.Join(text, ",")
+	var err error
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		*p = one
+	case *int:
+		*p, err = strconv.Atoi(one)
+	case *int64:
+		*p, err = strconv.ParseInt(one, 10, 64)
+	case *time.Duration:
+		*p, err = time.ParseDuration(one)
+	case *[]string:
+		*p = nil
+		for _, s := range text {
+			if s = strings.TrimSpace(s); s != "" {
+				*p = append(*p, s)
+			}
+		}
+	case *[]Destination:
+		*p = make([]Destination, 0, len(text))
+		for _, s := range text {
+			var d Destination
+			if s == "" {
+				continue
+			}
+			err = errors.Join(err, d.UnmarshalText([]byte(s)))
+			*p = append(*p, d)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("setting %s from %s: %w", key, source, err)
+	}
+	l.source[key] = source
+	return nil
+}
+
+// check holds the settings against each other.
+func (l *loader) check() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...)) }
+	if len(l.AET) == 0 || len(l.AET) > 16 {
+		bad("aet %q must have 1 to 16 characters", l.AET)
+	}
+	if l.Lang != "en" && l.Lang != "nb" && l.Lang != "da" {
+		bad("lang %q is none of en, nb, da", l.Lang)
+	}
+	for _, r := range l.Roles {
+		if !strings.Contains(" ingest score report web ", " "+r+" ") {
+			bad("role %q is none of ingest, score, report, web", r)
+		}
+	}
+	if strings.HasPrefix(l.Ledger, "postgres:") || strings.HasPrefix(l.Ledger, "postgresql:") {
+		bad("ledger %q: this build keeps its ledger in SQLite; give a file, or leave it out", "postgres://…")
+	}
+	if l.GapCap < 2*time.Second {
+		bad("gap_cap %s is under 2s", l.GapCap)
+	}
+	return errors.Join(errs...)
+}
+
+// has reports whether this process plays a role.
+func (s Settings) has(role string) bool {
+	for _, r := range s.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
