@@ -168,6 +168,7 @@ type Place struct {
 // PlaceFacts is all that the place of a study may depend on.
 type PlaceFacts struct {
 	ArrivedAt time.Time
+	Now       time.Time // of the placing; zero counts as the arrival
 	Priority  Priority
 	Deadline  time.Time
 	Results   []Result // of the current revision; empty before

@@ -1,0 +1,83 @@
+package study
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Cursor names a row of the reading order: a list goes on behind it, whatever
+// has come or gone since.
+type Cursor struct {
+	Class int
+	Key   time.Time // to the millisecond
+	UID   UID
+}
+
+// Cursor names the row of a study that stands at p.
+func (p Place) Cursor(uid UID) Cursor { return Cursor{p.Class, p.Key, uid} }
+
+// Zero reports whether the cursor names no row: a list begins at its beginning.
+func (c Cursor) Zero() bool { return c.UID == "" }
+
+// String packs the cursor, for a URL. The zero one is empty.
+func (c Cursor) String() string {
+	if c.Zero() {
+		return ""
+	}
+	return fmt.Sprintf("%d_%d_%s", c.Class, c.Key.UnixMilli(), c.UID)
+}
+
+// ParseCursor reads what [Cursor.String] wrote.
+func ParseCursor(s string) (Cursor, error) {
+	if s == "" {
+		return Cursor{}, nil
+	}
+	parts := strings.Split(s, "_")
+	if len(parts) != 3 {
+		return Cursor{}, fmt.Errorf("place in the list %q: %w", s, ErrInvalid)
+	}
+	class, err1 := strconv.Atoi(parts[0])
+	ms, err2 := strconv.ParseInt(parts[1], 10, 64)
+	uid, err3 := ParseUID(parts[2])
+	if err1 != nil || err2 != nil || err3 != nil {
+		return Cursor{}, fmt.Errorf("place in the list %q: %w", s, ErrInvalid)
+	}
+	return Cursor{class, time.UnixMilli(ms).UTC(), uid}, nil
+}
+
+// A WorklistFilter picks rows of the reading order. What is empty lets all pass.
+type WorklistFilter struct {
+	Status   Status // empty: whatever is still to be read
+	Modality Modality
+	Text     string // part of the patient's name or ID, or of the accession number, in any case
+	After    Cursor // rows behind this one
+	Last     bool   // the last rows of the list instead of the first; After is not used
+	Limit    int    // 0 = 100
+}
+
+// A CaseFilter picks studies, latest first. What is empty lets all pass; patient
+// and accession must match exactly.
+type CaseFilter struct {
+	Status    Status
+	PatientID string
+	Accession string
+	Limit     int // 0 = 100
+}
+
+// Counts is how much there is of everything, for operators and for metrics.
+type Counts struct {
+	Studies    map[Status]int
+	Jobs       []JobCount     // sorted by pool, lane and state
+	Deliveries map[string]int // by [Delivery] status
+}
+
+// A JobCount is how many jobs of one lane are in one state.
+type JobCount struct {
+	Pool   string
+	Lane   Lane
+	State  string    // ready, enqueued, running, done, failed, canceled
+	Count  int
+	Oldest time.Time // when the oldest of them was made; zero when there is none
+}
