@@ -77,7 +77,7 @@ type Counts struct {
 type JobCount struct {
 	Pool   string
 	Lane   Lane
-	State  string    // ready, enqueued, running, done, failed, canceled
+	State  string // ready, enqueued, running, done, failed, canceled
 	Count  int
 	Oldest time.Time // when the oldest of them was made; zero when there is none
 }
