@@ -1,0 +1,164 @@
+package dimse
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"varde/study"
+)
+
+// A RejectedError is an A-ASSOCIATE-RJ, PS3.8 §9.3.4. It wraps study.ErrBusy when
+// the peer calls it transient, else study.ErrRefused.
+type RejectedError struct{ Result, Source, Reason byte }
+
+// Error names result, source and reason in the standard's words.
+func (e *RejectedError) Error() string {
+	result, source := "rejected permanently", "the peer"
+	if e.Result == rejectedTransient {
+		result = "rejected for now"
+	}
+	if name, ok := rejectSources[e.Source]; ok {
+		source = name
+	}
+	reason, ok := rejectReasons[[2]byte{e.Source, e.Reason}]
+	if !ok {
+		reason = "no reason given"
+	}
+	return fmt.Sprintf("association %s by %s: %s (result %d, source %d, reason %d)", result, source, reason, e.Result, e.Source, e.Reason)
+}
+
+// Unwrap gives the kind of error.
+func (e *RejectedError) Unwrap() error {
+	if e.Result == rejectedTransient {
+		return study.ErrBusy
+	}
+	return study.ErrRefused
+}
+
+// Results, sources and reasons of a rejection, PS3.8 table 9-21.
+const (
+	rejectedPermanent = 1
+	rejectedTransient = 2
+
+	rejectUser         = 1
+	rejectACSE         = 2
+	rejectPresentation = 3
+)
+
+var rejectSources = map[byte]string{
+	rejectUser:         "the peer's application",
+	rejectACSE:         "the peer's association control",
+	rejectPresentation: "the peer's presentation layer",
+}
+
+var rejectReasons = map[[2]byte]string{
+	{rejectUser, 2}:         "application context not supported",
+	{rejectUser, 3}:         "calling AE title not recognized",
+	{rejectUser, 7}:         "called AE title not recognized",
+	{rejectACSE, 2}:         "protocol version not supported",
+	{rejectPresentation, 1}: "temporary congestion",
+	{rejectPresentation, 2}: "local limit exceeded",
+}
+
+// The rejections that we give.
+func rejectVersion() *RejectedError     { return &RejectedError{rejectedPermanent, rejectACSE, 2} }
+func rejectApplication() *RejectedError { return &RejectedError{rejectedPermanent, rejectUser, 2} }
+func rejectCalling() *RejectedError     { return &RejectedError{rejectedPermanent, rejectUser, 3} }
+func rejectCalled() *RejectedError      { return &RejectedError{rejectedPermanent, rejectUser, 7} }
+func rejectLimit() *RejectedError       { return &RejectedError{rejectedTransient, rejectPresentation, 2} }
+
+// A negotiated is a presentation context that both sides agreed on.
+type negotiated struct{ class, syntax study.UID }
+
+// preferred lists the transfer syntaxes that we know how to read in the order in
+// which we take them where a peer leaves us the choice: lossless and compressed
+// first, for a peer that offers such a syntax has usually stored the object in
+// it, then lossy ones, then uncompressed ones.
+var preferred = []study.UID{
+	"1.2.840.10008.1.2.4.80",  // JPEG-LS lossless
+	"1.2.840.10008.1.2.4.90",  // JPEG 2000 lossless
+	"1.2.840.10008.1.2.4.70",  // JPEG lossless, first-order prediction
+	"1.2.840.10008.1.2.4.57",  // JPEG lossless
+	"1.2.840.10008.1.2.5",     // RLE
+	"1.2.840.10008.1.2.4.50",  // JPEG baseline
+	"1.2.840.10008.1.2.4.51",  // JPEG extended
+	"1.2.840.10008.1.2.4.81",  // JPEG-LS near-lossless
+	"1.2.840.10008.1.2.4.91",  // JPEG 2000
+	"1.2.840.10008.1.2.4.201", // HTJ2K lossless
+	"1.2.840.10008.1.2.4.202", // HTJ2K lossless, RPCL
+	"1.2.840.10008.1.2.4.203", // HTJ2K
+	"1.2.840.10008.1.2.1.99",  // deflated explicit little endian
+	"1.2.840.10008.1.2.1",     // explicit little endian
+	"1.2.840.10008.1.2.2",     // explicit big endian
+	implicitLE,
+}
+
+// standardRoot begins the UIDs of the standard; what does not is private.
+const standardRoot = "1.2.840.10008."
+
+// storageElsewhere lists the storage classes of the standard, retired ones
+// included, that do not lie under 1.2.840.10008.5.1.4.1.1 (PS3.6 table A-1).
+var storageElsewhere = []study.UID{
+	"1.2.840.10008.5.1.1.27",    // stored print
+	"1.2.840.10008.5.1.1.29",    // hardcopy grayscale image
+	"1.2.840.10008.5.1.1.30",    // hardcopy color image
+	"1.2.840.10008.5.1.4.34.7",  // RT beams delivery instruction
+	"1.2.840.10008.5.1.4.34.10", // RT brachy application setup delivery instruction
+	"1.2.840.10008.5.1.4.38.1",  // hanging protocol
+	"1.2.840.10008.5.1.4.39.1",  // color palette
+	"1.2.840.10008.5.1.4.43.1",  // generic implant template
+	"1.2.840.10008.5.1.4.44.1",  // implant assembly template
+	"1.2.840.10008.5.1.4.45.1",  // implant template group
+}
+
+// acceptable reports whether we take an abstract syntax: verification, every
+// storage class, and every private class, since objects of private classes come
+// by C-STORE too and any other operation is answered with 0211.
+func acceptable(class study.UID) bool {
+	if _, err := study.ParseUID(string(class)); err != nil {
+		return false
+	}
+	return class == verification ||
+		strings.HasPrefix(string(class), "1.2.840.10008.5.1.4.1.1.") ||
+		slices.Contains(storageElsewhere, class) ||
+		!strings.HasPrefix(string(class), standardRoot)
+}
+
+// choose picks one of the transfer syntaxes that a peer offers: the best one that
+// we can read, else the first well-formed one, so that any object can be kept.
+func choose(offered []study.UID) (study.UID, bool) {
+	for _, s := range preferred {
+		if slices.Contains(offered, s) {
+			return s, true
+		}
+	}
+	for _, s := range offered {
+		if _, err := study.ParseUID(string(s)); err == nil {
+			return s, true
+		}
+	}
+	return "", false
+}
+
+// negotiate answers the presentation contexts of a proposal, in its order.
+func negotiate(proposed []contextItem) (answers []contextItem, agreed map[byte]negotiated) {
+	agreed = map[byte]negotiated{}
+	for _, c := range proposed {
+		// The transfer syntax of a context that is not accepted means
+		// nothing, but must be there (PS3.8 §9.3.3.2).
+		answer := contextItem{id: c.id, syntaxes: []study.UID{implicitLE}}
+		syntax, ok := choose(c.syntaxes)
+		switch {
+		case !acceptable(c.abstract):
+			answer.result = contextAbstractSyntax
+		case !ok:
+			answer.result = contextTransferSyntax
+		default:
+			answer.syntaxes[0] = syntax
+			agreed[c.id] = negotiated{c.abstract, syntax}
+		}
+		answers = append(answers, answer)
+	}
+	return answers, agreed
+}
