@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// partSize is how much of a long object goes in one request. Without it
-	// minio-go takes 535 MiB of memory for each stream of unknown length. Ten
-	// thousand parts make 156 GiB, more than any slide.
+	// partSize is how much of a long object goes in one request. Ten thousand
+	// parts make 156 GiB, more than any slide.
 	partSize = 16 << 20
+	maxParts = 10_000 // of an object, the limit of S3
 	// longPuts is how many objects longer than partSize may go at once: each
 	// holds two parts in memory.
 	longPuts = 8
@@ -147,49 +147,33 @@ func (s *S3) Put(ctx context.Context, key string, r io.Reader, size int64) error
 	return err
 }
 
-// put sends a short object in one request with its hash as metadata, and a long
-// one in parts, whose hash is known only when they are gone.
+// put sends an object shorter than partSize in one request with its hash as
+// metadata, and a longer one in parts, whose hash is known only when they are
+// gone.
 func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64, once bool) (study.Hash, error) {
 	if err := CheckKey(key); err != nil {
 		return study.Hash{}, fmt.Errorf("put: %w", err)
 	}
-	o := minio.PutObjectOptions{PartSize: partSize, ContentType: "application/octet-stream"}
+	o := minio.PutObjectOptions{ContentType: "application/octet-stream"}
 	if once {
 		o.SetMatchETagExcept("*")
 	}
 	src := newSource(ctx, key, r, size)
 	var head bytes.Buffer
 	if size >= 0 {
-		head.Grow(int(min(size, partSize+1)) + bytes.MinRead) // ReadFrom wants room beyond the end
+		head.Grow(int(min(size, partSize)) + bytes.MinRead) // ReadFrom wants room beyond the end
 	}
-	_, err := head.ReadFrom(io.LimitReader(src, partSize+1))
-	if err != nil {
+	if _, err := head.ReadFrom(io.LimitReader(src, partSize)); err != nil {
 		return src.sum(), err
 	}
-	if head.Len() <= partSize { // and so src has come to its end
-		sum := src.sum()
-		o.UserMetadata = map[string]string{sumHeader: sum.String()}
-		_, err := s.client.PutObject(ctx, s.o.Bucket, s.prefix+key, bytes.NewReader(head.Bytes()), int64(head.Len()), o)
-		return sum, s3Error("put", key, err)
+	if head.Len() == partSize {
+		// It may be longer, or end here: the source knows.
+		return s.putLong(ctx, key, &head, src, o)
 	}
-	select {
-	case s.long <- struct{}{}:
-		defer func() { <-s.long }()
-	case <-ctx.Done():
-		return src.sum(), ctx.Err()
-	}
-	// The size is not passed on: src itself watches it, and with it minio-go
-	// would take another road for each kind of reader.
-	_, err = s.client.PutObject(ctx, s.o.Bucket, s.prefix+key, io.MultiReader(&head, src), -1, o)
-	if responseTo(err).Code == "PreconditionFailed" { // perhaps at once: the hash is still of all of r
-		if _, broke := io.Copy(io.Discard, src); broke != nil {
-			return src.sum(), broke
-		}
-	}
-	if src.err != nil && src.err != io.EOF {
-		return src.sum(), src.err
-	}
-	return src.sum(), s3Error("put", key, err)
+	sum := src.sum()
+	o.UserMetadata = map[string]string{sumHeader: sum.String()}
+	_, err := s.client.PutObject(ctx, s.o.Bucket, s.prefix+key, bytes.NewReader(head.Bytes()), int64(head.Len()), o)
+	return sum, s3Error("put", key, err)
 }
 
 // held gives the hash of the object that has the key: from its metadata, or by
