@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
+	digest "hash" // the ledger has a function of that name
 	"io"
 
 	"varde/study"
@@ -32,7 +32,7 @@ func (c *contextReader) Read(p []byte) (int, error) {
 // would keep half an object as a whole one.
 type source struct {
 	r    io.Reader
-	h    hash.Hash
+	h    digest.Hash
 	n    int64
 	want int64 // −1 when unknown
 	key  string
@@ -112,7 +112,7 @@ type part struct {
 // checked gives r and, at its end, compares what it gave with sum.
 type checked struct {
 	io.ReadCloser
-	h   hash.Hash
+	h   digest.Hash
 	sum study.Hash
 	key string
 }
