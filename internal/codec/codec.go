@@ -1,0 +1,277 @@
+// Package codec turns one frame's bytes into samples, for every transfer syntax
+// that this build decodes. The rest is refused by name: nothing is guessed.
+//
+//	ReadFrame   fetches one frame of a stored object and decodes it
+//	Decode      decodes the fragments of one frame
+//	Frame.RGB   gives a color frame as 8-bit red, green and blue
+//	Supported   says whether a transfer syntax is decoded here
+//	Decoders    names what is in use, for the provenance of a result
+//
+// What the codestream says about its own size, components and depth is held
+// against the data set before any memory is taken for it, and whatever a decoder
+// would call a warning is an error here: a wrong picture is worse than none.
+package codec
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"varde/study"
+)
+
+// MaxFrameBytes is the most memory that one decoded frame may take. The largest
+// frames of the clinic, digital mammograms of 30 MB and radiographs stitched to
+// a whole leg, stay well below it.
+const MaxFrameBytes = 256 << 20
+
+// A Color says what the components of a frame are.
+type Color int
+
+// The kinds of color. Unknown is data whose photometric interpretation names no
+// color model that its encoding could hold: the samples are right, their color
+// is anybody's guess.
+const (
+	Unknown Color = iota
+	Gray          // MONOCHROME1 or MONOCHROME2; which one, the image says
+	RGB           // red, green, blue
+	YBR           // luminance and two full-range color differences
+	Palette       // indices into a palette
+)
+
+var colorNames = [...]string{"unknown", "gray", "RGB", "YBR", "palette"}
+
+// String gives the kind in a word.
+func (c Color) String() string {
+	if c < 0 || int(c) >= len(colorNames) {
+		return fmt.Sprintf("color(%d)", int(c))
+	}
+	return colorNames[c]
+}
+
+// A Frame is one decoded frame: samples as stored, without rescale, window,
+// palette or inversion.
+type Frame struct {
+	// Rows and Columns are those of the codestream. Only in a whole-slide
+	// image, at the right and lower edge, may they be smaller than the image's:
+	// such a frame is placed by its upper left corner.
+	Rows, Columns int
+	Samples       int  // per pixel, interleaved
+	Bits          int  // of one sample in Data: 8, 16 or 32
+	Stored        int  // of those, bits that hold the value
+	Signed        bool // two's complement, extended to all Bits
+	Float         bool // IEEE 754, 32 bits
+	Color         Color
+	Data          []byte // little-endian, Rows·Columns·Samples·Bits/8 bytes
+	Decoder       string // what made it: name and version
+}
+
+// Options ask for more than the plain decoding of [Decode]. The zero value asks
+// for nothing.
+type Options struct {
+	// Decoder forces one decoder by its short name: native, rle, turbo or go.
+	// Where that one is absent or not for the transfer syntax the answer is
+	// an error of kind ErrUnsupported.
+	Decoder string
+	// RGB asks for a YBR frame of 8 bits converted to RGB, which some decoders
+	// do faster. The samples are those of [Frame.RGB].
+	RGB bool
+}
+
+// The transfer syntaxes that are decoded here, PS3.6 §A.
+const (
+	implicitLE     study.UID = "1.2.840.10008.1.2"
+	explicitLE     study.UID = "1.2.840.10008.1.2.1"
+	uncompressed   study.UID = "1.2.840.10008.1.2.1.98"
+	explicitBE     study.UID = "1.2.840.10008.1.2.2"
+	rleLossless    study.UID = "1.2.840.10008.1.2.5"
+	jpegBaseline   study.UID = "1.2.840.10008.1.2.4.50"
+	deflatedSyntax study.UID = "1.2.840.10008.1.2.1.99"
+)
+
+// A decoder makes a frame from the joined fragments of one frame.
+type decoder struct {
+	short   string
+	present func() bool
+	version func() string
+	decode  func(o Options, img study.Image, frame []byte) (Frame, error)
+}
+
+func always() bool { return true }
+
+func named(version string) func() string { return func() string { return version } }
+
+// The versions of our own decoders count up when their samples change.
+const (
+	nativeVersion = "varde-native 1"
+	rleVersion    = "varde-rle 1"
+	jpegVersion   = "varde-jpeg 1"
+)
+
+// registry lists per transfer syntax the decoders that may be asked, the best
+// first. The first one that is present is used, and no other is tried when it
+// refuses a frame: two opinions about one picture are no better than none.
+var registry = map[study.UID][]decoder{
+	implicitLE:     {{"native", always, named(nativeVersion), native}},
+	explicitLE:     {{"native", always, named(nativeVersion), native}},
+	uncompressed:   {{"native", always, named(nativeVersion), native}},
+	deflatedSyntax: {{"native", always, named(nativeVersion), native}}, // inflated by ReadFrame
+	explicitBE:     {{"native", always, named(nativeVersion), nativeBig}},
+	rleLossless:    {{"rle", always, named(rleVersion), decodeRLE}},
+	jpegBaseline: {
+		{"turbo", turboPresent, turboVersion, decodeTurbo},
+		{"go", always, named(jpegVersion), decodeJPEG},
+	},
+}
+
+// Supported reports whether frames of this transfer syntax are decoded here.
+func Supported(ts study.UID) bool { return len(registry[ts]) > 0 }
+
+// Decoders gives the names and versions of the decoders in use, sorted.
+func Decoders() []string {
+	var names []string
+	for _, list := range registry {
+		if i := slices.IndexFunc(list, func(d decoder) bool { return d.present() }); i >= 0 {
+			names = append(names, list[i].version())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Decode decodes one frame from its fragments, in order. A native frame is one
+// fragment, which begins with the frame's first byte and may be longer; of a
+// deflated object it is the inflated bytes. Samples of 8 bits and less in a
+// big-endian object are taken as they come, which is right for the value
+// representation OB; only [ReadFrame] sees whether they are OW. An error wraps
+// [study.ErrUnsupported] or [study.ErrInvalid].
+func Decode(img study.Image, ts study.UID, fragments [][]byte) (Frame, error) {
+	return DecodeWith(Options{}, img, ts, fragments)
+}
+
+// DecodeWith is [Decode] with options.
+func DecodeWith(o Options, img study.Image, ts study.UID, fragments [][]byte) (Frame, error) {
+	d, err := choose(o, ts)
+	if err != nil {
+		return Frame{}, err
+	}
+	img, err = sound(img)
+	if err != nil {
+		return Frame{}, err
+	}
+	if len(fragments) == 0 {
+		return Frame{}, fmt.Errorf("frame without data: %w", study.ErrInvalid)
+	}
+	frame := fragments[0]
+	if len(fragments) > 1 {
+		frame = bytes.Join(fragments, nil)
+	}
+	f, err := d.decode(o, img, frame)
+	if err != nil {
+		return Frame{}, err
+	}
+	if o.RGB && f.Color == YBR && f.Bits == 8 {
+		if f.Data, err = f.RGB(); err != nil {
+			return Frame{}, err
+		}
+		f.Color = RGB
+	}
+	f.Decoder = d.version()
+	return f, nil
+}
+
+func choose(o Options, ts study.UID) (decoder, error) {
+	for _, d := range registry[ts] {
+		if d.present() && (o.Decoder == "" || o.Decoder == d.short) {
+			return d, nil
+		}
+	}
+	if Supported(ts) {
+		return decoder{}, fmt.Errorf("decoder %q for %s is not here: %w", o.Decoder, ts, study.ErrUnsupported)
+	}
+	return decoder{}, fmt.Errorf("transfer syntax %s (%s): %w: ask the sender for Explicit VR Little Endian, RLE or JPEG baseline",
+		ts, syntaxName(ts), study.ErrUnsupported)
+}
+
+// known names the transfer syntaxes of images that are not decoded here, so that
+// a refusal tells a person what came.
+var known = map[study.UID]string{
+	"1.2.840.10008.1.2.4.51":  "JPEG Extended, 12 bit",
+	"1.2.840.10008.1.2.4.53":  "JPEG Spectral Selection, retired",
+	"1.2.840.10008.1.2.4.55":  "JPEG Full Progression, retired",
+	"1.2.840.10008.1.2.4.57":  "JPEG Lossless",
+	"1.2.840.10008.1.2.4.70":  "JPEG Lossless, first-order prediction",
+	"1.2.840.10008.1.2.4.80":  "JPEG-LS Lossless",
+	"1.2.840.10008.1.2.4.81":  "JPEG-LS Near-Lossless",
+	"1.2.840.10008.1.2.4.90":  "JPEG 2000 Lossless",
+	"1.2.840.10008.1.2.4.91":  "JPEG 2000",
+	"1.2.840.10008.1.2.4.100": "MPEG-2 video",
+	"1.2.840.10008.1.2.4.102": "MPEG-4 video",
+	"1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+	"1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+	"1.2.840.10008.1.2.4.112": "JPEG XL",
+	"1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless",
+	"1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000 Lossless RPCL",
+	"1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
+}
+
+func syntaxName(ts study.UID) string {
+	if n, ok := known[ts]; ok {
+		return n
+	}
+	return "unknown"
+}
+
+// sound refuses an image whose header contradicts itself or asks for too much,
+// and fills in what may be left out: samples, bits stored and the high bit.
+func sound(img study.Image) (study.Image, error) {
+	invalid := func(format string, args ...any) (study.Image, error) {
+		return img, fmt.Errorf(format+": %w", append(args, study.ErrInvalid)...)
+	}
+	if img.Rows <= 0 || img.Columns <= 0 || img.Rows > 1<<16 || img.Columns > 1<<16 {
+		return invalid("image of %d rows and %d columns", img.Rows, img.Columns)
+	}
+	img.Samples = max(img.Samples, 1)
+	if img.Samples != 1 && img.Samples != 3 {
+		return img, fmt.Errorf("image of %d samples per pixel: %w", img.Samples, study.ErrUnsupported)
+	}
+	if img.Float {
+		img.BitsAllocated, img.BitsStored, img.HighBit = 32, 32, 31
+	}
+	switch img.BitsAllocated {
+	case 1, 8, 16, 32:
+	default:
+		return img, fmt.Errorf("image of %d bits allocated: %w", img.BitsAllocated, study.ErrUnsupported)
+	}
+	if img.BitsStored == 0 {
+		img.BitsStored, img.HighBit = img.BitsAllocated, img.BitsAllocated-1
+	}
+	if img.BitsStored < 0 || img.BitsStored > img.BitsAllocated {
+		return invalid("image of %d bits stored in %d", img.BitsStored, img.BitsAllocated)
+	}
+	if img.HighBit < img.BitsStored-1 || img.HighBit >= img.BitsAllocated {
+		img.HighBit = img.BitsStored - 1
+	}
+	if n := int64(img.Rows) * int64(img.Columns) * int64(img.Samples) * int64(max(img.BitsAllocated, 8)/8); n > MaxFrameBytes {
+		return img, fmt.Errorf("frame of %d bytes, more than %d: %w", n, MaxFrameBytes, study.ErrUnsupported)
+	}
+	return img, nil
+}
+
+// tagged gives the color that the data set's photometric interpretation names,
+// for encodings that say nothing of it themselves, PS3.3 §C.7.6.3.1.2.
+func tagged(img study.Image) Color {
+	if img.Samples == 1 {
+		if img.Photometric == "PALETTE COLOR" {
+			return Palette
+		}
+		return Gray
+	}
+	switch img.Photometric {
+	case "RGB":
+		return RGB
+	case "YBR_FULL", "YBR_FULL_422":
+		return YBR
+	}
+	return Unknown
+}

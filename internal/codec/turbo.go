@@ -1,0 +1,166 @@
+package codec
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/ebitengine/purego"
+
+	"varde/study"
+)
+
+// turboNames are the names under which libjpeg-turbo's own interface is found.
+// Absence is a normal state: the decoder in Go gives the same samples, slower.
+var turboNames = []string{"libturbojpeg.so.0", "libturbojpeg.so", "libturbojpeg.0.dylib", "libturbojpeg.dylib"}
+
+// Pixel formats and flags of the library.
+const (
+	turboRGB         = 0
+	turboGray        = 6
+	turboStopOnWarns = 8192 // end at the first warning: the frame is lost anyway
+)
+
+// idleHandles is how many decoders of the library are kept for reuse: as many as
+// one machine runs at once. What is more than that is freed after use.
+const idleHandles = 64
+
+// A turbo is the library in memory.
+type turbo struct {
+	version    string
+	idle       chan uintptr
+	create     func() uintptr
+	destroy    func(handle uintptr) int32
+	message    func(handle uintptr) string
+	decompress func(handle uintptr, b *byte, n uint64, out *byte, width, pitch, height, format, flags int32) int32
+}
+
+// library is opened once, at the first question for it.
+var library = sync.OnceValue(openTurbo)
+
+func turboPresent() bool { return library() != nil }
+
+func turboVersion() string { return library().version }
+
+// openTurbo gives nil where there is no library.
+func openTurbo() *turbo {
+	for _, name := range turboNames {
+		l, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
+		if err != nil {
+			continue
+		}
+		t := &turbo{version: "libjpeg-turbo " + provenance(name), idle: make(chan uintptr, idleHandles)}
+		for symbol, f := range map[string]any{
+			"tjInitDecompress": &t.create, "tjDestroy": &t.destroy,
+			"tjDecompress2": &t.decompress, "tjGetErrorStr2": &t.message,
+		} {
+			p, err := purego.Dlsym(l, symbol)
+			if err != nil {
+				return nil
+			}
+			purego.RegisterFunc(f, p)
+		}
+		return t
+	}
+	return nil
+}
+
+// provenance names the file that was loaded and the beginning of its hash, for
+// the library cannot be asked for its version. The name alone is given where the
+// system does not tell what it loaded.
+func provenance(name string) string {
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return name
+	}
+	defer func() { _ = maps.Close() }()
+	for s := bufio.NewScanner(maps); s.Scan(); {
+		i := strings.IndexByte(s.Text(), '/')
+		if i < 0 || !strings.Contains(filepath.Base(s.Text()[i:]), "libturbojpeg") {
+			continue
+		}
+		file, err := os.Open(s.Text()[i:])
+		if err != nil {
+			return name
+		}
+		defer func() { _ = file.Close() }()
+		h := sha256.New()
+		if _, err := io.Copy(h, file); err != nil {
+			return name
+		}
+		return filepath.Base(file.Name()) + " sha256:" + hex.EncodeToString(h.Sum(nil)[:6])
+	}
+	return name
+}
+
+// decodeTurbo decodes baseline JPEG with libjpeg-turbo. The library is told by a
+// marker of ours what the components are, so that it never decides by itself:
+// either RGB, which it hands out as it stands, or YBR to be converted.
+func decodeTurbo(o Options, img study.Image, frame []byte) (Frame, error) {
+	h, err := baseline(img, frame)
+	if err != nil {
+		return Frame{}, err
+	}
+	f := h.shell(img)
+	format := int32(turboGray)
+	if len(h.components) == 3 {
+		format = turboRGB
+		convert := o.RGB && f.Color == YBR
+		if convert {
+			f.Color = RGB
+		}
+		frame = h.splice(frame, convert)
+	}
+	f.Data = make([]byte, f.Rows*f.Columns*f.Samples)
+	if err := library().into(f, frame, format); err != nil {
+		return Frame{}, err
+	}
+	return f, nil
+}
+
+// splice replaces what the codestream says of its color: transform tells the
+// library that the components are YBR, otherwise that they are RGB.
+func (h *jpegHeader) splice(b []byte, transform bool) []byte {
+	adobe := [...]byte{0xff, mSOI, 0xff, mAPP14, 0, 14, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 0}
+	if transform {
+		adobe[len(adobe)-1] = 1
+	}
+	out := make([]byte, 0, len(b)+len(adobe))
+	out = append(out, adobe[:]...)
+	at := 2
+	for _, w := range h.wrappers {
+		out = append(out, b[at:w[0]]...)
+		at = w[1]
+	}
+	return append(out, b[at:]...)
+}
+
+// into decodes b into f.Data, which has room for it.
+func (t *turbo) into(f Frame, b []byte, format int32) error {
+	var handle uintptr
+	select {
+	case handle = <-t.idle:
+	default:
+		if handle = t.create(); handle == 0 {
+			return fmt.Errorf("open a JPEG decoder: %w", study.ErrBusy)
+		}
+	}
+	rc := t.decompress(handle, &b[0], uint64(len(b)), &f.Data[0], int32(f.Columns), 0, int32(f.Rows), format, turboStopOnWarns)
+	if rc != 0 {
+		err := fmt.Errorf("JPEG decoder: %s: %w", t.message(handle), study.ErrInvalid)
+		t.destroy(handle)
+		return err
+	}
+	select {
+	case t.idle <- handle:
+	default:
+		t.destroy(handle)
+	}
+	return nil
+}
