@@ -1,0 +1,296 @@
+package onnx
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"varde/internal/onnx/graph"
+	"varde/internal/pixel"
+	"varde/study"
+)
+
+// SessionOptions say how a network is run. The zero value is one thread on the
+// processor.
+type SessionOptions struct {
+	// Threads work on one run together; 0 = 1. More than one shortens a single
+	// big image's time on an otherwise idle machine, and never the day's work.
+	Threads int
+	// Provider is cpu or cuda; empty = cpu. A provider that the loaded library
+	// lacks is an error: nothing falls back in silence.
+	Provider string
+	Device   int // number of the GPU
+}
+
+// The providers.
+const (
+	CPU  = "cpu"
+	CUDA = "cuda"
+)
+
+// A Session is a network in memory. Any number of goroutines may run it at once.
+type Session struct {
+	sum      graph.Summary
+	provider string
+
+	mu  sync.RWMutex // read-locked for the length of a run, so that Close waits
+	ort *ort.DynamicAdvancedSession
+}
+
+// Session loads a network. It is read as a stranger's file first: what lies in
+// other files, or asks for operators that the runtime does not bring along, is
+// refused before the runtime sees it. Errors wrap [study.ErrInvalid] for a broken
+// file and [study.ErrUnsupported] for one that this build cannot run.
+func (r *Runtime) Session(network []byte, o SessionOptions) (*Session, error) {
+	sum, err := graph.Inspect(network)
+	if err != nil {
+		return nil, fmt.Errorf("load network: %w", err)
+	}
+	if err := runnable(sum); err != nil {
+		return nil, fmt.Errorf("load network %s: %w", sum.Graph, err)
+	}
+	if o.Provider == "" {
+		o.Provider = CPU
+	}
+	options, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, fmt.Errorf("load network %s: %w", sum.Graph, err)
+	}
+	defer func() { _ = options.Destroy() }() // it cannot fail, and the session has what it needs
+	if err := r.set(options, o); err != nil {
+		return nil, fmt.Errorf("load network %s: %w", sum.Graph, err)
+	}
+	s := &Session{sum: sum, provider: o.Provider}
+	create := func() error {
+		s.ort, err = ort.NewDynamicAdvancedSessionWithONNXData(network, names(sum.Inputs), names(sum.Outputs), options)
+		return err
+	}
+	if o.Provider == CUDA {
+		err = keepingSignals(create)
+	} else {
+		err = create()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load network %s: %w: %w", sum.Graph, err, study.ErrInvalid)
+	}
+	return s, nil
+}
+
+// set passes the options on.
+func (r *Runtime) set(options *ort.SessionOptions, o SessionOptions) error {
+	if err := options.SetIntraOpNumThreads(max(1, o.Threads)); err != nil {
+		return err
+	}
+	if err := options.SetInterOpNumThreads(1); err != nil {
+		return err
+	}
+	// Threads that spin while they wait cost 3× as soon as anything else runs.
+	if err := options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"); err != nil {
+		return err
+	}
+	switch o.Provider {
+	case CPU:
+		return nil
+	case CUDA:
+		if err := keepingSignals(func() error { return appendCUDA(options, o.Device) }); err != nil {
+			return fmt.Errorf("the ONNX Runtime at %s offers no CUDA (%w); name a GPU build in the setting onnx_library, or score on cpu: %w",
+				r.info.Path, err, study.ErrUnsupported)
+		}
+		return nil
+	}
+	return fmt.Errorf("no execution provider is called %q; there are cpu and cuda: %w", o.Provider, study.ErrInvalid)
+}
+
+func appendCUDA(options *ort.SessionOptions, device int) error {
+	cuda, err := ort.NewCUDAProviderOptions()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = cuda.Destroy() }() // it cannot fail
+	if err := cuda.Update(map[string]string{
+		"device_id":                 fmt.Sprint(device),
+		"arena_extend_strategy":     "kSameAsRequested",
+		"cudnn_conv_algo_search":    "HEURISTIC", // the exhaustive search starts again for every new shape
+		"do_copy_in_default_stream": "1",
+	}); err != nil {
+		return err
+	}
+	return options.AppendExecutionProviderCUDA(cuda)
+}
+
+// runnable says why a network cannot be run here, if it cannot.
+func runnable(s graph.Summary) error {
+	switch {
+	case len(s.Inputs) == 0 || len(s.Outputs) == 0:
+		return fmt.Errorf("it has %d inputs and %d outputs: %w", len(s.Inputs), len(s.Outputs), study.ErrInvalid)
+	case s.External:
+		return fmt.Errorf("some of its weights lie in another file: %w", study.ErrUnsupported)
+	case len(s.Domains) > 0:
+		return fmt.Errorf("it needs operators of %s: %w", strings.Join(s.Domains, ", "), study.ErrUnsupported)
+	}
+	for _, v := range s.Inputs {
+		if _, ok := forms[v.Type]; v.Kind != graph.Tensor || !ok {
+			return fmt.Errorf("input %v can't be given: %w", v, study.ErrUnsupported)
+		}
+		if v.Ranked && len(v.Dims) == 0 && half(v.Type) {
+			return fmt.Errorf("input %v can't be given: %w", v, study.ErrUnsupported)
+		}
+	}
+	for _, v := range s.Outputs {
+		if v.Kind == graph.Optional || v.Kind == graph.Sparse {
+			return fmt.Errorf("output %v can't be taken: %w", v, study.ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+func names(values []graph.Value) []string {
+	n := make([]string, len(values))
+	for i, v := range values {
+		n[i] = v.Name
+	}
+	return n
+}
+
+// Summary is what the network's file says of itself.
+func (s *Session) Summary() graph.Summary { return s.sum }
+
+// Provider is where it runs: cpu or cuda.
+func (s *Session) Provider() string { return s.provider }
+
+// Run gives the network its inputs by name and returns all outputs by name. The
+// inputs are read and not kept; the outputs are the caller's. A tensor that does
+// not fit what the network declares is an error that wraps [study.ErrInvalid].
+//
+// When ctx ends the run stops at the next node of the network, and the error is
+// that of ctx. A sequence of equal tensors comes back stacked; a map comes back
+// as two tensors, its values under the output's name and its keys under the name
+// with "/keys" behind it, sorted by key.
+func (s *Session) Run(ctx context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("run network %s: %w", s.sum.Graph, err)
+	}
+	bound := map[string]int64{}
+	if err := s.check(in, bound); err != nil {
+		return nil, fmt.Errorf("run network %s: %w", s.sum.Graph, err)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.ort == nil {
+		return nil, fmt.Errorf("run network %s: the session is closed: %w", s.sum.Graph, study.ErrRefused)
+	}
+	out, err := s.run(ctx, in, bound)
+	if ctx.Err() != nil && err != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run network %s: %w", s.sum.Graph, err)
+	}
+	return out, nil
+}
+
+// check holds the inputs against the network.
+func (s *Session) check(in map[string]pixel.Tensor, bound map[string]int64) error {
+	for _, v := range s.sum.Inputs {
+		t, ok := in[v.Name]
+		if !ok {
+			return fmt.Errorf("input %v is missing: %w", v, study.ErrInvalid)
+		}
+		if err := check(v, t, bound); err != nil {
+			return err
+		}
+	}
+	if len(in) > len(s.sum.Inputs) {
+		return fmt.Errorf("it takes %v and was given %v: %w", s.sum.Inputs, slices.Sorted(maps.Keys(in)), study.ErrInvalid)
+	}
+	return nil
+}
+
+// run does what Run says. All memory that the library sees is pinned or kept
+// alive until the library has returned: it knows Go's memory by address only.
+func (s *Session) run(ctx context.Context, in map[string]pixel.Tensor, bound map[string]int64) (map[string]pixel.Tensor, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	inputs, outputs := make([]ort.Value, 0, len(s.sum.Inputs)), make([]ort.Value, len(s.sum.Outputs))
+	defer func() { destroy(inputs); destroy(outputs) }()
+	for _, v := range s.sum.Inputs {
+		t := in[v.Name]
+		value, err := forms[v.Type].in(ort.Shape(t.Shape), t.Data, &pin)
+		if err != nil {
+			return nil, fmt.Errorf("hand over %s: %w", v.Name, err)
+		}
+		inputs = append(inputs, value)
+	}
+	for i, v := range s.sum.Outputs {
+		var err error
+		if outputs[i], err = vessel(v, bound); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.call(ctx, inputs, outputs); err != nil {
+		return nil, err
+	}
+	out := make(map[string]pixel.Tensor, len(outputs))
+	for i, v := range s.sum.Outputs {
+		if err := takeAll(out, outputs[i], v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// call runs the network, and stops it when ctx ends.
+func (s *Session) call(ctx context.Context, inputs, outputs []ort.Value) error {
+	defer runtime.KeepAlive(inputs)
+	defer runtime.KeepAlive(outputs)
+	if ctx.Done() == nil {
+		return s.ort.Run(inputs, outputs)
+	}
+	options, err := ort.NewRunOptions()
+	if err != nil {
+		return err
+	}
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		_ = options.Terminate() // it cannot fail on live options
+		close(stopped)
+	})
+	err = s.ort.RunWithOptions(inputs, outputs, options)
+	if !cancel() {
+		<-stopped // it may be under way, and must not see freed options
+	}
+	_ = options.Destroy() // it cannot fail on live options
+	return err
+}
+
+// destroy frees values. After an error the binding leaves typed nils behind.
+func destroy(values []ort.Value) {
+	for _, v := range values {
+		if v != nil && !reflect.ValueOf(v).IsNil() {
+			_ = v.Destroy() // it cannot fail
+		}
+	}
+}
+
+// Close frees the network once the runs under way have ended. A closed session
+// refuses to run; closing it again does nothing.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ort == nil {
+		return nil
+	}
+	err := s.ort.Destroy()
+	s.ort = nil
+	if err != nil {
+		return fmt.Errorf("close network %s: %w", s.sum.Graph, err)
+	}
+	return nil
+}
