@@ -2,6 +2,7 @@ package dicom
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -27,31 +28,26 @@ func (o *Object) Encode() ([]byte, error) {
 		}
 	}
 	o.Set(SpecificCharacterSet, "ISO_IR 192")
-	meta := NewItem().
-		SetVR(FileMetaInformationVersion, "OB", []byte{0, 1}).
-		Set(MediaStorageSOPClassUID, o.class).
-		Set(MediaStorageSOPInstanceUID, o.instance).
-		Set(TransferSyntaxUID, o.syntax).
-		Set(ImplementationClassUID, ImplementationUID).
-		Set(ImplementationVersionName, ImplementationName)
-	var all []*lib.Element
-	for _, i := range []*Item{meta, o.Item} {
-		e, err := i.elements()
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
-		}
-		all = append(all, e...)
+	all, err := o.elements()
+	if err == nil {
+		all, err = o.withPixels(all)
 	}
-	var err error
-	if all, err = o.withPixels(all); err != nil {
-		return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
-	}
-	var b bytes.Buffer
-	// The library judges VRs and kinds by its dictionary; here they were judged
-	// when they were set.
-	err = lib.Write(&b, lib.Dataset{Elements: all}, lib.SkipVRVerification(), lib.SkipValueTypeVerification())
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
+	}
+	// The library judges VRs and kinds by its dictionary; here they were judged
+	// when they were set. Its own file meta information knows no transfer syntax
+	// of the last ten years, so ours goes before.
+	b := bytes.NewBuffer(Prefix(o.class, o.instance, o.syntax, ""))
+	w, err := lib.NewWriter(b, lib.SkipVRVerification(), lib.SkipValueTypeVerification())
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
+	}
+	w.SetTransferSyntax(binary.LittleEndian, false)
+	for _, e := range all {
+		if err := w.WriteElement(e); err != nil {
+			return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
+		}
 	}
 	return b.Bytes(), nil
 }
