@@ -24,7 +24,7 @@ import (
 // An outgoing object is what one C-STORE needs.
 type outgoing struct {
 	name             string
-	class, uid, kind study.UID // kind is the transfer syntax
+	class, uid, kind study.UID                     // kind is the transfer syntax
 	open             func() (io.ReadCloser, error) // the bare data set
 }
 
@@ -124,6 +124,12 @@ func outgoingFiles(args []string) (objects []outgoing, skipped int, err error) {
 	return objects, skipped, nil
 }
 
+// A dataSet is the rest of an open file behind its meta information.
+type dataSet struct {
+	io.Reader
+	io.Closer
+}
+
 func outgoingFile(path string) (outgoing, error) {
 	h, err := dicom.ReadFile(path)
 	if err != nil {
@@ -138,8 +144,8 @@ func outgoingFile(path string) (outgoing, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, err = f.Seek(h.Start, io.SeekStart)
-		return f, err
+		_, rest, err := dicom.DataSet(f)
+		return dataSet{rest, f}, err
 	}}, nil
 }
 
@@ -208,7 +214,7 @@ func sendOne(ctx context.Context, a *dimse.Association, o outgoing) error {
 	if err != nil {
 		return fmt.Errorf("send %s: %w", o.name, err)
 	}
-	if !status.Stored() {
+	if !status.OK() {
 		return fmt.Errorf("send %s: the receiver answers %v: %w", o.name, status, study.ErrRefused)
 	}
 	return nil

@@ -200,7 +200,9 @@ func (l *loader) put(v reflect.Value, key, source string, text []string) error {
 // check holds the settings against each other.
 func (l *loader) check() error {
 	var errs []error
-	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...)) }
+	bad := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...))
+	}
 	if len(l.AET) == 0 || len(l.AET) > 16 {
 		bad("aet %q must have 1 to 16 characters", l.AET)
 	}

@@ -54,7 +54,7 @@ func ChestCT(o CT) (Drawn, error) {
 		obj := head.identity(dicom.CTImage, series, instance, 1, z+1)
 		zMM := float64(z) * o.StepMM
 		obj.Set(dicom.SeriesDescription, "SYNTHETIC axial").Set(dicom.BodyPartExamined, "CHEST").
-			Set(dicom.ImageType, "ORIGINAL", "PRIMARY", "AXIAL").Set(dicom.FrameOfReferenceUID, string(frame)).
+			Set(dicom.PatientPosition, "HFS").Set(dicom.ImageType, "ORIGINAL", "PRIMARY", "AXIAL").Set(dicom.FrameOfReferenceUID, string(frame)).
 			Set(dicom.PositionReferenceIndicator, "").Set(dicom.AcquisitionNumber, 1).Set(dicom.KVP, 120.0).
 			Set(dicom.ImagePositionPatient, -c.halfMM, -c.halfMM, zMM).
 			Set(dicom.ImageOrientationPatient, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0).

@@ -70,7 +70,10 @@ func (b *breast) object(head common, series, instance study.UID, n int, side, vi
 		Set(dicom.RescaleIntercept, 0.0).Set(dicom.RescaleSlope, 1.0).Set(dicom.RescaleType, "US").
 		Set(dicom.PresentationLUTShape, "IDENTITY").Set(dicom.PixelIntensityRelationship, "LOG").
 		Set(dicom.PixelIntensityRelationshipSign, -1).
-		Seq(dicom.ViewCodeSequence, dicom.CodeItem(codes[view]))
+		Set(dicom.DetectorType, "DIRECT").Set(dicom.PositionerType, "MAMMOGRAPHIC").Set(dicom.OrganExposed, "BREAST").
+		Seq(dicom.AcquisitionContextSequence).
+		Seq(dicom.AnatomicRegionSequence, dicom.CodeItem(study.Code{Value: "76752008", Scheme: "SCT", Meaning: "Breast"})).
+		Seq(dicom.ViewCodeSequence, dicom.CodeItem(codes[view]).Seq(dicom.ViewModifierCodeSequence))
 	return obj
 }
 

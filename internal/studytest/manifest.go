@@ -1,5 +1,3 @@
-// Package studytest holds studies drawn by code, and the way to the shared test
-// files.
 package studytest
 
 import (

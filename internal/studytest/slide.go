@@ -103,6 +103,8 @@ func specimen(obj *dicom.Object, id string, mpp float64) {
 		Seq(dicom.IssuerOfTheContainerIdentifierSequence).
 		Seq(dicom.ContainerTypeCodeSequence, code("433466003", "SCT", "Microscope slide")).
 		Seq(dicom.AcquisitionContextSequence).
+		Seq(dicom.DimensionOrganizationSequence, dicom.NewItem().
+			Set(dicom.DimensionOrganizationUID, string(study.DerivedUID(id, "dimensions")))).
 		Seq(dicom.SpecimenDescriptionSequence, dicom.NewItem().
 			Set(dicom.SpecimenIdentifier, "SYN-SPECIMEN-1").
 			Set(dicom.SpecimenUID, string(study.DerivedUID(id, "specimen"))).
@@ -110,6 +112,7 @@ func specimen(obj *dicom.Object, id string, mpp float64) {
 		Seq(dicom.OpticalPathSequence, dicom.NewItem().
 			Set(dicom.OpticalPathIdentifier, "1").
 			Seq(dicom.IlluminationTypeCodeSequence, code("111744", "DCM", "Brightfield illumination")).
+			Set(dicom.ICCProfile, iccProfile()).
 			Seq(dicom.IlluminationColorCodeSequence, code("371251000", "SCT", "White color"))).
 		Seq(dicom.TotalPixelMatrixOriginSequence, dicom.NewItem().
 			Set(dicom.XOffsetInSlideCoordinateSystem, 20.0).Set(dicom.YOffsetInSlideCoordinateSystem, 50.0)).

@@ -12,7 +12,9 @@
 package studytest
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math"
 
 	"varde/internal/dicom"
@@ -79,26 +81,16 @@ func (d *Drawn) keep(o *dicom.Object, class, instance, syntax study.UID) error {
 	if err != nil {
 		return fmt.Errorf("draw %s: %w", d.Name, err)
 	}
-	data, err := dataSet(file)
+	_, rest, err := dicom.DataSet(bytes.NewReader(file))
+	if err != nil {
+		return fmt.Errorf("draw %s: %w", d.Name, err)
+	}
+	data, err := io.ReadAll(rest)
 	if err != nil {
 		return fmt.Errorf("draw %s: %w", d.Name, err)
 	}
 	d.Objects = append(d.Objects, Object{Class: class, Instance: instance, Syntax: syntax, File: file, DataSet: data})
 	return nil
-}
-
-// dataSet cuts the preamble and the file meta information off, by the group
-// length that our own writer always sets, PS3.10 §7.1.
-func dataSet(file []byte) ([]byte, error) {
-	const meta = 128 + 4 + 8 + 4 // preamble, DICM, header and value of (0002,0000)
-	if len(file) < meta || string(file[128:132]) != "DICM" {
-		return nil, fmt.Errorf("no Part 10 file: %w", study.ErrInvalid)
-	}
-	n := int(file[140]) | int(file[141])<<8 | int(file[142])<<16 | int(file[143])<<24
-	if meta+n > len(file) {
-		return nil, fmt.Errorf("file meta information of %d bytes: %w", n, study.ErrInvalid)
-	}
-	return file[meta+n:], nil
 }
 
 // hash mixes integers into 64 well-spread bits (the finalizer of SplitMix64).
