@@ -37,6 +37,7 @@ type Study struct {
 	SettledAt      time.Time // zero until settled
 	Place          Place
 	Opened         bool   // a reader has opened it: its place moves no more
+	Conflicts      int    // objects that came with other content under a known UID, or with another patient's ID: the first is in use
 	Note           string // why AI did not run on it at all, in words for the reader; empty otherwise
 }
 
@@ -82,7 +83,7 @@ var next = map[Status][]Status{
 	Receiving: {Settled, Scoring, Refused},
 	Settled:   {Scoring, Refused, Receiving, Read}, // a late instance reopens a study
 	Scoring:   {Scored, Receiving},
-	Scored:    {Reported, Receiving},
+	Scored:    {Reported, Read, Receiving}, // a report that can't be written keeps nobody from reading
 	Reported:  {Read, Receiving},
 	Read:      {Receiving},
 }

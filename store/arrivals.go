@@ -1,0 +1,334 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"varde/study"
+)
+
+// An arrival is a [study.Arrival] made ready for the tables, outside of any
+// transaction.
+type arrival struct {
+	study.Arrival
+	image  string // JSON
+	frames []byte // nil when there are none
+}
+
+// Receive records one object whose bytes are already kept under its key. The
+// records of callers that come together are made durable by one fsync; a caller
+// whose record fails takes no other along.
+//
+// The same bytes under a known SOP Instance UID are a duplicate and change
+// nothing, and so is any copy of a report of ours that comes back. Other bytes,
+// or another Study Instance UID, are a conflict: it is kept with its key, the
+// study is flagged, and the first object stays in use. A new object of a study
+// that was settled reopens it: its open jobs are canceled, and its results and
+// reports stand until the next revision has its own.
+func (l *Ledger) Receive(ctx context.Context, a study.Arrival) (study.Receipt, error) {
+	in, err := newArrival(a)
+	if err != nil {
+		return study.Receipt{}, fmt.Errorf("receive instance %s: %w", a.Instance.UID, err)
+	}
+	var r study.Receipt
+	err = l.change(ctx, func(t *tx) error {
+		var err error
+		r, err = t.receive(in)
+		return err
+	})
+	if err != nil {
+		return study.Receipt{}, fmt.Errorf("receive instance %s: %w", a.Instance.UID, err)
+	}
+	return r, nil
+}
+
+func newArrival(a study.Arrival) (arrival, error) {
+	i := &a.Instance
+	if i.UID == "" || i.Study == "" || i.Series == "" || i.Key == "" || a.Study.UID != i.Study {
+		return arrival{}, fmt.Errorf("study %q, series %q, key %q: an instance needs all three: %w", i.Study, i.Series, i.Key, study.ErrInvalid)
+	}
+	p := a.Study.Patient.Reveal()
+	for _, s := range []*string{&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &a.Study.Accession, &a.Study.ID,
+		&a.Study.Description, &a.Study.Date, &a.Study.Time, &a.Study.Referring, &a.Study.Sender, &i.SeriesText,
+		(*string)(&a.Study.Modality), (*string)(&a.Study.Priority), (*string)(&i.Modality)} {
+		*s = clean(*s)
+	}
+	a.Study.Patient = study.NewPatient(p)
+	in := arrival{Arrival: a}
+	var err error
+	if i.Image != nil {
+		if in.image, err = pack(i.Image); err != nil {
+			return in, err
+		}
+	}
+	if a.Frames.Len() > 0 {
+		in.frames, err = a.Frames.MarshalBinary()
+	}
+	return in, err
+}
+
+func (t *tx) receive(a arrival) (study.Receipt, error) {
+	i := a.Instance
+	if i.ReceivedAt.IsZero() {
+		i.ReceivedAt = t.now
+	}
+	// The study's row comes first: it makes all that touch one study take turns.
+	s, err := t.arrivedIn(a.Study, i)
+	if err != nil {
+		return study.Receipt{}, err
+	}
+	known, err := one(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, i.UID)
+	if err == nil {
+		return t.again(i, known)
+	}
+	if !errors.Is(err, study.ErrNotFound) {
+		return study.Receipt{}, err
+	}
+	if _, err := t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15),
+		i.UID, i.Study, i.Series, i.Class, i.TransferSyntax, i.Modality, i.Number, i.SeriesNumber, i.SeriesText,
+		i.Key, i.Bytes, i.SHA256[:], ms(i.ReceivedAt), a.image, 0); err != nil {
+		return study.Receipt{}, err
+	}
+	if a.frames != nil {
+		if _, err := t.exec(`INSERT INTO frame_index (sop_uid, frames) VALUES ($1, $2)`, i.UID, a.frames); err != nil {
+			return study.Receipt{}, err
+		}
+	}
+	t.shown = true
+	reopened, err := t.grow(s, a.Study, i)
+	return study.Receipt{Outcome: study.Stored, Reopened: reopened}, err
+}
+
+// A knownInstance is what an arrival is compared with.
+type knownInstance struct {
+	study study.UID
+	hash  study.Hash
+	own   bool
+}
+
+func scanKnown(rows *sql.Rows) (k knownInstance, err error) {
+	var sum []byte
+	err = rows.Scan(&k.study, &sum, &k.own)
+	k.hash = hash(sum)
+	return k, err
+}
+
+// again decides what an object is whose UID is known.
+func (t *tx) again(i study.Instance, known knownInstance) (study.Receipt, error) {
+	if known.own || known.study == i.Study && known.hash == i.SHA256 {
+		return study.Receipt{Outcome: study.Duplicate}, nil
+	}
+	n, err := t.exec(`INSERT INTO conflict (sop_uid, study_uid, sha256, object_key, bytes, received_at)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (sop_uid, study_uid, sha256) DO NOTHING`,
+		i.UID, i.Study, i.SHA256[:], i.Key, i.Bytes, ms(i.ReceivedAt))
+	if err != nil || n == 0 {
+		return study.Receipt{Outcome: study.Conflicted}, err
+	}
+	if _, err := t.exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, known.study); err != nil {
+		return study.Receipt{}, err
+	}
+	t.shown = true
+	return study.Receipt{Outcome: study.Conflicted},
+		t.audit("ingest", "conflict", entity(known.study), fmt.Sprintf("instance %s came again with other content, SHA-256 %s", i.UID, i.SHA256))
+}
+
+// arrivedIn locks the study's row and reads it. The zero study means that there
+// is none yet.
+func (t *tx) arrivedIn(in study.Study, i study.Instance) (study.Study, error) {
+	n, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, i.Study)
+	if err != nil || n == 0 {
+		return study.Study{}, err
+	}
+	return findStudy(t, i.Study)
+}
+
+// grow takes a new instance into its study, which it makes if there is none.
+func (t *tx) grow(s, in study.Study, i study.Instance) (reopened bool, err error) {
+	if s.UID == "" {
+		return false, t.begin(in, i)
+	}
+	placed, other := merge(&s, in, i)
+	if other {
+		s.Conflicts++
+		if s.Conflicts == 1 {
+			if err := t.audit("ingest", "conflict", entity(s.UID), "instance "+string(i.UID)+" bears another patient ID"); err != nil {
+				return false, err
+			}
+		}
+	}
+	if placed {
+		s.Place = t.replace(s, nil)
+	}
+	waiting := `waiting`
+	if s.Status != study.Receiving && s.Status != study.Refused {
+		if err := t.reopen(&s); err != nil {
+			return false, err
+		}
+		reopened, waiting = true, `1`
+	}
+	s.Instances++
+	s.LastInstanceAt = i.ReceivedAt
+	return reopened, t.updateStudy(s, waiting)
+}
+
+// begin makes the row of a study whose first instance has come.
+func (t *tx) begin(s study.Study, i study.Instance) error {
+	s.Status, s.Rev, s.Instances = study.Receiving, 0, 1
+	s.ReceivedAt, s.LastInstanceAt = i.ReceivedAt, i.ReceivedAt
+	if s.Modality == "" {
+		s.Modality = i.Modality
+	}
+	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Priority: s.Priority, Deadline: s.Place.Deadline})
+	why, err := pack(s.Place.Why)
+	if err != nil {
+		return err
+	}
+	p := s.Patient.Reveal()
+	_, err = t.exec(`INSERT INTO study (`+studyColumns+`, waiting, read_at, search) VALUES `+values(32),
+		s.UID, s.Status, s.Rev, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID,
+		s.Description, s.Date, s.Time, s.Referring, s.Modality, s.Priority, s.Instances, 0, s.Sender,
+		ms(s.ReceivedAt), ms(s.LastInstanceAt), 0, s.Place.Class, ms(s.Place.Key), why, ms(s.Place.Deadline), s.Place.Rule, 0, "",
+		1, 0, searchText(s))
+	return err
+}
+
+// updateStudy writes what an arrival may change.
+func (t *tx) updateStudy(s study.Study, waiting string) error {
+	why, err := pack(s.Place.Why)
+	if err != nil {
+		return err
+	}
+	p := s.Patient.Reveal()
+	read := `read_at`
+	if waiting == `1` {
+		read = `0` // there is something new to read
+	}
+	_, err = t.exec(`UPDATE study SET status = $2, patient_id = $3, issuer = $4, patient_name = $5, birth = $6, sex = $7,
+		accession = $8, study_id = $9, description = $10, study_date = $11, study_time = $12, referring = $13, modality = $14,
+		priority = $15, instances = $16, conflicts = $17, last_instance_at = $18, class = $19, place_key = $20, why = $21,
+		deadline = $22, rule = $23, search = $24, waiting = `+waiting+`, read_at = `+read+` WHERE uid = $1`,
+		s.UID, s.Status, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID, s.Description, s.Date, s.Time,
+		s.Referring, s.Modality, s.Priority, s.Instances, s.Conflicts, ms(s.LastInstanceAt), s.Place.Class, ms(s.Place.Key),
+		why, ms(s.Place.Deadline), s.Place.Rule, searchText(s))
+	return err
+}
+
+// noImages are the modalities of objects that go along with images. A study is
+// not called by one of them once there is an image.
+var noImages = []study.Modality{"", "SR", "PR", "KO", "DOC", "OT", "SEG", "REG", "AU"}
+
+// merge fills what is blank in s from what another of its instances says; what
+// the first one said stands. It tells whether the study must be placed anew, and
+// whether the instance names another patient.
+func merge(s *study.Study, in study.Study, i study.Instance) (placed, otherPatient bool) {
+	p, q := s.Patient.Reveal(), in.Patient.Reveal()
+	otherPatient = p.ID != "" && q.ID != "" && (p.ID != q.ID || p.Issuer != "" && q.Issuer != "" && p.Issuer != q.Issuer)
+	fill := func(to *string, from string) {
+		if *to == "" {
+			*to = from
+		}
+	}
+	if !otherPatient {
+		fill(&p.ID, q.ID)
+		fill(&p.Issuer, q.Issuer)
+		fill(&p.Name, q.Name)
+		fill(&p.Birth, q.Birth)
+		fill(&p.Sex, q.Sex)
+		s.Patient = study.NewPatient(p)
+		fill(&s.Accession, in.Accession)
+	}
+	fill(&s.ID, in.ID)
+	fill(&s.Description, in.Description)
+	fill(&s.Date, in.Date)
+	fill(&s.Time, in.Time)
+	fill(&s.Referring, in.Referring)
+	placed = s.Priority == "" && in.Priority != ""
+	fill((*string)(&s.Priority), string(in.Priority))
+	if i.Image != nil && i.Modality != "" && slices.Contains(noImages, s.Modality) {
+		s.Modality = i.Modality
+	}
+	return placed, otherPatient
+}
+
+// reopen takes a settled study back to receiving. What was still to do on its
+// old revision is canceled: whoever works on it finds the fence closed.
+func (t *tx) reopen(s *study.Study) error {
+	was := s.Status
+	to, err := s.Status.To(study.Receiving)
+	if err != nil {
+		return err
+	}
+	s.Status = to
+	if err := t.cancelJobs(s.UID); err != nil {
+		return err
+	}
+	return t.audit("ingest", "reopened", entity(s.UID), "was "+string(was))
+}
+
+// cancelJobs ends what is open of a study.
+func (t *tx) cancelJobs(uid study.UID) error {
+	t.moved = true
+	_, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND state IN ('ready', 'enqueued')`, uid)
+	return err
+}
+
+// searchText is what a page's search box looks in.
+func searchText(s study.Study) string {
+	p := s.Patient.Reveal()
+	return strings.ToLower(strings.Join([]string{p.Name, p.ID, s.Accession}, "\n"))
+}
+
+// entity names a study in the audit.
+func entity(uid study.UID) string { return "study " + string(uid) }
+
+// Unsettled gives the studies that are being received, the one that has been
+// quiet the longest first.
+func (l *Ledger) Unsettled(ctx context.Context) ([]study.Study, error) {
+	return list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status = 'receiving' ORDER BY last_instance_at, uid`)
+}
+
+// Study gives one study.
+func (l *Ledger) Study(ctx context.Context, uid study.UID) (study.Study, error) {
+	return findStudy(l.ask(ctx), uid)
+}
+
+// Instances gives what was received of a study, our own reports not included,
+// by series number, instance number and UID.
+func (l *Ledger) Instances(ctx context.Context, uid study.UID) ([]study.Instance, error) {
+	return list(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND own = 0
+		ORDER BY series_number, series_uid, number, sop_uid`, uid)
+}
+
+// ObjectsOf gives all objects of a study, or of one of its series when series is
+// not empty: what was received and the reports that we wrote.
+func (l *Ledger) ObjectsOf(ctx context.Context, uid, series study.UID) ([]study.Instance, error) {
+	return list(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1
+		AND ($2 = '' OR series_uid = $2) ORDER BY own, series_number, series_uid, number, sop_uid`, uid, series)
+}
+
+// Instance gives one object, received or our own.
+func (l *Ledger) Instance(ctx context.Context, uid study.UID) (study.Instance, error) {
+	i, err := one(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE sop_uid = $1`, uid)
+	if err != nil {
+		return i, fmt.Errorf("instance %s: %w", uid, err)
+	}
+	return i, nil
+}
+
+// Frames gives where an object's frames lie. An object without frames, or whose
+// frames can't be addressed, has an empty index.
+func (l *Ledger) Frames(ctx context.Context, uid study.UID) (f study.Frames, err error) {
+	packed, err := one(l.ask(ctx), func(rows *sql.Rows) (b []byte, err error) { return b, rows.Scan(&b) },
+		`SELECT f.frames FROM instance i LEFT JOIN frame_index f ON f.sop_uid = i.sop_uid WHERE i.sop_uid = $1`, uid)
+	if err != nil {
+		return f, fmt.Errorf("frames of instance %s: %w", uid, err)
+	}
+	if len(packed) == 0 {
+		return f, nil
+	}
+	return f, f.UnmarshalBinary(packed)
+}

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"varde/study"
+)
+
+// Audit records that somebody did something, in words of the caller's. What the
+// ledger itself does writes its own rows, in the transaction of the deed.
+func (l *Ledger) Audit(ctx context.Context, actor, action, entity string) error {
+	return l.change(ctx, func(t *tx) error { return t.audit(actor, action, entity, "") })
+}
+
+// audit adds a link to the chain. It is written in the transaction of what it
+// tells, so that neither is without the other.
+func (t *tx) audit(actor, action, entity, detail string) error {
+	// Counting up locks the end of the chain: two links can't follow the same one.
+	r, err := one(t, func(rows *sql.Rows) (r study.AuditRow, err error) {
+		var prev []byte
+		err = rows.Scan(&r.N, &prev)
+		r.Prev = hash(prev)
+		return r, err
+	}, `UPDATE audit_end SET n = n + 1 WHERE id = 1 RETURNING n, hash`)
+	if err != nil {
+		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
+	}
+	r.At, r.Actor, r.Action, r.Entity, r.Detail = t.now, clean(actor), clean(action), clean(entity), clean(detail)
+	r.Hash = auditHash(r)
+	if _, err := t.exec(`INSERT INTO audit (n, at, actor, action, entity, detail, prev, hash) VALUES `+values(8),
+		r.N, ms(r.At), r.Actor, r.Action, r.Entity, r.Detail, r.Prev[:], r.Hash[:]); err != nil {
+		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
+	}
+	if _, err := t.exec(`UPDATE audit_end SET hash = $1 WHERE id = 1`, r.Hash[:]); err != nil {
+		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
+	}
+	return nil
+}
+
+// auditHash covers the row and the hash of the one before it: SHA-256 over the
+// JSON array [prev, n, milliseconds, actor, action, entity, detail].
+func auditHash(r study.AuditRow) study.Hash {
+	b, err := json.Marshal([]any{r.Prev, r.N, ms(r.At), r.Actor, r.Action, r.Entity, r.Detail})
+	if err != nil {
+		panic("an audit row is text and numbers: " + err.Error())
+	}
+	return sha256.Sum256(b)
+}
+
+// AuditRows gives the rows before row number before, newest first; before 0 is
+// from the newest on.
+func (l *Ledger) AuditRows(ctx context.Context, before int64, limit int) ([]study.AuditRow, error) {
+	return list(l.ask(ctx), scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
+		WHERE $1 = 0 OR n < $1 ORDER BY n DESC LIMIT $2`, before, limit)
+}
+
+func scanAudit(rows *sql.Rows) (r study.AuditRow, err error) {
+	var when int64
+	var prev, sum []byte
+	err = rows.Scan(&r.N, &when, &r.Actor, &r.Action, &r.Entity, &r.Detail, &prev, &sum)
+	r.At, r.Prev, r.Hash = at(when), hash(prev), hash(sum)
+	return r, err
+}
+
+// VerifyAudit walks the chain from its first link and gives its length. A row
+// that was changed, taken out or put in is an error of kind [study.ErrInvalid]
+// that names the row; so is an end that was cut off.
+func (l *Ledger) VerifyAudit(ctx context.Context) (int64, error) {
+	var last study.AuditRow
+	err := l.view(ctx, func(a asker) error {
+		end, err := one(a, func(rows *sql.Rows) (r study.AuditRow, err error) {
+			var sum []byte
+			err = rows.Scan(&r.N, &sum)
+			r.Hash = hash(sum)
+			return r, err
+		}, `SELECT n, hash FROM audit_end WHERE id = 1`)
+		if err != nil {
+			return err
+		}
+		for {
+			rows, err := list(a, scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
+				WHERE n > $1 ORDER BY n LIMIT 1000`, last.N)
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				if r.N != last.N+1 || r.Prev != last.Hash || r.Hash != auditHash(r) {
+					return fmt.Errorf("audit row %d is not what was written: %w", last.N+1, study.ErrInvalid)
+				}
+				last = r
+			}
+			if len(rows) == 0 {
+				break
+			}
+		}
+		if last.N != end.N || last.Hash != end.Hash {
+			return fmt.Errorf("audit ends at row %d and should end at %d: %w", last.N, end.N, study.ErrInvalid)
+		}
+		return nil
+	})
+	return last.N, err
+}

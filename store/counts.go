@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"varde/study"
+)
+
+// Counts tells how much there is of everything, for operators and metrics. Jobs
+// that are done or canceled are history and not counted.
+func (l *Ledger) Counts(ctx context.Context) (study.Counts, error) {
+	c := study.Counts{Studies: map[study.Status]int{}, Deliveries: map[string]int{}}
+	err := l.view(ctx, func(a asker) error {
+		type tally struct {
+			name string
+			n    int
+		}
+		scan := func(rows *sql.Rows) (v tally, err error) { return v, rows.Scan(&v.name, &v.n) }
+		studies, err := list(a, scan, `SELECT status, COUNT(*) FROM study GROUP BY status ORDER BY status`)
+		if err != nil {
+			return err
+		}
+		for _, v := range studies {
+			c.Studies[study.Status(v.name)] = v.n
+		}
+		deliveries, err := list(a, scan, `SELECT status, COUNT(*) FROM delivery GROUP BY status ORDER BY status`)
+		if err != nil {
+			return err
+		}
+		for _, v := range deliveries {
+			c.Deliveries[v.name] = v.n
+		}
+		// One query a state, so that each can use its own small index.
+		c.Jobs, err = list(a, scanJobCount, `
+			SELECT pool, lane, 'ready' AS state, COUNT(*), MIN(created_at) FROM job WHERE state = 'ready' GROUP BY pool, lane
+			UNION ALL SELECT pool, lane, CASE WHEN worker = '' THEN 'enqueued' ELSE 'running' END AS state, COUNT(*), MIN(created_at)
+				FROM job WHERE state = 'enqueued' GROUP BY pool, lane, CASE WHEN worker = '' THEN 'enqueued' ELSE 'running' END
+			UNION ALL SELECT pool, lane, 'failed' AS state, COUNT(*), MIN(created_at) FROM job WHERE state = 'failed' GROUP BY pool, lane
+			ORDER BY 1, 2, 3`)
+		return err
+	})
+	if err != nil {
+		return c, fmt.Errorf("count: %w", err)
+	}
+	return c, nil
+}
+
+func scanJobCount(rows *sql.Rows) (c study.JobCount, err error) {
+	var oldest int64
+	err = rows.Scan(&c.Pool, &c.Lane, &c.State, &c.Count, &oldest)
+	c.Oldest = at(oldest)
+	return c, err
+}

@@ -1,0 +1,317 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"varde/study"
+)
+
+const (
+	// maxFails is how often a job may fail by itself before it has failed for good.
+	maxFails = 3
+	// aloneAfter is how many of its workers may die before a job is suspected of
+	// killing them: from then on it runs alone in its pool, so that the innocent
+	// that ran beside it are cleared.
+	aloneAfter = 3
+	// maxLost is how many of its workers may die before a job has failed for good.
+	maxLost = 5
+	// maxCandidates bounds how far a claim looks down the line.
+	maxCandidates = 1024
+	// maxErrorText keeps the ledger from filling up with stack traces.
+	maxErrorText = 500
+)
+
+// Claim takes the best k ready jobs of a pool that are of lane worst or better,
+// counts a new attempt of each, and marks them enqueued. They come best first:
+// by lane, due time and age. Inside a lane no study takes more than half of what
+// is under way while others wait.
+//
+// The jobs come without their blocks: a worker asks for [Ledger.Job].
+func (l *Ledger) Claim(ctx context.Context, pool string, k int, worst study.Lane) ([]study.Job, error) {
+	ready, err := list(l.ask(ctx), number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3 LIMIT 1`,
+		pool, worst, ms(l.now()))
+	if err != nil || len(ready) == 0 || k <= 0 {
+		return nil, err
+	}
+	var jobs []study.Job
+	err = l.change(ctx, func(t *tx) error {
+		var err error
+		jobs, err = t.claim(pool, k, worst)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim jobs of pool %s: %w", pool, err)
+	}
+	return jobs, nil
+}
+
+func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
+	busy := map[study.UID]int{}
+	all, alone := 0, false
+	rows, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job WHERE pool = $1 AND state = 'enqueued'`, pool)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range rows {
+		busy[c.study]++
+		all++
+		alone = alone || c.lost >= aloneAfter
+	}
+	if alone {
+		return nil, nil
+	}
+	waiting, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
+		WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3
+		ORDER BY lane, due_at, created_at, part, id LIMIT $4 `+skipLocked, pool, worst, ms(t.now), maxCandidates)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []study.Job
+	for _, id := range choose(waiting, busy, all, k) {
+		j, err := one(t, scanJob, `UPDATE job SET state = 'enqueued', attempt = attempt + 1, enqueued_at = $2, worker = ''
+			WHERE id = $1 RETURNING `+jobColumns, id, ms(t.now))
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	t.shown = t.shown || len(jobs) > 0
+	return jobs, nil
+}
+
+// A candidate is what decides whether a job is taken now.
+type candidate struct {
+	id    string
+	study study.UID
+	lane  study.Lane
+	lost  int
+}
+
+func scanCandidate(rows *sql.Rows) (c candidate, err error) {
+	return c, rows.Scan(&c.id, &c.study, &c.lane, &c.lost)
+}
+
+// choose picks at most k of the waiting, which are in order, when all jobs are
+// under way, of each study as many as busy says. All of a lane goes before the
+// next. Inside a lane a study that has half of what may be under way steps back
+// until the others of the lane have been served; nothing stays idle for that.
+func choose(waiting []candidate, busy map[study.UID]int, all, k int) []string {
+	share := max(1, (all+k)/2)
+	var chosen []string
+	for i := 0; i < len(waiting) && len(chosen) < k; {
+		lane := waiting[i].lane
+		var stepped []candidate
+		for ; i < len(waiting) && waiting[i].lane == lane; i++ {
+			c := waiting[i]
+			if c.lost >= aloneAfter {
+				if len(chosen)+len(stepped) > 0 {
+					continue // its turn comes when it is the best
+				}
+				if all > 0 {
+					return nil // what is under way ends first
+				}
+				return []string{c.id}
+			}
+			if busy[c.study] >= share {
+				stepped = append(stepped, c)
+				continue
+			}
+			if len(chosen) < k {
+				busy[c.study]++
+				chosen = append(chosen, c.id)
+			}
+		}
+		for _, c := range stepped {
+			if len(chosen) < k {
+				chosen = append(chosen, c.id)
+			}
+		}
+	}
+	return chosen
+}
+
+// InFlight tells how many jobs of a pool are enqueued, and how many of these are
+// stat.
+func (l *Ledger) InFlight(ctx context.Context, pool string) (all, stat int, err error) {
+	c, err := one(l.ask(ctx), func(rows *sql.Rows) (c [2]int, err error) { return c, rows.Scan(&c[0], &c[1]) },
+		`SELECT COUNT(*), COUNT(CASE WHEN lane = 0 THEN 1 END) FROM job WHERE pool = $1 AND state = 'enqueued'`, pool)
+	return c[0], c[1], err
+}
+
+// Job gives a job with its block, and its state. [study.ErrNotFound] when there
+// is none of this ID.
+func (l *Ledger) Job(ctx context.Context, id string) (j study.Job, state string, err error) {
+	var tiles string
+	j, err = one(l.ask(ctx), func(rows *sql.Rows) (j study.Job, err error) {
+		var sum []byte
+		var due, created int64
+		err = rows.Scan(&j.ID, &j.Study, &j.Rev, &j.Task, &j.Model.ID, &j.Model.Version, &sum, &j.Part, &j.Pool, &j.Lane,
+			&due, &created, &j.EstMS, &j.Attempt, &j.Fails, &j.Lost, &state, &tiles)
+		j.Model.SHA256, j.DueAt, j.CreatedAt = hash(sum), at(due), at(created)
+		return j, err
+	}, `SELECT `+jobColumns+`, state, COALESCE((SELECT tiles FROM block WHERE job_id = job.id), '') FROM job WHERE id = $1`, id)
+	if err != nil {
+		return j, "", fmt.Errorf("job %s: %w", id, err)
+	}
+	return j, state, unpack(tiles, &j.Block)
+}
+
+// Started records that a worker begins a job, before it does anything that might
+// kill it. [ErrFenced] when the attempt no longer counts, or another worker has
+// begun it.
+func (l *Ledger) Started(ctx context.Context, id string, attempt int, worker string) error {
+	return l.fenced(ctx, "start", id, func(t *tx) (int64, error) {
+		t.shown = true
+		return t.exec(`UPDATE job SET worker = $3 WHERE id = $1 AND attempt = $2 AND state = 'enqueued' AND worker IN ('', $3)`, id, attempt, worker)
+	})
+}
+
+// Release gives a job back to the line as if it had never been taken.
+func (l *Ledger) Release(ctx context.Context, id string, attempt int) error {
+	return l.fenced(ctx, "release", id, func(t *tx) (int64, error) {
+		t.moved, t.shown = true, true
+		return t.exec(`UPDATE job SET state = 'ready', worker = '' WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, id, attempt)
+	})
+}
+
+// fenced runs a change that must meet one job.
+func (l *Ledger) fenced(ctx context.Context, verb, id string, do func(*tx) (int64, error)) error {
+	err := l.change(ctx, func(t *tx) error {
+		n, err := do(t)
+		if err == nil && n != 1 {
+			err = ErrFenced
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s job %s: %w", verb, id, err)
+	}
+	return nil
+}
+
+// Fail records that a job has failed by itself. It is tried again after a while;
+// the third time, or at once when it is hopeless, it has failed for good, and in
+// the same transaction what follows is set going: a failed part may be the last
+// one, and a conclusion that can't be drawn is a failed result. [ErrFenced] when
+// the attempt no longer counts.
+func (l *Ledger) Fail(ctx context.Context, id string, attempt int, cause error, hopeless bool) error {
+	reason := reasonOf(cause)
+	text := clean(fmt.Sprint(cause))
+	if len(text) > maxErrorText {
+		text = clean(text[:maxErrorText])
+	}
+	return l.setback(ctx, "fail", id, attempt, func(t *tx, j study.Job) (bool, error) {
+		j.Fails++
+		over := hopeless || j.Fails >= maxFails
+		_, err := t.exec(`UPDATE job SET fails = $2, error = $3, not_before = $4 WHERE id = $1`,
+			id, j.Fails, text, ms(t.now.Add(backoff(j.Fails))))
+		return over, err
+	}, reason)
+}
+
+// backoff is how long a job rests after its n-th failure.
+func backoff(n int) time.Duration { return time.Second << (2 * (n - 1)) }
+
+// Lose records that the worker of a job is gone. The job goes back to the line;
+// one that has lost too many is taken for what killed them, and has failed.
+func (l *Ledger) Lose(ctx context.Context, id string, attempt int) error {
+	return l.setback(ctx, "lose", id, attempt, func(t *tx, j study.Job) (bool, error) {
+		return t.lose(j)
+	}, study.Reason{Code: study.ReasonInternal})
+}
+
+func (t *tx) lose(j study.Job) (over bool, err error) {
+	_, err = t.exec(`UPDATE job SET lost = lost + 1, error = 'its worker ended' WHERE id = $1`, j.ID)
+	return j.Lost+1 >= maxLost, err
+}
+
+// setback takes a job from its worker. count counts what happened and says
+// whether it was once too often.
+func (l *Ledger) setback(ctx context.Context, verb, id string, attempt int, count func(*tx, study.Job) (bool, error), why study.Reason) error {
+	err := l.change(ctx, func(t *tx) error {
+		j, err := one(t, scanJob, `SELECT `+jobColumns+` FROM job WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, id, attempt)
+		if errors.Is(err, study.ErrNotFound) {
+			return ErrFenced
+		}
+		if err != nil {
+			return err
+		}
+		return t.setback(j, count, why)
+	})
+	if err != nil {
+		return fmt.Errorf("%s job %s: %w", verb, id, err)
+	}
+	return nil
+}
+
+func (t *tx) setback(j study.Job, count func(*tx, study.Job) (bool, error), why study.Reason) error {
+	t.moved, t.shown = true, true
+	// The study first, as in finish.
+	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
+		return err
+	}
+	over, err := count(t, j)
+	if err != nil {
+		return err
+	}
+	if !over {
+		_, err := t.exec(`UPDATE job SET state = 'ready', worker = '' WHERE id = $1`, j.ID)
+		return err
+	}
+	reason, err := pack(why)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`UPDATE job SET state = 'failed', worker = '', reason = $2 WHERE id = $1`, j.ID, reason); err != nil {
+		return err
+	}
+	return t.failed(j, why)
+}
+
+// failed does what follows from a job that has failed for good.
+func (t *tx) failed(j study.Job, why study.Reason) error {
+	switch j.Task {
+	case study.TaskScore:
+		return t.fanIn(j)
+	case study.TaskConclude:
+		o, err := t.findOrder(j.Study, j.Rev)
+		if err != nil {
+			return err
+		}
+		m, err := findModelPlan(t, j.Study, j.Rev, j.Model)
+		if err != nil {
+			return err
+		}
+		if err := t.keepVerdict(o, m, study.Result{AI: study.Failed, Reason: why}); err != nil {
+			return err
+		}
+	case study.TaskReport:
+		if err := t.audit("report", "report failed", entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
+			return err
+		}
+	}
+	return t.advance(j.Study, j.Rev)
+}
+
+// reasons turns kinds of error into what a reader is told.
+var reasons = []struct {
+	err  error
+	code string
+}{
+	{study.ErrWithheld, study.ReasonStopped},
+	{study.ErrUnsupported, study.ReasonTransferSyntax},
+	{study.ErrInvalid, study.ReasonDamaged},
+}
+
+func reasonOf(err error) study.Reason {
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return study.Reason{Code: r.code}
+		}
+	}
+	return study.Reason{Code: study.ReasonInternal}
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"varde/study"
+)
+
+// A Ledger records everything that happens to studies, in SQL. All methods may
+// be called by many goroutines at once. A method that changes something returns
+// nil only after the change is durable; it changes all that it says or nothing.
+//
+// Errors wrap the kinds of package study: [study.ErrNotFound] for a thing that
+// isn't there, [study.ErrBusy] when the disk is full or the file is held by
+// another, and [ErrFenced] when a worker speaks for a job that is no longer its.
+type Ledger struct {
+	place  study.Placer
+	now    func() time.Time
+	lock   *os.File // held while open, so that there is one process
+	reader *reader
+	writer *writer
+
+	jobs    signal // a job became ready, or left its worker
+	changes signal // anything changed that a page shows
+}
+
+// LedgerOptions are the ledger's choices. The zero value is good.
+type LedgerOptions struct {
+	// Place gives a study its place in the reading order. Nil places by arrival.
+	Place study.Placer
+	// Now is the clock. Nil is time.Now.
+	Now func() time.Time
+}
+
+// ErrFenced is the error of a worker whose job was taken from it: a newer
+// attempt owns the job, a newer revision took its place, or it is over. What the
+// worker found is not kept. It is no failure and must not be recorded as one.
+var ErrFenced = fmt.Errorf("job belongs to another attempt: %w", study.ErrRefused)
+
+// errClosed is the error of every change after Close.
+var errClosed = fmt.Errorf("ledger is closed: %w", study.ErrBusy)
+
+// OpenLedger opens the ledger in the file at path and brings its tables up to
+// date; a file that isn't there is made, readable by its owner only. A second
+// process on the same file is refused with [study.ErrBusy].
+func OpenLedger(ctx context.Context, path string, o LedgerOptions) (*Ledger, error) {
+	l := &Ledger{place: o.Place, now: o.Now}
+	if l.place == nil {
+		l.place = byArrival
+	}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	var err error
+	if l.lock, err = lockFile(path + ".lock"); err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	if err := l.open(ctx, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), l.Close())
+	}
+	return l, nil
+}
+
+func (l *Ledger) open(ctx context.Context, path string) error {
+	write, read, err := openSQLite(path)
+	if err != nil {
+		return err
+	}
+	l.reader = &reader{db: read, statements: map[string]*sql.Stmt{}}
+	if l.writer, err = newWriter(ctx, l, write); err != nil {
+		return err
+	}
+	if err := migrate(ctx, l.writer.conn, sqliteMigrations); err != nil {
+		return err
+	}
+	// The lock says that we are alone, so whoever worked before is gone.
+	if _, err := l.writer.conn.ExecContext(ctx, `DELETE FROM worker`); err != nil {
+		return fmt.Errorf("strike off old workers: %w", refine(err))
+	}
+	go l.writer.run()
+	l.writer.running = true
+	return nil
+}
+
+// Close waits for the changes under way and gives the file free.
+func (l *Ledger) Close() error {
+	var errs []error
+	if l.writer != nil {
+		errs = append(errs, l.writer.close())
+	}
+	if l.reader != nil {
+		errs = append(errs, l.reader.close())
+	}
+	if l.lock != nil {
+		errs = append(errs, l.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// JobsMoved gives a channel that is closed the next time that a job becomes
+// ready or leaves its worker. Ask for it before looking, so that nothing slips
+// between the look and the wait.
+func (l *Ledger) JobsMoved() <-chan struct{} { return l.jobs.wait() }
+
+// Changed gives a channel that is closed the next time that something changes
+// which a page shows: a study, a result, a report, a delivery, a model.
+func (l *Ledger) Changed() <-chan struct{} { return l.changes.wait() }
+
+// byArrival is the order of a ledger that was given none: first come, first read.
+func byArrival(f study.PlaceFacts) study.Place {
+	return study.Place{Key: f.ArrivedAt, Deadline: f.Deadline, Rule: "arrival"}
+}
+
+// A signal wakes whoever waits, any number of them.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{} // guarded by mu; nil while nobody waits
+}
+
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) fire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+}

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// maxGroup is how many changes one transaction may hold: enough that a slow
+// fsync is shared by a busy hospital's associations, and few enough that the
+// first caller isn't kept waiting for the last.
+const maxGroup = 128
+
+// A writer owns the one connection that writes. Changes that come while a commit
+// is under way are put into the next transaction together: many callers, one
+// fsync.
+type writer struct {
+	ledger     *Ledger
+	db         *sql.DB
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt // by text; used by the writer's goroutine only
+	changes    chan *change         // unbuffered: whatever is taken is answered
+	stop       chan struct{}        // closed by close
+	stopped    chan struct{}        // closed when run has returned
+	running    bool
+	once       sync.Once
+}
+
+// A change is a piece of work inside a transaction. It may be run twice: again
+// alone, when a neighbor in the group has failed. So it sets what it gives back
+// anew each time.
+type change struct {
+	do   func(*tx) error
+	done chan error
+}
+
+// A tx is a transaction of the writer.
+type tx struct {
+	ledger *Ledger
+	writer *writer
+	now    time.Time
+	moved  bool // wake the dispatcher after the commit
+	shown  bool // wake the pages after the commit
+}
+
+func newWriter(ctx context.Context, l *Ledger, db *sql.DB) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(refine(err), db.Close())
+	}
+	return &writer{
+		ledger: l, db: db, conn: conn,
+		statements: map[string]*sql.Stmt{},
+		changes:    make(chan *change),
+		stop:       make(chan struct{}),
+		stopped:    make(chan struct{}),
+	}, nil
+}
+
+// change runs do in a transaction and returns when that is durable, or with the
+// error for which nothing of it was kept. Once begun it isn't given up when ctx
+// ends, so that the caller always knows what became of it.
+func (l *Ledger) change(ctx context.Context, do func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c := &change{do: do, done: make(chan error, 1)}
+	select {
+	case l.writer.changes <- c:
+		return <-c.done
+	case <-l.writer.stop:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writer) run() {
+	defer close(w.stopped)
+	for {
+		select {
+		case <-w.stop:
+			return
+		case c := <-w.changes:
+			w.group(c)
+		}
+	}
+}
+
+// group takes what else is waiting and commits it all together.
+func (w *writer) group(first *change) {
+	group := []*change{first}
+	// Those that the last commit has just answered come back in a moment.
+	runtime.Gosched()
+gather:
+	for len(group) < maxGroup {
+		select {
+		case c := <-w.changes:
+			group = append(group, c)
+		default:
+			break gather
+		}
+	}
+	if err := w.transact(group); err == nil || len(group) == 1 {
+		for _, c := range group {
+			c.done <- err
+		}
+		return
+	}
+	// One of them failed and took the others along. Each by itself, then.
+	for i := range group {
+		group[i].done <- w.transact(group[i : i+1])
+	}
+}
+
+// transact runs all changes in one transaction, or none.
+func (w *writer) transact(group []*change) (err error) {
+	ctx := context.Background()
+	if _, err := w.conn.ExecContext(ctx, beginWrite); err != nil {
+		return fmt.Errorf("begin: %w", refine(err))
+	}
+	defer func() {
+		if err != nil {
+			// SQLite may have rolled back by itself; then this fails, and may.
+			_, _ = w.conn.ExecContext(ctx, `ROLLBACK`)
+		}
+	}()
+	t := &tx{ledger: w.ledger, writer: w, now: w.ledger.now().UTC()}
+	for _, c := range group {
+		if err := c.do(t); err != nil {
+			return err
+		}
+	}
+	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
+		return fmt.Errorf("commit: %w", refine(err))
+	}
+	if t.moved {
+		w.ledger.jobs.fire()
+	}
+	if t.shown {
+		w.ledger.changes.fire()
+	}
+	return nil
+}
+
+func (w *writer) close() error {
+	var err error
+	w.once.Do(func() {
+		close(w.stop)
+		if w.running {
+			<-w.stopped
+		}
+		errs := make([]error, 0, len(w.statements)+2)
+		for _, s := range w.statements {
+			errs = append(errs, s.Close())
+		}
+		err = errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+	})
+	return err
+}
+
+// statement gives the prepared statement of a text. Texts are few: they are
+// written in this package, and none holds a value.
+func (t *tx) statement(text string) (*sql.Stmt, error) {
+	if s, ok := t.writer.statements[text]; ok {
+		return s, nil
+	}
+	s, err := t.writer.conn.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, refine(err)
+	}
+	t.writer.statements[text] = s
+	return s, nil
+}
+
+// exec runs a statement and tells how many rows it changed.
+func (t *tx) exec(text string, args ...any) (int64, error) {
+	s, err := t.statement(text)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, refine(err)
+	}
+	return r.RowsAffected()
+}
+
+// query is exec for a statement that gives rows. They must be closed before the
+// next statement.
+func (t *tx) query(text string, args ...any) (*sql.Rows, error) {
+	s, err := t.statement(text)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(context.Background(), args...)
+	return rows, refine(err)
+}

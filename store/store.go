@@ -1,0 +1,21 @@
+// Package store keeps what must not be lost: the bytes of studies under keys,
+// and the ledger of everything that happened to them.
+//
+//	OpenObjects   a folder or an S3 bucket: bytes under keys, immutable and durable
+//	OpenLedger    the SQL tables: studies, instances, jobs, results, reports, audit
+//
+// The objects are the truth for bytes and the ledger is the truth for state. The
+// ledger is also the queue of record: a job is a row, and every step of a study
+// is one transaction that holds the step, what follows from it, and its line in
+// the audit. So a crash at any moment leaves rows that say what is still to do.
+//
+//	Receive                     an object is recorded; many callers share one fsync
+//	Settle                      the study is whole: its plan becomes jobs
+//	Claim, Started, Fail, Lose  a job on its way to a worker and back
+//	FinishPart, Conclude        what a model found; the last part calls for the conclusion
+//	Reported, Delivered         what was written about it and who has it
+//	Worklist, Case              what a reader sees
+//
+// The methods of [Ledger] lie in files by who asks. The SQL is one text for every
+// engine; what only SQLite understands is in sqlite.go and migrations/sqlite.
+package store

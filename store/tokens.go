@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"varde/study"
+)
+
+// AddToken lets a bearer in under a role and a name until expires, or for good
+// when that is zero. Only the token's hash is kept.
+func (l *Ledger) AddToken(ctx context.Context, t study.Token, by string) error {
+	err := l.change(ctx, func(x *tx) error {
+		if err := x.addToken(t, false); err != nil {
+			return err
+		}
+		return x.audit(by, "token", "token "+t.Hash.Short(), fmt.Sprintf("role %s, name %s", t.Role, t.Name))
+	})
+	if err != nil {
+		return fmt.Errorf("add token of %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// AddSession keeps the session of a browser, like a token but without a row in
+// the audit.
+func (l *Ledger) AddSession(ctx context.Context, t study.Token) error {
+	err := l.change(ctx, func(x *tx) error {
+		if _, err := x.exec(`DELETE FROM token WHERE session = 1 AND expires_at > 0 AND expires_at <= $1`, ms(x.now)); err != nil {
+			return err
+		}
+		return x.addToken(t, true)
+	})
+	if err != nil {
+		return fmt.Errorf("add session of %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+func (x *tx) addToken(t study.Token, session bool) error {
+	_, err := x.exec(`INSERT INTO token (hash, session, role, name, expires_at, made_at) VALUES `+values(6),
+		t.Hash[:], bit(session), clean(t.Role), clean(t.Name), ms(t.Expires), ms(x.now))
+	return err
+}
+
+// Token gives the token of this hash. [study.ErrNotFound] when there is none, or
+// its time is over.
+func (l *Ledger) Token(ctx context.Context, hash study.Hash) (study.Token, error) {
+	return l.token(ctx, hash, false)
+}
+
+// Session is [Ledger.Token] for the session of a browser.
+func (l *Ledger) Session(ctx context.Context, hash study.Hash) (study.Token, error) {
+	return l.token(ctx, hash, true)
+}
+
+const tokenColumns = `hash, role, name, expires_at, made_at`
+
+func (l *Ledger) token(ctx context.Context, hash study.Hash, session bool) (study.Token, error) {
+	t, err := one(l.ask(ctx), scanToken, `SELECT `+tokenColumns+` FROM token
+		WHERE hash = $1 AND session = $2 AND (expires_at = 0 OR expires_at > $3)`, hash[:], bit(session), ms(l.now()))
+	if errors.Is(err, study.ErrNotFound) {
+		return t, fmt.Errorf("token %s: %w", hash.Short(), err)
+	}
+	return t, err
+}
+
+func scanToken(rows *sql.Rows) (t study.Token, err error) {
+	var sum []byte
+	var expires, made int64
+	err = rows.Scan(&sum, &t.Role, &t.Name, &expires, &made)
+	t.Hash, t.Expires, t.MadeAt = hash(sum), at(expires), at(made)
+	return t, err
+}
+
+// Tokens gives the bearers' tokens, expired ones too, the oldest first.
+func (l *Ledger) Tokens(ctx context.Context) ([]study.Token, error) {
+	return list(l.ask(ctx), scanToken, `SELECT `+tokenColumns+` FROM token WHERE session = 0 ORDER BY made_at, hash`)
+}
+
+// DropToken shuts out whoever bears the token or the session of this hash.
+func (l *Ledger) DropToken(ctx context.Context, hash study.Hash, by string) error {
+	err := l.change(ctx, func(x *tx) error {
+		sessions, err := list(x, number, `SELECT session FROM token WHERE hash = $1`, hash[:])
+		if err != nil {
+			return err
+		}
+		if len(sessions) == 0 {
+			return study.ErrNotFound
+		}
+		if _, err := x.exec(`DELETE FROM token WHERE hash = $1`, hash[:]); err != nil {
+			return err
+		}
+		if sessions[0] == 1 {
+			return nil
+		}
+		return x.audit(by, "token dropped", "token "+hash.Short(), "")
+	})
+	if err != nil {
+		return fmt.Errorf("drop token %s: %w", hash.Short(), err)
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"varde/study"
+)
+
+const (
+	// defaultLimit is the length of a list when nobody says.
+	defaultLimit = 100
+	// maxLimit keeps one request from reading the whole ledger.
+	maxLimit = 1000
+)
+
+// conditions collects the WHERE of a query with its arguments.
+type conditions struct {
+	terms []string
+	args  []any
+}
+
+// add takes a term whose $ stands for the next argument, as often as it occurs.
+func (c *conditions) add(term string, args ...any) {
+	for _, a := range args {
+		c.args = append(c.args, a)
+		term = strings.Replace(term, "$?", fmt.Sprintf("$%d", len(c.args)), 1)
+	}
+	c.terms = append(c.terms, term)
+}
+
+func (c *conditions) where() string {
+	if len(c.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.terms, " AND ")
+}
+
+func limitOf(n int) int {
+	if n <= 0 {
+		return defaultLimit
+	}
+	return min(n, maxLimit)
+}
+
+// Worklist gives rows of the reading order, with their results and reports. The
+// order is that of an index: class, key, UID. A list that goes on after the
+// cursor of a row is complete whatever has come or gone since.
+func (l *Ledger) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, error) {
+	text, args := worklistQuery(f)
+	var cases []study.Case
+	err := l.view(ctx, func(a asker) error {
+		studies, err := list(a, scanStudy, text, args...)
+		if err != nil {
+			return err
+		}
+		if f.Last {
+			slices.Reverse(studies)
+		}
+		cases, err = casesOf(a, studies)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("worklist: %w", err)
+	}
+	return cases, nil
+}
+
+func worklistQuery(f study.WorklistFilter) (text string, args []any) {
+	var c conditions
+	if f.Status != "" {
+		c.add(`status = $?`, f.Status)
+	} else {
+		c.add(`waiting = 1`)
+	}
+	if f.Modality != "" {
+		c.add(`modality = $?`, f.Modality)
+	}
+	if f.Text != "" {
+		c.add(`search LIKE $? ESCAPE '\'`, "%"+likeText(strings.ToLower(clean(f.Text)))+"%")
+	}
+	order := `class, place_key, uid`
+	switch {
+	case f.Last:
+		order = `class DESC, place_key DESC, uid DESC`
+	case !f.After.Zero():
+		c.add(`(class, place_key, uid) > ($?, $?, $?)`, f.After.Class, ms(f.After.Key), f.After.UID)
+	}
+	c.args = append(c.args, limitOf(f.Limit))
+	return `SELECT ` + studyColumns + ` FROM study` + c.where() + ` ORDER BY ` + order + fmt.Sprintf(` LIMIT $%d`, len(c.args)), c.args
+}
+
+// likeText makes a text stand for itself in a LIKE.
+func likeText(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
+
+// Case gives all that is known of a study now.
+func (l *Ledger) Case(ctx context.Context, uid study.UID) (c study.Case, err error) {
+	err = l.view(ctx, func(a asker) error {
+		s, err := findStudy(a, uid)
+		if err != nil {
+			return err
+		}
+		cases, err := casesOf(a, []study.Study{s})
+		if err == nil {
+			c = cases[0]
+		}
+		return err
+	})
+	return c, err
+}
+
+// Cases gives the studies that pass the filter, the latest first.
+func (l *Ledger) Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, error) {
+	var c conditions
+	if f.Status != "" {
+		c.add(`status = $?`, f.Status)
+	}
+	if f.PatientID != "" {
+		c.add(`patient_id = $?`, f.PatientID)
+	}
+	if f.Accession != "" {
+		c.add(`accession = $?`, f.Accession)
+	}
+	c.args = append(c.args, limitOf(f.Limit))
+	text := `SELECT ` + studyColumns + ` FROM study` + c.where() + fmt.Sprintf(` ORDER BY received_at DESC, uid DESC LIMIT $%d`, len(c.args))
+	var cases []study.Case
+	err := l.view(ctx, func(a asker) error {
+		studies, err := list(a, scanStudy, text, c.args...)
+		if err != nil {
+			return err
+		}
+		cases, err = casesOf(a, studies)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list studies: %w", err)
+	}
+	return cases, nil
+}
+
+// casesOf adds to studies their results and reports: results of the revision
+// that was settled last, and of each model's reports the latest.
+func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
+	if len(studies) == 0 {
+		return nil, nil
+	}
+	cases := make([]study.Case, len(studies))
+	place := make(map[study.UID]*study.Case, len(studies))
+	for i, s := range studies {
+		cases[i].Study = s
+		place[s.UID] = &cases[i]
+	}
+	in, args := uids(studies)
+	results, err := list(a, scanResult, `SELECT r.body FROM study s CROSS JOIN result r WHERE s.uid IN `+in+`
+		AND r.study_uid = s.uid AND r.rev = s.rev ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range results {
+		c := place[r.Study]
+		c.Results = append(c.Results, r)
+	}
+	reports, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid IN `+in+`
+		AND NOT EXISTS (SELECT 1 FROM report n WHERE n.study_uid = report.study_uid AND n.rev > report.rev AND n.model_id = report.model_id
+			AND n.model_version = report.model_version AND n.model_sha256 = report.model_sha256 AND n.kind = report.kind)
+		ORDER BY study_uid, rev, model_id, model_version, model_sha256, kind`, args...)
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := list(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE study_uid IN `+in+`
+		ORDER BY study_uid, report_uid, destination`, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range reports {
+		for _, d := range deliveries {
+			if d.Report == r.UID {
+				r.Deliveries = append(r.Deliveries, d)
+			}
+		}
+		c := place[r.Study]
+		c.Reports = append(c.Reports, r)
+	}
+	return cases, nil
+}
+
+// uids makes a list for IN. Its length is a power of two, by naming the last one
+// again, so that there are few texts to prepare.
+func uids(studies []study.Study) (list string, args []any) {
+	n := 1
+	for n < len(studies) {
+		n *= 2
+	}
+	for i := range n {
+		args = append(args, studies[min(i, len(studies)-1)].UID)
+	}
+	return values(n), args
+}
+
+// MarkOpened records that a reader has opened a study. From now on its place in
+// the order moves no more.
+func (l *Ledger) MarkOpened(ctx context.Context, uid study.UID, by string) error {
+	err := l.change(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE study SET opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
+		if err == nil && n == 0 {
+			err = study.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		t.shown = true
+		return t.audit(by, "opened", entity(uid), "")
+	})
+	if err != nil {
+		return fmt.Errorf("open study %s: %w", uid, err)
+	}
+	return nil
+}
+
+// MarkRead records that a physician has read a study and what they say of the
+// AI. It leaves the worklist at once. Its status becomes read as soon as nothing
+// is under way on it: whoever reads faster than the machine loses no report.
+func (l *Ledger) MarkRead(ctx context.Context, uid study.UID, by, verdict string) error {
+	err := l.change(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE study SET waiting = 0, read_at = $2,
+			opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
+		if err == nil && n == 0 {
+			err = study.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		s, err := findStudy(t, uid)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO reading (study_uid, rev, reader, verdict, at) VALUES `+values(5),
+			uid, s.Rev, clean(by), clean(verdict), ms(t.now)); err != nil {
+			return err
+		}
+		t.shown = true
+		if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, verdict %q", s.Rev, verdict)); err != nil {
+			return err
+		}
+		return t.advance(uid, s.Rev)
+	})
+	if err != nil {
+		return fmt.Errorf("mark study %s read: %w", uid, err)
+	}
+	return nil
+}
+
+// Readings gives who has read a study and what they said, in that order.
+func (l *Ledger) Readings(ctx context.Context, uid study.UID) ([]study.Reading, error) {
+	return list(l.ask(ctx), func(rows *sql.Rows) (r study.Reading, err error) {
+		var when int64
+		err = rows.Scan(&r.Study, &r.Rev, &r.By, &r.Verdict, &when)
+		r.At = at(when)
+		return r, err
+	}, `SELECT study_uid, rev, reader, verdict, at FROM reading WHERE study_uid = $1 ORDER BY id`, uid)
+}
