@@ -34,6 +34,24 @@ type Candidate struct {
 	Peak    float32     `json:"p"`           // highest value within
 	Mean    float32     `json:"m"`
 	Patient *[3]float64 `json:"mm,omitempty"` // center in the patient's coordinates, mm
+	Seam    *Seam       `json:"seam,omitempty"`
+}
+
+// A Seam joins the pieces of a candidate that goes on in the next block of its
+// volume. It holds whole numbers, so that the pieces add up to exactly what one
+// block would have given.
+type Seam struct {
+	Voxels int64    `json:"n"`     // of the map
+	Sum    [3]int64 `json:"sum"`   // of their columns, rows and planes
+	Value  int64    `json:"value"` // sum of their values, in millionths
+	// Scale is how many pixels of the tile's frame a column and a row of the map
+	// have, and Voxel what one voxel has, mm³.
+	Scale [2]float64 `json:"scale"`
+	Voxel float64    `json:"voxel"`
+	// Low and High are the candidate's runs on the block's first and last plane,
+	// where it touches them: row, first column, last column, and so on.
+	Low  []int32 `json:"low,omitempty"`
+	High []int32 `json:"high,omitempty"`
 }
 
 // A Miss is a planned tile that went unseen.
