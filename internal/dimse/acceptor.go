@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 
+	"varde/internal/dicom"
 	"varde/study"
 )
 
@@ -29,10 +30,15 @@ type acceptor struct {
 }
 
 func newAcceptor(s *Server, h *hall, c net.Conn) *acceptor {
+	return newAcceptorSize(s, h, c, defaultMaxPDU)
+}
+
+// newAcceptorSize is newAcceptor with a read buffer of another size.
+func newAcceptorSize(s *Server, h *hall, c net.Conn, buffer int) *acceptor {
 	t := newTransport(c, or(s.Timeout, defaultTimeout))
 	a := &acceptor{server: s, hall: h, t: t, log: s.logger()}
 	a.sum.Remote = c.RemoteAddr().String()
-	a.in = &inbound{t: t, r: bufio.NewReaderSize(t, defaultMaxPDU), max: or(s.MaxPDU, defaultMaxPDU)}
+	a.in = &inbound{t: t, r: bufio.NewReaderSize(t, buffer), max: or(s.MaxPDU, defaultMaxPDU)}
 	return a
 }
 
@@ -168,7 +174,7 @@ func (a *acceptor) store(ctx context.Context, c command, id byte) error {
 // judgeStore says what is wrong with a C-STORE request before its data is looked
 // at.
 func judgeStore(c command, agreed negotiated) Status {
-	if c.class != agreed.class || agreed.class == verification {
+	if c.class != agreed.class || agreed.class == dicom.Verification {
 		return SOPClassNotSupported
 	}
 	if _, err := study.ParseUID(string(c.instance)); err != nil {

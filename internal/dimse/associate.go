@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"varde/internal/dicom"
 	"varde/study"
 )
 
@@ -178,8 +179,8 @@ func (a associate) encode(kind byte) []byte {
 		b = appendItem(b, contextKind, v)
 	}
 	user := appendItem(nil, itemMaxLength, binary.BigEndian.AppendUint32(nil, a.maxLength))
-	user = appendItem(user, itemClassUID, []byte(ImplementationClass))
-	user = appendItem(user, itemVersionName, []byte(ImplementationVersion))
+	user = appendItem(user, itemClassUID, []byte(dicom.ImplementationUID))
+	user = appendItem(user, itemVersionName, []byte(dicom.ImplementationName))
 	return pdu(kind, appendItem(b, itemUser, user))
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"varde/internal/dicom"
 	"varde/study"
 )
 
@@ -43,8 +44,8 @@ func (a *Association) Accepted(class study.UID) []study.UID {
 // Verification.
 func (a *Association) Echo(ctx context.Context) (Status, error) {
 	for _, c := range a.agreed {
-		if c.class == verification {
-			return a.perform(ctx, c.id, command{class: verification, field: fieldEcho}, nil)
+		if c.class == dicom.Verification {
+			return a.perform(ctx, c.id, command{class: dicom.Verification, field: fieldEcho}, nil)
 		}
 	}
 	return 0, fmt.Errorf("echo: verification was not accepted: %w", study.ErrRefused)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
+	"varde/internal/dicom"
 	"varde/study"
 )
 
@@ -26,7 +28,7 @@ type Context struct {
 }
 
 // Verification is the Context for a C-ECHO.
-func Verification() Context { return Context{verification, []study.UID{implicitLE}} }
+func Verification() Context { return Context{dicom.Verification, []study.UID{dicom.ImplicitLE}} }
 
 // Dial opens an association to addr (host:port). The error is a *RejectedError
 // when the peer rejected it, an *AbortError when it broke off, and wraps
@@ -127,7 +129,7 @@ func (a *Association) agree(rq, ac associate) error {
 		if answer.result != contextAccepted {
 			continue
 		}
-		if syntax := answer.syntaxes[0]; containsUID(c.syntaxes, syntax) {
+		if syntax := answer.syntaxes[0]; slices.Contains(c.syntaxes, syntax) {
 			a.in.contexts[c.id] = negotiated{c.abstract, syntax}
 			continue
 		}
@@ -158,13 +160,4 @@ func noContextError(answers []contextItem) error {
 		text += fmt.Sprintf(", context %d: %s", c.id, or(words[c.result], "unknown reason"))
 	}
 	return fmt.Errorf("%w%s: %w", errNoContext, text, study.ErrRefused)
-}
-
-func containsUID(list []study.UID, u study.UID) bool {
-	for _, v := range list {
-		if v == u {
-			return true
-		}
-	}
-	return false
 }

@@ -52,19 +52,8 @@ type Summary struct {
 	Released        bool // in order, by the peer; else aborted, broken or refused
 }
 
-// What we call ourselves in the user information of every association, PS3.7
-// §D.3.3.2.
-const (
-	ImplementationClass   study.UID = "2.25.161209346208125309147632853604716215830"
-	ImplementationVersion           = "VARDE_1"
-)
-
-// UIDs of PS3.6 that negotiation turns on.
-const (
-	verification       study.UID = "1.2.840.10008.1.1"
-	applicationContext study.UID = "1.2.840.10008.3.1.1.1"
-	implicitLE         study.UID = "1.2.840.10008.1.2"
-)
+// applicationContext is the one that there is, PS3.7 §A.2.1.
+const applicationContext study.UID = "1.2.840.10008.3.1.1.1"
 
 // The limits. Where a Server or a Dialer has a field, it wins.
 const (

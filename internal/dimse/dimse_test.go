@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/study"
 )
 
 const (
-	ctImage    study.UID = "1.2.840.10008.5.1.4.1.1.2"
-	explicitLE study.UID = "1.2.840.10008.1.2.1"
+	ctImage    = dicom.CTImage
+	explicitLE = dicom.ExplicitLE
 )
 
 // A kept is one object that a keeper took.
@@ -116,8 +117,8 @@ func TestEchoIsAnswered(t *testing.T) {
 
 func TestObjectArrivesAsSent(t *testing.T) {
 	sizes := map[string]int{
-		"no bytes": 0, "one byte": 1, "a value exactly full": 128<<10 - 6, "one byte over": 128<<10 - 5,
-		"one byte under": 128<<10 - 7, "two values": 2 * (128<<10 - 6), "some megabytes": 5<<20 + 3,
+		"no bytes": 0, "two bytes": 2, "a value exactly full": 128<<10 - 6, "two bytes over": 128<<10 - 4,
+		"two bytes under": 128<<10 - 8, "two values": 2 * (128<<10 - 6), "some megabytes": 5<<20 + 4,
 	}
 	k := &keeper{}
 	var ended []dimse.Summary
@@ -151,6 +152,23 @@ func TestObjectArrivesAsSent(t *testing.T) {
 	}
 	if len(ended) != 1 || !ended[0].Released || ended[0].Stored != len(sizes) || ended[0].Calling != "SENDER" {
 		t.Errorf("summary %+v", ended)
+	}
+}
+
+// TestOddDataSetIsMadeEven is PS3.5 §A.5: a deflated data set may be odd, a
+// fragment may not.
+func TestOddDataSetIsMadeEven(t *testing.T) {
+	k := &keeper{}
+	r := serve(t, &dimse.Server{Handler: k})
+	a := dial(t, r.addr, ctContext)
+	for _, n := range []int{1, 128<<10 - 7, 128<<10 - 5, 300_001} {
+		data := bytes.Repeat([]byte{7}, n)
+		if s, err := a.Store(t.Context(), ctImage, "1.2.3", explicitLE, bytes.NewReader(data)); s != dimse.Success || err != nil {
+			t.Fatalf("%v, %v", s, err)
+		}
+		if all := k.objects(); !bytes.Equal(all[len(all)-1].data, append(data, 0)) {
+			t.Errorf("%d bytes arrive as %d", n, len(all[len(all)-1].data))
+		}
 	}
 }
 

@@ -119,10 +119,7 @@ func (m *message) Read(p []byte) (int, error) {
 func (m *message) fragment() error {
 	first := !m.begun
 	if err := m.in.next(first && m.command); err != nil {
-		if !first || !m.command {
-			return unexpectedEnd(err)
-		}
-		return err
+		return unexpectedEnd(err) // io.EOF would pass for the end of the message
 	}
 	m.begun = true
 	if (m.in.control&controlCommand != 0) != m.command {
@@ -230,6 +227,12 @@ func (o *outbound) stream(id byte, data io.Reader) error {
 		control := byte(controlLast)
 		if n == len(body) {
 			control, n, carried, ahead[0] = 0, o.payload, 1, body[o.payload]
+		}
+		if n%2 != 0 {
+			// Only a deflated data set may be odd, and then a NUL goes behind
+			// it (PS3.5 §A.5).
+			body[n] = 0
+			n++
 		}
 		appendPDVHeader(o.buf[:head], id, control, n)
 		if _, err := o.t.Write(o.buf[:head+pdvOverhead+n]); err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/internal/dicom"
 	"varde/study"
 )
 
@@ -76,22 +77,10 @@ type negotiated struct{ class, syntax study.UID }
 // first, for a peer that offers such a syntax has usually stored the object in
 // it, then lossy ones, then uncompressed ones.
 var preferred = []study.UID{
-	"1.2.840.10008.1.2.4.80",  // JPEG-LS lossless
-	"1.2.840.10008.1.2.4.90",  // JPEG 2000 lossless
-	"1.2.840.10008.1.2.4.70",  // JPEG lossless, first-order prediction
-	"1.2.840.10008.1.2.4.57",  // JPEG lossless
-	"1.2.840.10008.1.2.5",     // RLE
-	"1.2.840.10008.1.2.4.50",  // JPEG baseline
-	"1.2.840.10008.1.2.4.51",  // JPEG extended
-	"1.2.840.10008.1.2.4.81",  // JPEG-LS near-lossless
-	"1.2.840.10008.1.2.4.91",  // JPEG 2000
-	"1.2.840.10008.1.2.4.201", // HTJ2K lossless
-	"1.2.840.10008.1.2.4.202", // HTJ2K lossless, RPCL
-	"1.2.840.10008.1.2.4.203", // HTJ2K
-	"1.2.840.10008.1.2.1.99",  // deflated explicit little endian
-	"1.2.840.10008.1.2.1",     // explicit little endian
-	"1.2.840.10008.1.2.2",     // explicit big endian
-	implicitLE,
+	dicom.JPEGLS, dicom.J2KLossless, dicom.JPEGLosslessSV1, dicom.JPEGLossless57, dicom.RLE,
+	dicom.JPEGBaseline, dicom.JPEGExtended, dicom.JPEGLSNear, dicom.J2K,
+	dicom.HTJ2KLossless, dicom.HTJ2KLosslessRPCL, dicom.HTJ2K,
+	dicom.Deflated, dicom.ExplicitLE, dicom.ExplicitBE, dicom.ImplicitLE,
 }
 
 // standardRoot begins the UIDs of the standard; what does not is private.
@@ -119,7 +108,7 @@ func acceptable(class study.UID) bool {
 	if _, err := study.ParseUID(string(class)); err != nil {
 		return false
 	}
-	return class == verification ||
+	return class == dicom.Verification ||
 		strings.HasPrefix(string(class), "1.2.840.10008.5.1.4.1.1.") ||
 		slices.Contains(storageElsewhere, class) ||
 		!strings.HasPrefix(string(class), standardRoot)
@@ -147,7 +136,7 @@ func negotiate(proposed []contextItem) (answers []contextItem, agreed map[byte]n
 	for _, c := range proposed {
 		// The transfer syntax of a context that is not accepted means
 		// nothing, but must be there (PS3.8 §9.3.3.2).
-		answer := contextItem{id: c.id, syntaxes: []study.UID{implicitLE}}
+		answer := contextItem{id: c.id, syntaxes: []study.UID{dicom.ImplicitLE}}
 		syntax, ok := choose(c.syntaxes)
 		switch {
 		case !acceptable(c.abstract):

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // The types of PDU, PS3.8 §9.3.1.
@@ -124,7 +125,7 @@ func readHeader(r *bufio.Reader, s state, maxData uint32) (pduHeader, error) {
 		}
 		return h, &AbortError{Source: body[2], Reason: body[3], ByPeer: true}
 	}
-	if !contains(legal[s], h.kind) {
+	if !slices.Contains(legal[s], h.kind) {
 		return h, broken(reasonUnexpected, "PDU type %02X", h.kind)
 	}
 	switch h.kind {
@@ -173,12 +174,3 @@ func rejectPDU(e RejectedError) []byte {
 }
 
 func releasePDU(kind byte) []byte { return pdu(kind, make([]byte, 4)) }
-
-func contains(list []byte, b byte) bool {
-	for _, v := range list {
-		if v == b {
-			return true
-		}
-	}
-	return false
-}
