@@ -51,6 +51,12 @@ func (l *Ledger) Token(ctx context.Context, hash study.Hash) (study.Token, error
 	return l.token(ctx, hash, false)
 }
 
+// TokenRole gives the role and the name of a token, as [Ledger.Token] does.
+func (l *Ledger) TokenRole(ctx context.Context, hash study.Hash) (role, name string, err error) {
+	t, err := l.token(ctx, hash, false)
+	return t.Role, t.Name, err
+}
+
 // Session is [Ledger.Token] for the session of a browser.
 func (l *Ledger) Session(ctx context.Context, hash study.Hash) (study.Token, error) {
 	return l.token(ctx, hash, true)

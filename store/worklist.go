@@ -46,29 +46,38 @@ func limitOf(n int) int {
 	return min(n, maxLimit)
 }
 
-// Worklist gives rows of the reading order, with their results and reports. The
-// order is that of an index: class, key, UID. A list that goes on after the
-// cursor of a row is complete whatever has come or gone since.
-func (l *Ledger) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, error) {
+// Worklist gives rows of the reading order, with their results and reports, and
+// the cursor of the last row, which is zero when nothing follows it. The order is
+// that of an index: class, key, UID. A list that goes on after the cursor of a
+// row is complete whatever has come or gone since.
+func (l *Ledger) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
 	text, args := worklistQuery(f)
+	limit := limitOf(f.Limit)
 	var cases []study.Case
+	var next study.Cursor
 	err := l.view(ctx, func(a asker) error {
 		studies, err := list(a, scanStudy, text, args...)
 		if err != nil {
 			return err
 		}
+		more := len(studies) > limit
+		studies = studies[:min(limit, len(studies))]
 		if f.Last {
 			slices.Reverse(studies)
+		} else if more {
+			last := studies[limit-1]
+			next = last.Place.Cursor(last.UID)
 		}
 		cases, err = casesOf(a, studies)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("worklist: %w", err)
+		return nil, study.Cursor{}, fmt.Errorf("worklist: %w", err)
 	}
-	return cases, nil
+	return cases, next, nil
 }
 
+// worklistQuery asks for one row more than the limit, to know whether it is the end.
 func worklistQuery(f study.WorklistFilter) (text string, args []any) {
 	var c conditions
 	if f.Status != "" {
@@ -89,7 +98,7 @@ func worklistQuery(f study.WorklistFilter) (text string, args []any) {
 	case !f.After.Zero():
 		c.add(`(class, place_key, uid) > ($?, $?, $?)`, f.After.Class, ms(f.After.Key), f.After.UID)
 	}
-	c.args = append(c.args, limitOf(f.Limit))
+	c.args = append(c.args, limitOf(f.Limit)+1)
 	return `SELECT ` + studyColumns + ` FROM study` + c.where() + ` ORDER BY ` + order + fmt.Sprintf(` LIMIT $%d`, len(c.args)), c.args
 }
 
