@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"varde/internal/dicom"
 	"varde/study"
@@ -49,7 +52,8 @@ func ChestCT(o CT) (Drawn, error) {
 	series, frame := study.DerivedUID(id, "series"), study.DerivedUID(id, "frame")
 	head := common{name: "CT " + map[bool]string{true: "NODULES", false: "CLEAR"}[o.Nodules] + o.Patient,
 		description: "SYNTHETIC " + words, study: d.Study, modality: study.CT, sex: "O", birth: "19600101"}
-	for z := range o.Slices {
+	slices := c.slices()
+	for z, pixels := range slices {
 		instance := study.DerivedUID(id, "slice", fmt.Sprint(z))
 		obj := head.identity(dicom.CTImage, series, instance, 1, z+1)
 		zMM := float64(z) * o.StepMM
@@ -62,7 +66,7 @@ func ChestCT(o CT) (Drawn, error) {
 			Set(dicom.PhotometricInterpretation, "MONOCHROME2").
 			Set(dicom.RescaleIntercept, -1024.0).Set(dicom.RescaleSlope, 1.0).Set(dicom.RescaleType, "HU").
 			Set(dicom.WindowCenter, -600.0).Set(dicom.WindowWidth, 1500.0)
-		obj.Native(o.Size, o.Size, 1, 16, true, c.slice(z))
+		obj.Native(o.Size, o.Size, 1, 16, true, pixels)
 		if err := d.keep(obj, dicom.CTImage, instance, dicom.ExplicitLE); err != nil {
 			return d, err
 		}
@@ -140,6 +144,22 @@ func (t tube) distance(x, y, z float64) (mm, radius float64) {
 	u = min(1, max(0, u))
 	ex, ey, ez := x-t.ax-u*dx, y-t.ay-u*dy, z-t.az-u*dz
 	return math.Sqrt(ex*ex + ey*ey + ez*ez), t.ra + u*(t.rb-t.ra)
+}
+
+// slices draws all slices, as many at once as there are cores.
+func (c *chest) slices() [][]byte {
+	out := make([][]byte, c.Slices)
+	var next atomic.Int64
+	var draw sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		draw.Go(func() {
+			for z := int(next.Add(1)) - 1; z < len(out); z = int(next.Add(1)) - 1 {
+				out[z] = c.slice(z)
+			}
+		})
+	}
+	draw.Wait()
+	return out
 }
 
 // slice draws one slice as 16-bit signed little-endian values, HU + 1024.
