@@ -38,7 +38,7 @@ func (h *Header) Describe() (study.Study, study.Instance, error) {
 	in.Number, _ = d.Int(InstanceNumber)
 	in.SeriesNumber, _ = d.Int(SeriesNumber)
 	in.SeriesText = d.Text(SeriesDescription)
-	in.Image = h.image(in.Class)
+	in.Image = h.Image()
 
 	s.UID = in.Study
 	s.Patient = study.NewPatient(study.Person{
@@ -57,6 +57,16 @@ func (h *Header) Describe() (study.Study, study.Instance, error) {
 	s.Modality = in.Modality
 	s.Priority = priority(d)
 	return s, in, nil
+}
+
+// uidOf gives a UID that only compares one object with another, or none when it
+// is missing or malformed.
+func uidOf(d *Dataset, t Tag) study.UID {
+	u, err := study.ParseUID(d.Text(t))
+	if err != nil {
+		return ""
+	}
+	return u
 }
 
 // date takes the dots out of the form that ACR-NEMA had, PS3.5 §6.2 note on DA.

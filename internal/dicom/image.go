@@ -7,18 +7,20 @@ import (
 	"varde/study"
 )
 
-// image tells of the pixels, or gives nil when the object has none and is of no
-// class that should.
-func (h *Header) image(class study.UID) *study.Image {
+// Image tells of the pixels, or gives nil when the object has none and is of no
+// class that should. It is the one of [Header.Describe], also of an object that
+// Describe refuses for its UIDs.
+func (h *Header) Image() *study.Image {
+	d := h.Data
+	class := uidOf(d, SOPClassUID)
 	if h.pixels == 0 && !IsImage(class) {
 		return nil
 	}
-	d := h.Data
 	g := groupsOf(d)
 	im := &study.Image{
 		Photometric:  d.Text(PhotometricInterpretation),
 		Float:        h.pixels == FloatPixelData,
-		FrameOfRef:   study.UID(d.Text(FrameOfReferenceUID)),
+		FrameOfRef:   uidOf(d, FrameOfReferenceUID),
 		ImageType:    d.Texts(ImageType),
 		BodyPart:     d.Text(BodyPartExamined),
 		View:         d.Text(ViewPosition),

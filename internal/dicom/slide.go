@@ -6,10 +6,10 @@ import "varde/study"
 func slideLevel(d *Dataset, g functional) *study.SlideLevel {
 	l := &study.SlideLevel{
 		TiledFull:     d.Text(DimensionOrganizationType) == "TILED_FULL",
-		Concatenation: study.UID(d.Text(ConcatenationUID)),
+		Concatenation: uidOf(d, ConcatenationUID),
 		ContainerID:   d.Text(ContainerIdentifier),
 		ExtendedDepth: d.Text(ExtendedDepthOfField) == "YES",
-		PyramidUID:    study.UID(d.Text(PyramidUID)),
+		PyramidUID:    uidOf(d, PyramidUID),
 	}
 	l.TotalColumns, _ = d.Int(TotalPixelMatrixColumns)
 	l.TotalRows, _ = d.Int(TotalPixelMatrixRows)

@@ -160,11 +160,7 @@ func native(ts study.UID) bool {
 
 // Video reports whether a transfer syntax holds a film in place of single frames.
 func Video(ts study.UID) bool {
-	switch ts {
-	case HEVC, HEVC10:
-		return true
-	}
-	return strings.HasPrefix(string(ts), "1.2.840.10008.1.2.4.10") && len(ts) == len(MPEG2)
+	return len(ts) == len(MPEG2) && strings.HasPrefix(string(ts), string(MPEG2[:len(MPEG2)-1]))
 }
 
 // IsStorage reports whether a SOP class is one that C-STORE sends, PS3.4 §B.5.
