@@ -26,19 +26,24 @@ const (
 // ReadFrame fetches frame n of a stored object, counted from 0, and decodes it.
 // Only the bytes of that frame are read. Errors of r are handed on as they are.
 func ReadFrame(ctx context.Context, r Ranger, in study.Instance, frames study.Frames, n int) (Frame, error) {
-	f, err := readFrame(ctx, r, in, frames, n)
+	return ReadFrameWith(ctx, Options{}, r, in, frames, n)
+}
+
+// ReadFrameWith is [ReadFrame] with options.
+func ReadFrameWith(ctx context.Context, opts Options, r Ranger, in study.Instance, frames study.Frames, n int) (Frame, error) {
+	f, err := opts.read(ctx, r, in, frames, n)
 	if err != nil {
 		return Frame{}, fmt.Errorf("frame %d of %s: %w", n+1, in.UID, err)
 	}
 	return f, nil
 }
 
-func readFrame(ctx context.Context, r Ranger, in study.Instance, frames study.Frames, n int) (Frame, error) {
+func (opts Options) read(ctx context.Context, r Ranger, in study.Instance, frames study.Frames, n int) (Frame, error) {
 	if in.Image == nil {
 		return Frame{}, fmt.Errorf("object without an image: %w", study.ErrInvalid)
 	}
 	if !Supported(in.TransferSyntax) {
-		return Decode(*in.Image, in.TransferSyntax, nil)
+		return DecodeWith(opts, *in.Image, in.TransferSyntax, nil)
 	}
 	spans, err := frames.Frame(n)
 	if err != nil {
@@ -66,7 +71,7 @@ func readFrame(ctx context.Context, r Ranger, in study.Instance, frames study.Fr
 	if err != nil {
 		return Frame{}, err
 	}
-	return Decode(*in.Image, in.TransferSyntax, fragments)
+	return DecodeWith(opts, *in.Image, in.TransferSyntax, fragments)
 }
 
 // runsOn reports whether frames of 1-bit samples follow each other without
