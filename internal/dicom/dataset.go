@@ -191,7 +191,7 @@ func (d *Dataset) texts(e Element) []string {
 		s = ascii(e.Value)
 	}
 	if v.single() {
-		return []string{strings.TrimRight(s, " \x00\r\n\t")}
+		return []string{strings.TrimRight(s, " \x00")}
 	}
 	values := strings.Split(s, `\`)
 	for i, x := range values {

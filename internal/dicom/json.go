@@ -131,6 +131,13 @@ func littleEndian(e Element, v vr) []byte {
 // texts writes the values of a text element. Empty ones are null among others,
 // and nothing when there are no others.
 func (w *jsonWriter) texts(values []string, v vr) {
+	if v == vrPN {
+		for i, s := range values {
+			if (SplitName(s) == Name{}) {
+				values[i] = ""
+			}
+		}
+	}
 	if !slices.ContainsFunc(values, func(s string) bool { return s != "" }) {
 		return
 	}
