@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"internal/dimse":     {"internal/dicom"},
 	"internal/codec":     {},
 	"internal/pixel":     {},
-	"internal/slide":     {"internal/dicom", "internal/codec"},
+	"internal/slide":     {"internal/dicom", "internal/codec", "internal/pixel"}, // it resamples, and looks for tissue
 	"internal/onnx":      {"internal/pixel"},
 	"internal/embedded":  {},
 	"internal/metrics":   {},

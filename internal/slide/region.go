@@ -1,0 +1,164 @@
+package slide
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"varde/internal/pixel"
+	"varde/study"
+)
+
+// maxPixels bounds a region and an overview: 192 MB, the whole of a slide at 8 µm
+// twice over.
+const maxPixels = 64 << 20
+
+// Region reads a rectangle of a level as interleaved RGB. What lies outside the
+// level, and where a sparse level has no tile, is white. Every source frame is
+// fetched and decoded once. decoders names what decoded them.
+func (r *Reader) Region(ctx context.Context, l Level, x, y, w, h int) (rgb []byte, decoders []string, err error) {
+	if w <= 0 || h <= 0 || int64(w)*int64(h) > maxPixels || !sane(Rect{x, y, w, h}) {
+		return nil, nil, fmt.Errorf("region of %d×%d pixels: %w", w, h, study.ErrInvalid)
+	}
+	o, err := r.open(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	rect := Rect{x, y, w, h}
+	rgb = white(nil, 3*w*h)
+	list, err := o.plan(ctx, o.touching(rect))
+	if err != nil {
+		return nil, nil, err
+	}
+	for len(list) > 0 {
+		n := batch(list)
+		if err := o.fetch(ctx, list[:n]); err != nil {
+			return nil, nil, err
+		}
+		for i := range list[:n] {
+			if err := ctx.Err(); err != nil {
+				return nil, nil, err
+			}
+			t, err := o.decode(ctx, list[i])
+			if err != nil {
+				return nil, nil, err
+			}
+			o.paste(rgb, rect, t)
+			decoders = note(decoders, t.decoder)
+			list[i].fragments = nil
+		}
+		list = list[n:]
+	}
+	return rgb, decoders, nil
+}
+
+// sane keeps sums of coordinates within an int32.
+func sane(r Rect) bool {
+	const far = 1 << 30
+	return r.X > -far && r.X < far && r.Y > -far && r.Y < far && r.W > 0 && r.W < far && r.H > 0 && r.H < far
+}
+
+// batch is how many of the frames may wait to be decoded at once; at least one.
+func batch(list []fetched) int {
+	n, bytes := 0, int64(0)
+	for n < len(list) && (n == 0 || bytes+list[n].whole.Len <= maxFetched) {
+		bytes += list[n].whole.Len
+		n++
+	}
+	return n
+}
+
+// note adds a name to a sorted list of names.
+func note(names []string, name string) []string {
+	i, found := slices.BinarySearch(names, name)
+	if found {
+		return names
+	}
+	return slices.Insert(slices.Clip(names), i, name)
+}
+
+// white gives n bytes of white, in b where it has room.
+func white(b []byte, n int) []byte {
+	if cap(b) < n {
+		b = make([]byte, n)
+	}
+	b = b[:n]
+	for i := range b {
+		b[i] = 255
+	}
+	return b
+}
+
+// overviewBlock is the side of the square of a level's pixels that is read at
+// once for an overview.
+const overviewBlock = 2048
+
+// Overview reads a whole slide at about mpp µm per pixel: from the coarsest level
+// that is no coarser, give or take a sixteenth, as it is or averaged down. It
+// gives the size and the true resolution of the picture.
+func (r *Reader) Overview(ctx context.Context, levels []Level, mpp float64) (rgb []byte, w, h int, at [2]float64, err error) {
+	if len(levels) == 0 || !(mpp > 0) {
+		return nil, 0, 0, at, fmt.Errorf("overview of %d levels at %g µm: %w", len(levels), mpp, study.ErrInvalid)
+	}
+	l := levels[0]
+	for _, c := range levels {
+		if max(c.MPP[0], c.MPP[1]) <= mpp*17/16 {
+			l = c
+		}
+	}
+	scale := max(mpp/math.Sqrt(l.MPP[0]*l.MPP[1]), 1)
+	if scale < 4.0/3 { // near enough
+		scale = 1
+	}
+	w, h = max(int(float64(l.Columns)/scale+0.5), 1), max(int(float64(l.Rows)/scale+0.5), 1)
+	at = [2]float64{l.MPP[0] * float64(l.Columns) / float64(w), l.MPP[1] * float64(l.Rows) / float64(h)}
+	if int64(w)*int64(h) > maxPixels {
+		return nil, 0, 0, at, fmt.Errorf("overview of %d×%d pixels: %w", w, h, study.ErrInvalid)
+	}
+	if scale == 1 {
+		rgb, _, err = r.Region(ctx, l, 0, 0, w, h)
+		return rgb, w, h, at, err
+	}
+	rgb = make([]byte, 3*w*h)
+	step := max(int(overviewBlock/scale), 1)
+	for y := 0; y < h; y += step {
+		for x := 0; x < w; x += step {
+			if err := r.shrink(ctx, l, rgb, w, h, Rect{x, y, min(step, w-x), min(step, h-y)}); err != nil {
+				return nil, 0, 0, at, err
+			}
+		}
+	}
+	return rgb, w, h, at, nil
+}
+
+// shrink fills one block of a picture of w×h pixels that shows the whole level.
+func (r *Reader) shrink(ctx context.Context, l Level, dst []byte, w, h int, b Rect) error {
+	fx, fy := float64(l.Columns)/float64(w), float64(l.Rows)/float64(h)
+	x0, y0 := float64(b.X)*fx, float64(b.Y)*fy
+	x1, y1 := float64(b.X+b.W)*fx, float64(b.Y+b.H)*fy
+	ox, oy := int(x0), int(y0)
+	sw, sh := min(int(math.Ceil(x1)), l.Columns)-ox, min(int(math.Ceil(y1)), l.Rows)-oy
+	src, _, err := r.Region(ctx, l, ox, oy, sw, sh)
+	if err != nil {
+		return err
+	}
+	box := pixel.Box{X0: x0 - float64(ox), Y0: y0 - float64(oy), X1: x1 - float64(ox), Y1: y1 - float64(oy)}
+	small, err := pixel.ResizeBoxRGB(src, sw, sh, box, b.W, b.H)
+	if err != nil {
+		return err
+	}
+	for y := range b.H {
+		copy(dst[3*((b.Y+y)*w+b.X):], small[3*y*b.W:3*(y+1)*b.W])
+	}
+	return nil
+}
+
+// Tissue finds the tissue of a slide at about 8 µm per pixel.
+func (r *Reader) Tissue(ctx context.Context, levels []Level) (*pixel.Mask, error) {
+	rgb, w, h, at, err := r.Overview(ctx, levels, pixel.TissueMPP)
+	if err != nil {
+		return nil, err
+	}
+	return pixel.Tissue(rgb, w, h, at)
+}
