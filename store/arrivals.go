@@ -88,6 +88,11 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if !errors.Is(err, study.ErrNotFound) {
 		return study.Receipt{}, err
 	}
+	reopened, err := t.grow(s, a.Study, i)
+	if err != nil {
+		return study.Receipt{}, err
+	}
+	t.shown = true
 	if _, err := t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15),
 		i.UID, i.Study, i.Series, i.Class, i.TransferSyntax, i.Modality, i.Number, i.SeriesNumber, i.SeriesText,
 		i.Key, i.Bytes, i.SHA256[:], ms(i.ReceivedAt), a.image, 0); err != nil {
@@ -98,9 +103,7 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 			return study.Receipt{}, err
 		}
 	}
-	t.shown = true
-	reopened, err := t.grow(s, a.Study, i)
-	return study.Receipt{Outcome: study.Stored, Reopened: reopened}, err
+	return study.Receipt{Outcome: study.Stored, Reopened: reopened}, nil
 }
 
 // A knownInstance is what an arrival is compared with.

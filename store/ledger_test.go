@@ -1,0 +1,27 @@
+package store_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"varde/store"
+	"varde/store/storetest"
+)
+
+// openSQLite makes an empty ledger for one test.
+func openSQLite(t testing.TB, o store.LedgerOptions) *store.Ledger {
+	t.Helper()
+	l, err := store.OpenLedger(context.Background(), filepath.Join(t.TempDir(), "ledger.db"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func TestLedgerOnSQLite(t *testing.T) { storetest.TestLedger(t, openSQLite) }

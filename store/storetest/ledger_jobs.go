@@ -1,0 +1,301 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"varde/store"
+	"varde/study"
+)
+
+var jobPromises = []promise{
+	{"jobs are claimed by lane, due time and part", claimOrder},
+	{"four dispatchers claim no job twice", noDoubleClaim},
+	{"a study leaves half of the belt to others of its lane", fairness},
+	{"a claim for stat takes stat only", claimStat},
+	{"a stale attempt changes nothing", staleAttempts},
+	{"a job rests after its own failure and fails the third time", failing},
+	{"a hopeless job fails at once", hopeless},
+	{"a job that kills its workers runs alone and then fails", killers},
+	{"only one worker may begin an attempt", oneWorker},
+	{"the jobs of a worker that is not seen are gone", goneWorkers},
+	{"a new epoch gives back what no living worker has", epochs},
+	{"a released job has lost nothing", releasing},
+}
+
+func claimOrder(b *Bench) {
+	b.Settle("1.9", Asked("ct", 2))
+	b.Clock.Pass(time.Second)
+	for uid, priority := range map[study.UID]study.Priority{"1.3": study.PriorityPathway, "1.1": study.PriorityStat} {
+		a := Arrival(uid, 1, "")
+		a.Study.Priority = priority
+		_, err := b.Ledger.Receive(context.Background(), a)
+		b.OK(err)
+		b.OK(b.Ledger.Settle(context.Background(), b.Plan(uid, Asked("ct", 2))))
+	}
+	b.Clock.Pass(time.Second)
+	b.Settle("1.2", Asked("ct", 2))
+	var got []string
+	for _, j := range b.Claim(study.PoolCPU, 100) {
+		got = append(got, fmt.Sprintf("%s/%d", j.Study, j.Part))
+	}
+	Same(b, "order", got, []string{"1.1/0", "1.1/1", "1.3/0", "1.3/1", "1.9/0", "1.9/1", "1.2/0", "1.2/1"})
+}
+
+func noDoubleClaim(b *Bench) {
+	const jobs = 400
+	b.Settle("1.2", Asked("ct", jobs))
+	var mu sync.Mutex
+	times := map[string]int{}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				got, err := b.Ledger.Claim(context.Background(), study.PoolCPU, 7, study.Backfill)
+				if err != nil {
+					b.T.Error(err)
+				}
+				if len(got) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, j := range got {
+					times[j.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	Same(b, "jobs", len(times), jobs)
+	for id, n := range times {
+		Same(b, id, n, 1)
+	}
+}
+
+func fairness(b *Bench) {
+	b.Settle("1.1", Asked("slide", 100))
+	b.Clock.Pass(time.Second)
+	b.Settle("1.2", Asked("ct", 2))
+	count := map[study.UID]int{}
+	for _, j := range b.Claim(study.PoolCPU, 8) {
+		count[j.Study]++
+	}
+	Same(b, "of 8", count, map[study.UID]int{"1.1": 6, "1.2": 2})
+	b.Settle("1.0", Asked("ct", 20))
+	for _, j := range b.Claim(study.PoolCPU, 8) {
+		count[j.Study]++
+	}
+	Same(b, "of 16", count, map[study.UID]int{"1.0": 6, "1.1": 8, "1.2": 2})
+}
+
+func claimStat(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 3))
+	jobs, err := b.Ledger.Claim(ctx, study.PoolCPU, 5, study.Stat)
+	b.OK(err)
+	Same(b, "stat jobs", len(jobs), 0)
+	a := Arrival("1.3", 1, "")
+	a.Study.Priority = study.PriorityStat
+	_, err = b.Ledger.Receive(ctx, a)
+	b.OK(err)
+	b.OK(b.Ledger.Settle(ctx, b.Plan("1.3", Asked("ct", 1))))
+	jobs, err = b.Ledger.Claim(ctx, study.PoolCPU, 5, study.Stat)
+	b.OK(err)
+	Same(b, "stat jobs", len(jobs), 1)
+	b.Claim(study.PoolCPU, 2)
+	all, stat, err := b.InFlight(ctx, study.PoolCPU)
+	b.OK(err)
+	Same(b, "in flight", []int{all, stat}, []int{3, 1})
+}
+
+func staleAttempts(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 1))
+	old := b.ClaimOne(study.PoolCPU)
+	b.OK(b.Release(ctx, old.ID, old.Attempt))
+	now := b.ClaimOne(study.PoolCPU)
+	Same(b, "attempt", now.Attempt, 2)
+	for what, err := range map[string]error{
+		"finish":  b.FinishPart(ctx, old, "k", 1, 1, 1),
+		"start":   b.Started(ctx, old.ID, old.Attempt, "w"),
+		"release": b.Release(ctx, old.ID, old.Attempt),
+		"fail":    b.Fail(ctx, old.ID, old.Attempt, errors.New("x"), true),
+		"lose":    b.Lose(ctx, old.ID, old.Attempt),
+	} {
+		if !errors.Is(err, store.ErrFenced) {
+			b.T.Errorf("%s: %v", what, err)
+		}
+	}
+	b.OK(b.FinishPart(ctx, now, "k", 1, 1, 1))
+	b.Is(b.FinishPart(ctx, now, "k", 1, 1, 1), store.ErrFenced)
+	_, _, err := b.Job(ctx, "score-none")
+	b.Is(err, study.ErrNotFound)
+}
+
+func failing(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 1))
+	for n, rest := range []time.Duration{time.Second, 4 * time.Second} {
+		j := b.ClaimOne(study.PoolCPU)
+		b.OK(b.Fail(ctx, j.ID, j.Attempt, errors.New("no luck"), false))
+		Same(b, "claimable at once", len(b.Claim(study.PoolCPU, 1)), 0)
+		b.Clock.Pass(rest)
+		_, state, err := b.Job(ctx, j.ID)
+		b.OK(err)
+		Same(b, fmt.Sprint("after failure ", n), state, study.JobReady)
+	}
+	j := b.ClaimOne(study.PoolCPU)
+	b.OK(b.Fail(ctx, j.ID, j.Attempt, errors.New("no luck"), false))
+	_, state, err := b.Job(ctx, j.ID)
+	b.OK(err)
+	Same(b, "state", state, study.JobFailed)
+	parts, err := b.Parts(ctx, "1.2", 1, Model("ct"))
+	b.OK(err)
+	Same(b, "parts", parts, []study.PartRow{{Job: j.ID, State: study.JobFailed, Planned: 1, Reason: study.Reason{Code: study.ReasonInternal}}})
+	Same(b, "fan-in", b.ClaimOne(study.PoolReport).Task, study.TaskConclude)
+}
+
+func hopeless(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 2))
+	jobs := b.Claim(study.PoolCPU, 2)
+	b.OK(b.FinishPart(ctx, jobs[1], "results/1", 1, 1, 0.5))
+	b.OK(b.Fail(ctx, jobs[0].ID, jobs[0].Attempt, fmt.Errorf("stopped: %w", study.ErrWithheld), true))
+	parts, err := b.Parts(ctx, "1.2", 1, Model("ct"))
+	b.OK(err)
+	Same(b, "parts", parts, []study.PartRow{
+		{Job: jobs[0].ID, Part: 0, State: study.JobFailed, Planned: 1, Reason: study.Reason{Code: study.ReasonStopped}},
+		{Job: jobs[1].ID, Part: 1, State: study.JobDone, Key: "results/1", Planned: 1, Seen: 1, Seconds: 0.5},
+	})
+	// A conclusion that can't be drawn is a failed result, with its report.
+	j := b.ClaimOne(study.PoolReport)
+	b.OK(b.Fail(ctx, j.ID, j.Attempt, fmt.Errorf("no: %w", study.ErrInvalid), true))
+	r, err := b.Result(ctx, "1.2", 1, Model("ct"))
+	b.OK(err)
+	Same(b, "result", []any{r.AI, r.Reason.Code, r.Planned, r.Seen}, []any{study.Failed, study.ReasonDamaged, 2, 1})
+	b.Status("1.2", study.Scored)
+	// A report that can't be written keeps nobody from reading.
+	j = b.ClaimOne(study.PoolReport)
+	b.OK(b.Fail(ctx, j.ID, j.Attempt, errors.New("no"), true))
+	b.Status("1.2", study.Scored)
+	b.OK(b.Sweep(ctx))
+	b.OK(b.MarkRead(ctx, "1.2", "dr", ""))
+	b.Status("1.2", study.Read)
+}
+
+func killers(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 3))
+	jobs := b.Claim(study.PoolCPU, 3)
+	for _, j := range jobs[1:] {
+		b.OK(b.Release(ctx, j.ID, j.Attempt))
+	}
+	for range 2 {
+		b.OK(b.Lose(ctx, jobs[0].ID, jobs[0].Attempt))
+		jobs[0] = b.Claim(study.PoolCPU, 1)[0]
+	}
+	// Beside two others it is lost for the third time: now it is suspected.
+	others := b.Claim(study.PoolCPU, 2)
+	b.OK(b.Lose(ctx, jobs[0].ID, jobs[0].Attempt))
+	Same(b, "while others run", len(b.Claim(study.PoolCPU, 5)), 0)
+	b.OK(b.FinishPart(ctx, others[0], "k", 1, 1, 1))
+	b.OK(b.Release(ctx, others[1].ID, others[1].Attempt))
+	alone := b.ClaimOne(study.PoolCPU)
+	Same(b, "suspect", alone.ID, jobs[0].ID)
+	Same(b, "beside the suspect", len(b.Claim(study.PoolCPU, 5)), 0)
+	b.OK(b.Lose(ctx, alone.ID, alone.Attempt))
+	alone = b.ClaimOne(study.PoolCPU)
+	b.OK(b.Lose(ctx, alone.ID, alone.Attempt))
+	_, state, err := b.Job(ctx, alone.ID)
+	b.OK(err)
+	Same(b, "after five deaths", state, study.JobFailed)
+	b.Score()
+	Same(b, "fan-in", b.ClaimOne(study.PoolReport).Task, study.TaskConclude)
+}
+
+func oneWorker(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 1))
+	j := b.ClaimOne(study.PoolCPU)
+	b.OK(b.Started(ctx, j.ID, j.Attempt, "w1"))
+	b.OK(b.Started(ctx, j.ID, j.Attempt, "w1"))
+	b.Is(b.Started(ctx, j.ID, j.Attempt, "w2"), store.ErrFenced)
+}
+
+func goneWorkers(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 2))
+	jobs := b.Claim(study.PoolCPU, 2)
+	b.OK(b.Beat(ctx, "w1", study.PoolCPU, 4))
+	b.OK(b.Beat(ctx, "w2", study.PoolCPU, 2))
+	b.OK(b.Started(ctx, jobs[0].ID, 1, "w1"))
+	b.OK(b.Started(ctx, jobs[1].ID, 1, "w2"))
+	slots, err := b.Slots(ctx, study.PoolCPU)
+	b.OK(err)
+	Same(b, "slots", slots, 6)
+	b.Clock.Pass(5 * time.Second)
+	b.OK(b.Beat(ctx, "w2", study.PoolCPU, 2))
+	b.Clock.Pass(2 * time.Second)
+	gone, err := b.Gone(ctx, 6*time.Second)
+	b.OK(err)
+	Same(b, "gone", len(gone), 1)
+	Same(b, "whose", gone[0].ID, jobs[0].ID)
+	b.OK(b.Beat(ctx, "w2", study.PoolCPU, 0))
+	gone, err = b.Gone(ctx, 6*time.Second)
+	b.OK(err)
+	Same(b, "gone", len(gone), 2)
+	workers, err := b.Workers(ctx)
+	b.OK(err)
+	Same(b, "alive", len(workers), 0)
+}
+
+func epochs(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 4))
+	jobs := b.Claim(study.PoolCPU, 3)
+	b.OK(b.Beat(ctx, "alive", study.PoolCPU, 1))
+	b.OK(b.Started(ctx, jobs[0].ID, 1, "alive"))
+	b.OK(b.Started(ctx, jobs[1].ID, 1, "dead"))
+	old, err := b.Epoch(ctx)
+	b.OK(err)
+	Same(b, "first epoch", old, "")
+	b.OK(b.SetEpoch(ctx, "e1"))
+	now, err := b.Epoch(ctx)
+	b.OK(err)
+	Same(b, "epoch", now, "e1")
+	for n, want := range []struct {
+		state string
+		lost  int
+	}{{study.JobEnqueued, 0}, {study.JobReady, 1}, {study.JobReady, 0}} {
+		j, state, err := b.Job(ctx, jobs[n].ID)
+		b.OK(err)
+		Same(b, fmt.Sprint("job ", n), []any{state, j.Lost}, []any{want.state, want.lost})
+	}
+	b.OK(b.FinishPart(ctx, jobs[0], "k", 1, 1, 1))
+}
+
+func releasing(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("ct", 1))
+	for range 10 {
+		j := b.ClaimOne(study.PoolCPU)
+		b.OK(b.Release(ctx, j.ID, j.Attempt))
+	}
+	j := b.ClaimOne(study.PoolCPU)
+	Same(b, "counts", []int{j.Attempt, j.Fails, j.Lost}, []int{11, 0, 0})
+	late, err := b.Enqueued(ctx, time.Second)
+	b.OK(err)
+	Same(b, "enqueued long ago", len(late), 0)
+	b.Clock.Pass(2 * time.Second)
+	late, err = b.Enqueued(ctx, time.Second)
+	b.OK(err)
+	Same(b, "enqueued long ago", len(late), 1)
+	b.OK(b.Started(ctx, j.ID, j.Attempt, "w"))
+	late, err = b.Enqueued(ctx, time.Second)
+	b.OK(err)
+	Same(b, "begun is not waiting", len(late), 0)
+}
