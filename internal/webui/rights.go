@@ -1,0 +1,75 @@
+package webui
+
+import (
+	"context"
+	"slices"
+)
+
+// A Right is something that a role may do.
+type Right int
+
+// The rights.
+const (
+	SignedIn      Right = iota // any role
+	SeeStudies                 // the worklist, studies, images, results
+	ReadStudies                // open a study as its reader and give a verdict
+	SendStudies                // add instances over HTTP
+	SeeModels                  // cards and states
+	StopModels                 // suspend, withdraw, promote
+	SeeOperations              // jobs, deliveries, metrics
+	SeeAudit                   // who did what
+	Administer                 // tokens and settings
+)
+
+// The roles. They are fixed in code, so that what a role may do is reviewed and
+// tested with the rest of it.
+const (
+	Reader   = "reader"   // a physician who reads
+	Quality  = "quality"  // watches models, may stop one
+	Operator = "operator" // keeps the system going
+	Admin    = "admin"    // everything
+	Auditor  = "auditor"  // sees who did what, and no patient
+)
+
+// Roles lists them.
+var Roles = []string{Reader, Quality, Operator, Admin, Auditor}
+
+var rights = map[string][]Right{
+	Reader:   {SeeStudies, ReadStudies, SeeModels},
+	Quality:  {SeeStudies, SeeModels, StopModels, SeeOperations},
+	Operator: {SeeStudies, SendStudies, SeeModels, StopModels, SeeOperations},
+	Admin:    {SeeStudies, ReadStudies, SendStudies, SeeModels, StopModels, SeeOperations, SeeAudit, Administer},
+	Auditor:  {SeeModels, SeeOperations, SeeAudit},
+}
+
+// An Identity is who asks. The zero value is nobody.
+type Identity struct {
+	Name string // of the person or machine, for the audit trail
+	Role string
+}
+
+// May reports whether who has a right. Nobody has none, and an unknown role none
+// but to be signed in.
+func (who Identity) May(r Right) bool {
+	return who.Role != "" && (r == SignedIn || slices.Contains(rights[who.Role], r))
+}
+
+// A Visit is what is known of a request before any handler sees it.
+type Visit struct {
+	Who   Identity
+	Lang  Lang
+	Theme string // dark, light, or empty: as the system says
+}
+
+type visitKey struct{}
+
+// VisitOf gives the visit that a request belongs to.
+func VisitOf(ctx context.Context) Visit {
+	v, _ := ctx.Value(visitKey{}).(Visit)
+	return v
+}
+
+// WithVisit gives a context in which [VisitOf] finds v, for tests of handlers.
+func WithVisit(ctx context.Context, v Visit) context.Context {
+	return context.WithValue(ctx, visitKey{}, v)
+}

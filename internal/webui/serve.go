@@ -1,0 +1,130 @@
+package webui
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	langCookie  = "varde_lang"
+	themeCookie = "varde_theme"
+)
+
+// headers are those of every answer. The policy allows our own origin and
+// nothing else; script may be made from no text at all.
+func (s *Site) headers(h http.Header) {
+	ancestors := "'none'"
+	if len(s.o.Embed) > 0 {
+		ancestors = strings.Join(s.o.Embed, " ")
+	}
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; "+
+		"img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; "+
+		"form-action 'self'; frame-ancestors "+ancestors+"; require-trusted-types-for 'script'; trusted-types 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	if s.o.Secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// ServeHTTP answers every request, and logs it without its query, which may hold
+// a person.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := s.o.Now()
+	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+	s.headers(w.Header())
+	visit := Visit{Lang: s.language(r), Theme: theme(r)}
+	r = r.WithContext(WithVisit(r.Context(), visit))
+	s.answer(rec, r, visit)
+	log := s.o.Log.DebugContext
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		log = s.o.Log.InfoContext
+	}
+	log(r.Context(), "request answered", "method", r.Method, "path", r.URL.Path,
+		"status", rec.status, "took", s.o.Now().Sub(began).Round(time.Microsecond))
+}
+
+func (s *Site) answer(w http.ResponseWriter, r *http.Request, visit Visit) {
+	if err := s.csrf.Check(r); err != nil {
+		s.problem(w, r, http.StatusForbidden, "the request comes from another site")
+		return
+	}
+	handler, pattern := s.mux.Handler(r)
+	who, err := s.identify(r)
+	if err != nil && !s.open[pattern] {
+		s.Fail(w, r, err)
+		return
+	}
+	visit.Who = who
+	r = r.WithContext(WithVisit(r.Context(), visit))
+	if k := r.URL.Query().Get("k"); k != "" && r.URL.Path == "/" && r.Method == http.MethodGet {
+		s.welcome(w, r, k)
+		return
+	}
+	if who.Role == "" && !s.open[pattern] {
+		s.Fail(w, r, errUnauthorized)
+		return
+	}
+	if pattern == "" {
+		s.nothing(w, r, handler)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// nothing answers where no handler is: as the mux would, in our own form.
+func (s *Site) nothing(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	probe := &recorder{ResponseWriter: discard{http.Header{}}, status: http.StatusOK}
+	handler.ServeHTTP(probe, r)
+	if allow := probe.Header().Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+	}
+	s.problem(w, r, probe.status, http.StatusText(probe.status))
+}
+
+// language is the visitor's own choice, else the browser's first that we speak,
+// else English.
+func (s *Site) language(r *http.Request) Lang {
+	if c, err := r.Cookie(langCookie); err == nil {
+		if l, ok := ParseLang(c.Value); ok {
+			return l
+		}
+	}
+	return Accepted(r.Header.Get("Accept-Language"))
+}
+
+func theme(r *http.Request) string {
+	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "dark" || c.Value == "light") {
+		return c.Value
+	}
+	return ""
+}
+
+// A recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+// WriteHeader notes the status.
+func (r *recorder) WriteHeader(status int) {
+	if !r.wrote {
+		r.status, r.wrote = status, true
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// discard swallows an answer.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}

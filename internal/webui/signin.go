@@ -1,0 +1,184 @@
+package webui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"varde/study"
+)
+
+const (
+	maxForm   = 64 << 10 // bytes of a form that anyone may send
+	yearInSec = 365 * 24 * 3600
+)
+
+// Invite makes a path that signs its bearer in as who, once, within the time
+// given: "/?k=…". It is how a first sign-in needs no password.
+func (s *Site) Invite(who Identity, lasts time.Duration) string {
+	return "/?k=" + s.sessions.invite(who, lasts)
+}
+
+// identify says who asks: by bearer token, else by session. Nobody is no error;
+// a token or session that does not hold is.
+func (s *Site) identify(r *http.Request) (Identity, error) {
+	if h := r.Header.Get("Authorization"); h != "" {
+		token, ok := strings.CutPrefix(h, "Bearer ")
+		if !ok {
+			return Identity{}, fmt.Errorf("authorization is no bearer token: %w", errUnauthorized)
+		}
+		return s.bearer(r.Context(), hashOf(strings.TrimSpace(token)))
+	}
+	c, err := r.Cookie(s.cookieName())
+	if err != nil {
+		return Identity{}, nil
+	}
+	v, ok, err := s.sessions.find(r.Context(), c.Value)
+	if err != nil || !ok {
+		return Identity{}, err
+	}
+	if v.token != (study.Hash{}) && s.o.Now().Sub(v.checked) > sessionCheck {
+		if v.who, err = s.bearer(r.Context(), v.token); err != nil {
+			if errors.Is(err, errUnauthorized) {
+				err = errors.Join(err, s.sessions.end(r.Context(), c.Value))
+			}
+			return Identity{}, err
+		}
+		s.sessions.confirm(c.Value)
+	}
+	return v.who, nil
+}
+
+func (s *Site) bearer(ctx context.Context, token study.Hash) (Identity, error) {
+	role, name, err := s.o.Tokens.TokenRole(ctx, token)
+	if errors.Is(err, study.ErrNotFound) {
+		return Identity{}, fmt.Errorf("unknown token: %w", errUnauthorized)
+	}
+	if err != nil {
+		return Identity{}, fmt.Errorf("look the token up: %w", err)
+	}
+	return Identity{Name: name, Role: role}, nil
+}
+
+// cookieName bears the __Host- prefix where the browser can hold us to it.
+func (s *Site) cookieName() string {
+	if s.o.Secure {
+		return "__Host-varde_session"
+	}
+	return "varde_session"
+}
+
+// begin opens a session and leads to a page.
+func (s *Site) begin(w http.ResponseWriter, r *http.Request, who Identity, token study.Hash, to string) {
+	key, err := s.sessions.start(r.Context(), who, token)
+	if err != nil {
+		s.Fail(w, r, fmt.Errorf("open a session: %w", err))
+		return
+	}
+	s.setSession(w, key, int(sessionMax.Seconds()))
+	s.o.Log.InfoContext(r.Context(), "signed in", "who", who.Name, "role", who.Role)
+	s.goOn(w, r, to)
+}
+
+func (s *Site) setSession(w http.ResponseWriter, key string, seconds int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookieName(), Value: key, Path: "/", MaxAge: seconds,
+		HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// welcome answers to a sign-in link. A browser that only looks ahead must not
+// use the key up.
+func (s *Site) welcome(w http.ResponseWriter, r *http.Request, key string) {
+	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
+		http.Error(w, "not in advance", http.StatusForbidden)
+		return
+	}
+	who, ok := s.sessions.accept(key)
+	if !ok {
+		if VisitOf(r.Context()).Who.Role != "" {
+			http.Redirect(w, r, "/", http.StatusSeeOther)
+			return
+		}
+		s.showSignIn(w, r, http.StatusUnauthorized, "signin.used")
+		return
+	}
+	s.begin(w, r, who, study.Hash{}, "/")
+}
+
+// goOn leads to a page of ours by a page of ours: after a redirect that began on
+// a foreign page (a link in a mail), a strict cookie would not be sent.
+func (s *Site) goOn(w http.ResponseWriter, r *http.Request, to string) {
+	l := s.language(r)
+	s.Show(w, r, View{Template: "welcome", Title: l.T("signin.title"), Data: map[string]string{"To": to}})
+}
+
+func (s *Site) signInPage(w http.ResponseWriter, r *http.Request) {
+	if k := r.URL.Query().Get("k"); k != "" {
+		s.welcome(w, r, k)
+		return
+	}
+	s.showSignIn(w, r, http.StatusOK, "")
+}
+
+func (s *Site) showSignIn(w http.ResponseWriter, r *http.Request, code int, problem string) {
+	next := r.URL.RequestURI()
+	if r.Method != http.MethodGet || r.URL.Path == "/sign-in" || r.URL.Query().Has("k") {
+		next = local(r.FormValue("next"))
+	}
+	l := s.language(r)
+	data := map[string]string{"Next": next}
+	if problem != "" {
+		data["Problem"] = l.T(problem)
+	}
+	s.Show(w, r, View{Template: "signin", Title: l.T("signin.title"), Status: code, Data: data})
+}
+
+// signIn exchanges a pasted token for a session.
+func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	token := hashOf(strings.TrimSpace(r.PostFormValue("token")))
+	who, err := s.bearer(r.Context(), token)
+	if errors.Is(err, errUnauthorized) {
+		s.showSignIn(w, r, http.StatusUnauthorized, "signin.unknown")
+		return
+	}
+	if err != nil {
+		s.Fail(w, r, err)
+		return
+	}
+	s.begin(w, r, who, token, local(r.PostFormValue("next")))
+}
+
+func (s *Site) signOut(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		if err := s.sessions.end(r.Context(), c.Value); err != nil {
+			s.Fail(w, r, fmt.Errorf("close the session: %w", err))
+			return
+		}
+	}
+	s.setSession(w, "", -1)
+	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+}
+
+// settings keeps a visitor's language and theme in cookies of their own: they
+// are no secret, and hold before anyone has signed in.
+func (s *Site) settings(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	keep := func(name, value string) {
+		http.SetCookie(w, &http.Cookie{
+			Name: name, Value: value, Path: "/", MaxAge: yearInSec,
+			HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteLaxMode,
+		})
+	}
+	if l, ok := ParseLang(r.PostFormValue("lang")); ok {
+		keep(langCookie, string(l))
+	}
+	if t := r.PostFormValue("theme"); t == "dark" || t == "light" {
+		keep(themeCookie, t)
+	}
+	http.Redirect(w, r, local(r.PostFormValue("next")), http.StatusSeeOther)
+}

@@ -1,0 +1,277 @@
+package worldlist
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// A studyJSON is a study in the API. Times are RFC 3339 in UTC.
+type studyJSON struct {
+	StudyUID   study.UID    `json:"study_uid"`
+	Status     study.Status `json:"status" enum:"receiving,settled,scoring,scored,reported,read,refused"`
+	Modality   string       `json:"modality"`
+	Accession  string       `json:"accession"`
+	PatientID  string       `json:"patient_id"`
+	Instances  int          `json:"instances"`
+	Revision   int          `json:"revision" doc:"counts how often the study was complete; a late instance starts the next one"`
+	ReceivedAt time.Time    `json:"received_at"`
+	SettledAt  *time.Time   `json:"settled_at" doc:"null until all instances are here"`
+	AIState    string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
+	Note       string       `json:"note,omitempty" doc:"why no model ran"`
+	Results    []resultJSON `json:"results"`
+	Reports    []reportJSON `json:"reports"`
+}
+
+// A resultJSON is one model's result.
+type resultJSON struct {
+	Model        string              `json:"model"`
+	Version      string              `json:"version"`
+	ModelSHA256  string              `json:"model_sha256"`
+	State        string              `json:"state" enum:"live,shadow" doc:"of the model when it ran; shadow results are shown to those who may stop models"`
+	Status       string              `json:"status" enum:"running,complete,partial,failed,stopped,out_of_scope" doc:"how the run ended"`
+	AIState      string              `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
+	Reason       *study.Reason       `json:"reason,omitempty" doc:"why failed, out of scope or partial"`
+	Probability  *float64            `json:"probability" doc:"0 to 1; null when the model gives none"`
+	Calibrated   bool                `json:"calibrated" doc:"whether the probability is calibrated at this hospital"`
+	Findings     []study.Finding     `json:"findings"`
+	Measurements []study.Measurement `json:"measurements"`
+	TilesPlanned int                 `json:"tiles_planned"`
+	TilesScored  int                 `json:"tiles_scored"`
+	Seconds      float64             `json:"seconds" doc:"compute, summed over the parts"`
+	Ran          study.Provenance    `json:"ran"`
+}
+
+// A reportJSON is a report and who has it.
+type reportJSON struct {
+	Kind      string         `json:"kind"`
+	UID       study.UID      `json:"sop_instance_uid"`
+	Series    study.UID      `json:"series_uid"`
+	Model     string         `json:"model"`
+	Delivered []deliveryJSON `json:"delivered"`
+}
+
+// A deliveryJSON is a report on its way to one destination.
+type deliveryJSON struct {
+	Destination string     `json:"destination"`
+	At          *time.Time `json:"at" doc:"null until delivered"`
+	Status      string     `json:"status" enum:"waiting,delivered,failed"`
+	Tries       int        `json:"tries"`
+	Error       string     `json:"error,omitempty"`
+}
+
+// A rowJSON is a row of the worklist.
+type rowJSON struct {
+	StudyUID    study.UID    `json:"study_uid"`
+	Class       int          `json:"class" doc:"0 stat, 1 overdue, 2 urgent or pathway, 3 routine"`
+	Key         time.Time    `json:"key" doc:"arrival minus head start: within a class the earliest is read first"`
+	Why         []string     `json:"why" doc:"in the language asked for"`
+	Rule        string       `json:"rule"`
+	AIState     string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
+	AI          string       `json:"ai" doc:"the state in words, and what must be said beside it"`
+	Deadline    *time.Time   `json:"deadline"`
+	DaysLeft    *int         `json:"days_left"`
+	Status      study.Status `json:"status"`
+	Modality    string       `json:"modality"`
+	Description string       `json:"description"`
+	Accession   string       `json:"accession"`
+	PatientID   string       `json:"patient_id"`
+	PatientName string       `json:"patient_name"`
+	Instances   int          `json:"instances"`
+	ReceivedAt  time.Time    `json:"received_at"`
+	Cursor      string       `json:"cursor" doc:"as after: the list goes on behind this row"`
+}
+
+type studiesIn struct {
+	Status    string `query:"status" doc:"a study's status" enum:"receiving,settled,scoring,scored,reported,read,refused"`
+	Patient   string `query:"patient" doc:"the patient ID" maxLength:"64"`
+	Accession string `query:"accession" doc:"the accession number" maxLength:"64"`
+	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+type studyIn struct {
+	UID string `path:"study_uid" doc:"Study Instance UID" maxLength:"64" pattern:"^[0-9.]+$"`
+}
+
+type worklistIn struct {
+	Limit    int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	After    string `query:"after" doc:"the cursor of the last row seen" maxLength:"120"`
+	Lang     string `query:"lang" doc:"of the words; the browser's without it" enum:"en,nb,da"`
+	Status   string `query:"status" doc:"without it: whatever is still to be read" enum:"receiving,settled,scoring,scored,reported,read,refused"`
+	Modality string `query:"modality" maxLength:"16"`
+	Text     string `query:"q" doc:"part of name, patient ID or accession number" maxLength:"64"`
+}
+
+type studiesOut struct{ Body []studyJSON }
+
+type studyOut struct{ Body studyJSON }
+
+type worklistOut struct {
+	Link string `header:"Link" doc:"rel=next, while rows follow"`
+	Body []rowJSON
+}
+
+func (p *pages) addAPI() {
+	webui.Operate(p.site, webui.Operation{ID: "list-studies", Method: http.MethodGet, Path: "/api/v1/studies",
+		Summary: "Studies, latest first", Right: webui.SeeStudies}, p.apiStudies)
+	webui.Operate(p.site, webui.Operation{ID: "get-study", Method: http.MethodGet, Path: "/api/v1/studies/{study_uid}",
+		Summary: "One study with its results and reports", Right: webui.SeeStudies}, p.apiStudy)
+	webui.Operate(p.site, webui.Operation{ID: "get-worklist", Method: http.MethodGet, Path: "/api/v1/worklist",
+		Summary: "Studies in reading order", Right: webui.SeeStudies}, p.apiWorklist)
+}
+
+func (p *pages) apiStudies(ctx context.Context, in *studiesIn) (*studiesOut, error) {
+	cases, err := p.Cases.Cases(ctx, study.CaseFilter{
+		Status: study.Status(in.Status), PatientID: in.Patient, Accession: in.Accession, Limit: in.Limit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &studiesOut{Body: make([]studyJSON, 0, len(cases))}
+	for _, c := range cases {
+		out.Body = append(out.Body, jsonOf(ctx, c))
+	}
+	return out, nil
+}
+
+func (p *pages) apiStudy(ctx context.Context, in *studyIn) (*studyOut, error) {
+	uid, err := study.ParseUID(in.UID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.Cases.Case(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	return &studyOut{jsonOf(ctx, c)}, nil
+}
+
+func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, error) {
+	after, err := study.ParseCursor(in.After)
+	if err != nil {
+		return nil, err
+	}
+	l, ok := webui.ParseLang(in.Lang)
+	if !ok {
+		l = webui.VisitOf(ctx).Lang
+	}
+	cases, next, err := p.Cases.Worklist(ctx, study.WorklistFilter{
+		Status: study.Status(in.Status), Modality: study.Modality(in.Modality), Text: in.Text, After: after, Limit: in.Limit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &worklistOut{Body: make([]rowJSON, 0, len(cases))}
+	now := p.site.Now()
+	for _, c := range cases {
+		out.Body = append(out.Body, rowJSONOf(l, c, now))
+	}
+	if !next.Zero() {
+		out.Link = fmt.Sprintf("</api/v1/worklist?limit=%d&after=%s>; rel=\"next\"", in.Limit, next)
+	}
+	return out, nil
+}
+
+func rowJSONOf(l webui.Lang, c study.Case, now time.Time) rowJSON {
+	s := c.Study
+	person := s.Patient.Reveal()
+	words := l.T("ai." + string(c.AI()))
+	if n := note(l, c); n != "" {
+		words += ": " + n
+	}
+	r := rowJSON{
+		StudyUID: s.UID, Class: s.Place.Class, Key: s.Place.Key.UTC(), Why: whyWords(l, s.Place, now), Rule: s.Place.Rule,
+		AIState: string(c.AI()), AI: words, Deadline: moment(s.Place.Deadline), Status: s.Status,
+		Modality: string(s.Modality), Description: s.Description, Accession: s.Accession,
+		PatientID: person.ID, PatientName: person.Name, Instances: s.Instances, ReceivedAt: s.ReceivedAt.UTC(),
+		Cursor: s.Place.Cursor(s.UID).String(),
+	}
+	if r.Why == nil {
+		r.Why = []string{}
+	}
+	if r.Deadline != nil {
+		n := daysLeft(s.Place.Deadline, now)
+		r.DaysLeft = &n
+	}
+	return r
+}
+
+func jsonOf(ctx context.Context, c study.Case) studyJSON {
+	s := c.Study
+	j := studyJSON{
+		StudyUID: s.UID, Status: s.Status, Modality: string(s.Modality), Accession: s.Accession,
+		PatientID: s.Patient.Reveal().ID, Instances: s.Instances, Revision: s.Rev, ReceivedAt: s.ReceivedAt.UTC(),
+		SettledAt: moment(s.SettledAt), AIState: string(c.AI()), Note: s.Note,
+		Results: []resultJSON{}, Reports: []reportJSON{},
+	}
+	shadows := webui.VisitOf(ctx).Who.May(webui.StopModels)
+	hidden := map[study.ModelRef]bool{}
+	for _, r := range c.Results {
+		if r.Shadow && !shadows {
+			hidden[r.Model] = true
+			continue
+		}
+		j.Results = append(j.Results, resultOf(r))
+	}
+	for _, r := range c.Reports {
+		if hidden[r.Model] {
+			continue
+		}
+		one := reportJSON{Kind: r.Kind, UID: r.UID, Series: r.Series, Model: r.Model.String(), Delivered: []deliveryJSON{}}
+		for _, d := range r.Deliveries {
+			one.Delivered = append(one.Delivered, deliveryJSON{d.Destination, moment(d.At), d.Status, d.Tries, d.Error})
+		}
+		j.Reports = append(j.Reports, one)
+	}
+	return j
+}
+
+func resultOf(r study.Result) resultJSON {
+	j := resultJSON{
+		Model: r.Model.ID, Version: r.Model.Version, ModelSHA256: r.Model.SHA256.String(),
+		State: "live", Status: runStatus(r), AIState: string(r.AI), Probability: r.Probability, Calibrated: r.Calibrated,
+		Findings: r.Findings, Measurements: r.Measurements,
+		TilesPlanned: r.Planned, TilesScored: r.Seen, Seconds: r.Seconds, Ran: r.Ran,
+	}
+	if r.Shadow {
+		j.State = "shadow"
+	}
+	if !r.Reason.Zero() {
+		j.Reason = &r.Reason
+	}
+	if j.Findings == nil {
+		j.Findings = []study.Finding{}
+	}
+	if j.Measurements == nil {
+		j.Measurements = []study.Measurement{}
+	}
+	return j
+}
+
+// runStatus says how a run ended.
+func runStatus(r study.Result) string {
+	switch {
+	case r.AI == study.Running, r.AI == study.OutOfScope:
+		return string(r.AI)
+	case r.Reason.Code == study.ReasonStopped:
+		return "stopped"
+	case r.AI == study.Failed:
+		return string(r.AI)
+	case r.Partial():
+		return "partial"
+	}
+	return "complete"
+}
+
+// moment is a time for JSON: null when there is none.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}

@@ -1,0 +1,286 @@
+package worldlist
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"varde/internal/codec"
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// A Decoder reads frames out of stored objects. It is a [Frames].
+type Decoder struct {
+	Objects codec.Ranger
+	// Index gives where the frames of an instance lie.
+	Index func(context.Context, study.UID) (study.Frames, error)
+}
+
+// Frame reads and decodes frame n, counted from 0.
+func (d Decoder) Frame(ctx context.Context, in study.Instance, n int) (codec.Frame, error) {
+	index, err := d.Index(ctx, in.UID)
+	if err != nil {
+		return codec.Frame{}, fmt.Errorf("find the frames of %s: %w", in.UID, err)
+	}
+	return codec.ReadFrame(ctx, d.Objects, in, index, n)
+}
+
+// geometryHeader bears the frame's geometry as JSON, so that the body is nothing
+// but samples.
+const geometryHeader = "Varde-Frame"
+
+// A geometry tells the viewer what the samples of a frame are.
+type geometry struct {
+	Rows    int `json:"rows"`
+	Columns int `json:"columns"`
+	// A sample s of the body stands for the value Scale·s + Offset: 1 and 0
+	// whenever the values are whole and fit into 16 bits, as Hounsfield units do.
+	Scale  float64 `json:"scale"`
+	Offset float64 `json:"offset"`
+	// Center and Width are the window to begin with, in values.
+	Center float64 `json:"center"`
+	Width  float64 `json:"width"`
+	Low    float64 `json:"low"` // the range of the values, for the sliders
+	High   float64 `json:"high"`
+	Invert bool    `json:"invert"` // MONOCHROME1: low values are bright
+	// SpacingMM between rows and columns; zero when unknown.
+	SpacingMM [2]float64 `json:"spacing_mm"`
+	Kind      string     `json:"spacing_kind"` // pixel or imager
+	Modality  string     `json:"modality"`
+	Unit      string     `json:"unit"` // HU or empty
+}
+
+// frame sends one frame: of a gray one the values after the modality LUT as
+// little-endian int16, of a color one a JPEG.
+func (p *pages) frame(w http.ResponseWriter, r *http.Request) {
+	in, n, err := p.frameIn(r)
+	if err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	f, err := p.Frames.Frame(r.Context(), in, n-1)
+	if err != nil {
+		p.site.Fail(w, r, fmt.Errorf("frame %d of %s: %w", n, in.UID, err))
+		return
+	}
+	w.Header().Set("Cache-Control", "private, max-age=3600, immutable")
+	w.Header().Set("Vary", "Cookie, Accept-Encoding")
+	if f.Samples > 1 {
+		p.sendColor(w, r, in, f)
+		return
+	}
+	samples, g, err := values(in, f)
+	if err != nil {
+		p.site.Fail(w, r, fmt.Errorf("frame %d of %s: %w", n, in.UID, err))
+		return
+	}
+	head, err := json.Marshal(g)
+	if err != nil {
+		p.site.Fail(w, r, fmt.Errorf("describe frame %d of %s: %w", n, in.UID, err))
+		return
+	}
+	w.Header().Set(geometryHeader, string(head))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	sendPacked(w, r, samples)
+}
+
+// frameIn finds the instance and the frame number of the address.
+func (p *pages) frameIn(r *http.Request) (study.Instance, int, error) {
+	uid, err := uidIn(r, "study")
+	if err != nil {
+		return study.Instance{}, 0, err
+	}
+	sop, err := uidIn(r, "instance")
+	if err != nil {
+		return study.Instance{}, 0, err
+	}
+	n, err := strconv.Atoi(r.PathValue("frame"))
+	if err != nil || n < 1 {
+		return study.Instance{}, 0, fmt.Errorf("frame %q: %w", r.PathValue("frame"), study.ErrInvalid)
+	}
+	in, err := p.Instances.Instance(r.Context(), sop)
+	if err != nil {
+		return study.Instance{}, 0, err
+	}
+	if in.Study != uid || in.Image == nil || n > in.Image.Frames {
+		return study.Instance{}, 0, fmt.Errorf("frame %d of instance %s: %w", n, sop, study.ErrNotFound)
+	}
+	return in, n, nil
+}
+
+func sendPacked(w http.ResponseWriter, r *http.Request, b []byte) {
+	if !webui.AcceptsGzip(r) {
+		_, _ = w.Write(b)
+		return
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		panic("a constant level: " + err.Error())
+	}
+	_, _ = z.Write(b) // a visitor who has gone away needs no answer
+	_ = z.Close()
+}
+
+// values turns stored samples into values, PS3.3 §C.11.1, and those into int16.
+func values(in study.Instance, f codec.Frame) ([]byte, geometry, error) {
+	img := *in.Image
+	raw, err := stored(f)
+	if err != nil {
+		return nil, geometry{}, err
+	}
+	slope, intercept := img.Slope, img.Intercept
+	if slope == 0 {
+		slope, intercept = 1, 0
+	}
+	low, high := math.Inf(1), math.Inf(-1)
+	for i, v := range raw {
+		if img.Padding != nil && v == float64(*img.Padding) || math.IsInf(v, 0) {
+			v = math.NaN() // no value at all
+		}
+		raw[i] = v*slope + intercept
+		if !math.IsNaN(v) {
+			low, high = min(low, raw[i]), max(high, raw[i])
+		}
+	}
+	if low > high {
+		low, high = 0, 1
+	}
+	dark := low
+	if img.Photometric == "MONOCHROME1" {
+		dark = high
+	}
+	g := geometry{
+		Rows: f.Rows, Columns: f.Columns, Low: low, High: high, Scale: 1,
+		Invert: img.Photometric == "MONOCHROME1", SpacingMM: img.SpacingMM, Kind: img.SpacingKind,
+		Modality: string(in.Modality), Center: img.WindowCenter, Width: img.WindowWidth,
+	}
+	if in.Modality == study.CT && img.HasRescale {
+		g.Unit = "HU"
+	}
+	whole := !f.Float && slope == math.Trunc(slope) && intercept == math.Trunc(intercept)
+	if !whole || low < math.MinInt16 || high > math.MaxInt16 {
+		g.Offset = (low + high) / 2
+		g.Scale = max((high-low)/(math.MaxUint16-1), math.SmallestNonzeroFloat32)
+	}
+	if g.Width < 1 {
+		g.Center, g.Width = spread(raw, low, high)
+	}
+	out := make([]byte, 2*len(raw))
+	for i, v := range raw {
+		if math.IsNaN(v) {
+			v = dark
+		}
+		s := math.Round((v - g.Offset) / g.Scale)
+		binary.LittleEndian.PutUint16(out[2*i:], uint16(int16(max(math.MinInt16, min(math.MaxInt16, s)))))
+	}
+	return out, g, nil
+}
+
+// stored reads the samples of a gray frame as numbers.
+func stored(f codec.Frame) ([]float64, error) {
+	n, size := f.Rows*f.Columns, f.Bits/8
+	if len(f.Data) < n*size || f.Samples != 1 {
+		return nil, fmt.Errorf("%d × %d samples in %d bytes: %w", f.Rows, f.Columns, len(f.Data), study.ErrInvalid)
+	}
+	v := make([]float64, n)
+	d := f.Data
+	for i := range v {
+		switch {
+		case f.Float && f.Bits == 32:
+			v[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(d[4*i:])))
+		case f.Bits == 8 && f.Signed:
+			v[i] = float64(int8(d[i]))
+		case f.Bits == 8:
+			v[i] = float64(d[i])
+		case f.Bits == 16 && f.Signed:
+			v[i] = float64(int16(binary.LittleEndian.Uint16(d[2*i:])))
+		case f.Bits == 16:
+			v[i] = float64(binary.LittleEndian.Uint16(d[2*i:]))
+		case f.Bits == 32 && f.Signed:
+			v[i] = float64(int32(binary.LittleEndian.Uint32(d[4*i:])))
+		case f.Bits == 32:
+			v[i] = float64(binary.LittleEndian.Uint32(d[4*i:]))
+		default:
+			return nil, fmt.Errorf("samples of %d bits: %w", f.Bits, study.ErrUnsupported)
+		}
+	}
+	return v, nil
+}
+
+// spread is a window for an image that brings none: all but the lowest and the
+// highest half percent of a sample of its values.
+func spread(values []float64, low, high float64) (center, width float64) {
+	step := max(1, len(values)/20_000)
+	var some []float64
+	for i := 0; i < len(values); i += step {
+		if v := values[i]; v >= low && v <= high {
+			some = append(some, v)
+		}
+	}
+	if len(some) == 0 {
+		return (low + high) / 2, max(1, high-low)
+	}
+	slices.Sort(some)
+	a, b := some[len(some)/200], some[len(some)-1-len(some)/200]
+	return (a + b) / 2, max(1, b-a)
+}
+
+// jpegQuality is high enough that what a reader sees are the scanner's artifacts
+// and not ours.
+const jpegQuality = 90
+
+// sendColor sends a color frame as a JPEG, its size and spacing in the header.
+func (p *pages) sendColor(w http.ResponseWriter, r *http.Request, in study.Instance, f codec.Frame) {
+	rgb, err := f.RGB()
+	if err != nil {
+		p.site.Fail(w, r, fmt.Errorf("colors of %s: %w", in.UID, err))
+		return
+	}
+	head, err := json.Marshal(geometry{
+		Rows: f.Rows, Columns: f.Columns, Scale: 1, Center: 127.5, Width: 255, High: 255,
+		SpacingMM: in.Image.SpacingMM, Kind: in.Image.SpacingKind, Modality: string(in.Modality),
+	})
+	if err != nil {
+		p.site.Fail(w, r, fmt.Errorf("describe a frame of %s: %w", in.UID, err))
+		return
+	}
+	w.Header().Set(geometryHeader, string(head))
+	p.sendJPEG(w, r, rgb, f.Columns, f.Rows)
+}
+
+func (p *pages) sendJPEG(w http.ResponseWriter, r *http.Request, rgb []byte, columns, rows int) {
+	if len(rgb) < 3*columns*rows {
+		p.site.Fail(w, r, fmt.Errorf("%d × %d pixels in %d bytes: %w", columns, rows, len(rgb), study.ErrInvalid))
+		return
+	}
+	m := image.NewRGBA(image.Rect(0, 0, columns, rows))
+	for i := range columns * rows {
+		copy(m.Pix[4*i:4*i+3], rgb[3*i:3*i+3])
+		m.Pix[4*i+3] = 255
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	_ = jpeg.Encode(w, m, &jpeg.Options{Quality: jpegQuality}) // a visitor who has gone away needs no answer
+}
+
+// whole reads a whole number from the query.
+func whole(r *http.Request, name string, missing int) (int, error) {
+	s := r.URL.Query().Get(name)
+	if s == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%s %q: %w", name, s, study.ErrInvalid)
+	}
+	return n, nil
+}

@@ -1,0 +1,204 @@
+package worldlist
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// pageRows is how many rows a page of the list has: more than a screen, and few
+// enough that a browser lays them out in one go.
+const pageRows = 100
+
+// A row is one study on the list, in the reader's words.
+type row struct {
+	UID         study.UID
+	Class       string // the class's word in code
+	ClassWord   string
+	Due         string
+	Overdue     bool
+	Patient     string
+	PatientID   string
+	Accession   string
+	Modality    study.Modality
+	Exam        string
+	AI          study.AIState
+	AIWord      string
+	AINote      string
+	Why         string
+	Received    string
+	ReceivedISO string
+}
+
+// A choice is an option of a filter.
+type choice struct {
+	Value, Text string
+	Chosen      bool
+}
+
+// worklist is what the list's template sees.
+type worklist struct {
+	Rows       []row
+	Filter     study.WorklistFilter
+	Modalities []choice
+	Statuses   []choice
+	Count      string
+	Total      int // of studies known, read ones included
+	Rule       string
+	NotFirst   bool
+	First      string // addresses
+	More       string // empty when nothing follows
+	End        string
+	EmptyTitle string
+	EmptyText  string
+}
+
+// filterOf reads the filter out of the address, where it lives so that it can be
+// kept as a bookmark.
+func filterOf(q url.Values) (study.WorklistFilter, error) {
+	after, err := study.ParseCursor(q.Get("after"))
+	return study.WorklistFilter{
+		Status:   study.Status(q.Get("status")),
+		Modality: study.Modality(q.Get("modality")),
+		Text:     strings.TrimSpace(q.Get("q")),
+		After:    after,
+		Last:     q.Get("last") == "1",
+		Limit:    pageRows,
+	}, err
+}
+
+func address(f study.WorklistFilter, more ...string) string {
+	q := url.Values{}
+	for _, p := range [][2]string{{"q", f.Text}, {"modality", string(f.Modality)}, {"status", string(f.Status)}} {
+		if p[1] != "" {
+			q.Set(p[0], p[1])
+		}
+	}
+	if len(more) == 2 {
+		q.Set(more[0], more[1])
+	}
+	if len(q) == 0 {
+		return "/"
+	}
+	return "/?" + q.Encode()
+}
+
+// list shows the worklist.
+func (p *pages) list(r *http.Request) (webui.View, error) {
+	l := webui.VisitOf(r.Context()).Lang
+	f, err := filterOf(r.URL.Query())
+	if err != nil {
+		return webui.View{}, err
+	}
+	cases, next, err := p.Cases.Worklist(r.Context(), f)
+	if err != nil {
+		return webui.View{}, err
+	}
+	total, unread, err := p.counter.counts(r.Context())
+	if err != nil {
+		return webui.View{}, err
+	}
+	v := worklist{
+		Filter: f, Modalities: modalities(l, f.Modality), Statuses: statuses(l, f.Status),
+		Total: total, Rule: Rule, NotFirst: !f.After.Zero() || f.Last,
+		First: address(f), End: address(f, "last", "1"),
+	}
+	if !next.Zero() && !f.Last {
+		v.More = address(f, "after", next.String())
+	}
+	now := p.site.Now()
+	for _, c := range cases {
+		v.Rows = append(v.Rows, rowOf(l, c, now))
+	}
+	plain := f.Text == "" && f.Modality == "" && f.Status == ""
+	switch {
+	case plain:
+		v.Count = l.T("list.count", unread)
+	case v.More == "" && !v.NotFirst:
+		v.Count = l.T("list.found", len(cases))
+	}
+	switch {
+	case total == 0:
+		v.EmptyTitle, v.EmptyText = l.T("list.empty"), l.T("list.empty.how", p.Hint)
+	case plain:
+		v.EmptyTitle, v.EmptyText = l.T("list.done"), l.T("list.done.how")
+	default:
+		v.EmptyTitle, v.EmptyText = l.T("list.none"), l.T("list.none.how")
+	}
+	return webui.View{Template: "worklist", Title: l.T("nav.worklist"), Data: v}, nil
+}
+
+func modalities(l webui.Lang, chosen study.Modality) []choice {
+	all := []choice{{"", l.T("list.all"), chosen == ""}}
+	for _, m := range []study.Modality{study.CT, study.MG, study.SM, "CR", "DX", "MR", "US", "PT", "NM"} {
+		all = append(all, choice{string(m), string(m), m == chosen})
+	}
+	return all
+}
+
+func statuses(l webui.Lang, chosen study.Status) []choice {
+	all := []choice{{"", l.T("list.unread"), chosen == ""}}
+	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
+		all = append(all, choice{string(s), l.T("status." + string(s)), s == chosen})
+	}
+	return all
+}
+
+func rowOf(l webui.Lang, c study.Case, now time.Time) row {
+	s := c.Study
+	person := s.Patient.Reveal()
+	due, overdue := dueWords(l, s.Place.Deadline, now)
+	word := ClassWord(s.Place.Class)
+	at := s.ReceivedAt.In(now.Location())
+	return row{
+		UID: s.UID, Class: word, ClassWord: l.T("class." + word), Due: due, Overdue: overdue,
+		Patient: nameWords(l, person.Name), PatientID: person.ID, Accession: s.Accession,
+		Modality: s.Modality, Exam: s.Description,
+		AI: c.AI(), AIWord: l.T("ai." + string(c.AI())), AINote: note(l, c),
+		Why:      strings.Join(whyWords(l, s.Place, now), " · "),
+		Received: l.Short(at, now), ReceivedISO: s.ReceivedAt.UTC().Format(time.RFC3339),
+	}
+}
+
+// counter asks for the counts at most every other second, however many lists are
+// open.
+type counter struct {
+	ask func(context.Context) (study.Counts, error)
+	now func() time.Time
+
+	mu            chan struct{} // one slot: held while the ledger is asked
+	at            time.Time     // guarded by mu
+	total, unread int           // guarded by mu
+}
+
+const countEvery = 2 * time.Second
+
+// counts gives how many studies there are, and how many are still to be read.
+func (c *counter) counts(ctx context.Context) (total, unread int, err error) {
+	select {
+	case c.mu <- struct{}{}:
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	}
+	defer func() { <-c.mu }()
+	if !c.at.IsZero() && c.now().Sub(c.at) < countEvery {
+		return c.total, c.unread, nil
+	}
+	n, err := c.ask(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	c.total, c.unread, c.at = 0, 0, c.now()
+	for s, k := range n.Studies {
+		c.total += k
+		if s != study.Read && s != study.Refused {
+			c.unread += k
+		}
+	}
+	return c.total, c.unread, nil
+}

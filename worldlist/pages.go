@@ -1,0 +1,135 @@
+package worldlist
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// pages are the handlers of one site.
+type pages struct {
+	Pages
+	site    *webui.Site
+	counter *counter
+	lists   chan struct{} // one token for each list that listens
+}
+
+const (
+	defaultTick = 5 * time.Second
+	// maxListening bounds the lists that listen for new studies at once. One
+	// more is told to come back, and works without.
+	maxListening = 500
+)
+
+// Add puts the readers' pages, their images and the JSON API on a site that was
+// made with [Part].
+func (p Pages) Add(site *webui.Site) {
+	if p.Tick == 0 {
+		p.Tick = defaultTick
+	}
+	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening)}
+	h.counter = &counter{ask: p.Counter.Counts, now: time.Now, mu: make(chan struct{}, 1)}
+	site.Page("GET /{$}", webui.SeeStudies, h.list)
+	site.Handle("GET /events", webui.SeeStudies, http.HandlerFunc(h.events))
+	site.Page("GET /studies/{study}", webui.SeeStudies, h.study)
+	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
+	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
+	site.Handle("GET /studies/{study}/slides/{series}/overview", webui.SeeStudies, http.HandlerFunc(h.overview))
+	site.Handle("GET /studies/{study}/slides/{series}/region", webui.SeeStudies, http.HandlerFunc(h.region))
+	h.addAPI()
+}
+
+// uidIn reads a UID from the path.
+func uidIn(r *http.Request, name string) (study.UID, error) {
+	uid, err := study.ParseUID(r.PathValue(name))
+	if err != nil {
+		return "", fmt.Errorf("%s in the address: %w", name, err)
+	}
+	return uid, nil
+}
+
+// events tells an open list how many studies have come since it was shown. It
+// never sends a row: nothing moves under the reader's eyes.
+func (p *pages) events(w http.ResponseWriter, r *http.Request) {
+	select {
+	case p.lists <- struct{}{}:
+		defer func() { <-p.lists }()
+	default:
+		w.Header().Set("Retry-After", "60")
+		p.site.Fail(w, r, fmt.Errorf("%d lists listen already: %w", maxListening, study.ErrBusy))
+		return
+	}
+	known, err := whole(r, "total", 0)
+	if err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Time{}) // a test's recorder has none
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no")
+	fmt.Fprint(w, "retry: 15000\n\n")
+	if c.Flush() != nil {
+		return
+	}
+	l := webui.VisitOf(r.Context()).Lang
+	tick := time.NewTicker(p.Tick)
+	defer tick.Stop()
+	for said := 0; ; {
+		total, _, err := p.counter.counts(r.Context())
+		switch n := total - known; {
+		case err != nil:
+			return // the browser comes back
+		case n > said:
+			said = n
+			fmt.Fprintf(w, "event: new\ndata: %s\n\n", l.T("list.new", n))
+		default:
+			fmt.Fprint(w, ": still here\n\n")
+		}
+		if c.Flush() != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// verdicts are what a reader may say of the AI.
+var verdicts = []string{"agree", "changes", "disagree", "none"}
+
+const maxReason = 2000 // characters of a reader's reason
+
+// verdict notes that a study is read.
+func (p *pages) verdict(w http.ResponseWriter, r *http.Request) {
+	uid, err := uidIn(r, "study")
+	if err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	said, reason := r.PostFormValue("verdict"), strings.TrimSpace(r.PostFormValue("reason"))
+	known := false
+	for _, v := range verdicts {
+		known = known || v == said
+	}
+	if !known || len([]rune(reason)) > maxReason {
+		p.site.Fail(w, r, fmt.Errorf("verdict on study %s: %w", uid, study.ErrInvalid))
+		return
+	}
+	if reason != "" {
+		said += ": " + strings.ReplaceAll(reason, "\r\n", "\n")
+	}
+	if err := p.Readings.MarkRead(r.Context(), uid, webui.VisitOf(r.Context()).Who.Name, said); err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/studies/"+string(uid)+"?saved=1", http.StatusSeeOther)
+}

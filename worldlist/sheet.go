@@ -1,0 +1,246 @@
+package worldlist
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// A sheet is what the study page's template sees.
+type sheet struct {
+	UID       study.UID
+	Patient   string
+	PatientID string
+	Born      string
+	Sex       string
+	Accession string
+	Exam      string
+	Date      string
+	Modality  study.Modality
+	Class     string
+	ClassWord string
+	Due       string
+	Overdue   bool
+	Status    string
+	Images    int
+	Received  string
+	Why       []string
+	Rule      string
+	Note      string // why AI did not run at all
+	Results   []answer
+	Reports   []reportLine
+	Series    []series
+	View      view // for the viewer's script
+	Slide     bool
+	MaySay    bool // the visitor may give a verdict, and the study may be read
+	NotYet    bool // … but the study is still being worked on
+	Read      bool
+	Saved     bool
+}
+
+// An answer is one model's result, in words first.
+type answer struct {
+	Name, Version, Hash string
+	AI                  study.AIState
+	Word                string
+	Sentence            string
+	Partial             string
+	Reason              string
+	Score               string // with a number, when there is a calibrated one
+	Findings            []findingLine
+	Measurements        []factLine
+	About               About
+	HasAbout            bool
+	Facts               []factLine // what ran
+}
+
+// A findingLine is one finding in the list beside the image.
+type findingLine struct {
+	Key    string // joins it to its marks in the viewer
+	Number int
+	What   string
+	Where  string
+	Facts  string
+	Placed bool // there is a mark to go to
+}
+
+// A factLine is a name and what belongs to it.
+type factLine struct{ Name, Value string }
+
+// A reportLine is one report and who has it.
+type reportLine struct {
+	Kind, Model, Href string
+	Deliveries        []factLine
+	Failing           bool
+}
+
+// study shows one study, and marks it opened by its reader.
+func (p *pages) study(r *http.Request) (webui.View, error) {
+	uid, err := uidIn(r, "study")
+	if err != nil {
+		return webui.View{}, err
+	}
+	c, err := p.Cases.Case(r.Context(), uid)
+	if err != nil {
+		return webui.View{}, err
+	}
+	instances, err := p.Instances.Instances(r.Context(), uid)
+	if err != nil {
+		return webui.View{}, err
+	}
+	visit := webui.VisitOf(r.Context())
+	ahead := strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
+	if visit.Who.May(webui.ReadStudies) && !ahead && !c.Study.Opened {
+		if err := p.Readings.MarkOpened(r.Context(), uid, visit.Who.Name); err != nil {
+			return webui.View{}, err
+		}
+	}
+	c.Results = speaking(c.Results)
+	s := p.sheetOf(visit.Lang, c, instances)
+	s.MaySay = visit.Who.May(webui.ReadStudies) && c.Study.Status != study.Read
+	_, notYet := c.Study.Status.To(study.Read)
+	s.NotYet = s.MaySay && notYet != nil
+	s.Saved = r.URL.Query().Get("saved") == "1"
+	return webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Data: s, Wide: true}, nil
+}
+
+func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) sheet {
+	st, now := c.Study, p.site.Now()
+	person := st.Patient.Reveal()
+	due, overdue := dueWords(l, st.Place.Deadline, now)
+	class := ClassWord(st.Place.Class)
+	s := sheet{
+		UID: st.UID, Patient: nameWords(l, person.Name), PatientID: person.ID,
+		Born: dateWords(l, person.Birth), Sex: person.Sex,
+		Accession: st.Accession, Exam: st.Description, Date: dateWords(l, st.Date), Modality: st.Modality,
+		Class: class, ClassWord: l.T("class." + class), Due: due, Overdue: overdue,
+		Status: l.T("status." + string(st.Status)), Images: st.Instances,
+		Received: l.Moment(st.ReceivedAt.In(now.Location())),
+		Why:      whyWords(l, st.Place, now), Rule: st.Place.Rule, Note: st.Note,
+		Series: seriesOf(l, instances), Read: st.Status == study.Read,
+	}
+	if s.Exam == "" {
+		s.Exam = string(st.Modality)
+	}
+	s.View = viewOf(l, s.Series, instances, c.Results)
+	s.Slide = slices.ContainsFunc(s.Series, func(e series) bool { return e.Slide })
+	for _, r := range c.Results {
+		s.Results = append(s.Results, p.answerOf(l, r, s.View.Marks))
+	}
+	for _, r := range c.Reports {
+		s.Reports = append(s.Reports, reportOf(l, r, now))
+	}
+	return s
+}
+
+func (p *pages) answerOf(l webui.Lang, r study.Result, marks []mark) answer {
+	a := answer{
+		Name: r.Name, Version: r.Model.Version, Hash: r.Model.SHA256.String(),
+		AI: r.AI, Word: l.T("ai." + string(r.AI)), Sentence: l.T("ai." + string(r.AI) + ".says"),
+		Reason: reasonWords(l, r.Reason),
+	}
+	if a.Name == "" {
+		a.Name = r.Model.ID
+	}
+	if r.Reason.Code == study.ReasonStopped {
+		a.Sentence = l.T("ai.stopped")
+	}
+	if r.Partial() && r.Planned > 0 && r.AI != study.Running && r.AI != study.OutOfScope {
+		a.Partial = l.T("ai.partial.says", r.Seen, r.Planned)
+	}
+	ran := r.AI == study.Flagged || r.AI == study.Uncertain || r.AI == study.NotFlagged
+	switch {
+	case ran && r.Calibrated && r.Probability != nil:
+		a.Score = l.T("score.calibrated", *r.Probability*100)
+	case ran:
+		a.Score = l.T("score.uncalibrated")
+	}
+	for _, m := range r.Measurements {
+		a.Measurements = append(a.Measurements, factLine{m.Name.Meaning, measure(l, m)})
+	}
+	for _, f := range r.Findings {
+		a.Findings = append(a.Findings, findingOf(l, r, f, marks))
+	}
+	if p.About != nil {
+		a.About, a.HasAbout = p.About(r.Model)
+	}
+	a.Facts = facts(l, r)
+	return a
+}
+
+func measure(l webui.Lang, m study.Measurement) string {
+	return strings.TrimSpace(l.Decimal(m.Value) + " " + unitWords(m.Unit))
+}
+
+func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) findingLine {
+	line := findingLine{Key: markKey(r.Model, f.Number), Number: f.Number, What: f.What.Meaning}
+	where := []string{}
+	for _, code := range []study.Code{f.Site, f.Laterality} {
+		if code.Meaning != "" {
+			where = append(where, code.Meaning)
+		}
+	}
+	for _, m := range marks {
+		if m.Key == line.Key {
+			line.Placed = true
+			if m.Place != "" {
+				where = append(where, m.Place)
+			}
+			break
+		}
+	}
+	line.Where = strings.Join(where, ", ")
+	var numbers []string
+	if r.Calibrated && f.Probability != nil {
+		numbers = append(numbers, l.Decimal(*f.Probability*100)+" %")
+	}
+	for _, m := range f.Measurements {
+		numbers = append(numbers, m.Name.Meaning+" "+measure(l, m))
+	}
+	line.Facts = strings.Join(numbers, " · ")
+	return line
+}
+
+// facts say what ran, in enough words to run it again.
+func facts(l webui.Lang, r study.Result) []factLine {
+	lines := []factLine{{l.T("ran.tiles"), l.T("ran.tiles.of", r.Seen, r.Planned)}}
+	add := func(key, value string) {
+		if value != "" {
+			lines = append(lines, factLine{l.T(key), value})
+		}
+	}
+	if r.Seconds > 0 {
+		add("ran.seconds", l.Span(time.Duration(r.Seconds*float64(time.Second))))
+	}
+	add("ran.parameters", r.Parameters)
+	add("ran.runtime", strings.TrimSpace("ONNX Runtime "+r.Ran.Runtime+" "+r.Ran.Provider))
+	if r.Ran.Library != (study.Hash{}) {
+		add("ran.library", r.Ran.Library.Short()+" ("+r.Ran.Route+")")
+	}
+	add("ran.decoders", strings.Join(r.Ran.Decoders, ", "))
+	if r.Ran.Card != (study.Hash{}) {
+		add("ran.card", r.Ran.Card.Short())
+	}
+	add("ran.varde", r.Ran.Varde)
+	return lines
+}
+
+func reportOf(l webui.Lang, r study.Report, now time.Time) reportLine {
+	line := reportLine{
+		Kind: strings.ToUpper(r.Kind), Model: r.Model.String(),
+		Href: "/dicom-web/studies/" + string(r.Study) + "/series/" + string(r.Series) + "/instances/" + string(r.UID),
+	}
+	for _, d := range r.Deliveries {
+		words := l.T("delivery." + d.Status)
+		if d.Status == "delivered" {
+			words += " " + l.Short(d.At.In(now.Location()), now)
+		}
+		line.Failing = line.Failing || d.Error != ""
+		line.Deliveries = append(line.Deliveries, factLine{d.Destination, words})
+	}
+	return line
+}

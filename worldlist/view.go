@@ -1,0 +1,190 @@
+package worldlist
+
+import (
+	"fmt"
+	"slices"
+
+	"varde/internal/slide"
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// A view is what the viewer's script is told: stacks of frames, and marks on
+// them.
+type view struct {
+	Study  study.UID `json:"study"`
+	Stacks []stack   `json:"stacks"`
+	Marks  []mark    `json:"marks"`
+}
+
+// A stack is one series: frames through which the reader moves, or a slide.
+type stack struct {
+	Series study.UID  `json:"series"`
+	Slide  bool       `json:"slide"`
+	Color  bool       `json:"color"`
+	Frames []frameRef `json:"frames"`
+	// Of a slide: its size in pixels of its finest level, and of its overview.
+	Columns   int     `json:"columns,omitempty"`
+	Rows      int     `json:"rows,omitempty"`
+	MM        float64 `json:"mm,omitempty"` // of one pixel of the finest level
+	Presets   bool    `json:"presets"`      // values are Hounsfield units
+	FirstMark int     `json:"start"`        // the frame to begin with
+}
+
+// A frameRef names a frame: an instance and a number from 1.
+type frameRef struct {
+	Instance study.UID `json:"i"`
+	Frame    int       `json:"n"`
+}
+
+// A mark is one region of one finding, on one frame of a stack. Points are pairs
+// of column and row in pixels of the frame, or of a slide's finest level, 0 being
+// the left or upper edge of the image.
+type mark struct {
+	Key    string      `json:"key"`
+	Number int         `json:"number"`
+	Stack  int         `json:"stack"`
+	Frame  int         `json:"frame"` // index in the stack
+	Shape  study.Shape `json:"shape"`
+	Points []float64   `json:"points"`
+	Place  string      `json:"-"` // "slice 12 of 40", for the list
+}
+
+// A series is an entry of the list of series.
+type series struct {
+	UID    study.UID
+	Text   string
+	Count  string
+	Slide  bool
+	levels []slide.Level
+	images []study.Instance
+	reason string // why a slide can't be shown
+}
+
+// seriesOf groups the images of a study by series, in the order in which they
+// come.
+func seriesOf(l webui.Lang, instances []study.Instance) []series {
+	var all []series
+	for _, in := range instances {
+		if in.Image == nil {
+			continue
+		}
+		i := slices.IndexFunc(all, func(s series) bool { return s.UID == in.Series })
+		if i < 0 {
+			text := in.SeriesText
+			if text == "" {
+				text = string(in.Modality)
+			}
+			all, i = append(all, series{UID: in.Series, Text: text, Slide: in.Image.Slide != nil}), len(all)
+		}
+		all[i].images = append(all[i].images, in)
+	}
+	for i := range all {
+		s := &all[i]
+		if s.Slide {
+			var err error
+			if s.levels, err = slide.Levels(s.images); err != nil || len(s.levels) == 0 {
+				s.reason = l.T("view.noslide")
+			}
+			s.Count = l.T("view.levels", len(s.levels))
+			continue
+		}
+		n := 0
+		for _, in := range s.images {
+			n += in.Image.Frames
+		}
+		s.Count = l.T("view.images", n)
+	}
+	return all
+}
+
+// viewOf puts the marks of all results on the frames where they belong.
+func viewOf(l webui.Lang, all []series, instances []study.Instance, results []study.Result) view {
+	v := view{Stacks: []stack{}, Marks: []mark{}}
+	if len(instances) > 0 {
+		v.Study = instances[0].Study
+	}
+	for _, s := range all {
+		v.Stacks = append(v.Stacks, stackOf(s))
+	}
+	for _, r := range results {
+		for _, f := range r.Findings {
+			for _, g := range f.Regions {
+				if m, ok := markOf(l, all, v.Stacks, g); ok {
+					m.Key, m.Number = markKey(r.Model, f.Number), f.Number
+					v.Marks = append(v.Marks, m)
+				}
+			}
+		}
+	}
+	for i := range v.Stacks {
+		v.Stacks[i].FirstMark = startOf(v.Stacks[i], v.Marks, i)
+	}
+	return v
+}
+
+// startOf is where a stack is opened: at the first finding, which a reader must
+// not have to look for, else in the middle of a volume and at the first of a few.
+func startOf(s stack, marks []mark, index int) int {
+	for _, m := range marks {
+		if m.Stack == index {
+			return m.Frame
+		}
+	}
+	if len(s.Frames) > 8 {
+		return len(s.Frames) / 2
+	}
+	return 0
+}
+
+func stackOf(s series) stack {
+	k := stack{Series: s.UID, Slide: s.Slide, Frames: []frameRef{}}
+	if s.Slide {
+		if len(s.levels) > 0 {
+			k.Columns, k.Rows = s.levels[0].Columns, s.levels[0].Rows
+			k.MM = s.levels[0].MPP[0] / 1000
+		}
+		return k
+	}
+	for _, in := range s.images {
+		k.Color = in.Image.Samples > 1 || in.Image.Photometric == "PALETTE COLOR"
+		k.Presets = k.Presets || in.Modality == study.CT
+		for n := range in.Image.Frames {
+			k.Frames = append(k.Frames, frameRef{in.UID, n + 1})
+		}
+	}
+	return k
+}
+
+// markOf finds the frame of a region. A region of a slide's level is put on the
+// finest level.
+func markOf(l webui.Lang, all []series, stacks []stack, g study.Region) (mark, bool) {
+	for i, s := range all {
+		if s.Slide {
+			for _, level := range s.levels {
+				if !slices.ContainsFunc(level.Instances, func(in study.Instance) bool { return in.UID == g.Instance }) {
+					continue
+				}
+				scaleX := float64(s.levels[0].Columns) / float64(level.Columns)
+				scaleY := float64(s.levels[0].Rows) / float64(level.Rows)
+				m := mark{Stack: i, Shape: g.Shape, Points: slices.Clone(g.Points)}
+				for j := range m.Points {
+					m.Points[j] *= [2]float64{scaleX, scaleY}[j%2]
+				}
+				return m, true
+			}
+			continue
+		}
+		n := slices.Index(stacks[i].Frames, frameRef{g.Instance, max(1, g.Frame)})
+		if n >= 0 {
+			place := ""
+			if len(stacks[i].Frames) > 1 {
+				place = l.T("view.slice", n+1, len(stacks[i].Frames))
+			}
+			return mark{Stack: i, Frame: n, Shape: g.Shape, Points: g.Points, Place: place}, true
+		}
+	}
+	return mark{}, false
+}
+
+func markKey(m study.ModelRef, number int) string { return fmt.Sprintf("%s#%d", m, number) }

@@ -1,0 +1,149 @@
+package worldlist
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// nameWords turns a person name as DICOM has it (PS3.5 §6.2: family, given,
+// middle, prefix, suffix, apart by carets; up to three groups apart by equals
+// signs) into words.
+func nameWords(l webui.Lang, pn string) string {
+	group, _, _ := strings.Cut(pn, "=")
+	parts := strings.Split(group, "^")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	family := parts[0]
+	var given []string
+	for _, p := range parts[1:min(len(parts), 3)] {
+		if p != "" {
+			given = append(given, p)
+		}
+	}
+	switch {
+	case family == "" && len(given) == 0:
+		return l.T("patient.none")
+	case len(given) == 0:
+		return family
+	case family == "":
+		return strings.Join(given, " ")
+	}
+	return family + ", " + strings.Join(given, " ")
+}
+
+// dateWords turns a DICOM date (YYYYMMDD) into words; what is none stays as it is.
+func dateWords(l webui.Lang, da string) string {
+	t, err := time.Parse("20060102", strings.TrimSpace(da))
+	if err != nil {
+		return da
+	}
+	return l.Date(t)
+}
+
+// daysLeft counts the midnights between now and the deadline, in now's zone.
+func daysLeft(deadline, now time.Time) int {
+	day := func(t time.Time) time.Time {
+		y, m, d := t.In(now.Location()).Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	return int(math.Round(day(deadline).Sub(day(now)).Hours() / 24))
+}
+
+func dueWords(l webui.Lang, deadline, now time.Time) (words string, overdue bool) {
+	if deadline.IsZero() {
+		return "–", false
+	}
+	n := daysLeft(deadline, now)
+	switch {
+	case deadline.Before(now) && n == 0:
+		return l.T("due.passed"), true
+	case n < 0:
+		return l.T("due.over", -n), true
+	case n == 0:
+		return l.T("due.today"), false
+	}
+	return l.T("due.days", n), false
+}
+
+// whyWords says in words why a study stands where it stands.
+func whyWords(l webui.Lang, p study.Place, now time.Time) []string {
+	var words []string
+	for _, r := range p.Why {
+		args := []any{r.Detail}
+		switch r.Code {
+		case whyArrived, whyDeadline:
+			if t, err := time.Parse(time.RFC3339, r.Detail); err == nil {
+				args[0] = l.Short(t.In(now.Location()), now)
+			}
+		case whyHeadStart:
+			n, err := strconv.Atoi(r.Detail)
+			if err != nil || n == 0 {
+				continue
+			}
+			args[0] = l.Span(time.Duration(n) * time.Minute)
+		case whyRule:
+			continue // the list says it once, above
+		}
+		words = append(words, l.T("why."+r.Code, args...))
+	}
+	return words
+}
+
+// reasonWords turns a reason into words, its detail behind it.
+func reasonWords(l webui.Lang, r study.Reason) string {
+	if r.Zero() {
+		return ""
+	}
+	text := l.T("reason." + r.Code)
+	if r.Detail != "" {
+		text += " (" + r.Detail + ")"
+	}
+	return text
+}
+
+// speaking are the results that a reader sees: those of no shadow model.
+func speaking(results []study.Result) []study.Result {
+	var seen []study.Result
+	for _, r := range results {
+		if !r.Shadow {
+			seen = append(seen, r)
+		}
+	}
+	return seen
+}
+
+// note is what must stand beside the one word for the AI: tiles that went
+// unseen, or that the model was stopped, or that images are still coming.
+func note(l webui.Lang, c study.Case) string {
+	state := c.AI()
+	for _, r := range speaking(c.Results) {
+		if r.AI != state {
+			continue
+		}
+		switch {
+		case r.Reason.Code == study.ReasonStopped:
+			return l.T("ai.stopped")
+		case r.Partial() && state != study.Failed && state != study.OutOfScope:
+			return l.T("ai.partial", r.Seen, r.Planned)
+		}
+	}
+	if c.Study.Status == study.Receiving {
+		return l.T("ai.receiving", c.Study.Instances)
+	}
+	return ""
+}
+
+// dimensionless units are written without their UCUM sign.
+func unitWords(u study.Code) string {
+	switch u.Value {
+	case "", "1", "{ratio}":
+		return ""
+	}
+	return strings.Trim(u.Value, "{}")
+}

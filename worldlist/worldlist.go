@@ -1,0 +1,123 @@
+// Package worldlist is the reading worklist: the order in which studies wait to
+// be read, why each stands where it stands, and the pages on which a physician
+// reads them and says what they think of the AI.
+//
+//	Place          where one study stands, by its facts alone
+//	Order          a list of studies in reading order
+//	Pages.Add      the worklist, the study page, their images, and the JSON API
+//
+// The AI may raise a study in its class, and never lower or hide it: see [Place].
+// The folder's name is given; routes, types and pages say worklist.
+package worldlist
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"time"
+
+	"varde/internal/codec"
+	"varde/internal/slide"
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// Cases are the studies with all that is known of them.
+type Cases interface {
+	// Worklist gives a window of the reading order, and the cursor behind its
+	// last row, which is zero when nothing follows.
+	Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error)
+	// Cases gives studies, latest first.
+	Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, error)
+	// Case gives one study, or an error of kind [study.ErrNotFound].
+	Case(ctx context.Context, uid study.UID) (study.Case, error)
+}
+
+// Readings are what readers do.
+type Readings interface {
+	// MarkOpened notes that a reader has opened a study: its place moves no
+	// more. Doing it again changes nothing.
+	MarkOpened(ctx context.Context, uid study.UID, by string) error
+	// MarkRead notes that a study is read, and the verdict on the AI. While a
+	// study may not be read yet it is an error of kind [study.ErrInvalid].
+	MarkRead(ctx context.Context, uid study.UID, by, verdict string) error
+}
+
+// Instances are the objects of a study.
+type Instances interface {
+	// Instances gives those that were received, sorted by series number,
+	// instance number and UID.
+	Instances(ctx context.Context, uid study.UID) ([]study.Instance, error)
+	// Instance gives one of them.
+	Instance(ctx context.Context, uid study.UID) (study.Instance, error)
+}
+
+// Frames decodes single frames. [Decoder] does.
+type Frames interface {
+	// Frame gives frame n, counted from 0, as its sender stored it.
+	Frame(ctx context.Context, in study.Instance, n int) (codec.Frame, error)
+}
+
+// Slides reads rectangles of slides. [slide.Reader] does.
+type Slides interface {
+	// Region gives w × h pixels of 8-bit RGB; what lies outside is white.
+	Region(ctx context.Context, l slide.Level, x, y, w, h int) (rgb []byte, decoders []string, err error)
+	// Overview gives a whole slide at about mpp µm per pixel.
+	Overview(ctx context.Context, levels []slide.Level, mpp float64) (rgb []byte, w, h int, at [2]float64, err error)
+}
+
+// Counter counts studies, so that a list can say how many there are and how many
+// have come since.
+type Counter interface {
+	Counts(ctx context.Context) (study.Counts, error)
+}
+
+// About is what a card tells a reader of its model, in the card's language.
+type About struct {
+	Regulatory string // "not a medical device", or class and notified body
+	Use        string // intended use
+	NotFor     []string
+	Measures   string // what the number is
+	Limits     string // what it cannot do
+	Withheld   bool   // the model has been stopped since
+}
+
+// Pages are the readers' pages and the JSON API. All fields are needed but the
+// last three.
+type Pages struct {
+	Cases     Cases
+	Readings  Readings
+	Instances Instances
+	Frames    Frames
+	Slides    Slides
+	Counter   Counter
+
+	// About tells of a model; false when its card is no longer here.
+	About func(study.ModelRef) (About, bool)
+	// Hint is where to send studies, for the empty list: "VARDE at
+	// 127.0.0.1:11112".
+	Hint string
+	// Tick is how often an open list asks for new studies; 0 = 5 s.
+	Tick time.Duration
+}
+
+//go:embed templates static
+var files embed.FS
+
+// Part gives the templates and scripts of the readers' pages to a site.
+func Part() webui.Part {
+	return webui.Part{
+		Templates: folder("templates"),
+		Static:    folder("static"),
+		Nav:       []webui.Nav{{Path: "/", Label: "nav.worklist", Right: webui.SeeStudies}},
+	}
+}
+
+// folder is one of the embedded ones, which are known to be there.
+func folder(name string) fs.FS {
+	f, err := fs.Sub(files, name)
+	if err != nil {
+		panic("embedded folder: " + err.Error())
+	}
+	return f
+}
