@@ -258,3 +258,8 @@ func turboOrSkip(t testing.TB) {
 		missing(t, "libturbojpeg (package libturbojpeg0)")
 	}
 }
+
+// source is what the mutators need of a random generator.
+type source = *rand.Rand
+
+func newRNG(seed uint64) source { return rand.New(rand.NewPCG(seed, 1)) }

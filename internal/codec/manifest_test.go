@@ -19,13 +19,14 @@ import (
 
 	"varde/internal/codec"
 	"varde/internal/dicom"
+	"varde/internal/studytest"
 	"varde/study"
 )
 
-// An entry is one file of the test data with what a right reader gets out of it.
+// An entry is one object of the test data with what a right decoder gets out of it.
 type entry struct {
-	Path, SHA256, Behaviour string
-	Expectation             struct {
+	Path, Behaviour string
+	Expectation     struct {
 		Pixels *struct {
 			Dtype    string
 			Shape    []int
@@ -34,48 +35,25 @@ type entry struct {
 			Lossy    bool
 			SHA256   string `json:"sha256_le"`
 		}
-		Display8 *struct {
-			How  string
-			Mean float64
-			RGB  []float64 `json:"rgb_mean"`
-		}
-		Center any `json:"WindowCenter"`
-		Width  any `json:"WindowWidth"`
 	}
 }
 
-// dataset gives the folder of the test data and its entries. Without any the
-// test is skipped; one that was named must be there.
+// dataset gives the folder of the test data and its entries.
 func dataset(t testing.TB) (string, []entry) {
 	t.Helper()
-	dir, told := os.LookupEnv("VARDE_TESTDATA")
-	if !told {
-		root, err := filepath.Abs(".")
-		if err != nil {
-			t.Fatal(err)
+	dir, all := studytest.Manifest(t)
+	var entries []entry
+	for _, e := range all {
+		if !strings.HasPrefix(e.Path, "dicom/") && !strings.HasPrefix(e.Path, "wsi/dicom-sm/") {
+			continue
 		}
-		for !exists(filepath.Join(root, "go.mod")) {
-			root = filepath.Dir(root)
+		mine := entry{Path: e.Path, Behaviour: e.Behaviour}
+		if err := json.Unmarshal(e.Expectation, &mine.Expectation); err != nil {
+			t.Fatalf("%s: %v", e.Path, err)
 		}
-		dir = filepath.Join(root, "..", "shared", "testdata")
+		entries = append(entries, mine)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "MANIFEST.json"))
-	switch {
-	case err != nil && told:
-		t.Fatalf("VARDE_TESTDATA=%s: %v", dir, err)
-	case err != nil:
-		t.Skipf("no test data at %s; set VARDE_TESTDATA", dir)
-	}
-	var m struct{ Entries []entry }
-	if err := json.Unmarshal(b, &m); err != nil {
-		t.Fatal(err)
-	}
-	return dir, m.Entries
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return dir, entries
 }
 
 // blob is a stored object in memory, under any key.
@@ -134,9 +112,6 @@ var wrong = map[string]string{
 	"wsi/dicom-sm/fo-dicom__multiframe.dcm": "the reference decoder gave all zeros",
 }
 
-// built are the transfer syntaxes whose pixels are promised.
-func built(ts study.UID) bool { return codec.Supported(ts) }
-
 // TestManifestPixels decodes every DICOM object of the test data. Of the
 // transfer syntaxes that are built here every sample must be right; the others
 // must end in a clean refusal.
@@ -145,9 +120,6 @@ func TestManifestPixels(t *testing.T) {
 	dir, entries := dataset(t)
 	counts := map[string]int{}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Path, "dicom/") && !strings.HasPrefix(e.Path, "wsi/dicom-sm/") {
-			continue
-		}
 		verdict, ts := judge(t, filepath.Join(dir, e.Path), e, "")
 		counts[fmt.Sprintf("%-14s %-23s %s", e.Behaviour, ts, verdict)]++
 		if study.UID(ts) == jpegBaseline && verdict == "equal" {
@@ -166,7 +138,7 @@ func judge(t *testing.T, path string, e entry, decoder string) (verdict, ts stri
 	b, in, frames, err := open(path)
 	ts = string(in.TransferSyntax)
 	if err != nil || in.Image == nil || frames.Len() == 0 {
-		if e.Behaviour == "decode" && e.Expectation.Pixels != nil && built(in.TransferSyntax) {
+		if e.Behaviour == "decode" && e.Expectation.Pixels != nil && codec.Supported(in.TransferSyntax) {
 			t.Errorf("%s: frames: %v", e.Path, err)
 		}
 		return "no frames", ts
@@ -174,7 +146,7 @@ func judge(t *testing.T, path string, e entry, decoder string) (verdict, ts stri
 	hash, mean, err := pixels(codec.Options{Decoder: decoder}, b, in, frames)
 	want := e.Expectation.Pixels
 	switch {
-	case err != nil && !built(in.TransferSyntax):
+	case err != nil && !codec.Supported(in.TransferSyntax):
 		if !errors.Is(err, study.ErrUnsupported) {
 			t.Errorf("%s: %v, want a refusal of kind unsupported", e.Path, err)
 		}
