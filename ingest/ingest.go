@@ -1,0 +1,65 @@
+// Package ingest takes studies in: it receives what the PACS and the scanners
+// push, keeps it bit for bit, notices when a study is whole, and plans what the
+// models are to see of it.
+//
+//	Receiver.Store     one C-STORE comes in (dicomweb: one part of a STOW request)
+//	Receiver.Receive   the object is read once, kept, and recorded
+//	Traffic            who is still sending, and what is still on its way
+//	Settler.Run        looks for studies that are whole, and settles them
+//	Wait               how long a study must be quiet to be whole
+//	Survey             where a slide has tissue
+//	Plan               which model sees which tiles, and why another does not
+//
+// An object is acknowledged only when its bytes and its record are both safe,
+// for the sender may delete its own copy once it hears Success. A record without
+// bytes would be a study that can never be scored; bytes without a record are
+// found again when the sender, unanswered, sends once more.
+package ingest
+
+import (
+	"context"
+	"io"
+
+	"varde/models"
+	"varde/study"
+)
+
+// An Archive keeps the bytes of an instance for good.
+type Archive interface {
+	// PutOnce keeps r under key and returns when the bytes are durable. A taken
+	// key is an error that wraps fs.ErrExist; the hash is then of what r held.
+	// When r fails, nothing is kept and the error wraps r's.
+	PutOnce(ctx context.Context, key string, r io.Reader, size int64) (study.Hash, error)
+	// Range gives n bytes from off, or all to the end when n is negative.
+	Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
+	// Stat gives the size, or an error that wraps study.ErrNotFound.
+	Stat(ctx context.Context, key string) (int64, error)
+}
+
+// A Housekeeper removes what lies in the archive on its way elsewhere, and knows
+// how much room is left; ok is false when nobody can say.
+type Housekeeper interface {
+	Delete(ctx context.Context, key string) error
+	Free(ctx context.Context) (bytes int64, ok bool)
+}
+
+// A Register records an arrival, durably, and says what it was found to be.
+type Register interface {
+	Receive(ctx context.Context, a study.Arrival) (study.Receipt, error)
+}
+
+// A Ledger is what settling asks of the ledger.
+type Ledger interface {
+	// Unsettled gives the studies that are receiving.
+	Unsettled(ctx context.Context) ([]study.Study, error)
+	// Instances gives what was received of a study.
+	Instances(ctx context.Context, uid study.UID) ([]study.Instance, error)
+	// Settle keeps a plan and sends the study on its way, in one step. A plan
+	// that was made from other instances than are there is study.ErrIncomplete.
+	Settle(ctx context.Context, p study.Plan) error
+}
+
+// Models tells which models may be asked now.
+type Models interface {
+	Cards(ctx context.Context) ([]models.Entry, error)
+}

@@ -1,0 +1,172 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"varde/internal/pixel"
+	"varde/internal/slide"
+	"varde/models"
+	"varde/study"
+)
+
+// patchesAcross is the side of a block of patches: 256 of them share the tiles of
+// the slide that they lie on, so that each tile is decoded about once.
+const patchesAcross = 16
+
+// Tissue is what is known of the tissue of one slide: where it is, or why that is
+// not known.
+type Tissue struct {
+	Mask   *pixel.Mask
+	Reason study.Reason
+}
+
+// planPatches plans the slides of a model that sees patches. Each series is a
+// slide. A slide that can't be scored beside others that can counts as one
+// unseen tile, so that the result is partial and never a negative.
+func planPatches(card models.Card, images []*study.Instance, faults map[study.UID]study.Reason, tissue map[study.UID]Tissue) study.ModelPlan {
+	var p study.ModelPlan
+	refused, state := study.Reason{}, study.OutOfScope
+	for _, group := range bySeries(images) {
+		blocks, err := patchBlocks(card, group, faults, tissue[group[0].Series])
+		if err == nil {
+			p.Blocks = append(p.Blocks, blocks...)
+			continue
+		}
+		r, s := whyRefused(err)
+		if s == study.Failed {
+			p.Unseen++
+			if state == study.OutOfScope {
+				state, refused = s, study.Reason{} // a slide that failed speaks before one that is none
+			}
+			p.Reason = firstReason(p.Reason, r)
+		}
+		if s == state {
+			refused = firstReason(refused, r)
+		}
+	}
+	if len(p.Blocks) == 0 {
+		return study.ModelPlan{State: state, Reason: refused}
+	}
+	return p
+}
+
+// bySeries parts images, which come in order of their series.
+func bySeries(images []*study.Instance) [][]*study.Instance {
+	var out [][]*study.Instance
+	for _, in := range images {
+		if n := len(out); n == 0 || out[n-1][0].Series != in.Series {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], in)
+	}
+	return out
+}
+
+// A notAskedError is why a slide is not scored.
+type notAskedError struct {
+	reason study.Reason
+	state  study.AIState
+}
+
+func (e *notAskedError) Error() string { return string(e.state) + ": " + e.reason.String() }
+
+// whyRefused tells what an error of slide or of ours means for the plan.
+func whyRefused(err error) (study.Reason, study.AIState) {
+	var own *notAskedError
+	if errors.As(err, &own) {
+		return own.reason, own.state
+	}
+	var refused *slide.RefusedError
+	if errors.As(err, &refused) {
+		switch refused.Reason.Code {
+		case study.ReasonTooFew, study.ReasonPixels:
+			return refused.Reason, study.OutOfScope
+		}
+		return refused.Reason, study.Failed
+	}
+	return study.Reason{Code: study.ReasonInternal}, study.Failed
+}
+
+// patchBlocks lays a grid of patches over one slide at the card's resolution and
+// keeps those with enough tissue, in blocks of 16×16 places of the grid.
+func patchBlocks(card models.Card, group []*study.Instance, faults map[study.UID]study.Reason, tissue Tissue) ([]study.Block, error) {
+	instances := make([]study.Instance, len(group))
+	for i, in := range group {
+		instances[i] = *in
+	}
+	levels, err := slide.Levels(instances)
+	if err != nil {
+		return nil, err
+	}
+	level, scale, err := slide.Pick(levels, card.Input.MicronsPerPixel)
+	if err != nil { // the slide is sound and too coarse for this model
+		r, _ := whyRefused(err)
+		return nil, &notAskedError{r, study.OutOfScope}
+	}
+	for _, in := range level.Instances {
+		if r := faults[in.UID]; !r.Zero() {
+			return nil, &notAskedError{r, study.Failed}
+		}
+	}
+	mask := tissue.Mask
+	switch {
+	case !tissue.Reason.Zero():
+		return nil, &notAskedError{tissue.Reason, study.Failed}
+	case mask == nil || mask.Share() <= 0:
+		return nil, &notAskedError{study.Reason{Code: study.ReasonTissue, Detail: "0 %"}, study.Failed}
+	case mask.Share() > pixel.MostTissue:
+		return nil, &notAskedError{study.Reason{Code: study.ReasonTissue, Detail: fmt.Sprintf("%.0f %%", 100*mask.Share())}, study.Failed}
+	}
+	g := patchGrid{level: level, mask: mask, least: card.Input.MinTissue,
+		w: float64(card.Input.Width) * scale, h: float64(card.Input.Height) * scale}
+	if g.w < 1 || g.h < 1 {
+		return nil, &notAskedError{study.Reason{Code: study.ReasonInternal, Detail: "patch size"}, study.Failed}
+	}
+	blocks := g.blocks(group[0].Series)
+	if len(blocks) == 0 { // some tissue, and nowhere enough of it
+		return nil, &notAskedError{study.Reason{Code: study.ReasonTissue, Detail: fmt.Sprintf("%.1f %%", 100*mask.Share())}, study.Failed}
+	}
+	return blocks, nil
+}
+
+// A patchGrid covers a level without gaps: patches at the right and the lower
+// edge reach over it.
+type patchGrid struct {
+	level slide.Level
+	mask  *pixel.Mask
+	w, h  float64 // of a patch, pixels of the level
+	least float64 // share of tissue
+}
+
+func (g patchGrid) blocks(series study.UID) []study.Block {
+	across := int(math.Ceil(float64(g.level.Columns) / g.w))
+	down := int(math.Ceil(float64(g.level.Rows) / g.h))
+	var out []study.Block
+	for by := 0; by < down; by += patchesAcross {
+		for bx := 0; bx < across; bx += patchesAcross {
+			b := study.Block{Kind: study.Patches, Series: series}
+			for y := by; y < min(by+patchesAcross, down); y++ {
+				for x := bx; x < min(bx+patchesAcross, across); x++ {
+					if t, ok := g.tile(x, y); ok {
+						b.Tiles = append(b.Tiles, t)
+					}
+				}
+			}
+			if len(b.Tiles) > 0 {
+				out = append(out, b)
+			}
+		}
+	}
+	return out
+}
+
+// tile is one place of the grid, if there is enough tissue.
+func (g patchGrid) tile(x, y int) (study.Tile, bool) {
+	t := study.Tile{Instance: g.level.Key(), X: int(math.Round(float64(x) * g.w)), Y: int(math.Round(float64(y) * g.h)),
+		W: int(math.Round(g.w)), H: int(math.Round(g.h))}
+	mx, my := g.level.MPP[0], g.level.MPP[1]
+	share := g.mask.Fraction(float64(t.X)*mx, float64(t.Y)*my, float64(t.W)*mx, float64(t.H)*my)
+	return t, share > 0 && share >= g.least
+}

@@ -1,0 +1,111 @@
+package ingest
+
+import (
+	"sync"
+	"time"
+
+	"varde/study"
+)
+
+// A Source is who sends.
+type Source struct {
+	Kind   string // dimse, stow
+	AE     string // calling AE title, when there is one
+	Remote string // address, host:port
+}
+
+// Name is how the ledger calls the sender: its AE title or, without one, the
+// kind of door that it came through.
+func (s Source) Name() string {
+	if s.AE != "" {
+		return s.AE
+	}
+	return s.Kind
+}
+
+// Traffic knows what is on its way: which studies have an object half received,
+// and when senders last ended what they were doing. The zero value is ready.
+// Receiver and Settler share one.
+type Traffic struct {
+	mu      sync.Mutex // held for a few map accesses
+	busy    map[study.UID]int
+	senders map[string]time.Time    // by Source.Name
+	studies map[study.UID]time.Time // told by requests that name their studies
+}
+
+// maxEnds is how many ends of each kind are remembered. One that is forgotten
+// makes its studies wait for the learned gap instead.
+const maxEnds = 4096
+
+// SenderEnded tells that an association of a sender is over.
+func (t *Traffic) SenderEnded(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.senders = remember(t.senders, name, time.Now())
+}
+
+// StudiesEnded tells that a request which brought objects of these studies is
+// over.
+func (t *Traffic) StudiesEnded(uids ...study.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, uid := range uids {
+		t.studies = remember(t.studies, uid, time.Now())
+	}
+}
+
+func remember[K comparable](ends map[K]time.Time, k K, now time.Time) map[K]time.Time {
+	if ends == nil {
+		ends = map[K]time.Time{}
+	}
+	if len(ends) >= maxEnds {
+		for old, at := range ends {
+			if now.Sub(at) > time.Minute {
+				delete(ends, old)
+			}
+		}
+		if len(ends) >= maxEnds {
+			clear(ends)
+		}
+	}
+	ends[k] = now
+	return ends
+}
+
+// begin tells that an object of a study is on its way, until the answer is
+// called.
+func (t *Traffic) begin(uid study.UID) (end func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy == nil {
+		t.busy = map[study.UID]int{}
+	}
+	t.busy[uid]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.busy[uid]--; t.busy[uid] == 0 {
+			delete(t.busy, uid)
+		}
+	}
+}
+
+// underway reports whether an object of the study is half received.
+func (t *Traffic) underway(uid study.UID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.busy[uid] > 0
+}
+
+// endedSince reports whether the sender of a study, or a request that brought
+// some of it, has ended at or after a time.
+func (t *Traffic) endedSince(sender string, uid study.UID, at time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, end := range []time.Time{t.senders[sender], t.studies[uid]} {
+		if !end.IsZero() && !end.Before(at) {
+			return true
+		}
+	}
+	return false
+}
