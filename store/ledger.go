@@ -36,6 +36,10 @@ type LedgerOptions struct {
 	Place study.Placer
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
+	// Guest opens the ledger beside the process that serves from it, for a verb
+	// of the command line: it takes no lock, leaves the tables as they are, and
+	// must take no jobs.
+	Guest bool
 }
 
 // ErrFenced is the error of a worker whose job was taken from it: a newer
@@ -58,16 +62,23 @@ func OpenLedger(ctx context.Context, path string, o LedgerOptions) (*Ledger, err
 		l.now = time.Now
 	}
 	var err error
-	if l.lock, err = lockFile(path + ".lock"); err != nil {
+	if o.Guest {
+		if _, err = os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", study.ErrNotFound, err)
+		}
+	} else {
+		l.lock, err = lockFile(path + ".lock")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	if err := l.open(ctx, path); err != nil {
+	if err := l.open(ctx, path, o.Guest); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), l.Close())
 	}
 	return l, nil
 }
 
-func (l *Ledger) open(ctx context.Context, path string) error {
+func (l *Ledger) open(ctx context.Context, path string, guest bool) error {
 	write, read, err := openSQLite(path)
 	if err != nil {
 		return err
@@ -76,6 +87,18 @@ func (l *Ledger) open(ctx context.Context, path string) error {
 	if l.writer, err = newWriter(ctx, l, write); err != nil {
 		return err
 	}
+	if !guest {
+		if err := l.settleIn(ctx); err != nil {
+			return err
+		}
+	}
+	go l.writer.run()
+	l.writer.running = true
+	return nil
+}
+
+// settleIn does what the one process that serves does first.
+func (l *Ledger) settleIn(ctx context.Context) error {
 	if err := migrate(ctx, l.writer.conn, sqliteMigrations); err != nil {
 		return err
 	}
@@ -83,8 +106,6 @@ func (l *Ledger) open(ctx context.Context, path string) error {
 	if _, err := l.writer.conn.ExecContext(ctx, `DELETE FROM worker`); err != nil {
 		return fmt.Errorf("strike off old workers: %w", refine(err))
 	}
-	go l.writer.run()
-	l.writer.running = true
 	return nil
 }
 
