@@ -94,7 +94,7 @@ func TestItemsInheritAndOverrideTheCharacterSet(t *testing.T) {
 }
 
 func TestBackslashInsideACharacterDoesNotSplit(t *testing.T) {
-	// The second byte of 表 is a backslash in GBK.
+	// The second byte of the first character is that of a backslash.
 	b := elements(explicit,
 		element{dicom.SpecificCharacterSet, "CS", even("GB18030")},
 		element{dicom.OtherPatientNames, "PN", even("\x81\x5C\\B")})
