@@ -1,0 +1,93 @@
+package inference
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"varde/internal/pixel"
+	"varde/study"
+)
+
+// A Throughput compares the whole way of a worker with the bare network on the
+// same tensors in the same process.
+type Throughput struct {
+	Tiles int     // of the block
+	Whole float64 // tiles per second of processor time: read, decode, prepare, run, take down
+	Bare  float64 // the network alone
+	Ratio float64 // median of the rounds' Whole by Bare; 1 = the platform costs nothing
+}
+
+// Measure scores a block in some rounds and, after each, runs the network alone
+// on the tensors of that round. Processor time is the whole process's: nothing
+// else should run in it.
+func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput, error) {
+	session := q.Session
+	t := Throughput{}
+	var ratios, whole, bare []float64
+	for i := range max(1, rounds) + 1 {
+		recorded := &recorder{Session: session}
+		q.Session = recorded
+		begun := processorTime()
+		part, err := s.Score(ctx, q)
+		if err != nil {
+			return t, err
+		}
+		spent := processorTime() - begun
+		t.Tiles = q.Block.Planned() - len(part.Missed)
+		if t.Tiles == 0 {
+			return t, fmt.Errorf("measure: no tile of the block could be scored: %w", study.ErrInvalid)
+		}
+		begun = processorTime()
+		for _, in := range recorded.inputs {
+			if _, err := session.Run(ctx, in); err != nil {
+				return t, err
+			}
+		}
+		alone := processorTime() - begun
+		if i == 0 || spent <= 0 || alone <= 0 { // the first round warms up
+			continue
+		}
+		whole = append(whole, float64(t.Tiles)/spent.Seconds())
+		bare = append(bare, float64(t.Tiles)/alone.Seconds())
+		ratios = append(ratios, alone.Seconds()/spent.Seconds())
+	}
+	t.Whole, t.Bare, t.Ratio = middle(whole), middle(bare), middle(ratios)
+	return t, nil
+}
+
+// A recorder keeps what its session was given.
+type recorder struct {
+	Session
+	mu     sync.Mutex // held for an append
+	inputs []map[string]pixel.Tensor
+}
+
+// Run keeps the tensors and runs the session.
+func (r *recorder) Run(ctx context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {
+	r.mu.Lock()
+	r.inputs = append(r.inputs, maps.Clone(in))
+	r.mu.Unlock()
+	return r.Session.Run(ctx, in)
+}
+
+// processorTime is what this process has used of all processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func middle(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}

@@ -1,0 +1,160 @@
+package inference
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"varde/study"
+)
+
+// A site is a tile with all that is known of where it lies.
+type site struct {
+	index   int // in the block
+	part    int // the block's place among the parts of a study; 0 while it is scored
+	tile    study.Tile
+	in      *study.Instance
+	spacing [2]float64  // of a column and of a row, mm; 1 when unknown
+	pos     *[3]float64 // of the first pixel's center, mm; nil when unknown
+	at      float64     // along the normal, mm
+}
+
+// newSite places a tile.
+func newSite(index int, t study.Tile, in *study.Instance) site {
+	img := in.Image
+	s := site{index: index, tile: t, in: in, spacing: [2]float64{1, 1}}
+	if img.SpacingMM[0] > 0 && img.SpacingMM[1] > 0 {
+		s.spacing = [2]float64{img.SpacingMM[1], img.SpacingMM[0]}
+	}
+	switch {
+	case t.Frame < len(img.FramePositions):
+		s.pos = &img.FramePositions[t.Frame]
+	case img.Position != nil && img.Frames <= 1:
+		s.pos = img.Position
+	}
+	if s.pos != nil && img.Orientation != nil {
+		n := normal(*img.Orientation)
+		s.at = s.pos[0]*n[0] + s.pos[1]*n[1] + s.pos[2]*n[2]
+	}
+	return s
+}
+
+func (w *work) site(i int) site {
+	t := w.Block.Tiles[i]
+	return newSite(i, t, w.instances[t.Instance])
+}
+
+// normal is the direction in which the planes of an image lie over each other,
+// PS3.3 §C.7.6.2.1.1.
+func normal(o [6]float64) [3]float64 {
+	return [3]float64{o[1]*o[5] - o[2]*o[4], o[2]*o[3] - o[0]*o[5], o[0]*o[4] - o[1]*o[3]}
+}
+
+// patient gives the place of a pixel in the patient's coordinates, zmm being its
+// place along the normal. It is nil where the image has no place. PS3.3
+// §C.7.6.2.1.1, equation C.7.6.2.1-1.
+func (s site) patient(x, y, zmm float64) *[3]float64 {
+	o := s.in.Image.Orientation
+	if s.pos == nil || o == nil || s.in.Image.SpacingMM[0] <= 0 {
+		return nil
+	}
+	n := normal(*o)
+	var p [3]float64
+	for i := range p {
+		p[i] = s.pos[i] + x*s.spacing[0]*o[i] + y*s.spacing[1]*o[3+i] + (zmm-s.at)*n[i]
+	}
+	return &p
+}
+
+// A grain is what one voxel of a map stands for.
+type grain struct {
+	scale  [2]float64 // pixels of the tile's frame, columns and rows
+	mm     [2]float64 // the same in mm
+	voxel  float64    // mm³, or mm² of an image
+	origin float64    // of plane 0 along the normal, mm
+	step   float64    // from plane to plane, mm; 0 of an image
+}
+
+// newGrain measures a map over a frame that went into the network at
+// width×height pixels.
+func newGrain(at site, width, height int, m field) (grain, error) {
+	x, err := step(at.tile.W, width, m.width)
+	if err != nil {
+		return grain{}, err
+	}
+	y, err := step(at.tile.H, height, m.height)
+	if err != nil {
+		return grain{}, err
+	}
+	g := grain{scale: [2]float64{x, y}, mm: [2]float64{x * at.spacing[0], y * at.spacing[1]}}
+	g.voxel = g.mm[0] * g.mm[1]
+	return g, nil
+}
+
+// candidate gives a piece in the words of the study: at the tile, of those that
+// were seen, which lies nearest to its center.
+func (p piece) candidate(g grain, tiles []site) study.Candidate {
+	n := float64(p.voxels)
+	z := g.origin + g.step*float64(p.sum[2])/n
+	at := nearest(tiles, z)
+	c := study.Candidate{
+		Tile:    at.index,
+		X:       (float64(p.sum[0])/n+0.5)*g.scale[0] - 0.5,
+		Y:       (float64(p.sum[1])/n+0.5)*g.scale[1] - 0.5,
+		WidthMM: p.extent,
+		Volume:  n * g.voxel,
+		Peak:    p.peak,
+		Mean:    float32(float64(p.value) * millionth / n),
+	}
+	if g.step > 0 {
+		c.ZMM = z
+		c.Patient = at.patient(c.X, c.Y, z)
+	} else {
+		c.Patient = at.patient(c.X, c.Y, at.at)
+	}
+	return c
+}
+
+// nearest gives the tile nearest to z, the first of two alike.
+func nearest(tiles []site, z float64) site {
+	best := tiles[0]
+	for _, s := range tiles[1:] {
+		if math.Abs(s.at-z) < math.Abs(best.at-z) {
+			best = s
+		}
+	}
+	return best
+}
+
+// strongest keeps the pieces with the highest peaks when there are too many, in
+// their own order.
+func strongest(pieces []piece) []piece {
+	if len(pieces) <= maxCandidates {
+		return pieces
+	}
+	order := make([]int, len(pieces))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(pieces[b].peak, pieces[a].peak), cmp.Compare(pieces[b].voxels, pieces[a].voxels), cmp.Compare(a, b))
+	})
+	order = order[:maxCandidates]
+	slices.Sort(order)
+	kept := make([]piece, 0, maxCandidates)
+	for _, i := range order {
+		kept = append(kept, pieces[i])
+	}
+	return kept
+}
+
+// seam keeps what joins a piece to one in the next block.
+func (p piece) seam(g grain) *study.Seam {
+	return &study.Seam{Voxels: p.voxels, Sum: p.sum, Value: p.value, Scale: g.scale, Voxel: g.voxel, Low: p.low, High: p.high}
+}
+
+// pieceOf is the way back.
+func pieceOf(c study.Candidate) piece {
+	s := c.Seam
+	return piece{voxels: s.Voxels, sum: s.Sum, value: s.Value, peak: c.Peak, extent: c.WidthMM, low: s.Low, high: s.High}
+}

@@ -1,0 +1,249 @@
+package inference
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"varde/study"
+)
+
+const (
+	// maxRuns bounds how torn a map may be: a sound one has thousands of runs, a
+	// network that went wrong gives noise.
+	maxRuns = 2 << 20
+	// maxCandidates is how many candidates of one block are kept, the highest
+	// first.
+	maxCandidates = 10_000
+	// millionth is the unit in which values are summed: whole numbers give the
+	// same sum in any order.
+	millionth = 1e-6
+)
+
+// A field is the part of a map that is searched: planes of rows of columns.
+type field struct {
+	values                []float32
+	width, height, planes int
+	first                 int // number of the first plane
+}
+
+// A run is a stretch of one row at or above the threshold.
+type run struct {
+	plane, row, from, to int32
+	root                 int32 // of the run's component, by way of other runs
+}
+
+// A piece is one connected component of a field, in whole numbers: pieces of one
+// thing in two blocks add up.
+type piece struct {
+	voxels int64
+	sum    [3]int64 // of columns, rows, planes
+	value  int64    // millionths
+	peak   float32
+	// extent is the largest distance between two corners of the component's
+	// pixels within one plane, in the unit of the scale given to components.
+	extent    float64
+	low, high []int32 // runs on the field's first and last plane
+}
+
+// components finds what in f is at or above the threshold and connected, by
+// sides, edges or corners. mm is the size of a column and a row. The pieces come
+// in the order of their first voxel.
+func components(f field, threshold float64, mm [2]float64) ([]piece, error) {
+	runs, rows, err := f.runs(threshold)
+	if err != nil {
+		return nil, err
+	}
+	for y := range int32(f.planes * f.height) {
+		mine := runs[rows[y]:rows[y+1]]
+		plane, row := y/int32(f.height), y%int32(f.height)
+		for _, near := range neighbors(plane, row, int32(f.height)) {
+			join(runs, mine, rows[y], runs[rows[near]:rows[near+1]], rows[near])
+		}
+	}
+	members := map[int32][]int32{} // runs of a component, by its root, in order
+	var order []int32
+	for i := range runs {
+		r := find(runs, int32(i))
+		if members[r] == nil {
+			order = append(order, r)
+		}
+		members[r] = append(members[r], int32(i))
+	}
+	pieces := make([]piece, 0, len(order))
+	for _, r := range order {
+		pieces = append(pieces, f.piece(runs, members[r], mm))
+	}
+	return pieces, nil
+}
+
+// runs lists the runs, and for each row where its own begin.
+func (f field) runs(threshold float64) (runs []run, rows []int32, err error) {
+	rows = make([]int32, 0, f.planes*f.height+1)
+	for y := range f.planes * f.height {
+		rows = append(rows, int32(len(runs)))
+		line := f.values[y*f.width:][:f.width]
+		for x := 0; x < len(line); x++ {
+			if float64(line[x]) < threshold {
+				continue
+			}
+			from := x
+			for x+1 < len(line) && float64(line[x+1]) >= threshold {
+				x++
+			}
+			runs = append(runs, run{int32(y / f.height), int32(y % f.height), int32(from), int32(x), int32(len(runs))})
+		}
+		if len(runs) > maxRuns {
+			return nil, nil, fmt.Errorf("a map of noise, more than %d runs above %g: %w", maxRuns, threshold, study.ErrInvalid)
+		}
+	}
+	return runs, append(rows, int32(len(runs))), nil
+}
+
+// neighbors gives the rows before a row that touch it: one in its plane and
+// three in the plane before.
+func neighbors(plane, row, height int32) []int32 {
+	var near []int32
+	at := plane*height + row
+	if row > 0 {
+		near = append(near, at-1)
+	}
+	for d := int32(-1); plane > 0 && d <= 1; d++ {
+		if row+d >= 0 && row+d < height {
+			near = append(near, at-height+d)
+		}
+	}
+	return near
+}
+
+// join unites the runs of two rows that touch. Both rows are in order, so that
+// one look along them is enough.
+func join(runs, a []run, atA int32, b []run, atB int32) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		if a[i].from <= b[j].to+1 && b[j].from <= a[i].to+1 {
+			unite(runs, atA+int32(i), atB+int32(j))
+		}
+		if a[i].to < b[j].to {
+			i++
+		} else {
+			j++
+		}
+	}
+}
+
+func find(runs []run, i int32) int32 {
+	for runs[i].root != i {
+		runs[i].root = runs[runs[i].root].root // halves the way for the next
+		i = runs[i].root
+	}
+	return i
+}
+
+func unite(runs []run, i, j int32) {
+	i, j = find(runs, i), find(runs, j)
+	runs[max(i, j)].root = min(i, j)
+}
+
+// piece adds up one component.
+func (f field) piece(runs []run, members []int32, mm [2]float64) piece {
+	p := piece{peak: float32(math.Inf(-1))}
+	var corners [][2]float64
+	plane := runs[members[0]].plane
+	for _, i := range members {
+		r := runs[i]
+		if r.plane != plane {
+			p.extent = max(p.extent, widest(corners))
+			corners, plane = corners[:0], r.plane
+		}
+		for _, y := range [2]int32{r.row, r.row + 1} {
+			corners = append(corners, [2]float64{float64(r.from) * mm[0], float64(y) * mm[1]},
+				[2]float64{float64(r.to+1) * mm[0], float64(y) * mm[1]})
+		}
+		n := int64(r.to - r.from + 1)
+		p.voxels += n
+		p.sum[0] += n * int64(r.from+r.to) / 2
+		p.sum[1] += n * int64(r.row)
+		p.sum[2] += n * (int64(r.plane) + int64(f.first))
+		line := f.values[(int(r.plane)*f.height+int(r.row))*f.width:]
+		for _, v := range line[r.from : r.to+1] {
+			p.value += int64(math.Round(float64(v) / millionth))
+			p.peak = max(p.peak, v)
+		}
+		if r.plane == 0 {
+			p.low = append(p.low, r.row, r.from, r.to)
+		}
+		if int(r.plane) == f.planes-1 {
+			p.high = append(p.high, r.row, r.from, r.to)
+		}
+	}
+	p.extent = max(p.extent, widest(corners))
+	return p
+}
+
+// widest is the largest distance between two points: of their convex hull, which
+// has few.
+func widest(points [][2]float64) float64 {
+	h := hull(points)
+	d := 0.0
+	for i, a := range h {
+		for _, b := range h[i+1:] {
+			d = max(d, math.Hypot(a[0]-b[0], a[1]-b[1]))
+		}
+	}
+	return d
+}
+
+// hull is the convex hull (Andrew 1979). It sorts points.
+func hull(points [][2]float64) [][2]float64 {
+	slices.SortFunc(points, func(a, b [2]float64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	points = slices.Compact(points)
+	if len(points) < 3 {
+		return slices.Clone(points)
+	}
+	half := func(h [][2]float64, p [2]float64, least int) [][2]float64 {
+		for len(h) > least {
+			a, b := h[len(h)-2], h[len(h)-1]
+			if (b[0]-a[0])*(p[1]-a[1])-(b[1]-a[1])*(p[0]-a[0]) > 0 {
+				break
+			}
+			h = h[:len(h)-1]
+		}
+		return append(h, p)
+	}
+	var h [][2]float64
+	for _, p := range points {
+		h = half(h, p, 1)
+	}
+	least := len(h)
+	for _, p := range slices.Backward(points[:len(points)-1]) {
+		h = half(h, p, least)
+	}
+	return h[:len(h)-1]
+}
+
+// add joins a piece of the next block.
+func (p *piece) add(q piece) {
+	p.voxels += q.voxels
+	for i := range p.sum {
+		p.sum[i] += q.sum[i]
+	}
+	p.value += q.value
+	p.peak = max(p.peak, q.peak)
+	p.extent = max(p.extent, q.extent)
+}
+
+// touching reports whether runs on one plane touch runs on the next, by sides,
+// edges or corners.
+func touching(a, b []int32) bool {
+	for i := 0; i+2 < len(a); i += 3 {
+		for j := 0; j+2 < len(b); j += 3 {
+			if abs(a[i]-b[j]) <= 1 && a[i+1] <= b[j+2]+1 && b[j+1] <= a[i+2]+1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func abs(v int32) int32 { return max(v, -v) }

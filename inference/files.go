@@ -1,0 +1,59 @@
+package inference
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"varde/models"
+	"varde/study"
+)
+
+// Files is one study, or what is there of one, for one model.
+type Files struct {
+	Study     study.UID
+	Instances []study.Instance
+	Card      models.Card
+	Plan      study.ModelPlan // with its blocks, or with the reason why there are none
+	Session   Session         // not needed without blocks
+	Runners   int             // blocks at once; 0 = 1
+	At        time.Time
+}
+
+// ScoreFiles scores a study with no service at all, by the same steps as a
+// worker: each block of the plan, then the conclusion. The result depends neither
+// on Runners nor on the order in which blocks end.
+func ScoreFiles(ctx context.Context, s *Scorer, f Files) (study.Result, error) {
+	if len(f.Plan.Blocks) == 0 {
+		return NotAsked(f), nil
+	}
+	parts := make([]study.Part, len(f.Plan.Blocks))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, f.Runners))
+	for i, b := range f.Plan.Blocks {
+		group.Go(func() error {
+			p, err := s.Score(ctx, Question{Card: f.Card, Session: f.Session, Instances: f.Instances, Block: b})
+			if err != nil {
+				return fmt.Errorf("score block %d of %d of study %s by %s: %w", i+1, len(parts), f.Study, f.Card.Ref(), err)
+			}
+			p.Study, p.Model, p.Index = f.Study, f.Card.Ref(), i
+			parts[i] = p
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return study.Result{}, err
+	}
+	return Conclude(Facts{Card: f.Card, Study: f.Study, Plan: f.Plan, Parts: parts, Instances: f.Instances, At: f.At}), nil
+}
+
+// NotAsked is the result of a model that was not asked: the plan says why.
+func NotAsked(f Files) study.Result {
+	return study.Result{
+		Study: f.Study, Model: f.Card.Ref(), Name: f.Card.Name, Shadow: f.Plan.Shadow, AI: f.Plan.State, Reason: f.Plan.Reason,
+		Findings: []study.Finding{}, Measurements: []study.Measurement{}, Planned: f.Plan.Planned,
+		Ran: study.Provenance{Card: f.Card.Hash}, Parameters: parameters(f.Card), At: f.At.UTC().Truncate(time.Millisecond),
+	}
+}

@@ -1,0 +1,202 @@
+package inference
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"varde/models"
+	"varde/study"
+)
+
+// defaultFindings is how many findings are reported when the card does not say.
+const defaultFindings = 20
+
+// least is the smallest radius of a ring around a finding, in pixels: a smaller
+// one would hide what it shows.
+const least = 2
+
+// The codes of what is measured of a finding, from SNOMED CT and PS3.16 Annex D.
+var (
+	longAxis       = study.Code{Value: "103339001", Scheme: "SCT", Meaning: "Long axis"}
+	volumeMeasure  = study.Code{Value: "118565006", Scheme: "SCT", Meaning: "Volume"}
+	areaMeasure    = study.Code{Value: "42798000", Scheme: "SCT", Meaning: "Area"}
+	calcifications = study.Code{Value: "111038", Scheme: "DCM", Meaning: "Number of calcifications"}
+
+	millimeter       = study.Code{Value: "mm", Scheme: "UCUM", Meaning: "millimeter"}
+	squareMillimeter = study.Code{Value: "mm2", Scheme: "UCUM", Meaning: "square millimeter"}
+	cubicMillimeter  = study.Code{Value: "mm3", Scheme: "UCUM", Meaning: "cubic millimeter"}
+	noUnits          = study.Code{Value: "1", Scheme: "UCUM", Meaning: "no units"}
+
+	left  = study.Code{Value: "7771000", Scheme: "SCT", Meaning: "Left"}
+	right = study.Code{Value: "24028007", Scheme: "SCT", Meaning: "Right"}
+)
+
+// found is a finding before it is numbered.
+type found struct {
+	part int
+	site site
+	x, y float64 // center in pixels of the frame, the first pixel's center at (0,0)
+	// wide is the largest extent in the plane, and volume mm³ or mm².
+	wide, volume float64
+	peak         float32
+	members      int // candidates in it; 0 for a patch
+	patient      *[3]float64
+}
+
+// findings gives all that the card calls a finding, most suspicious first, and
+// of two alike the one that comes first in the study.
+func (f Facts) findings() []found {
+	find := f.Card.Find
+	if find == nil {
+		return nil
+	}
+	instances := map[study.UID]*study.Instance{}
+	for i := range f.Instances {
+		instances[f.Instances[i].UID] = &f.Instances[i]
+	}
+	var all []found
+	switch {
+	case find.Scalar != "":
+		all = f.heaviest(instances)
+	case find.MinCluster > 1:
+		all = clusters(*find, sized(*find, f.spots(instances)))
+	default:
+		for _, s := range sized(*find, f.spots(instances)) {
+			all = append(all, found{part: s.part, site: s.site, x: s.X, y: s.Y, wide: s.WidthMM, volume: s.Volume,
+				peak: s.Peak, members: 1, patient: s.Patient})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.peak, a.peak), cmp.Compare(a.part, b.part), cmp.Compare(a.site.index, b.site.index),
+			cmp.Compare(a.y, b.y), cmp.Compare(a.x, b.x))
+	})
+	return all
+}
+
+// sized keeps the candidates of the size that the card looks for.
+func sized(find models.Find, all []spot) []spot {
+	return slices.DeleteFunc(all, func(s spot) bool {
+		return s.WidthMM < find.MinMM || find.MaxMM > 0 && s.WidthMM > find.MaxMM || s.Volume < find.MinVolume
+	})
+}
+
+// heaviest gives the patches whose score is at or above the threshold.
+func (f Facts) heaviest(instances map[study.UID]*study.Instance) []found {
+	column := slices.IndexFunc(scalarOutputs(f.Card), func(o models.Output) bool { return o.Name == f.Card.Find.Scalar })
+	var all []found
+	for n, p := range f.Parts {
+		for _, s := range p.Scores {
+			if column < 0 || column >= len(s.Values) || s.Tile < 0 || s.Tile >= len(p.Block.Tiles) || float64(s.Values[column]) < f.Card.Find.Threshold {
+				continue
+			}
+			t := p.Block.Tiles[s.Tile]
+			if in := instances[t.Instance]; in != nil && in.Image != nil {
+				all = append(all, found{part: n, site: newSite(s.Tile, t, in), x: float64(t.X), y: float64(t.Y), peak: s.Values[column]})
+			}
+		}
+	}
+	return all
+}
+
+// clusters gives the groups of candidates that lie near each other, when they
+// are as many as the card asks for. A candidate belongs to a group when it lies
+// within ClusterMM of any other of it.
+func clusters(find models.Find, all []spot) []found {
+	slices.SortStableFunc(all, func(a, b spot) int {
+		return cmp.Or(cmp.Compare(a.ground(), b.ground()), cmp.Compare(a.mm()[0], b.mm()[0]))
+	})
+	set := newSets(len(all))
+	for i, a := range all {
+		for k := i + 1; k < len(all); k++ {
+			b := all[k]
+			p, q := a.mm(), b.mm()
+			if a.ground() != b.ground() || q[0]-p[0] > find.ClusterMM {
+				break
+			}
+			if math.Hypot(math.Hypot(p[0]-q[0], p[1]-q[1]), p[2]-q[2]) <= find.ClusterMM {
+				set.unite(i, k)
+			}
+		}
+	}
+	var out []found
+	for _, g := range set.groups() {
+		if len(g) >= find.MinCluster {
+			members := make([]spot, len(g))
+			for n, i := range g {
+				members[n] = all[i]
+			}
+			out = append(out, cluster(members))
+		}
+	}
+	return out
+}
+
+// ground names what two candidates must share for their distance to have a
+// meaning: a frame, or the volume of a series.
+func (s spot) ground() string {
+	if s.block.Kind == study.Volume {
+		return string(s.block.Series)
+	}
+	return fmt.Sprintf("%s/%06d", s.site.tile.Instance, s.site.tile.Frame)
+}
+
+// mm is where a candidate lies on its ground.
+func (s spot) mm() [3]float64 {
+	return [3]float64{s.X * s.site.spacing[0], s.Y * s.site.spacing[1], s.ZMM}
+}
+
+// cluster makes one finding of candidates. It is shown on the frame of the one
+// with the highest peak.
+func cluster(members []spot) found {
+	best := slices.MaxFunc(members, func(a, b spot) int {
+		return cmp.Or(cmp.Compare(a.Peak, b.Peak), cmp.Compare(b.part, a.part), cmp.Compare(b.Tile, a.Tile), cmp.Compare(b.Y, a.Y), cmp.Compare(b.X, a.X))
+	})
+	c := found{part: best.part, site: best.site, peak: best.Peak, members: len(members)}
+	n := float64(len(members))
+	z := 0.0
+	for _, m := range members {
+		c.x += m.X / n
+		c.y += m.Y / n
+		z += m.ZMM / n
+		c.volume += m.Volume
+	}
+	for i, a := range members {
+		for _, b := range members[i:] {
+			p, q := a.mm(), b.mm()
+			d := math.Hypot(math.Hypot(p[0]-q[0], p[1]-q[1]), p[2]-q[2]) + (a.WidthMM+b.WidthMM)/2
+			c.wide = max(c.wide, d)
+		}
+	}
+	if best.block.Kind != study.Volume {
+		z = best.site.at
+	}
+	c.patient = best.site.patient(c.x, c.y, z)
+	return c
+}
+
+// report numbers the findings and gives each its region, its measurements and
+// the identifier by which it is known again.
+func (f Facts) report(all []found) []study.Finding {
+	most := most(f.Card.Find)
+	out := make([]study.Finding, 0, min(len(all), most))
+	taken := map[study.UID]bool{}
+	for n, a := range all[:min(len(all), most)] {
+		img := a.site.in.Image
+		g := study.Finding{
+			Number: n + 1, What: f.Card.Find.What, Site: f.Card.Find.Site, CenterMM: a.patient,
+			Laterality: map[string]study.Code{"L": left, "R": right}[img.Laterality],
+			Regions:    []study.Region{a.region()}, Measurements: f.measure(a),
+		}
+		if name := cmp.Or(f.Card.Find.Map, f.Card.Find.Scalar); slices.ContainsFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name && o.Probability }) {
+			g.Probability = share(float64(a.peak))
+		}
+		for again := 0; g.Tracking == "" || taken[g.Tracking]; again++ {
+			g.Tracking = f.tracking(a, again)
+		}
+		taken[g.Tracking] = true
+		out = append(out, g)
+	}
+	return out
+}

@@ -1,0 +1,115 @@
+package inference
+
+import (
+	"context"
+
+	"varde/internal/codec"
+	"varde/internal/pixel"
+	"varde/models"
+	"varde/study"
+)
+
+// images scores projections, each on its own. Neighbors of one size share a
+// batch.
+func (w *work) images(ctx context.Context) error {
+	return ahead(ctx, func(ctx context.Context, emit func(batch) error) error {
+		for _, group := range w.sizes() {
+			b, err := w.prepareImages(ctx, group)
+			if err == nil {
+				err = emit(b)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}, w.runTiles)
+}
+
+// sizes groups the tiles into batches of one size.
+func (w *work) sizes() [][]int {
+	var groups [][]int
+	var last [2]int
+	for i, t := range w.Block.Tiles {
+		width, height := size(w.Card.Input, w.instances[t.Instance].Image, t.W, t.H)
+		n := len(groups) - 1
+		if n < 0 || len(groups[n]) >= w.batchSize() || last != [2]int{width, height} {
+			groups = append(groups, nil)
+			n++
+			last = [2]int{width, height}
+		}
+		groups[n] = append(groups[n], i)
+	}
+	return groups
+}
+
+// prepareImages makes one batch. It is the preparer's.
+func (w *work) prepareImages(ctx context.Context, tiles []int) (batch, error) {
+	var b batch
+	var data []float32
+	var width, height, channels int
+	for _, i := range tiles {
+		t := w.Block.Tiles[i]
+		img := w.instances[t.Instance].Image
+		width, height = size(w.Card.Input, img, t.W, t.H)
+		f, err := w.frame(ctx, t)
+		var one []float32
+		if err == nil {
+			one, channels, err = w.image(img, f, width, height)
+		}
+		if err != nil {
+			reason, its := fault(err, t)
+			if !its {
+				return b, err
+			}
+			b.missed = append(b.missed, study.Miss{Tile: i, Reason: reason})
+			continue
+		}
+		b.decoders = append(b.decoders, f.Decoder)
+		b.tiles = append(b.tiles, i)
+		data = append(data, one...)
+	}
+	b.in = pixel.Tensor{Shape: shape(w.Card.Input.Layout, len(b.tiles), channels, width, height), Data: data}
+	return b, nil
+}
+
+// image gives one image as numbers for the network.
+func (w *work) image(img *study.Image, f codec.Frame, width, height int) (v []float32, channels int, err error) {
+	n := normalize(w.Card.Input)
+	if w.Card.Input.Values != models.ValuesRGB {
+		if err := n.Check(1); err != nil {
+			return nil, 0, err
+		}
+		if v, err = gray(w.Card.Input, img, f); err == nil {
+			n.Plane(v, v, 0)
+		}
+		return v, 1, err
+	}
+	rgb, err := f.RGB()
+	if err != nil {
+		return nil, 0, err
+	}
+	if width != f.Columns || height != f.Rows {
+		if rgb, err = pixel.ResizeRGB(rgb, f.Columns, f.Rows, width, height); err != nil {
+			return nil, 0, err
+		}
+	}
+	look, err := n.Lookup()
+	if err != nil {
+		return nil, 0, err
+	}
+	v = make([]float32, len(rgb))
+	if w.Card.Input.Layout == models.LayoutNHWC {
+		look.NHWC(v, rgb)
+	} else {
+		look.NCHW(v, rgb)
+	}
+	return v, 3, nil
+}
+
+func shape(layout string, n, channels, width, height int) []int64 {
+	if layout == models.LayoutNHWC {
+		return []int64{int64(n), int64(height), int64(width), int64(channels)}
+	}
+	return []int64{int64(n), int64(channels), int64(height), int64(width)}
+}

@@ -1,0 +1,215 @@
+package inference
+
+import (
+	"fmt"
+	"iter"
+	"math"
+
+	"varde/internal/pixel"
+	"varde/models"
+	"varde/study"
+)
+
+// An output is one output of the network as numbers, the activation of the card
+// still to be done.
+type output struct {
+	card   models.Output
+	shape  []int64
+	values []float32
+}
+
+// outputs picks the outputs that the card names. One that is missing is an
+// error: the card and the network do not belong together.
+func outputs(card models.Card, out map[string]pixel.Tensor) (map[string]output, error) {
+	picked := make(map[string]output, len(card.Output))
+	for _, c := range card.Output {
+		t, ok := out[c.Name]
+		if !ok {
+			return nil, fmt.Errorf("the network gave no %s: %w", c.Name, study.ErrInvalid)
+		}
+		v, err := numbers(t)
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", c.Name, err)
+		}
+		picked[c.Name] = output{card: c, shape: t.Shape, values: v}
+	}
+	return picked, nil
+}
+
+// numbers gives any tensor as floats.
+func numbers(t pixel.Tensor) ([]float32, error) {
+	var v []float32
+	switch d := t.Data.(type) {
+	case []float32:
+		v = d
+	case []float64:
+		v = floats(d)
+	case []uint8:
+		v = floats(d)
+	case []int8:
+		v = floats(d)
+	case []uint16:
+		v = floats(d)
+	case []int16:
+		v = floats(d)
+	case []int32:
+		v = floats(d)
+	case []int64:
+		v = floats(d)
+	case []bool:
+		v = make([]float32, len(d))
+		for i, b := range d {
+			if b {
+				v[i] = 1
+			}
+		}
+	default:
+		return nil, fmt.Errorf("a tensor of %T: %w", t.Data, study.ErrUnsupported)
+	}
+	if t.Len() != len(v) {
+		return nil, fmt.Errorf("%d numbers in the shape %v: %w", len(v), t.Shape, study.ErrInvalid)
+	}
+	return v, nil
+}
+
+func floats[T float64 | uint8 | int8 | uint16 | int16 | int32 | int64](d []T) []float32 {
+	v := make([]float32, len(d))
+	for i, x := range d {
+		v[i] = float32(x)
+	}
+	return v
+}
+
+// scalars gives the scalar outputs of n tiles: per tile one number for each, in
+// the order of the card. A card without scalars gives none.
+func scalars(card models.Card, out map[string]output, n int) ([][]float32, error) {
+	var all [][]float32
+	for _, c := range card.Output {
+		if c.Role != models.RoleScalar {
+			continue
+		}
+		o := out[c.Name]
+		if len(o.values) == 0 || len(o.values)%n != 0 {
+			return nil, fmt.Errorf("output %s of shape %v for %d tiles: %w", c.Name, o.shape, n, study.ErrInvalid)
+		}
+		if all == nil {
+			all = make([][]float32, n)
+		}
+		row := len(o.values) / n
+		for i := range n {
+			v, err := pick(c, o.values[i*row:][:row])
+			if err != nil {
+				return nil, err
+			}
+			all[i] = append(all[i], v)
+		}
+	}
+	return all, nil
+}
+
+// pick takes one number of a tile's row and activates it.
+func pick(c models.Output, row []float32) (float32, error) {
+	at := max(c.Index, 0)
+	if at >= len(row) || c.Index < 0 && len(row) != 1 {
+		return 0, fmt.Errorf("output %s: number %d of %d: %w", c.Name, c.Index, len(row), study.ErrInvalid)
+	}
+	return activate(c.Activation, row[at], func(yield func(float32) bool) {
+		for _, v := range row {
+			if !yield(v) {
+				return
+			}
+		}
+	}), nil
+}
+
+// activate does what the network left to do with a number among its row.
+func activate(name string, v float32, row iter.Seq[float32]) float32 {
+	switch name {
+	case "sigmoid":
+		return float32(1 / (1 + math.Exp(-float64(v))))
+	case "softmax":
+		top := math.Inf(-1) // taken off first, so that nothing overflows
+		for x := range row {
+			top = math.Max(top, float64(x))
+		}
+		sum := 0.0
+		for x := range row {
+			sum += math.Exp(float64(x) - top)
+		}
+		return float32(math.Exp(float64(v)-top) / sum)
+	}
+	return v
+}
+
+// tile gives tile n of a map over a number of tiles as a field of one plane.
+func (o output) tile(n, of int) (field, error) {
+	s := o.shape
+	bad := fmt.Errorf("map %s of shape %v for %d images: %w", o.card.Name, s, of, study.ErrInvalid)
+	channels, h, w := 1, 0, 0
+	switch {
+	case len(s) == 4 && s[3] == 1 && s[1] > 1: // NHWC
+		h, w = int(s[1]), int(s[2])
+	case len(s) == 4:
+		channels, h, w = int(s[1]), int(s[2]), int(s[3])
+	case len(s) == 3:
+		h, w = int(s[1]), int(s[2])
+	default:
+		return field{}, bad
+	}
+	size := channels * h * w
+	if int(s[0]) != of || size == 0 {
+		return field{}, bad
+	}
+	return o.field(o.values[n*size:][:size], channels, 1, h, w)
+}
+
+// volume gives a map over one volume of that many planes.
+func (o output) volume(planes int) (field, error) {
+	s := o.shape
+	for len(s) > 4 && s[0] == 1 {
+		s = s[1:]
+	}
+	if len(s) == 3 {
+		s = append([]int64{1}, s...)
+	}
+	if len(s) != 4 || int(s[1]) != planes || len(o.values) == 0 {
+		return field{}, fmt.Errorf("map %s of shape %v for a volume of %d planes: %w", o.card.Name, o.shape, planes, study.ErrInvalid)
+	}
+	return o.field(o.values, int(s[0]), planes, int(s[2]), int(s[3]))
+}
+
+// field picks the channel that the card names and activates it. values lie
+// channel by channel.
+func (o output) field(values []float32, channels, planes, h, w int) (field, error) {
+	size := planes * h * w
+	at := max(o.card.Index, 0)
+	if at >= channels || o.card.Index < 0 && channels != 1 {
+		return field{}, fmt.Errorf("map %s: channel %d of %d: %w", o.card.Name, o.card.Index, channels, study.ErrInvalid)
+	}
+	f := field{values: values[at*size:][:size], width: w, height: h, planes: planes}
+	if a := o.card.Activation; a == "sigmoid" || a == "softmax" {
+		v := make([]float32, size)
+		for i := range v {
+			v[i] = activate(a, f.values[i], func(yield func(float32) bool) {
+				for c := range channels {
+					if !yield(values[c*size+i]) {
+						return
+					}
+				}
+			})
+		}
+		f.values = v
+	}
+	return f, nil
+}
+
+// step is how many pixels of a frame one column of a map stands for, when the
+// frame of source pixels went into the network as input pixels and came out as
+// mapped ones. The network may shrink by a whole number, and round at the edge.
+func step(source, input, mapped int) (float64, error) {
+	k := max(1, (input+mapped/2)/max(mapped, 1))
+	if mapped <= 0 || mapped*k <= input-k || mapped*k >= input+k {
+		return 0, fmt.Errorf("a map of %d pixels for %d is no whole fraction: %w", mapped, input, study.ErrInvalid)
+	}
+	return float64(k) * float64(source) / float64(input), nil
+}

@@ -1,0 +1,85 @@
+package inference
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"varde/models"
+	"varde/study"
+)
+
+// most is how many findings are reported.
+func most(find *models.Find) int {
+	if find == nil {
+		return 0
+	}
+	return cmp.Or(find.Max, defaultFindings)
+}
+
+// tracking gives the same identifier to the same finding in every run: it is
+// made from the place, to the millimeter or the pixel. Again tells two findings
+// in one place apart.
+func (f Facts) tracking(a found, again int) study.UID {
+	where := fmt.Sprintf("%s/%d/%.0f/%.0f", a.site.tile.Instance, a.site.tile.Frame, a.x, a.y)
+	if a.patient != nil {
+		where = fmt.Sprintf("%s/%.0f/%.0f/%.0f", a.site.in.Series, a.patient[0], a.patient[1], a.patient[2])
+	}
+	return study.DerivedUID("finding", string(f.Study), f.Card.ID, where, fmt.Sprint(again))
+}
+
+// region shows where a finding is: a ring on its frame, or the outline of its
+// patch in the total pixel matrix.
+func (a found) region() study.Region {
+	t, in := a.site.tile, a.site.in
+	r := study.Region{Instance: in.UID, Class: in.Class, Frame: t.Frame + 1, Frames: max(1, in.Image.Frames)}
+	if a.members == 0 {
+		x0, y0, x1, y1 := float64(t.X), float64(t.Y), float64(t.X+t.W), float64(t.Y+t.H)
+		if s := in.Image.Slide; s != nil { // a patch may reach over the edge
+			x1, y1 = min(x1, float64(s.TotalColumns)), min(y1, float64(s.TotalRows))
+		}
+		r.Shape, r.Total, r.Frame = study.Outline, true, 1
+		r.Points = []float64{x0, y0, x1, y0, x1, y1, x0, y1, x0, y0}
+		return r
+	}
+	radius := max(least, a.wide/2/min(a.site.spacing[0], a.site.spacing[1]))
+	x, y := a.x+0.5, a.y+0.5 // an SR counts from the first pixel's corner
+	edge := x + radius
+	if edge > float64(t.W) && x-radius >= 0 {
+		edge = x - radius
+	}
+	r.Shape, r.Points = study.Circle, []float64{tenth(x), tenth(y), tenth(edge), tenth(y)}
+	return r
+}
+
+// tenth rounds to a tenth of a pixel: no finding is sharper.
+func tenth(v float64) float64 { return math.Round(v*10) / 10 }
+
+// measure gives the coded numbers of a finding. Where the spacing is not known
+// there are no sizes.
+func (f Facts) measure(a found) []study.Measurement {
+	all := []study.Measurement{}
+	add := func(name study.Code, v float64, unit study.Code) {
+		all = append(all, study.Measurement{Name: name, Value: v, Unit: unit})
+	}
+	if a.members == 0 {
+		i := slices.IndexFunc(f.Card.Output, func(o models.Output) bool { return o.Name == f.Card.Find.Scalar })
+		if o := f.Card.Output[i]; !o.Measure.Zero() {
+			add(o.Measure, value{out: o, value: float64(a.peak)}.inUnit(), o.Unit)
+		}
+		return all
+	}
+	if f.Card.Find.MinCluster > 1 {
+		add(calcifications, float64(a.members), noUnits)
+	}
+	if a.site.in.Image.SpacingMM[0] > 0 {
+		add(longAxis, tenth(a.wide), millimeter)
+		if f.Card.Input.Kind == study.Volume {
+			add(volumeMeasure, tenth(a.volume), cubicMillimeter)
+		} else {
+			add(areaMeasure, math.Round(a.volume*100)/100, squareMillimeter)
+		}
+	}
+	return all
+}

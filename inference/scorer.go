@@ -1,0 +1,225 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"varde/internal/codec"
+	"varde/internal/pixel"
+	"varde/internal/slide"
+	"varde/models"
+	"varde/study"
+)
+
+// defaultBatch is how many tiles go into one run when the card does not say. On
+// a processor more gain nothing.
+const defaultBatch = 4
+
+// A Scorer runs models over blocks. It keeps nothing between two blocks, and
+// many goroutines may use it.
+type Scorer struct {
+	Objects codec.Ranger
+	Index   Index
+	Gate    Gate // nil = none
+	// Ran is what is known of the runtime; Decoders and Card are filled in.
+	Ran study.Provenance
+}
+
+// A Question is one block for one model.
+type Question struct {
+	Card      models.Card
+	Session   Session
+	Instances []study.Instance // of the study, at least those of the block
+	Block     study.Block
+	Allowed   func() error // asked before every batch; nil = always
+}
+
+// Score runs a model over a block. The part that it gives depends on the bytes,
+// the block, the card and the network alone, but for Seconds, which is how long
+// it took. Tiles whose pixels are damaged or of an encoding that is not decoded
+// here are missed, each with its reason. Any other fault is an error, and then
+// there is no part: what the store or the network got wrong says nothing of the
+// patient.
+func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
+	begun := time.Now()
+	w := &work{Scorer: s, Question: q, instances: map[study.UID]*study.Instance{}, decoders: map[string]bool{}}
+	for i := range q.Instances {
+		w.instances[q.Instances[i].UID] = &q.Instances[i]
+	}
+	for i, t := range q.Block.Tiles {
+		if in := w.instances[t.Instance]; in == nil || in.Image == nil || t.W <= 0 || t.H <= 0 {
+			return study.Part{}, fmt.Errorf("tile %d of the block is of %s, which is no image here: %w", i, t.Instance, study.ErrInvalid)
+		}
+	}
+	var err error
+	switch {
+	case q.Block.Kind != q.Card.Input.Kind:
+		err = fmt.Errorf("a block of %s for a model of %s: %w", q.Block.Kind, q.Card.Input.Kind, study.ErrInvalid)
+	case q.Block.Kind == study.Patches:
+		err = w.patches(ctx)
+	case q.Block.Kind == study.Volume:
+		err = w.volume(ctx)
+	case q.Block.Kind == study.Images:
+		err = w.images(ctx)
+	default:
+		err = fmt.Errorf("a block of %q: %w", q.Block.Kind, study.ErrInvalid)
+	}
+	if err != nil {
+		return study.Part{}, err
+	}
+	p := w.part
+	p.Block, p.Ran = q.Block, s.Ran
+	p.Ran.Card = q.Card.Hash
+	p.Ran.Decoders = slices.Sorted(maps.Keys(w.decoders))
+	p.Seconds = time.Since(begun).Seconds()
+	return p, nil
+}
+
+// work is one block on its way. A goroutine prepares what another one runs: each
+// method says whose it is.
+type work struct {
+	*Scorer
+	Question
+	instances map[study.UID]*study.Instance
+
+	// The runner's.
+	part     study.Part
+	decoders map[string]bool
+}
+
+// A batch is tiles that go through the network together, or tiles that could not
+// be prepared.
+type batch struct {
+	tiles    []int // of the block
+	in       pixel.Tensor
+	missed   []study.Miss
+	decoders []string
+}
+
+func (w *work) batchSize() int {
+	if n := w.Card.Input.Batch; n > 0 {
+		return n
+	}
+	return defaultBatch
+}
+
+// take notes what preparing a batch brought. It is the runner's.
+func (w *work) take(b batch) {
+	w.part.Missed = append(w.part.Missed, b.missed...)
+	for _, d := range b.decoders {
+		w.decoders[d] = true
+	}
+}
+
+// run runs the network once, when it may, and gives the outputs that the card
+// names as numbers. It is the runner's.
+func (w *work) run(ctx context.Context, in pixel.Tensor) (map[string]output, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if w.Allowed != nil {
+		if err := w.Allowed(); err != nil {
+			return nil, err
+		}
+	}
+	var out map[string]pixel.Tensor
+	once := func() (err error) {
+		out, err = w.Session.Run(ctx, map[string]pixel.Tensor{w.Card.Input.Name: in})
+		return err
+	}
+	var err error
+	if w.Gate != nil {
+		err = w.Gate.Run(ctx, w.Card.Ref().String(), once)
+	} else {
+		err = once()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return outputs(w.Card, out)
+}
+
+// ahead uses what prepare emits, in its order, while prepare goes on with the
+// next: reading and decoding hide behind the network, and memory stays that of
+// two. The first error of either ends both.
+func ahead[T any](ctx context.Context, prepare func(ctx context.Context, emit func(T) error) error, use func(context.Context, T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	ready := make(chan T)
+	group.Go(func() error {
+		defer close(ready)
+		return prepare(ctx, func(v T) error {
+			select {
+			case ready <- v:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	group.Go(func() error {
+		for v := range ready {
+			if err := use(ctx, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// fault tells a fault of a tile's pixels, which is its reason to be missed, from
+// one of the machinery. A frame that the index does not have is cut off.
+func fault(err error, t study.Tile) (study.Reason, bool) {
+	reason := study.Reason{Detail: string(t.Instance)}
+	var refused *slide.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Reason, true
+	case errors.Is(err, study.ErrUnsupported):
+		reason.Code = study.ReasonTransferSyntax
+	case errors.Is(err, study.ErrInvalid):
+		reason.Code = study.ReasonDamaged
+	default:
+		return study.Reason{}, false
+	}
+	return reason, true
+}
+
+// frame reads and decodes the frame of a tile.
+func (w *work) frame(ctx context.Context, t study.Tile) (codec.Frame, error) {
+	in := w.instances[t.Instance]
+	frames, err := w.Index.Frames(ctx, t.Instance)
+	if errors.Is(err, study.ErrNotFound) || err == nil && t.Frame >= frames.Len() {
+		return codec.Frame{}, fmt.Errorf("frame %d of %s is not in its index: %w", t.Frame+1, t.Instance, study.ErrInvalid)
+	}
+	if err != nil {
+		return codec.Frame{}, err
+	}
+	f, err := codec.ReadFrame(ctx, w.Objects, *in, frames, t.Frame)
+	if err != nil {
+		return codec.Frame{}, err
+	}
+	if f.Columns != t.W || f.Rows != t.H {
+		return codec.Frame{}, fmt.Errorf("frame %d of %s has %d×%d pixels, planned were %d×%d: %w", t.Frame+1, t.Instance, f.Columns, f.Rows, t.W, t.H, study.ErrInvalid)
+	}
+	return f, nil
+}
+
+// samples are the gray samples of a frame.
+func samples(f codec.Frame) (pixel.Samples, error) {
+	if f.Samples != 1 {
+		return pixel.Samples{}, fmt.Errorf("a frame of %d samples where gray is needed: %w", f.Samples, study.ErrInvalid)
+	}
+	return pixel.Samples{Rows: f.Rows, Columns: f.Columns, Bits: f.Bits, Signed: f.Signed, Float: f.Float, Data: f.Data}, nil
+}
+
+// normalize is the card's normalization.
+func normalize(in models.Input) pixel.Normalize {
+	return pixel.Normalize{Scale: in.Scale, Offset: in.Offset, Mean: in.Mean, Std: in.Std}
+}

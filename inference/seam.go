@@ -1,0 +1,147 @@
+package inference
+
+import (
+	"cmp"
+	"slices"
+
+	"varde/study"
+)
+
+// A spot is a candidate with the frame that it lies on.
+type spot struct {
+	study.Candidate
+	part  int // in order of the parts
+	block *study.Block
+	site  site
+}
+
+// spots gives the candidates of all parts, those that go on from one block into
+// the next made whole.
+func (f Facts) spots(instances map[study.UID]*study.Instance) []spot {
+	var all []spot
+	for n := range f.Parts {
+		p := &f.Parts[n]
+		for _, c := range p.Candidates {
+			if c.Tile < 0 || c.Tile >= len(p.Block.Tiles) {
+				continue
+			}
+			t := p.Block.Tiles[c.Tile]
+			if in := instances[t.Instance]; in != nil && in.Image != nil {
+				all = append(all, spot{c, n, &p.Block, newSite(c.Tile, t, in)})
+			}
+		}
+	}
+	return f.joined(all, instances)
+}
+
+// joined unites candidates whose seams touch.
+func (f Facts) joined(all []spot, instances map[study.UID]*study.Instance) []spot {
+	set := newSets(len(all))
+	var up, down []int // those that may go on, and those that may come from elsewhere
+	for i, s := range all {
+		if s.Seam != nil && len(s.Seam.High) > 0 {
+			up = append(up, i)
+		}
+		if s.Seam != nil && len(s.Seam.Low) > 0 {
+			down = append(down, i)
+		}
+	}
+	for _, i := range up {
+		for _, k := range down {
+			if continues(all[i], all[k]) {
+				set.unite(i, k)
+			}
+		}
+	}
+	var out []spot
+	for _, members := range set.groups() {
+		s := all[members[0]]
+		if len(members) > 1 {
+			s = f.join(all, members, instances)
+		}
+		s.Seam = nil
+		out = append(out, s)
+	}
+	return out
+}
+
+// continues reports whether b goes on from a in the block that follows.
+func continues(a, b spot) bool {
+	return a.block.Series == b.block.Series && a.block.OriginMM == b.block.OriginMM && a.block.StepMM == b.block.StepMM &&
+		a.block.Last+1 == b.block.First && touching(a.Seam.High, b.Seam.Low)
+}
+
+// join makes one candidate of pieces. It comes out as it would have from one
+// block.
+func (f Facts) join(all []spot, members []int, instances map[study.UID]*study.Instance) spot {
+	first := all[members[0]]
+	g := grain{scale: first.Seam.Scale, voxel: first.Seam.Voxel, origin: first.block.OriginMM, step: first.block.StepMM}
+	whole := pieceOf(first.Candidate)
+	parts := []int{first.part}
+	for _, i := range members[1:] {
+		whole.add(pieceOf(all[i].Candidate))
+		parts = append(parts, all[i].part)
+	}
+	slices.Sort(parts)
+	var sites []site
+	for _, n := range slices.Compact(parts) {
+		p := &f.Parts[n]
+		for i, t := range p.Block.Tiles {
+			missed := slices.ContainsFunc(p.Missed, func(m study.Miss) bool { return m.Tile == i })
+			if in := instances[t.Instance]; !missed && !t.Context && in != nil && in.Image != nil {
+				s := newSite(i, t, in)
+				s.part = n
+				sites = append(sites, s)
+			}
+		}
+	}
+	slices.SortStableFunc(sites, func(a, b site) int { return cmp.Compare(a.at, b.at) })
+	if len(sites) == 0 { // cannot be: a piece was seen on a slice
+		return first
+	}
+	c := whole.candidate(g, sites)
+	home := nearest(sites, c.ZMM)
+	return spot{c, home.part, &f.Parts[home.part].Block, home}
+}
+
+// sets are disjoint sets of numbers; the root of a set is its smallest.
+type sets []int
+
+func newSets(n int) sets {
+	s := make(sets, n)
+	for i := range s {
+		s[i] = i
+	}
+	return s
+}
+
+func (s sets) root(i int) int {
+	for s[i] != i {
+		s[i] = s[s[i]]
+		i = s[i]
+	}
+	return i
+}
+
+func (s sets) unite(a, b int) {
+	a, b = s.root(a), s.root(b)
+	s[max(a, b)] = min(a, b)
+}
+
+// groups gives the sets, ordered by their smallest member, their members in
+// order.
+func (s sets) groups() [][]int {
+	at := map[int]int{}
+	var out [][]int
+	for i := range s {
+		r := s.root(i)
+		n, ok := at[r]
+		if !ok {
+			n = len(out)
+			at[r] = n
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], i)
+	}
+	return out
+}
