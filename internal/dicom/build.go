@@ -1,6 +1,7 @@
 package dicom
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (i *Item) get(t Tag) (attribute, bool) {
 	return i.attributes[k], true
 }
 
-func byTag(a attribute, t Tag) int { return int(int64(a.tag) - int64(t)) }
+func byTag(a attribute, t Tag) int { return cmp.Compare(a.tag, t) }
 
 func (i *Item) put(a attribute) *Item {
 	k, ok := slices.BinarySearchFunc(i.attributes, a.tag, byTag)

@@ -125,12 +125,20 @@ func (d *Dataset) All() iter.Seq[Element] {
 // none when there is no such sequence.
 func (d *Dataset) Each(t Tag) iter.Seq[*Dataset] {
 	return func(yield func(*Dataset) bool) {
-		i, ok := d.find(t)
-		if !ok || d.doc.entries[i].flags&flagSequence == 0 {
+		if i, ok := d.find(t); ok {
+			d.items(i)(yield)
+		}
+	}
+}
+
+// items gives the items of the sequence at index i.
+func (d *Dataset) items(i uint32) iter.Seq[*Dataset] {
+	return func(yield func(*Dataset) bool) {
+		if d.doc.entries[i].flags&flagSequence == 0 {
 			return
 		}
 		stop := d.doc.entries[i].end
-		for i++; i < stop; i = d.doc.entries[i].end {
+		for i := i + 1; i < stop; i = d.doc.entries[i].end {
 			if !yield(&Dataset{doc: d.doc, from: i + 1, to: d.doc.entries[i].end, outer: d}) {
 				return
 			}

@@ -42,14 +42,14 @@ type ScanOptions struct {
 }
 
 // Limits bound what one object may take of us. The defaults let through a slide
-// of 300,000 tiles with a position for each, and keep the worst stranger below
-// half a gigabyte.
+// of 300,000 tiles with a position for each, and keep the worst stranger below a
+// gigabyte.
 type Limits struct {
 	Depth       int   // items and sequences in each other; 64
 	Value       int64 // bytes of the longest value kept; 64 KiB, longer ones are skipped
-	Kept        int64 // bytes of all values kept; 128 MiB
-	Elements    int   // elements and items kept; 6 million
-	Fragments   int   // fragments, or native frames, indexed; 4 million
+	Kept        int64 // bytes of all values kept; 64 MiB
+	Elements    int   // elements and items kept; 4 million
+	Fragments   int   // fragments, or native frames, indexed; 2 million
 	OffsetTable int64 // bytes of one offset table; 64 MiB
 	Inflated    int64 // bytes that a deflated data set may become; 2 GiB
 }
@@ -67,9 +67,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	count(&l.Depth, 64)
 	set(&l.Value, 64<<10)
-	set(&l.Kept, 128<<20)
-	count(&l.Elements, 6_000_000)
-	count(&l.Fragments, 4_000_000)
+	set(&l.Kept, 64<<20)
+	count(&l.Elements, 4_000_000)
+	count(&l.Fragments, 2_000_000)
 	set(&l.OffsetTable, 64<<20)
 	set(&l.Inflated, 2<<30)
 	return l

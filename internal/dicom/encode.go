@@ -103,8 +103,9 @@ func (o *Object) withPixels(all []*lib.Element) ([]*lib.Element, error) {
 	if o.pixels != nil && len(o.pixels) > math.MaxInt32 {
 		return nil, fmt.Errorf("%d bytes of native pixel data: %w", len(o.pixels), study.ErrInvalid)
 	}
-	if a, _ := o.get(BitsAllocated); o.frames != nil || fmt.Sprint(a.value) == "[1]" || fmt.Sprint(a.value) == "[8]" {
-		v = vrOB
+	allocated, _ := o.get(BitsAllocated)
+	if bits, _ := allocated.value.([]int); o.frames != nil || len(bits) == 1 && bits[0] <= 8 {
+		v = vrOB // PS3.5 §A.2 and §A.4
 	}
 	info := lib.PixelDataInfo{IntentionallyUnprocessed: true, UnprocessedValueData: o.pixels}
 	if o.frames != nil {

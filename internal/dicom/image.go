@@ -182,7 +182,7 @@ func (h *Header) trouble(im *study.Image, d *Dataset, g functional) string {
 	gray := strings.HasPrefix(im.Photometric, "MONOCHROME") || im.Photometric == "PALETTE COLOR"
 	switch {
 	case im.Samples != 1 && im.Samples != 3 || gray != (im.Samples == 1):
-		return fmt.Sprintf("%d samples of %s", im.Samples, im.Photometric)
+		return fmt.Sprintf("%d samples a pixel contradict the photometric interpretation", im.Samples)
 	case h.FramesErr != nil:
 		return strings.TrimSuffix(h.FramesErr.Error(), ": "+study.ErrInvalid.Error())
 	case d.Has(ModalityLUTSequence):

@@ -15,7 +15,7 @@ var errTooLong = errors.New("inflates to more than the limit")
 // inflate puts an inflater between the stored bytes and the scanner, PS3.5 §A.5.
 func (s *scanner) inflate() {
 	s.head.Inflated = true
-	s.in = newSource(&capped{r: flate.NewReader(sourceReader{s.raw}), left: s.lim.Inflated}, s.raw.off)
+	s.in = newSource(&capped{r: flate.NewReader(sourceReader{s.raw}), left: s.lim.Inflated}, s.raw.off, 0)
 }
 
 // sourceReader lets an inflater read from a source byte by byte, so that it

@@ -1,10 +1,12 @@
 package dicom
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -46,14 +48,18 @@ func (w *jsonWriter) dataset(d *Dataset, path string) {
 }
 
 // sorted gives the elements by tag, the first of those written twice.
-func (d *Dataset) sorted() func(func(Element) bool) {
-	all := make([]Element, 0, 64)
-	for e := range d.All() {
-		all = append(all, e)
+func (d *Dataset) sorted() iter.Seq[Element] {
+	ascending := true
+	var last Tag
+	for i := d.from; i < d.to && ascending; i = d.doc.entries[i].end {
+		t := d.doc.entries[i].tag
+		ascending, last = t > last, t
 	}
-	slices.SortStableFunc(all, func(a, b Element) int { return int(int64(a.Tag) - int64(b.Tag)) })
-	all = slices.CompactFunc(all, func(a, b Element) bool { return a.Tag == b.Tag })
-	return slices.Values(all)
+	if ascending {
+		return d.All()
+	}
+	all := slices.SortedStableFunc(d.All(), func(a, b Element) int { return cmp.Compare(a.Tag, b.Tag) })
+	return slices.Values(slices.CompactFunc(all, func(a, b Element) bool { return a.Tag == b.Tag }))
 }
 
 func (w *jsonWriter) element(d *Dataset, e Element, path string) {
@@ -84,7 +90,7 @@ func (w *jsonWriter) element(d *Dataset, e Element, path string) {
 
 func (w *jsonWriter) sequence(d *Dataset, e Element, path string) {
 	n := 0
-	for item := range d.Each(e.Tag) {
+	for item := range d.items(e.index) {
 		if n == 0 {
 			w.b = append(w.b, `,"Value":[`...)
 		} else {

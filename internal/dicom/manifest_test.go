@@ -76,6 +76,7 @@ func TestSharedFilesReadAsExpected(t *testing.T) {
 			counts[f.Behaviour+" refused"]++
 			continue
 		}
+		counts["syntax "+string(h.TransferSyntax)]++
 		for _, fault := range differences(h, want) {
 			t.Errorf("%s (%s): %s", f.Path, f.Behaviour, fault)
 		}
@@ -84,7 +85,7 @@ func TestSharedFilesReadAsExpected(t *testing.T) {
 		}
 	}
 	for _, k := range slices.Sorted(mapsKeys(counts)) {
-		t.Logf("%-20s %d", k, counts[k])
+		t.Logf("%-30s %d", k, counts[k])
 	}
 	if counts["tolerate refused"] > 1 {
 		t.Errorf("%d tolerable files refused", counts["tolerate refused"])

@@ -39,7 +39,7 @@ type scanner struct {
 }
 
 func newScanner(r io.Reader, o ScanOptions) *scanner {
-	s := &scanner{raw: newSource(r, o.Offset), opt: o, lim: o.Limits.withDefaults()}
+	s := &scanner{raw: newSource(r, o.Offset, o.Size), opt: o, lim: o.Limits.withDefaults()}
 	s.in = s.raw
 	meta := &document{}
 	data := &document{fallback: o.Charset}

@@ -2,8 +2,8 @@ package dicom
 
 import "io"
 
-// sourceBuffer is how much is read at a time. It is also the longest run of
-// bytes that next can give, so it must not be less than the longest header.
+// sourceBuffer is how much is read at a time. No buffer is shorter than what is
+// looked at in one piece: the 132 bytes of a preamble.
 const sourceBuffer = 64 << 10
 
 // A source reads forward and knows where it is.
@@ -15,8 +15,14 @@ type source struct {
 	err        error // from r; io.EOF at its end
 }
 
-func newSource(r io.Reader, off int64) *source {
-	return &source{r: r, buf: make([]byte, sourceBuffer), off: off}
+// newSource reads from r, which holds size bytes if that is known, else 0. off is
+// the offset of its first byte.
+func newSource(r io.Reader, off, size int64) *source {
+	n := int64(sourceBuffer)
+	if size > 0 {
+		n = min(n, max(size, 512))
+	}
+	return &source{r: r, buf: make([]byte, n), off: off}
 }
 
 // fill brings n bytes into the buffer if there are so many, and says how many
