@@ -1,3 +1,28 @@
 // Package models is the registry: cards, network files, states, the stop switch,
 // and the reference models.
+//
+//	Parse, Validate     a card is read strictly, and every fault is named at once
+//	Check               the network is held against its card, before any session
+//	Registry.Add        both are kept for good, pinned by their SHA-256
+//	Registry.Set        a model goes live, is suspended, is withdrawn
+//	Registry.Allowed    may it still speak? asked before every batch of tiles
+//	Reference           three models of our own that need no training
+//
+// A model is a folder {id}@{version} with card.toml and the network beside it.
+// Folders never change; a new network is a new version. What a model may do is
+// not in the folder but in the ledger, with who said so and why.
 package models
+
+import (
+	"context"
+
+	"varde/study"
+)
+
+// States keeps what each model may do. The ledger is one.
+type States interface {
+	// Models gives the latest change of each model.
+	Models(ctx context.Context) ([]study.ModelChange, error)
+	// SetModel records a change for good.
+	SetModel(ctx context.Context, c study.ModelChange) error
+}

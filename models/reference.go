@@ -1,0 +1,216 @@
+package models
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+
+	"varde/internal/onnx/graph"
+	"varde/study"
+)
+
+// A Drawn model is a card and the network that it pins.
+type Drawn struct{ CardTOML, Network []byte }
+
+// referenceCards holds the cards of the reference models. Where a card must name
+// its network's SHA-256 it has a mark, since the network is drawn by code.
+//
+//go:embed reference/*.toml
+var referenceCards embed.FS
+
+// networkMark stands in a card for the SHA-256 of its network.
+const networkMark = "@network@"
+
+// reference draws the models once.
+var reference = sync.OnceValue(func() []Drawn {
+	var all []Drawn
+	for _, m := range []struct {
+		card string
+		draw func() ([]byte, error)
+	}{
+		{"he-density", nuclearDensity},
+		{"ct-nodule", lungNodules},
+		{"mg-calc", calcifications},
+	} {
+		d, err := drawn(m.card, m.draw)
+		if err != nil {
+			panic("a reference model does not hold together: " + err.Error()) // ours, and drawn from nothing that could vary
+		}
+		all = append(all, d)
+	}
+	return all
+})
+
+// Reference gives the reference models: nuclear density in H&E, nodule
+// candidates in chest CT, microcalcification candidates in mammograms. They are
+// image filters written as networks, with nothing learned: what they do can be
+// read off their cards and checked by hand. They are drawn by code, the same
+// bytes every time, and are not medical devices.
+func Reference() []Drawn { return reference() }
+
+func drawn(card string, draw func() ([]byte, error)) (Drawn, error) {
+	network, err := draw()
+	if err != nil {
+		return Drawn{}, err
+	}
+	text, err := referenceCards.ReadFile("reference/" + card + ".toml")
+	if err != nil {
+		return Drawn{}, err
+	}
+	hash := study.Hash(sha256.Sum256(network))
+	d := Drawn{CardTOML: []byte(strings.Replace(string(text), networkMark, hash.String(), 1)), Network: network}
+	c, err := Parse(d.CardTOML)
+	if err != nil {
+		return Drawn{}, err
+	}
+	_, err = Check(c, network)
+	return d, err
+}
+
+// isReference reports whether a card is one of ours, byte for byte.
+func isReference(c Card) bool {
+	for _, d := range Reference() {
+		if c.Hash == sha256.Sum256(d.CardTOML) {
+			return true
+		}
+	}
+	return false
+}
+
+// AddReference takes the reference models in. One that nobody has decided on yet
+// goes live; one that was suspended or withdrawn stays so.
+func (r *Registry) AddReference(ctx context.Context, by string) error {
+	for _, d := range Reference() {
+		card, err := r.Add(ctx, d.CardTOML, d.Network, by)
+		if err != nil {
+			return fmt.Errorf("add reference models: %w", err)
+		}
+		state, err := r.State(ctx, card.Ref())
+		if err == nil && state == study.ModelDraft {
+			err = r.Set(ctx, card.Ref(), study.ModelLive, by, "reference model")
+		}
+		if err != nil {
+			return fmt.Errorf("add reference models: %w", err)
+		}
+	}
+	return nil
+}
+
+// A sketch is a graph with the layers that the reference models are made of.
+// Axes are counted over the picture alone: 0 is the first one behind channels.
+type sketch struct {
+	*graph.Graph
+	axes int // 2 for images, 3 for volumes
+}
+
+// spread gives a list over all axes with v on one of them and rest on the others.
+func (s sketch) spread(axis int, v, rest int64) []int64 {
+	l := make([]int64, s.axes)
+	for i := range l {
+		l[i] = rest
+	}
+	l[axis] = v
+	return l
+}
+
+// along correlates a single-channel picture with a kernel along one axis. With
+// same it keeps its size, taking zero beyond the edges; else it loses the
+// kernel's reach at both ends.
+func (s sketch) along(x string, axis int, kernel []float32, same bool) string {
+	n := int64(len(kernel))
+	shape := append([]int64{1, 1}, s.spread(axis, n, 1)...)
+	attrs := graph.Attrs{"kernel_shape": s.spread(axis, n, 1)}
+	if same {
+		reach := s.spread(axis, n/2, 0)
+		attrs["pads"] = append(reach, reach...)
+	}
+	return s.Node("Conv", attrs, x, s.Floats(kernel, shape...))
+}
+
+// dilate takes the highest value in a box that reaches radius pixels on each
+// side. A box is the product of its axes, so that one axis goes after the other.
+func (s sketch) dilate(x string, radius int64) string {
+	for axis := range s.axes {
+		reach := s.spread(axis, radius, 0)
+		x = s.Node("MaxPool", graph.Attrs{"kernel_shape": s.spread(axis, 2*radius+1, 1),
+			"pads": append(reach, reach...), "strides": s.spread(0, 1, 1)}, x)
+	}
+	return x
+}
+
+// erode takes the lowest value in a box.
+func (s sketch) erode(x string, radius int64) string {
+	return s.Node("Neg", nil, s.dilate(s.Node("Neg", nil, x), radius))
+}
+
+// smooth averages over a box, at the edges over the part of it that exists.
+func (s sketch) smooth(x string, radius int64) string {
+	for axis := range s.axes {
+		reach := s.spread(axis, radius, 0)
+		x = s.Node("AveragePool", graph.Attrs{"kernel_shape": s.spread(axis, 2*radius+1, 1),
+			"pads": append(reach, reach...), "strides": s.spread(0, 1, 1), "count_include_pad": 0}, x)
+	}
+	return x
+}
+
+func (s sketch) above(x string, v float32) string { return s.Node("Greater", nil, x, s.Scalar(v)) }
+func (s sketch) below(x string, v float32) string { return s.Node("Less", nil, x, s.Scalar(v)) }
+func (s sketch) number(x string) string {
+	return s.Node("Cast", graph.Attrs{"to": int(graph.Float)}, x)
+}
+func (s sketch) mul(a, b string) string           { return s.Node("Mul", nil, a, b) }
+func (s sketch) add(a, b string) string           { return s.Node("Add", nil, a, b) }
+func (s sketch) sub(a, b string) string           { return s.Node("Sub", nil, a, b) }
+func (s sketch) scale(a string, v float32) string { return s.mul(a, s.Scalar(v)) }
+
+// clip shifts and scales a range of values to 0–1 and cuts what lies outside.
+func (s sketch) clip(x string, low, high float32) string {
+	y := s.scale(s.add(x, s.Scalar(-low)), 1/(high-low))
+	return s.Node("Clip", nil, y, s.Scalar(0), s.Scalar(1))
+}
+
+// gaussian samples a Gaussian (order 0) or its first or second derivative out to
+// radius, as a kernel for correlation. The sampled kernels are normalized: they
+// give back a constant, a slope of one, and a curvature of one, exactly.
+func gaussian(sigma float64, radius, order int) []float32 {
+	k := make([]float64, 2*radius+1)
+	var sum, moment float64
+	for i := range k {
+		k[i] = math.Exp(-float64((i-radius)*(i-radius)) / (2 * sigma * sigma))
+		sum += k[i]
+	}
+	for i := range k {
+		x := float64(i - radius)
+		k[i] /= sum
+		switch order {
+		case 1:
+			k[i] *= x
+			moment += k[i] * x
+		case 2:
+			k[i] *= x*x - sigma*sigma
+		}
+	}
+	if order == 2 {
+		var mean float64
+		for _, v := range k {
+			mean += v / float64(len(k))
+		}
+		for i := range k {
+			x := float64(i - radius)
+			k[i] -= mean
+			moment += k[i] * x * x / 2
+		}
+	}
+	out := make([]float32, len(k))
+	for i := range k {
+		if order > 0 {
+			k[i] /= moment
+		}
+		out[i] = float32(k[i])
+	}
+	return out
+}
