@@ -179,9 +179,9 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 func rowJSONOf(l webui.Lang, c study.Case, now time.Time) rowJSON {
 	s := c.Study
 	person := s.Patient.Reveal()
-	words := l.T("ai." + string(c.AI()))
-	if n := note(l, c); n != "" {
-		words += ": " + n
+	words, beside := aiWords(l, c)
+	if beside != "" {
+		words += ", " + beside
 	}
 	r := rowJSON{
 		StudyUID: s.UID, Class: s.Place.Class, Key: s.Place.Key.UTC(), Why: whyWords(l, s.Place, now), Rule: s.Place.Rule,

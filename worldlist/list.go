@@ -154,12 +154,13 @@ func rowOf(l webui.Lang, c study.Case, now time.Time) row {
 	person := s.Patient.Reveal()
 	due, overdue := dueWords(l, s.Place.Deadline, now)
 	word := ClassWord(s.Place.Class)
+	ai, beside := aiWords(l, c)
 	at := s.ReceivedAt.In(now.Location())
 	return row{
 		UID: s.UID, Class: word, ClassWord: l.T("class." + word), Due: due, Overdue: overdue,
 		Patient: nameWords(l, person.Name), PatientID: person.ID, Accession: s.Accession,
 		Modality: s.Modality, Exam: s.Description,
-		AI: c.AI(), AIWord: l.T("ai." + string(c.AI())), AINote: note(l, c),
+		AI: c.AI(), AIWord: ai, AINote: beside,
 		Why:      strings.Join(whyWords(l, s.Place, now), " · "),
 		Received: l.Short(at, now), ReceivedISO: s.ReceivedAt.UTC().Format(time.RFC3339),
 	}

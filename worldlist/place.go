@@ -95,15 +95,12 @@ func Place(f study.PlaceFacts) study.Place {
 		p.Key = f.Old.Key
 		start = f.ArrivedAt.Sub(p.Key)
 	}
-	p.Why = []study.Reason{
-		{Code: whyArrived, Detail: f.ArrivedAt.UTC().Format(time.RFC3339)},
-		{Code: whyClass + classWords[p.Class]},
-		{Code: band},
-		{Code: whyHeadStart, Detail: strconv.Itoa(int(start.Minutes()))},
-	}
+	p.Why = []study.Reason{{Code: band}, {Code: whyHeadStart, Detail: strconv.Itoa(int(start.Minutes()))}}
 	if kept {
 		p.Why = append(p.Why, study.Reason{Code: whyKept})
 	}
+	p.Why = append(p.Why, study.Reason{Code: whyClass + classWords[p.Class]},
+		study.Reason{Code: whyArrived, Detail: f.ArrivedAt.UTC().Format(time.RFC3339)})
 	if !f.Deadline.IsZero() {
 		p.Why = append(p.Why, study.Reason{Code: whyDeadline, Detail: f.Deadline.UTC().Format(time.RFC3339)})
 	}

@@ -147,7 +147,7 @@ func (p *pages) answerOf(l webui.Lang, r study.Result, marks []mark) answer {
 		a.Name = r.Model.ID
 	}
 	if r.Reason.Code == study.ReasonStopped {
-		a.Sentence = l.T("ai.stopped")
+		a.Word = l.T("ai.stopped")
 	}
 	if r.Partial() && r.Planned > 0 && r.AI != study.Running && r.AI != study.OutOfScope {
 		a.Partial = l.T("ai.partial.says", r.Seen, r.Planned)

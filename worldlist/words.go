@@ -118,32 +118,34 @@ func speaking(results []study.Result) []study.Result {
 	return seen
 }
 
-// note is what must stand beside the one word for the AI: tiles that went
-// unseen, or that the model was stopped, or that images are still coming.
-func note(l webui.Lang, c study.Case) string {
+// aiWords are the one word for the AI, and what must stand beside it: tiles that
+// went unseen, or that images are still coming. Of a stopped model the word says
+// that there is no AI.
+func aiWords(l webui.Lang, c study.Case) (word, note string) {
 	state := c.AI()
+	word = l.T("ai." + string(state))
 	for _, r := range speaking(c.Results) {
 		if r.AI != state {
 			continue
 		}
 		switch {
 		case r.Reason.Code == study.ReasonStopped:
-			return l.T("ai.stopped")
+			return l.T("ai.stopped"), ""
 		case r.Partial() && state != study.Failed && state != study.OutOfScope:
-			return l.T("ai.partial", r.Seen, r.Planned)
+			return word, l.T("ai.partial", r.Seen, r.Planned)
 		}
 	}
 	if c.Study.Status == study.Receiving {
-		return l.T("ai.receiving", c.Study.Instances)
+		return word, l.T("ai.receiving", c.Study.Instances)
 	}
-	return ""
+	return word, ""
 }
 
-// dimensionless units are written without their UCUM sign.
+// unitWords writes a UCUM unit; what has no dimension is written without one.
 func unitWords(u study.Code) string {
 	switch u.Value {
 	case "", "1", "{ratio}":
 		return ""
 	}
-	return strings.Trim(u.Value, "{}")
+	return strings.NewReplacer("{", "", "}", "", "mm2", "mm²", "mm3", "mm³").Replace(u.Value)
 }

@@ -1,7 +1,9 @@
 package webui
 
 import (
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -39,13 +41,32 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.headers(w.Header())
 	visit := Visit{Lang: s.language(r), Theme: theme(r)}
 	r = r.WithContext(WithVisit(r.Context(), visit))
-	s.answer(rec, r, visit)
+	s.guarded(rec, r, visit)
 	log := s.o.Log.DebugContext
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		log = s.o.Log.InfoContext
 	}
 	log(r.Context(), "request answered", "method", r.Method, "path", r.URL.Path,
 		"status", rec.status, "took", s.o.Now().Sub(began).Round(time.Microsecond))
+}
+
+// guarded keeps a fault in one page from being more than that. What the fault
+// says stays out of the log, for it may say it with a patient's name.
+func (s *Site) guarded(w *recorder, r *http.Request, visit Visit) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
+			return
+		}
+		if fault == http.ErrAbortHandler {
+			panic(fault)
+		}
+		s.o.Log.ErrorContext(r.Context(), "request broke", "path", r.URL.Path, "err", fmt.Sprintf("%T", fault), "stack", string(debug.Stack()))
+		if !w.wrote {
+			s.problem(w, r, http.StatusInternalServerError, "internal error")
+		}
+	}()
+	s.answer(w, r, visit)
 }
 
 func (s *Site) answer(w http.ResponseWriter, r *http.Request, visit Visit) {
@@ -117,6 +138,12 @@ func (r *recorder) WriteHeader(status int) {
 		r.status, r.wrote = status, true
 	}
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes that the answer has begun.
+func (r *recorder) Write(b []byte) (int, error) {
+	r.wrote = true
+	return r.ResponseWriter.Write(b)
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.

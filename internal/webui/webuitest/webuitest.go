@@ -1,0 +1,175 @@
+// Package webuitest drives Debian's Chromium in tests of pages, and holds every
+// page against what all pages promise.
+//
+//	Open             a browser, or a skipped test where there is none
+//	Browser.Promises no foreign request, no breach of the policy, no fault of accessibility
+//	Browser.Shot     a picture, when VARDE_SHOTS names a folder for it
+//
+// axe-core 4.14.1 (MPL-2.0, axe.LICENSE) lies here unchanged; it is linked into
+// tests only.
+package webuitest
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// Axe is the accessibility checker, as it was published.
+//
+//go:embed axe.min.js
+var Axe string
+
+// patience is how long a page may take to do anything, on a busy machine.
+const patience = 30 * time.Second
+
+// A Browser is one window. Its methods fail the test by themselves.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// Open starts a browser with a window of the given size that prefers the given
+// language and ends with the test. Without Chromium the test is skipped, except
+// under CI=true, where it fails.
+func Open(t testing.TB, width, height int, lang string) *Browser {
+	t.Helper()
+	bin, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("chromium is not installed: apt-get install chromium")
+		}
+		t.Skip("chromium is not installed")
+	}
+	ctx, stop := chromedp.NewExecAllocator(t.Context(),
+		chromedp.Headless, chromedp.ExecPath(bin), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.WindowSize(width, height), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("accept-lang", lang), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.Flag("hide-scrollbars", true))
+	t.Cleanup(stop)
+	ctx, closeWindow := chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
+	t.Cleanup(closeWindow)
+	// The browser lives as long as the context of its first step: no time limit
+	// on this one.
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
+		t.Fatal(err)
+	}
+	return &Browser{t, ctx}
+}
+
+func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Go opens an address and waits until the page is there.
+func (b *Browser) Go(url string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(url))
+}
+
+// Keys presses keys one after the other; those without a sign are constants of
+// chromedp's package kb.
+func (b *Browser) Keys(keys string) {
+	b.t.Helper()
+	b.do(chromedp.KeyEvent(keys))
+}
+
+// Click clicks the first element of a CSS selector.
+func (b *Browser) Click(css string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(css)))
+}
+
+// Eval gives the value of a JavaScript expression.
+func Eval[T any](b *Browser, js string) T {
+	b.t.Helper()
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", js, err)
+	}
+	return v
+}
+
+// Until waits for a JavaScript expression to be true. A page that is changing
+// for another one counts as not yet.
+func (b *Browser) Until(js string) {
+	b.t.Helper()
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`Boolean(`+js+`)`))
+		switch {
+		case ok:
+			return
+		case ctx.Err() != nil:
+			b.t.Fatalf("never came true: %s (%v)", js, errors.Join(err, ctx.Err()))
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Promises holds the page in view against what every page promises: it has asked
+// no other host for anything, it has not come into conflict with its own policy,
+// and axe finds no fault by WCAG 2.2 A and AA.
+func (b *Browser) Promises() {
+	b.t.Helper()
+	foreign := Eval[[]string](b, `performance.getEntriesByType('resource').map(e => e.name)
+		.filter(u => /^https?:/.test(u) && new URL(u).origin !== location.origin)`)
+	if len(foreign) > 0 {
+		b.t.Errorf("requests to other hosts: %v", foreign)
+	}
+	breaches := Eval[[]string](b, `new Promise(done => {
+		const all = [];
+		new ReportingObserver(rs => all.push(...rs.map(r => r.body.effectiveDirective + ' ' + r.body.blockedURL)),
+			{types: ['csp-violation'], buffered: true}).observe();
+		setTimeout(() => done(all), 50);
+	})`)
+	if len(breaches) > 0 {
+		b.t.Errorf("breaches of the content security policy: %v", breaches)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](Axe))
+	faults := Eval[[]string](b, `axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})
+		.then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('; ')))`)
+	if len(faults) > 0 {
+		b.t.Errorf("axe finds on %s:\n%s", Eval[string](b, `location.pathname`), strings.Join(faults, "\n"))
+	}
+}
+
+// Shot keeps a picture of the window as NAME.png in the folder that the
+// environment names as VARDE_SHOTS, and does nothing without it.
+func (b *Browser) Shot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("VARDE_SHOTS")
+	if dir == "" {
+		return
+	}
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}

@@ -1,0 +1,68 @@
+// Package oversight watches models at work. Here are the pages on which a model
+// is looked at and stopped, and on which an operator sees what waits and fails.
+//
+//	Pages.Add      /models with its stop switch, /operations, and their API
+//
+// A stop is asked for with a reason, under a name, and takes effect before the
+// next batch of tiles: the page only moves the state, and the workers ask for it.
+package oversight
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+
+	"varde/internal/webui"
+	"varde/models"
+	"varde/study"
+)
+
+// A Switch knows the models and stops them. The registry is one.
+type Switch interface {
+	Cards(ctx context.Context) ([]models.Entry, error)
+	// Set moves a model to a state, under a name and with a reason, and
+	// records both in the audit trail. A move that is not foreseen is an error
+	// of kind [study.ErrInvalid].
+	Set(ctx context.Context, ref study.ModelRef, state study.ModelState, by, reason string) error
+}
+
+// A History knows who changed each model's state last, when and why.
+type History interface {
+	Models(ctx context.Context) ([]study.ModelChange, error)
+}
+
+// A Counter counts studies, jobs and deliveries.
+type Counter interface {
+	Counts(ctx context.Context) (study.Counts, error)
+}
+
+// Pages are the pages of those who watch. All fields are needed.
+type Pages struct {
+	Switch  Switch
+	History History
+	Counter Counter
+}
+
+//go:embed templates static
+var files embed.FS
+
+// Part gives the templates of these pages to a site.
+func Part() webui.Part {
+	return webui.Part{
+		Templates: folder("templates"),
+		Static:    folder("static"),
+		Nav: []webui.Nav{
+			{Path: "/models", Label: "nav.models", Right: webui.SeeModels},
+			{Path: "/operations", Label: "nav.operations", Right: webui.SeeOperations},
+		},
+	}
+}
+
+// folder is one of the embedded ones, which are known to be there.
+func folder(name string) fs.FS {
+	f, err := fs.Sub(files, name)
+	if err != nil {
+		panic("embedded folder: " + err.Error())
+	}
+	return f
+}

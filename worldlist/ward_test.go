@@ -1,0 +1,313 @@
+package worldlist_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"varde/internal/codec"
+	"varde/internal/slide"
+	"varde/internal/webui"
+	"varde/study"
+	"varde/worldlist"
+)
+
+// A ward is a ledger in memory: studies, their readers, and images drawn when
+// they are asked for.
+type ward struct {
+	mu        sync.Mutex
+	cases     map[study.UID]*study.Case
+	instances map[study.UID][]study.Instance
+	opened    []string
+	verdicts  map[study.UID]string
+	counts    map[study.Status]int
+}
+
+func (w *ward) Worklist(_ context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var entries []worldlist.Entry
+	for _, c := range w.cases {
+		s := c.Study
+		person := s.Patient.Reveal()
+		text := strings.ToLower(person.Name + " " + person.ID + " " + s.Accession)
+		waiting := s.Status != study.Read && s.Status != study.Refused
+		if f.Status == "" && !waiting || f.Status != "" && s.Status != f.Status ||
+			f.Modality != "" && s.Modality != f.Modality || !strings.Contains(text, strings.ToLower(f.Text)) {
+			continue
+		}
+		entries = append(entries, worldlist.Entry{Study: s.UID, ArrivedAt: s.ReceivedAt, Place: s.Place})
+	}
+	var all []study.Case
+	for _, e := range worldlist.Order(entries) {
+		all = append(all, *w.cases[e.Study])
+	}
+	if f.Last {
+		return all[max(0, len(all)-f.Limit):], study.Cursor{}, nil
+	}
+	if !f.After.Zero() {
+		i := slices.IndexFunc(all, func(c study.Case) bool { return c.Study.UID == f.After.UID })
+		all = all[i+1:]
+	}
+	if len(all) <= f.Limit {
+		return all, study.Cursor{}, nil
+	}
+	last := all[f.Limit-1].Study
+	return all[:f.Limit], last.Place.Cursor(last.UID), nil
+}
+
+func (w *ward) Cases(_ context.Context, f study.CaseFilter) ([]study.Case, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []study.Case
+	for _, c := range w.cases {
+		if (f.Status == "" || c.Study.Status == f.Status) && (f.Accession == "" || c.Study.Accession == f.Accession) &&
+			(f.PatientID == "" || c.Study.Patient.Reveal().ID == f.PatientID) {
+			all = append(all, *c)
+		}
+	}
+	slices.SortFunc(all, func(a, b study.Case) int { return b.Study.ReceivedAt.Compare(a.Study.ReceivedAt) })
+	return all[:min(len(all), f.Limit)], nil
+}
+
+func (w *ward) Case(_ context.Context, uid study.UID) (study.Case, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c, ok := w.cases[uid]; ok {
+		return *c, nil
+	}
+	return study.Case{}, fmt.Errorf("study %s: %w", uid, study.ErrNotFound)
+}
+
+func (w *ward) MarkOpened(_ context.Context, uid study.UID, by string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cases[uid].Study.Opened = true
+	w.opened = append(w.opened, string(uid)+" by "+by)
+	return nil
+}
+
+func (w *ward) MarkRead(_ context.Context, uid study.UID, by, verdict string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c, ok := w.cases[uid]
+	if !ok {
+		return fmt.Errorf("study %s: %w", uid, study.ErrNotFound)
+	}
+	next, err := c.Study.Status.To(study.Read)
+	if err != nil {
+		return err
+	}
+	c.Study.Status = next
+	w.verdicts[uid] = by + " says " + verdict
+	return nil
+}
+
+func (w *ward) Instances(_ context.Context, uid study.UID) ([]study.Instance, error) {
+	return w.instances[uid], nil
+}
+
+func (w *ward) Instance(_ context.Context, uid study.UID) (study.Instance, error) {
+	for _, all := range w.instances {
+		for _, in := range all {
+			if in.UID == uid {
+				return in, nil
+			}
+		}
+	}
+	return study.Instance{}, fmt.Errorf("instance %s: %w", uid, study.ErrNotFound)
+}
+
+func (w *ward) Counts(context.Context) (study.Counts, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := map[study.Status]int{}
+	for s, k := range w.counts {
+		n[s] = k
+	}
+	for _, c := range w.cases {
+		n[c.Study.Status]++
+	}
+	return study.Counts{Studies: n}, nil
+}
+
+// come lets n more studies arrive, seen by the counts only.
+func (w *ward) come(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts[study.Receiving] += n
+}
+
+// The phantom of the CT: a chest with two lungs, and in the left one a nodule at
+// slice 12 of 24.
+const (
+	ctSide            = 256
+	ctSlices          = 24
+	noduleAt          = 12
+	noduleX, noduleY  = 172.5, 112.5
+	noduleR           = 5.0
+	slideColumns      = 4096
+	slideRows         = 3072
+	spotX, spotY      = 2600, 1100
+	spotR             = 420
+	mammogramColumns  = 400
+	mammogramRows     = 512
+	clusterX, clusteY = 150, 260
+)
+
+// Frame draws a frame.
+func (w *ward) Frame(_ context.Context, in study.Instance, n int) (codec.Frame, error) {
+	img := in.Image
+	f := codec.Frame{Rows: img.Rows, Columns: img.Columns, Samples: 1, Bits: 16, Stored: 12, Signed: img.Signed, Color: codec.Gray}
+	switch in.Modality {
+	case study.CT:
+		f.Data = chest(in.Number)
+	case study.MG:
+		f.Data = breast()
+	case "OT":
+		f = codec.Frame{Rows: img.Rows, Columns: img.Columns, Samples: 3, Bits: 8, Stored: 8, Color: codec.RGB, Data: stained(0, 0, img.Columns, img.Rows, 8)}
+	default:
+		return f, fmt.Errorf("frame %d of %s: %w", n, in.UID, study.ErrUnsupported)
+	}
+	return f, nil
+}
+
+func chest(number int) []byte {
+	b := make([]byte, 2*ctSide*ctSide)
+	for y := range ctSide {
+		for x := range ctSide {
+			dx, dy := float64(x)-128, float64(y)-128
+			in := func(cx, cy, rx, ry float64) bool {
+				return (dx-cx)*(dx-cx)/(rx*rx)+(dy-cy)*(dy-cy)/(ry*ry) < 1
+			}
+			hu := -1000.0
+			switch {
+			case in(0, 88, 13, 12):
+				hu = 480 // vertebra
+			case in(-46, -6, 34, 62), in(46, -6, 34, 62):
+				hu = -860 + 60*math.Sin(float64(x)/9+float64(number)/5)*math.Cos(float64(y)/11)
+			case in(0, 0, 112, 92):
+				hu = 40
+			}
+			ex, ey, ez := float64(x)+.5-noduleX, float64(y)+.5-noduleY, 2*float64(number-noduleAt)
+			if ex*ex+ey*ey+ez*ez < noduleR*noduleR {
+				hu = 60
+			}
+			hu += 14 * math.Sin(float64(x*7919+y*104729+number*31)) // grain
+			binary.LittleEndian.PutUint16(b[2*(y*ctSide+x):], uint16(int16(hu+1024)))
+		}
+	}
+	return b
+}
+
+func breast() []byte {
+	b := make([]byte, 2*mammogramColumns*mammogramRows)
+	for y := range mammogramRows {
+		for x := range mammogramColumns {
+			d := math.Hypot(float64(x)/250, (float64(y)-256)/230)
+			v := 200.0
+			if d < 1 {
+				v = 1500 + 1500*(1-d) + 300*math.Sin(float64(x)/17)*math.Sin(float64(y)/23)
+			}
+			for _, p := range [][2]int{{0, 0}, {9, 4}, {4, 11}, {-7, 6}} {
+				if math.Hypot(float64(x-clusterX-p[0]), float64(y-clusteY-p[1])) < 1.6 {
+					v = 4000
+				}
+			}
+			binary.LittleEndian.PutUint16(b[2*(y*mammogramColumns+x):], uint16(v))
+		}
+	}
+	return b
+}
+
+// Region draws a part of the slide, as coarse as the level is.
+func (w *ward) Region(_ context.Context, l slide.Level, x, y, cols, rows int) ([]byte, []string, error) {
+	step := slideColumns / l.Columns
+	return stained(x*step, y*step, cols, rows, step), []string{"drawn"}, nil
+}
+
+func (w *ward) Overview(ctx context.Context, levels []slide.Level, _ float64) ([]byte, int, int, [2]float64, error) {
+	l := levels[len(levels)-1]
+	rgb, _, err := w.Region(ctx, l, 0, 0, l.Columns, l.Rows)
+	return rgb, l.Columns, l.Rows, l.MPP, err
+}
+
+// stained draws tissue with nuclei, denser in one spot.
+func stained(x0, y0, cols, rows, step int) []byte {
+	rgb := make([]byte, 3*cols*rows)
+	for j := range rows {
+		for i := range cols {
+			x, y := float64(x0+i*step), float64(y0+j*step)
+			c := [3]float64{243, 240, 244}
+			edge := 1 + 0.08*math.Sin(x/310)*math.Cos(y/270)
+			if math.Hypot((x-2050)/1800, (y-1500)/1250) < edge {
+				c = [3]float64{232, 178 + 16*math.Sin(x/63)*math.Sin(y/71), 206}
+				pitch := 44.0
+				if math.Hypot(x-spotX, y-spotY) < spotR {
+					pitch = 17
+				}
+				gx, gy := math.Mod(x+9*math.Sin(y/37), pitch)-pitch/2, math.Mod(y+9*math.Sin(x/41), pitch)-pitch/2
+				if math.Hypot(gx, gy) < 6 {
+					c = [3]float64{94, 62, 142}
+				} else if step > 4 {
+					blend := min(0.6, 110/(pitch*pitch))
+					for k, v := range [3]float64{94, 62, 142} {
+						c[k] += (v - c[k]) * blend
+					}
+				}
+			}
+			for k := range c {
+				rgb[3*(j*cols+i)+k] = byte(c[k])
+			}
+		}
+	}
+	return rgb
+}
+
+// serve puts a ward on a site and gives a browser's first address: a link that
+// signs in as role.
+func serve(t *testing.T, w *ward, role string) (server *httptest.Server, entry string) {
+	t.Helper()
+	now := time.Date(2026, 11, 24, 14, 30, 0, 0, time.UTC)
+	site, err := webui.New(webui.Options{
+		Tokens: tokens{}, Version: "test", Zone: time.UTC, Now: func() time.Time { return now },
+	}, worldlist.Part())
+	if err != nil {
+		t.Fatal(err)
+	}
+	worldlist.Pages{
+		Cases: w, Readings: w, Instances: w, Frames: w, Slides: w, Counter: w,
+		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
+	}.Add(site)
+	server = httptest.NewServer(site)
+	t.Cleanup(server.Close)
+	return server, server.URL + site.Invite(webui.Identity{Name: "K. Hansen", Role: role}, time.Hour)
+}
+
+// tokens are named after the role that they bear.
+type tokens struct{}
+
+func (tokens) TokenRole(_ context.Context, h study.Hash) (string, string, error) {
+	for _, role := range webui.Roles {
+		if h == hash(role) {
+			return role, "machine " + role, nil
+		}
+	}
+	return "", "", study.ErrNotFound
+}
+
+func about(m study.ModelRef) (worldlist.About, bool) {
+	return worldlist.About{
+		Regulatory: "Reference model. Not a medical device.",
+		Use:        "To show where " + m.ID + " finds candidates, on synthetic data.",
+		NotFor:     []string{"diagnosis", "triage of patients"},
+		Limits:     "Written by hand from published image processing; has seen no patient.",
+	}, m.ID != "unknown"
+}
