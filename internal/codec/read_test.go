@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 
 	"varde/internal/codec"
@@ -172,6 +173,30 @@ func TestDecodersAreNamed(t *testing.T) {
 	if err != nil || !bytes.Contains([]byte(f.Decoder), []byte("native")) {
 		t.Errorf("decoder %q, %v", f.Decoder, err)
 	}
+}
+
+// TestDecodingAtTheSameTime decodes with every decoder from many goroutines.
+func TestDecodingAtTheSameTime(t *testing.T) {
+	d := drawing{width: 100, height: 70, sampling: samplings["420"], ids: "\x01\x02\x03", adobe: -1}
+	data, img := d.encode(), d.image("YBR_FULL_422")
+	want, err := codec.DecodeWith(codec.Options{Decoder: "go", RGB: true}, img, jpegBaseline, [][]byte{data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			b := data
+			if i%5 == 0 { // a failure in between must not spoil the others
+				b = data[:len(data)/2]
+			}
+			f, err := codec.DecodeWith(codec.Options{RGB: true}, img, jpegBaseline, [][]byte{b})
+			if i%5 == 0 != (err != nil) || err == nil && !bytes.Equal(f.Data, want.Data) {
+				t.Errorf("decoding %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestMutatedFramesAreDecodedOrRefused damages good frames at random. Whatever

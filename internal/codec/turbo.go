@@ -48,9 +48,28 @@ func turboPresent() bool { return library() != nil }
 
 func turboVersion() string { return library().version }
 
+// turboPlaces are where the library is looked for: beside the program, then
+// wherever the system looks.
+func turboPlaces() []string {
+	var places []string
+	if program, err := os.Executable(); err == nil {
+		for _, name := range turboNames {
+			if beside := filepath.Join(filepath.Dir(program), name); exists(beside) {
+				places = append(places, beside)
+			}
+		}
+	}
+	return append(places, turboNames...)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // openTurbo gives nil where there is no library.
 func openTurbo() *turbo {
-	for _, name := range turboNames {
+	for _, name := range turboPlaces() {
 		l, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 		if err != nil {
 			continue

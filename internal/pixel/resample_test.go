@@ -140,3 +140,12 @@ func TestVolumeIsInterpolatedAlongItsNormal(t *testing.T) {
 		t.Errorf("a plane that is a slice: %v, %v", plane, err)
 	}
 }
+
+func BenchmarkResizeRGB(b *testing.B) {
+	rgb := make([]byte, 448*448*3)
+	for b.Loop() {
+		if _, err := pixel.ResizeRGB(rgb, 448, 448, 224, 224); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

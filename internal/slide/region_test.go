@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"varde/internal/slide"
@@ -216,6 +217,27 @@ func TestFramesOfABlockAreReadOnce(t *testing.T) {
 	if n != len(rects) || s.bytes > 3*1024*1024+64*8 {
 		t.Errorf("%d of %d patches; %d bytes in %d requests", n, len(rects), s.bytes, s.ranges)
 	}
+}
+
+func TestOneReaderServesMany(t *testing.T) {
+	d := scan{columns: 301, rows: 203, tile: 48, mpp: 0.5}
+	s := newShelf()
+	l, r := one(t, s.draw(d)), s.reader()
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			got, _, err := r.Region(t.Context(), l, 9*i, 5*i, 120, 90)
+			if err != nil || !bytes.Equal(got, d.want(9*i, 5*i, 120, 90, func(int, int) bool { return false })) {
+				t.Errorf("region %d: %v", i, err)
+			}
+			for p := range r.Patches(t.Context(), l, []slide.Rect{{X: i, Y: i, W: 50, H: 50}, {X: 2 * i, Y: i, W: 60, H: 50}}, 25, 25) {
+				if p.Err != nil {
+					t.Errorf("patch %d: %v", p.Index, p.Err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestDamagedFrameCostsItsPatchesOnly(t *testing.T) {
