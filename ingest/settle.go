@@ -233,7 +233,7 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow})
 		}
 	}
-	if f.Tissue, err = s.survey(ctx, f); err != nil {
+	if f.Tissue, err = Survey(ctx, s.Slides, f); err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
 	p := Plan(f)

@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"varde/internal/slide"
 	"varde/study"
 )
 
-// survey finds the tissue of every slide of a study that a model sees in
+// Survey finds the tissue of every slide of a study that a model sees in
 // patches. A slide that is refused has no entry, for [Plan] sees that itself; one
 // whose pixels can't be decoded has a reason. An error is one that another try
 // may mend.
-func (s *Settler) survey(ctx context.Context, f Facts) (map[study.UID]Tissue, error) {
+func Survey(ctx context.Context, slides *slide.Reader, f Facts) (map[study.UID]Tissue, error) {
 	wanted := slices.ContainsFunc(f.Models, func(m Asked) bool {
 		return m.Card.Input.Kind == study.Patches && len(ofModality(m.Card, f.Instances)) > 0
 	})
@@ -34,13 +33,10 @@ func (s *Settler) survey(ctx context.Context, f Facts) (map[study.UID]Tissue, er
 		if err != nil {
 			continue
 		}
-		began := time.Now()
-		mask, err := s.Slides.Tissue(ctx, levels)
+		mask, err := slides.Tissue(ctx, levels)
 		switch {
 		case err == nil:
 			found[series] = Tissue{Mask: mask}
-			s.Log.InfoContext(ctx, "tissue found", "study", f.Study.UID, "series", series,
-				"share", fmt.Sprintf("%.3f", mask.Share()), "took", time.Since(began).Round(time.Millisecond))
 		case errors.Is(err, study.ErrUnsupported):
 			found[series] = Tissue{Reason: study.Reason{Code: study.ReasonTransferSyntax, Detail: string(instances[0].TransferSyntax)}}
 		case errors.Is(err, study.ErrInvalid):
