@@ -148,8 +148,12 @@ func (d *Dataset) items(i uint32) iter.Seq[*Dataset] {
 
 // Items gives the items of a sequence.
 func (d *Dataset) Items(t Tag) []*Dataset {
-	var items []*Dataset
-	for item := range d.Each(t) {
+	i, ok := d.find(t)
+	if !ok || d.doc.entries[i].flags&flagSequence == 0 {
+		return nil
+	}
+	items := make([]*Dataset, 0, d.doc.entries[i].val)
+	for item := range d.items(i) {
 		items = append(items, item)
 	}
 	return items

@@ -92,7 +92,7 @@ func (h *Header) pixelModule(im *study.Image) {
 }
 
 // values reads the modality LUT and the first window, PS3.3 §C.11.1 and §C.11.2.
-func values(im *study.Image, d *Dataset, g functional) {
+func values(im *study.Image, d *Dataset, g functionalGroups) {
 	im.Slope = 1
 	if t := g.with(d, PixelValueTransformationSequence, RescaleSlope); t != nil {
 		slope, ok := t.Float(RescaleSlope)
@@ -111,7 +111,7 @@ func values(im *study.Image, d *Dataset, g functional) {
 }
 
 // place reads spacing and geometry, PS3.3 §C.7.6.2 and §C.7.6.16.2.
-func place(im *study.Image, d *Dataset, g functional) {
+func place(im *study.Image, d *Dataset, g functionalGroups) {
 	if v := g.floats(d, PixelMeasuresSequence, PixelSpacing, 2); v != nil && v[0] > 0 && v[1] > 0 {
 		im.SpacingMM, im.SpacingKind = [2]float64(v), "pixel"
 	} else if v := d.Floats(ImagerPixelSpacing); len(v) == 2 && v[0] > 0 && v[1] > 0 {
@@ -151,7 +151,7 @@ func framePositions(d *Dataset, frames int) [][3]float64 {
 	return out
 }
 
-func laterality(d *Dataset, g functional) string {
+func laterality(d *Dataset, g functionalGroups) string {
 	for _, s := range []string{d.Text(ImageLaterality), d.Text(Laterality),
 		g.shared.Item(FrameAnatomySequence).Text(FrameLaterality),
 		g.first.Item(FrameAnatomySequence).Text(FrameLaterality)} {
@@ -164,7 +164,7 @@ func laterality(d *Dataset, g functional) string {
 
 // trouble says why the pixels must not be scored, or nothing. It holds tags and
 // numbers only.
-func (h *Header) trouble(im *study.Image, d *Dataset, g functional) string {
+func (h *Header) trouble(im *study.Image, d *Dataset, g functionalGroups) string {
 	switch {
 	case h.pixels == 0:
 		return "no pixel data"

@@ -1,9 +1,14 @@
 package dicom_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -211,5 +216,49 @@ func TestEveryDecodableFileIsDescribed(t *testing.T) {
 		for _, k := range slices.Sorted(mapsKeys(m)) {
 			t.Logf("%3d  %s", m[k], k)
 		}
+	}
+}
+
+// TestNativeFramesAreTheirPixels reads native pixels by the frame index and holds
+// them against the checksums of the shared set, where these are of the bytes as
+// they lie in the file.
+func TestNativeFramesAreTheirPixels(t *testing.T) {
+	dir, files := dicomFiles(t)
+	compared := 0
+	for _, f := range files {
+		var want struct {
+			Planar string `json:"PlanarConfiguration"`
+			Color  string `json:"PhotometricInterpretation"`
+			Bits   string `json:"BitsAllocated"`
+			Pixels struct {
+				Sum    string `json:"sha256_le"`
+				Masked bool   `json:"unused_high_bits_masked"`
+				Only   bool   `json:"advisory_only"`
+			}
+		}
+		if err := json.Unmarshal(f.Expectation, &want); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, f.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := dicom.Open(bytes.NewReader(b), int64(len(b)))
+		native := err == nil && !h.Inflated && (h.TransferSyntax == dicom.ExplicitLE || h.TransferSyntax == dicom.ImplicitLE)
+		if !native || want.Pixels.Sum == "" || want.Pixels.Only || want.Pixels.Masked || want.Planar == "1" || want.Bits == "1" || strings.HasSuffix(want.Color, "422") {
+			continue
+		}
+		sum := sha256.New()
+		for _, frame := range framesOf(t, b, h) {
+			io.WriteString(sum, frame)
+		}
+		if got := hex.EncodeToString(sum.Sum(nil)); got != want.Pixels.Sum {
+			t.Errorf("%s: other pixels (%s, %s bits)", f.Path, want.Color, want.Bits)
+		}
+		compared++
+	}
+	t.Logf("%d files agree", compared)
+	if compared < 40 {
+		t.Errorf("only %d files could be compared", compared)
 	}
 }

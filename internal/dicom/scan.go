@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"varde/study"
 )
@@ -87,8 +88,9 @@ func (s *scanner) run() error {
 	if len(s.doc.entries) == 0 {
 		return s.bad("no data set")
 	}
-	if size := s.opt.Size; size > 0 && s.in == s.raw && s.raw.skip(1<<62)+s.raw.off-s.opt.Offset < size {
-		s.head.Truncated = true
+	if s.in == s.raw && s.opt.Size > 0 {
+		s.raw.skip(math.MaxInt64)
+		s.head.Truncated = s.head.Truncated || s.raw.off-s.opt.Offset < s.opt.Size
 	}
 	s.index()
 	return nil

@@ -3,7 +3,7 @@ package dicom
 import "varde/study"
 
 // slideLevel reads where the frames of a whole slide image lie, PS3.3 §C.8.12.
-func slideLevel(d *Dataset, g functional) *study.SlideLevel {
+func slideLevel(d *Dataset, g functionalGroups) *study.SlideLevel {
 	l := &study.SlideLevel{
 		TiledFull:     d.Text(DimensionOrganizationType) == "TILED_FULL",
 		Concatenation: uidOf(d, ConcatenationUID),

@@ -8,11 +8,12 @@ import (
 	"varde/study"
 )
 
-// Our own name in file meta information and in associations, PS3.7 §D.3.3.2.
-const (
-	ImplementationUID  study.UID = "2.25.160493344928503986875460252647543297664"
-	ImplementationName           = "VARDE"
-)
+// ImplementationUID is our own name in file meta information and in associations,
+// PS3.7 §D.3.3.2.1.
+const ImplementationUID study.UID = "2.25.160493344928503986875460252647543297664"
+
+// ImplementationName goes with [ImplementationUID], PS3.7 §D.3.3.2.3.
+const ImplementationName = "VARDE"
 
 // Transfer syntaxes, PS3.5 §10 and §A.
 const (
