@@ -40,6 +40,7 @@ func Mammogram(o MG) (Drawn, error) {
 		instance := study.DerivedUID(id, "view", v.side, v.view)
 		obj := b.object(head, study.DerivedUID(id, "series", v.side, v.view), instance, n+1, v.side, v.view)
 		obj.Native(o.Rows, o.Columns, 1, 16, false, b.pixels())
+		obj.Set(dicom.BitsStored, 12).Set(dicom.HighBit, 11)
 		if err := d.keep(obj, dicom.MGImagePresentation, instance, dicom.ExplicitLE); err != nil {
 			return d, err
 		}
