@@ -3,16 +3,19 @@ package dicomweb_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -555,4 +558,184 @@ func TestAMatchTellsWhatIsKnown(t *testing.T) {
 	if string(dicom.ExplicitLE) != found[0]["00083002"].Value[0] {
 		t.Error("another transfer syntax")
 	}
+}
+
+// TestMutatedBodiesAreSurvived sends bodies with bytes changed, cut and filled,
+// and expects an answer to each and a service that still works.
+func TestMutatedBodiesAreSurvived(t *testing.T) {
+	s := newSite(t)
+	d := drawChest(t, 2)
+	seed := []byte("--b\r\nContent-Type: application/dicom\r\n\r\n" + string(d.Objects[0].File) + "\r\n--b\r\n\r\n" + string(d.Objects[1].File) + "\r\n--b--\r\n")
+	rng := rand.New(rand.NewPCG(1, 1))
+	handler := http.StripPrefix("/dicom-web", s.service.Handler())
+	codes := map[int]int{}
+	n := 600
+	if testing.Short() {
+		n = 200
+	}
+	for range n {
+		body := slices.Clone(seed)
+		for range 1 + rng.IntN(4) {
+			at := rng.IntN(len(body))
+			if rng.IntN(2) == 0 { // headers are where it hurts
+				at = rng.IntN(min(len(body), 700))
+			}
+			switch rng.IntN(4) {
+			case 0:
+				body[at] = byte(rng.Uint32())
+			case 1:
+				body[at] ^= 1 << rng.IntN(8)
+			case 2:
+				body = body[:max(at, 1)]
+			case 3:
+				copy(body[at:], "\xff\xff\xff\xff")
+			}
+		}
+		req := httptest.NewRequest(http.MethodPost, "/dicom-web/studies", bytes.NewReader(body))
+		req.Header.Set("Content-Type", "multipart/related; boundary=b")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		codes[w.Code]++
+		if !slices.Contains([]int{200, 202, 400, 409}, w.Code) {
+			t.Fatalf("status %d: %s", w.Code, w.Body)
+		}
+	}
+	t.Logf("answers: %v", codes)
+	if code, _ := s.post(t, "/studies", d.Objects[0].File); code != 200 {
+		t.Errorf("afterwards: %d", code)
+	}
+}
+
+// TestContentTypesAreReadLeniently reads what may stand in a header.
+func TestContentTypesAreReadLeniently(t *testing.T) {
+	s := newSite(t)
+	o := drawChest(t, 1).Objects[0]
+	rng := rand.New(rand.NewPCG(2, 2))
+	seed := `multipart/related; type="application/dicom"; boundary="b"; start="<a\"b>"`
+	handler := s.service.Handler()
+	for range 3000 {
+		header := []byte(seed)
+		for range 1 + rng.IntN(6) {
+			header[rng.IntN(len(header))] = byte(32 + rng.IntN(95))
+		}
+		req := httptest.NewRequest(http.MethodPost, "/studies", strings.NewReader("--b\r\n\r\n"+string(o.File)+"\r\n--b--"))
+		req.Header.Set("Content-Type", string(header))
+		req.Header.Set("Accept", string(header))
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		if w.Code >= 500 {
+			t.Fatalf("%s: %d", header, w.Code)
+		}
+		req = httptest.NewRequest(http.MethodGet, "/studies", nil)
+		req.Header.Set("Accept", string(header))
+		w = httptest.NewRecorder()
+		if handler.ServeHTTP(w, req); w.Code != 200 && w.Code != 406 {
+			t.Fatalf("%s: %d", header, w.Code)
+		}
+	}
+}
+
+// TestEverySharedObjectComesBackAsItWent sends each DICOM file of the shared set
+// by STOW-RS and fetches it, its metadata and its first frame.
+func TestEverySharedObjectComesBackAsItWent(t *testing.T) {
+	dir, entries := studytest.Manifest(t)
+	s := newSite(t)
+	kept, refused := 0, 0
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Path, "dicom/") && !strings.HasPrefix(e.Path, "wsi/dicom-sm/") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, answer := s.post(t, "/studies", b)
+		if code == 409 {
+			refused++
+			continue
+		}
+		if code != 200 {
+			t.Fatalf("%s: %d", e.Path, code)
+		}
+		kept++
+		at := url(t, answer)
+		in, err := s.ledger.Instance(t.Context(), study.UID(items(answer, "00081199")[0]))
+		if err != nil || in.SHA256 != sha256.Sum256(b) {
+			continue // a conflict or a duplicate: the first object is the one that comes back
+		}
+		if code, _, got := s.get(t, at, "application/dicom"); code != 200 || !bytes.Equal(got, b) {
+			t.Errorf("%s: GET %s: %d, %d bytes of %d", e.Path, at, code, len(got), len(b))
+		}
+		frames, err := s.ledger.Frames(t.Context(), in.UID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, _, got := s.get(t, at+"/metadata", ""); code != 200 || !json.Valid(got) || frames.Len() > 0 && !pixels(t, got) {
+			t.Errorf("%s: metadata: %d, %.300s", e.Path, code, got)
+		}
+		if frames.Len() == 0 {
+			continue
+		}
+		n := frames.Len()
+		code, h, got := s.get(t, fmt.Sprintf("%s/frames/%d", at, n), `multipart/related; type="application/octet-stream"; transfer-syntax=*`)
+		if code != 200 {
+			t.Errorf("%s: frame %d: %d %s", e.Path, n, code, got)
+			continue
+		}
+		if got := parts(t, h, got); len(got) != 1 || !bytes.Equal(got[0], lastFrame(t, frames, in, b)) {
+			t.Errorf("%s: frame %d is another", e.Path, n)
+		}
+	}
+	t.Logf("%d kept, %d refused", kept, refused)
+}
+
+// pixels reports whether metadata tells of pixel data.
+func pixels(t *testing.T, metadata []byte) bool {
+	t.Helper()
+	var all []map[string]any
+	if err := json.Unmarshal(metadata, &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"7FE00008", "7FE00009", "7FE00010"} {
+		if a, ok := all[0][key].(map[string]any); ok {
+			_, ok := a["BulkDataURI"]
+			return ok
+		}
+	}
+	return false
+}
+
+// lastFrame cuts the last frame out of a file by its index.
+func lastFrame(t *testing.T, frames study.Frames, in study.Instance, file []byte) []byte {
+	t.Helper()
+	r, err := dicom.Inflate(bytes.NewReader(file))
+	if in.TransferSyntax != dicom.Deflated {
+		r, err = bytes.NewReader(file), nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans, err := frames.Frame(frames.Len() - 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	for _, sp := range spans {
+		out = append(out, whole[sp.Off:sp.Off+sp.Len]...)
+	}
+	if bits := frames.BitsPerFrame; bits%8 != 0 {
+		shift := int(bits * int64(frames.Len()-1) % 8)
+		moved := make([]byte, (bits+7)/8)
+		for i := range int(bits) {
+			if at := i + shift; out[at/8]>>(at%8)&1 == 1 {
+				moved[i/8] |= 1 << (i % 8)
+			}
+		}
+		return moved
+	}
+	return out
 }

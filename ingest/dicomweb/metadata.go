@@ -60,8 +60,8 @@ func (s *Service) attributes(r *http.Request, in study.Instance) ([]byte, error)
 		return nil, err
 	}
 	base := instanceURL(s.base(r), in.Study, in.Series, in.UID) + "/bulkdata/"
-	return dicom.JSON(h.Data, func(path string, _ dicom.Tag, length int64) string {
-		if length >= 0 && length <= inlineBytes {
+	return dicom.JSON(h.Data, func(path string, t dicom.Tag, length int64) string {
+		if length >= 0 && length <= inlineBytes && t.Group() != dicom.PixelData.Group() { // pixels are not in the header, be they few
 			return ""
 		}
 		return base + path

@@ -1,0 +1,142 @@
+package ingest_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"varde/ingest"
+	"varde/internal/pixel"
+	"varde/study"
+)
+
+const (
+	slideImage = "1.2.840.10008.5.1.4.1.1.77.1.6"
+	jpeg       = "1.2.840.10008.1.2.4.50"
+)
+
+// glass gives the levels of one slide of 8192×4096 pixels at 0.5, 2 and 8 µm.
+func glass(series study.UID, change ...func(level int, in *study.Instance)) []study.Instance {
+	var out []study.Instance
+	for n, w, h, mpp := 0, 8192, 4096, 0.5; n < 3; n, w, h, mpp = n+1, w/4, h/4, mpp*4 {
+		in := study.Instance{UID: series + study.UID(fmt.Sprintf(".%d", n+1)), Series: series, Study: "1.2", Class: slideImage,
+			TransferSyntax: jpeg, Modality: study.SM, Number: n + 1, SHA256: study.Hash{7, byte(n), series[len(series)-1]},
+			Image: &study.Image{Rows: 256, Columns: 256, Frames: (w / 256) * (h / 256), Samples: 3, BitsAllocated: 8, BitsStored: 8,
+				HighBit: 7, Photometric: "YBR_FULL_422", Slope: 1,
+				Slide: &study.SlideLevel{TotalColumns: w, TotalRows: h, MicronsPerPixel: [2]float64{mpp, mpp}, TiledFull: true,
+					FocalPlanes: 1, OpticalPaths: 1, Kind: "VOLUME"}}}
+		for _, f := range change {
+			f(n, &in)
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+// paint makes the mask of that slide at 8 µm, 512×256 pixels, with tissue in a
+// rectangle of it.
+func paint(t *testing.T, x0, y0, x1, y1 int) ingest.Tissue {
+	t.Helper()
+	rgb := make([]byte, 3*512*256)
+	for i := range rgb {
+		rgb[i] = 245
+	}
+	for y := y0; y < y1; y++ {
+		for x := x0; x < x1; x++ {
+			copy(rgb[3*(y*512+x):], []byte{200, 120, 170})
+		}
+	}
+	m, err := pixel.Tissue(rgb, 512, 256, [2]float64{8, 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ingest.Tissue{Mask: m}
+}
+
+func slideFacts(in []study.Instance, tissue map[study.UID]ingest.Tissue) ingest.Facts {
+	f := facts(slideCard(), in)
+	f.Tissue = tissue
+	return f
+}
+
+func TestPatchesCoverTheTissue(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		mpp   float64
+		side  int // of a patch in pixels of the level it is read from
+		level study.UID
+	}{
+		{"a level of that resolution", 0.5, 128, "1.4.1.1"},
+		{"between two levels", 1, 256, "1.4.1.1"},
+		{"a coarser level", 2, 128, "1.4.1.2"},
+		{"within two percent", 1.99, 128, "1.4.1.2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 128, 64, 384, 192)})
+			f.Models[0].Card.Input.MicronsPerPixel = tt.mpp
+			p := ingest.Plan(f).Models[0]
+			if p.State != study.Running || p.Unseen != 0 {
+				t.Fatalf("%s, %s, %d unseen", p.State, p.Reason, p.Unseen)
+			}
+			area, seen := 0.0, map[string]bool{}
+			for _, b := range p.Blocks {
+				if len(b.Tiles) > 256 || b.Kind != study.Patches || b.Series != "1.4.1" {
+					t.Errorf("block of %d tiles", len(b.Tiles))
+				}
+				for _, tile := range b.Tiles {
+					key := fmt.Sprint(tile.X, tile.Y)
+					if tile.W != tt.side || tile.H != tt.side || tile.Instance != tt.level || seen[key] {
+						t.Fatalf("tile %+v", tile)
+					}
+					seen[key] = true
+					side := float64(tt.side) * map[study.UID]float64{"1.4.1.1": 0.5, "1.4.1.2": 2}[tt.level]
+					area += side * side
+				}
+			}
+			// A quarter of 4096×2048 µm; the patches at its rim are half in it.
+			if want := 4096.0 * 2048 / 4; area < 0.8*want || area > 1.4*want {
+				t.Errorf("patches cover %.0f µm², want about %.0f", area, want)
+			}
+		})
+	}
+}
+
+func TestASlideThatCanNotBeScoredIsNeverNegative(t *testing.T) {
+	quarter := paint(t, 128, 64, 384, 192)
+	for _, tt := range []struct {
+		name      string
+		mpp       float64
+		instances []study.Instance
+		tissue    ingest.Tissue
+		state     study.AIState
+		code      string
+	}{
+		{"no tissue", 0.5, glass("1.4.1"), paint(t, 0, 0, 0, 0), study.Failed, study.ReasonTissue},
+		{"tissue everywhere", 0.5, glass("1.4.1"), paint(t, 0, 0, 512, 256), study.Failed, study.ReasonTissue},
+		{"no mask", 0.5, glass("1.4.1"), ingest.Tissue{}, study.Failed, study.ReasonTissue},
+		{"a mask that could not be made", 0.5, glass("1.4.1"), ingest.Tissue{Reason: study.Reason{Code: study.ReasonDamaged}}, study.Failed, study.ReasonDamaged},
+		{"finer than the slide", 0.25, glass("1.4.1"), quarter, study.OutOfScope, study.ReasonSpacing},
+		{"no spacing", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Slide.MicronsPerPixel = [2]float64{} }), quarter, study.Failed, study.ReasonSpacing},
+		{"no positions", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Slide.TiledFull = false }), quarter, study.Failed, study.ReasonPositions},
+		{"gray", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Samples, in.Image.Photometric = 1, "MONOCHROME2" }), quarter, study.OutOfScope, study.ReasonPixels},
+		{"damaged", 0.5, glass("1.4.1", func(n int, in *study.Instance) { in.Image.Trouble = "cut short" }), quarter, study.Failed, study.ReasonDamaged},
+		{"only a label", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Slide.Kind = "LABEL" }), quarter, study.OutOfScope, study.ReasonTooFew},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := slideFacts(tt.instances, map[study.UID]ingest.Tissue{"1.4.1": tt.tissue})
+			f.Models[0].Card.Input.MicronsPerPixel = tt.mpp
+			p := ingest.Plan(f).Models[0]
+			if len(p.Blocks) != 0 || p.State != tt.state || p.Reason.Code != tt.code {
+				t.Errorf("%d blocks, %s because of %s, want none, %s because of %s", len(p.Blocks), p.State, p.Reason, tt.state, tt.code)
+			}
+		})
+	}
+}
+
+func TestOneOfTwoSlidesUnscoredMakesThePlanPartial(t *testing.T) {
+	in := slices.Concat(glass("1.4.1"), glass("1.4.2"))
+	p := ingest.Plan(slideFacts(in, map[study.UID]ingest.Tissue{"1.4.1": paint(t, 128, 64, 384, 192), "1.4.2": paint(t, 0, 0, 0, 0)})).Models[0]
+	if p.State != study.Running || p.Unseen != 1 || p.Reason.Code != study.ReasonTissue || p.Planned == 1 {
+		t.Errorf("%s, %d of %d unseen because of %s", p.State, p.Unseen, p.Planned, p.Reason)
+	}
+}
