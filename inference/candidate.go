@@ -101,7 +101,7 @@ func (p piece) candidate(g grain, tiles []site) study.Candidate {
 		Tile:    at.index,
 		X:       (float64(p.sum[0])/n+0.5)*g.scale[0] - 0.5,
 		Y:       (float64(p.sum[1])/n+0.5)*g.scale[1] - 0.5,
-		WidthMM: p.extent,
+		WidthMM: widest(p.hull, g.mm),
 		Volume:  n * g.voxel,
 		Peak:    p.peak,
 		Mean:    float32(float64(p.value) * millionth / n),
@@ -150,11 +150,11 @@ func strongest(pieces []piece) []piece {
 
 // seam keeps what joins a piece to one in the next block.
 func (p piece) seam(g grain) *study.Seam {
-	return &study.Seam{Voxels: p.voxels, Sum: p.sum, Value: p.value, Scale: g.scale, Voxel: g.voxel, Low: p.low, High: p.high}
+	return &study.Seam{Voxels: p.voxels, Sum: p.sum, Value: p.value, Scale: g.scale, Voxel: g.voxel, Hull: p.hull, Low: p.low, High: p.high}
 }
 
 // pieceOf is the way back.
 func pieceOf(c study.Candidate) piece {
 	s := c.Seam
-	return piece{voxels: s.Voxels, sum: s.Sum, value: s.Value, peak: c.Peak, extent: c.WidthMM, low: s.Low, high: s.High}
+	return piece{voxels: s.Voxels, sum: s.Sum, value: s.Value, peak: c.Peak, hull: s.Hull, low: s.Low, high: s.High}
 }

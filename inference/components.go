@@ -41,16 +41,16 @@ type piece struct {
 	sum    [3]int64 // of columns, rows, planes
 	value  int64    // millionths
 	peak   float32
-	// extent is the largest distance between two corners of the component's
-	// pixels within one plane, in the unit of the scale given to components.
-	extent    float64
+	// hull is the convex hull of the component's shadow on the plane, as corners
+	// of voxels: column and row in turn. The hull of two pieces together is that
+	// of their hulls.
+	hull      []int32
 	low, high []int32 // runs on the field's first and last plane
 }
 
 // components finds what in f is at or above the threshold and connected, by
-// sides, edges or corners. mm is the size of a column and a row. The pieces come
-// in the order of their first voxel.
-func components(f field, threshold float64, mm [2]float64) ([]piece, error) {
+// sides, edges or corners. The pieces come in the order of their first voxel.
+func components(f field, threshold float64) ([]piece, error) {
 	runs, rows, err := f.runs(threshold)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func components(f field, threshold float64, mm [2]float64) ([]piece, error) {
 	}
 	pieces := make([]piece, 0, len(order))
 	for _, r := range order {
-		pieces = append(pieces, f.piece(runs, members[r], mm))
+		pieces = append(pieces, f.piece(runs, members[r]))
 	}
 	return pieces, nil
 }
@@ -146,19 +146,15 @@ func unite(runs []run, i, j int32) {
 }
 
 // piece adds up one component.
-func (f field) piece(runs []run, members []int32, mm [2]float64) piece {
+func (f field) piece(runs []run, members []int32) piece {
 	p := piece{peak: float32(math.Inf(-1))}
-	var corners [][2]float64
-	plane := runs[members[0]].plane
+	sides := map[int32][2]int32{} // of each row in the shadow: where it begins and ends
 	for _, i := range members {
 		r := runs[i]
-		if r.plane != plane {
-			p.extent = max(p.extent, widest(corners))
-			corners, plane = corners[:0], r.plane
-		}
-		for _, y := range [2]int32{r.row, r.row + 1} {
-			corners = append(corners, [2]float64{float64(r.from) * mm[0], float64(y) * mm[1]},
-				[2]float64{float64(r.to+1) * mm[0], float64(y) * mm[1]})
+		if s, ok := sides[r.row]; ok {
+			sides[r.row] = [2]int32{min(s[0], r.from), max(s[1], r.to+1)}
+		} else {
+			sides[r.row] = [2]int32{r.from, r.to + 1}
 		}
 		n := int64(r.to - r.from + 1)
 		p.voxels += n
@@ -177,41 +173,41 @@ func (f field) piece(runs []run, members []int32, mm [2]float64) piece {
 			p.high = append(p.high, r.row, r.from, r.to)
 		}
 	}
-	p.extent = max(p.extent, widest(corners))
+	var corners [][2]int32
+	for row, s := range sides {
+		corners = append(corners, [2]int32{s[0], row}, [2]int32{s[1], row}, [2]int32{s[0], row + 1}, [2]int32{s[1], row + 1})
+	}
+	p.hull = hull(corners)
 	return p
 }
 
-// widest is the largest distance between two points: of their convex hull, which
-// has few.
-func widest(points [][2]float64) float64 {
-	h := hull(points)
+// widest is the largest distance between two corners of a hull, a column being
+// mm[0] wide and a row mm[1] high.
+func widest(hull []int32, mm [2]float64) float64 {
 	d := 0.0
-	for i, a := range h {
-		for _, b := range h[i+1:] {
-			d = max(d, math.Hypot(a[0]-b[0], a[1]-b[1]))
+	for i := 0; i+1 < len(hull); i += 2 {
+		for k := i + 2; k+1 < len(hull); k += 2 {
+			d = max(d, math.Hypot(float64(hull[i]-hull[k])*mm[0], float64(hull[i+1]-hull[k+1])*mm[1]))
 		}
 	}
 	return d
 }
 
-// hull is the convex hull (Andrew 1979). It sorts points.
-func hull(points [][2]float64) [][2]float64 {
-	slices.SortFunc(points, func(a, b [2]float64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+// hull is the convex hull (Andrew 1979), column and row in turn. It sorts points.
+func hull(points [][2]int32) []int32 {
+	slices.SortFunc(points, func(a, b [2]int32) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
 	points = slices.Compact(points)
-	if len(points) < 3 {
-		return slices.Clone(points)
-	}
-	half := func(h [][2]float64, p [2]float64, least int) [][2]float64 {
+	half := func(h [][2]int32, p [2]int32, least int) [][2]int32 {
 		for len(h) > least {
 			a, b := h[len(h)-2], h[len(h)-1]
-			if (b[0]-a[0])*(p[1]-a[1])-(b[1]-a[1])*(p[0]-a[0]) > 0 {
+			if int64(b[0]-a[0])*int64(p[1]-a[1])-int64(b[1]-a[1])*int64(p[0]-a[0]) > 0 {
 				break
 			}
 			h = h[:len(h)-1]
 		}
 		return append(h, p)
 	}
-	var h [][2]float64
+	var h [][2]int32
 	for _, p := range points {
 		h = half(h, p, 1)
 	}
@@ -219,7 +215,11 @@ func hull(points [][2]float64) [][2]float64 {
 	for _, p := range slices.Backward(points[:len(points)-1]) {
 		h = half(h, p, least)
 	}
-	return h[:len(h)-1]
+	flat := make([]int32, 0, 2*len(h))
+	for _, p := range h[:len(h)-1] { // the last is the first again
+		flat = append(flat, p[0], p[1])
+	}
+	return flat
 }
 
 // add joins a piece of the next block.
@@ -230,7 +230,11 @@ func (p *piece) add(q piece) {
 	}
 	p.value += q.value
 	p.peak = max(p.peak, q.peak)
-	p.extent = max(p.extent, q.extent)
+	var corners [][2]int32
+	for c := range slices.Chunk(slices.Concat(p.hull, q.hull), 2) {
+		corners = append(corners, [2]int32(c))
+	}
+	p.hull = hull(corners)
 }
 
 // touching reports whether runs on one plane touch runs on the next, by sides,

@@ -269,8 +269,8 @@ func smCard() models.Card {
 		Output: []models.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "top", Measure: density, Unit: unit},
 		},
-		Find: &models.Find{Scalar: "mean", Threshold: 120, Max: 3, What: nodule},
-		Flag: models.Flag{By: "mean", Flagged: 120},
+		Find: &models.Find{Scalar: "mean", Threshold: 100, Max: 3, What: nodule},
+		Flag: models.Flag{By: "mean", Flagged: 100},
 	}
 }
 

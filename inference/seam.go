@@ -75,7 +75,9 @@ func continues(a, b spot) bool {
 // block.
 func (f Facts) join(all []spot, members []int, instances map[study.UID]*study.Instance) spot {
 	first := all[members[0]]
-	g := grain{scale: first.Seam.Scale, voxel: first.Seam.Voxel, origin: first.block.OriginMM, step: first.block.StepMM}
+	scale, spacing := first.Seam.Scale, first.site.spacing
+	g := grain{scale: scale, mm: [2]float64{scale[0] * spacing[0], scale[1] * spacing[1]}, voxel: first.Seam.Voxel,
+		origin: first.block.OriginMM, step: first.block.StepMM}
 	whole := pieceOf(first.Candidate)
 	parts := []int{first.part}
 	for _, i := range members[1:] {

@@ -75,7 +75,7 @@ func (w *work) searchImage(b batch, n int, o output) error {
 	if err != nil {
 		return err
 	}
-	pieces, err := components(m, w.Card.Find.Threshold, g.mm)
+	pieces, err := components(m, w.Card.Find.Threshold)
 	if err != nil {
 		return err
 	}

@@ -224,7 +224,7 @@ func (w *work) searchVolume(s stack, o output) error {
 	g.origin, g.step = b.OriginMM, b.StepMM
 	g.voxel *= b.StepMM
 	w.blind(s, m)
-	pieces, err := components(m, w.Card.Find.Threshold, g.mm)
+	pieces, err := components(m, w.Card.Find.Threshold)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,9 @@ type Seam struct {
 	// have, and Voxel what one voxel has, mm³.
 	Scale [2]float64 `json:"scale"`
 	Voxel float64    `json:"voxel"`
+	// Hull is the outline of the candidate's shadow on the plane: corners of the
+	// map's voxels, column and row in turn.
+	Hull []int32 `json:"hull"`
 	// Low and High are the candidate's runs on the block's first and last plane,
 	// where it touches them: row, first column, last column, and so on.
 	Low  []int32 `json:"low,omitempty"`
