@@ -1,0 +1,124 @@
+package inference_test
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"varde/inference"
+	"varde/models"
+	"varde/study"
+)
+
+// files gives every model the same network.
+type files struct{ asked atomic.Int32 }
+
+func (f *files) Network(study.ModelRef) ([]byte, error) {
+	f.asked.Add(1)
+	return []byte("network"), nil
+}
+
+// A door is a session that knows whether it is closed.
+type door struct {
+	network
+	closed atomic.Bool
+}
+
+func (d *door) Close() error {
+	d.closed.Store(true)
+	return nil
+}
+
+func model(n byte) models.Card { return models.Card{ID: "m", Version: "1", SHA256: study.Hash{n}} }
+
+func TestNetworkIsLoadedOnceForAll(t *testing.T) {
+	networks := &files{}
+	gate := make(chan struct{})
+	pool := &inference.Pool{Networks: networks, Load: func(models.Card, []byte) (inference.Session, error) {
+		<-gate
+		return &door{network: bright}, nil
+	}}
+	var wg sync.WaitGroup
+	sessions := make([]inference.Session, 16)
+	for i := range sessions {
+		wg.Go(func() {
+			s, release, err := pool.Acquire(t.Context(), model(1))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer release()
+			sessions[i] = s
+		})
+	}
+	close(gate)
+	wg.Wait()
+	for _, s := range sessions {
+		if s != sessions[0] {
+			t.Error("there are two sessions of one network")
+		}
+	}
+	if n := networks.asked.Load(); n != 1 {
+		t.Errorf("the network was loaded %d times", n)
+	}
+}
+
+func TestLongestUnusedSessionIsClosed(t *testing.T) {
+	doors := map[study.Hash]*door{}
+	pool := &inference.Pool{Networks: &files{}, Idle: 2, Load: func(c models.Card, _ []byte) (inference.Session, error) {
+		doors[c.SHA256] = &door{network: bright}
+		return doors[c.SHA256], nil
+	}}
+	acquire := func(n byte) func() {
+		_, release, err := pool.Acquire(t.Context(), model(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return release
+	}
+	held := acquire(1)
+	for n := byte(2); n < 6; n++ {
+		acquire(n)()
+	}
+	acquire(4)() // used again, so that 5 is the older one
+	acquire(6)()
+	for n, closed := range map[byte]bool{1: false, 2: true, 3: true, 4: false, 5: true, 6: false} {
+		if got := doors[study.Hash{n}].closed.Load(); got != closed {
+			t.Errorf("session %d closed: %v, want %v", n, got, closed)
+		}
+	}
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if doors[study.Hash{1}].closed.Load() {
+		t.Error("a session in use was closed")
+	}
+	held()
+	held() // releasing twice is releasing once
+	if !doors[study.Hash{1}].closed.Load() {
+		t.Error("the last session in use stayed open")
+	}
+	if _, _, err := pool.Acquire(t.Context(), model(7)); !errors.Is(err, study.ErrBusy) {
+		t.Errorf("a closed pool gives %v", err)
+	}
+}
+
+func TestFailedLoadIsToldAndTriedAgain(t *testing.T) {
+	broken := true
+	pool := &inference.Pool{Networks: &files{}, Load: func(models.Card, []byte) (inference.Session, error) {
+		if broken {
+			return nil, study.ErrUnsupported
+		}
+		return network(bright), nil
+	}}
+	if _, _, err := pool.Acquire(t.Context(), model(1)); !errors.Is(err, study.ErrUnsupported) {
+		t.Errorf("%v", err)
+	}
+	broken = false
+	_, release, err := pool.Acquire(t.Context(), model(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
