@@ -1,0 +1,388 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"varde/study"
+)
+
+// A Device is who writes the reports: it is the observer in each of them, and
+// their equipment. What is empty has a default.
+type Device struct {
+	UID          study.UID // made from the serial number
+	Name         string    // "Varde"
+	Manufacturer string    // "Varde"
+	Model        string    // "Varde"
+	Serial       string    // "1"
+	Version      string    // "unknown"
+}
+
+func (d Device) filled() Device {
+	d.Name = or(d.Name, "Varde")
+	d.Manufacturer = or(d.Manufacturer, "Varde")
+	d.Model = or(d.Model, "Varde")
+	d.Serial = or(d.Serial, "1")
+	d.Version = or(d.Version, "unknown")
+	d.UID = or(d.UID, study.DerivedUID("device", d.Manufacturer, d.Model, d.Serial))
+	return d
+}
+
+func or[T comparable](v, d T) T {
+	var zero T
+	if v == zero {
+		return d
+	}
+	return v
+}
+
+// Options are what a report depends on besides the study and the result.
+type Options struct {
+	Lang        string // en, nb, da; anything else stands for en
+	Device      Device
+	Predecessor *study.Report  // that this report replaces, or nil
+	Location    *time.Location // for dates and times; nil is the machine's
+}
+
+// A Document is a structured report before it is encoded.
+type Document struct {
+	// UID and Series are made from what the report is about: writing it again
+	// makes the same object.
+	UID, Series study.UID
+	Study       study.Study
+	Model       study.ModelRef
+	At          time.Time // of the result
+	Device      Device
+	Label       string           // Series Description
+	Evidence    []study.Instance // every image that the tree refers to
+	Predecessor *study.Report
+	Root        Item
+}
+
+// Build makes the report of one result: TID 1500 of PS3.16, in the tree that
+// field practice and two validators agree on. It decides by its arguments alone.
+// instances are the study's, in order; those without an image are left out.
+func Build(s study.Study, instances []study.Instance, r study.Result, o Options) Document {
+	d := Document{
+		Study: s, Model: r.Model, At: r.At.In(or(o.Location, time.Local)), Device: o.Device.filled(),
+		Label: tongue(o.Lang).series, Predecessor: o.Predecessor,
+	}
+	id := []string{string(r.Study), fmt.Sprint(r.Rev), r.Model.ID, r.Model.Version, r.Model.SHA256.String(), r.Ran.Card.String()}
+	d.UID = study.DerivedUID(append(id, "sr")...)
+	d.Series = study.DerivedUID(append(id, "sr series")...)
+	for _, i := range instances {
+		if i.Image != nil {
+			d.Evidence = append(d.Evidence, i)
+		}
+	}
+	b := builder{language: tongue(o.Lang), result: r, document: &d}
+	d.Root = b.report()
+	return d
+}
+
+// A builder has what the parts of one tree are made from.
+type builder struct {
+	language
+	result   study.Result
+	document *Document
+}
+
+// answered reports whether the model gave a result, be it a partial one.
+func answered(r study.Result) bool {
+	return r.AI == study.Flagged || r.AI == study.Uncertain || r.AI == study.NotFlagged
+}
+
+// report makes the root, TID 1500.
+func (b *builder) report() Item {
+	d := b.document.Device
+	items := []Item{
+		Code(HasConceptMod, conceptLanguage, b.code, Code(HasConceptMod, conceptCountry, b.country)),
+		Code(HasObsContext, conceptObserverType, valueDevice),
+		UIDRef(HasObsContext, conceptDeviceUID, d.UID),
+		Text(HasObsContext, conceptDeviceName, d.Name),
+		Text(HasObsContext, conceptDeviceMaker, d.Manufacturer),
+		Text(HasObsContext, conceptDeviceModel, d.Model),
+		Text(HasObsContext, conceptDeviceSerial, d.Serial),
+		Code(HasConceptMod, conceptProcedure, valueProcedure),
+	}
+	if len(b.document.Evidence) > 0 {
+		items = append(items, b.library())
+	}
+	if groups := b.groups(); len(groups) > 0 {
+		items = append(items, Container(Contains, conceptMeasurements, "", groups...))
+	}
+	items = append(items, b.qualitative())
+	return Container(noRelation, conceptReport, "1500", items...)
+}
+
+// library lists the images, TID 1600: a group for each series.
+func (b *builder) library() Item {
+	var groups []Item
+	var series study.UID
+	for _, i := range b.document.Evidence {
+		if len(groups) == 0 || i.Series != series {
+			groups = append(groups, Container(Contains, conceptLibraryGroup, ""))
+			series = i.Series
+		}
+		g := &groups[len(groups)-1]
+		g.Items = append(g.Items, Image(Contains, Reference{Class: i.Class, Instance: i.UID}))
+	}
+	return Container(Contains, conceptLibrary, "1600", groups...)
+}
+
+// groups makes a measurement group for each finding and one for the study.
+func (b *builder) groups() []Item {
+	var groups []Item
+	for _, f := range b.result.Findings {
+		groups = append(groups, b.finding(f))
+	}
+	if study := b.whole(); study != nil {
+		if regions(groups) == 1 {
+			mark(groups)
+		}
+		groups = append(groups, *study)
+	}
+	return groups
+}
+
+// regions counts the image regions of all groups.
+func regions(groups []Item) int {
+	n := 0
+	for _, g := range groups {
+		for _, i := range g.Items {
+			if i.Type == TypeSCoord {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// mark puts a point in the middle of the one region that there is. A validator in
+// wide use (PixelMed's, 2022) holds every group of a report with exactly one
+// region against TID 1410, the study's own numbers too, which have no region.
+func mark(groups []Item) {
+	for k := range groups {
+		g := &groups[k]
+		for n, i := range g.Items {
+			if i.Type != TypeSCoord {
+				continue
+			}
+			i.Shape, i.Points = study.Point, middle(i.Shape, i.Points)
+			g.Items = slices.Insert(g.Items, n+1, i)
+			g.Template = "1501"
+			return
+		}
+	}
+}
+
+// middle gives the center of a region's bounds.
+func middle(s study.Shape, points []float64) []float64 {
+	if s == study.Circle {
+		return points[:2]
+	}
+	low, high := slices.Clone(points[:2]), slices.Clone(points[:2])
+	for n, p := range points {
+		low[n%2], high[n%2] = min(low[n%2], p), max(high[n%2], p)
+	}
+	return []float64{(low[0] + high[0]) / 2, (low[1] + high[1]) / 2}
+}
+
+// finding makes the measurement group of one finding: TID 1410 where it lies in
+// one plane, TID 1411 where it is outlined in several, TID 1501 where it has no
+// region.
+func (b *builder) finding(f study.Finding) Item {
+	template := "1410"
+	switch n := len(f.Regions); {
+	case n == 0:
+		template = "1501"
+	case n > 1:
+		template = "1411"
+	}
+	items := []Item{
+		Text(HasObsContext, conceptTrackingID, fmt.Sprintf("%s #%d", b.result.Model.ID, f.Number)),
+		UIDRef(HasObsContext, conceptTrackingUID, f.Tracking),
+		Code(Contains, conceptFinding, or(f.What, valueFinding)),
+	}
+	if !f.Site.Zero() {
+		site := Code(HasConceptMod, conceptSite, f.Site)
+		if !f.Laterality.Zero() {
+			site.Items = []Item{Code(HasConceptMod, conceptLaterality, f.Laterality)}
+		}
+		items = append(items, site)
+	}
+	items = append(items, b.algorithm(HasConceptMod)...)
+	for _, g := range f.Regions {
+		items = append(items, region(g))
+	}
+	if center := b.center(f); center != nil {
+		items = append(items, *center)
+	}
+	items = append(items, numbers(conceptCertainty, f.Probability, f.Measurements)...)
+	return Container(Contains, conceptGroup, template, items...)
+}
+
+// center gives a finding's place in the patient, or nil where its images have no
+// frame of reference.
+func (b *builder) center(f study.Finding) *Item {
+	if f.CenterMM == nil || len(f.Regions) == 0 {
+		return nil
+	}
+	for _, i := range b.document.Evidence {
+		if i.UID == f.Regions[0].Instance && i.Image.FrameOfRef != "" {
+			item := SCoord3D(Contains, conceptCenter, *f.CenterMM, i.Image.FrameOfRef)
+			return &item
+		}
+	}
+	return nil
+}
+
+// region makes the coordinates of one region.
+func region(g study.Region) Item {
+	ref := Reference{Class: g.Class, Instance: g.Instance}
+	if g.Frames > 1 && !g.Total {
+		ref.Frame = g.Frame
+	}
+	points := g.Points
+	if n := len(points); g.Shape == study.Outline && n >= 6 && (points[0] != points[n-2] || points[1] != points[n-1]) {
+		points = append(points[:n:n], points[0], points[1]) // an open line would be a path, not a region
+	}
+	return SCoord(Contains, conceptRegion, g.Shape, points, g.Total, ref)
+}
+
+// whole makes the measurement group of the study's own numbers, TID 1501, or nil
+// where there are none.
+func (b *builder) whole() *Item {
+	nums := numbers(conceptImpression, b.result.Probability, b.result.Measurements)
+	if len(nums) == 0 || !answered(b.result) {
+		return nil
+	}
+	r := b.result
+	items := []Item{
+		Text(HasObsContext, conceptTrackingID, r.Model.ID),
+		UIDRef(HasObsContext, conceptTrackingUID, study.DerivedUID(string(r.Study), r.Model.ID, "study")),
+	}
+	items = append(items, b.algorithm(HasConceptMod)...)
+	g := Container(Contains, conceptGroup, "1501", append(items, nums...)...)
+	return &g
+}
+
+// numbers makes NUMs: the probability, as a percentage, and the measurements. What
+// is no number is left out.
+func numbers(name study.Code, probability *float64, ms []study.Measurement) []Item {
+	var items []Item
+	if probability != nil && finite(*probability) {
+		items = append(items, Num(Contains, name, rounded(100*min(1, max(0, *probability))), unitPercent))
+	}
+	for _, m := range ms {
+		if finite(m.Value) && !m.Name.Zero() {
+			items = append(items, Num(Contains, m.Name, rounded(m.Value), m.Unit))
+		}
+	}
+	return items
+}
+
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
+
+// rounded keeps six significant digits: more than any measurement has, and few
+// enough that no float's tail stands in a report.
+func rounded(f float64) float64 {
+	if f == 0 {
+		return 0
+	}
+	scale := math.Pow(10, 5-math.Floor(math.Log10(math.Abs(f))))
+	if scale == 0 || math.IsInf(scale, 0) {
+		return f
+	}
+	return math.Round(f*scale) / scale
+}
+
+// algorithm names the model, TID 4019: its version with the whole hash of its
+// network, the thresholds in force, and what ran it, so that it can be run again.
+func (b *builder) algorithm(rel Relation) []Item {
+	r := b.result
+	items := []Item{
+		Text(rel, conceptAlgorithm, or(r.Name, r.Model.ID)),
+		Text(rel, conceptAlgorithmVer, fmt.Sprintf("%s+sha256:%s", r.Model.Version, r.Model.SHA256)),
+	}
+	for _, p := range []string{r.Parameters, provenance(r.Ran)} {
+		if p != "" {
+			items = append(items, Text(rel, conceptAlgorithmParams, p))
+		}
+	}
+	return items
+}
+
+// provenance puts what ran in one line.
+func provenance(p study.Provenance) string {
+	var words []string
+	add := func(key, value string) {
+		if value != "" {
+			words = append(words, key+"="+value)
+		}
+	}
+	sum := func(h study.Hash) string {
+		if h == (study.Hash{}) {
+			return ""
+		}
+		return "sha256:" + h.String()
+	}
+	add("card", sum(p.Card))
+	add("onnxruntime", p.Runtime)
+	add("library", sum(p.Library))
+	add("provider", p.Provider)
+	add("decoders", strings.Join(p.Decoders, ","))
+	add("varde", p.Varde)
+	return strings.Join(words, "; ")
+}
+
+// qualitative says in codes and in the reader's language what became of the AI.
+// It is what tells "ran, found nothing" from "saw a part" from "did not run".
+func (b *builder) qualitative() Item {
+	r := b.result
+	summary, status := outcome(r)
+	items := b.algorithm(Contains)
+	items = append(items,
+		Code(Contains, conceptCAD, summary),
+		Code(Contains, conceptDetections, status),
+	)
+	if code, ok := interpretations[r.AI]; ok {
+		items = append(items, Code(Contains, conceptInterpretation, code))
+	}
+	items = append(items, Text(Contains, conceptSummary, b.summary(r)))
+	replaces := ""
+	if b.document.Predecessor != nil {
+		replaces = b.replaces
+	}
+	for _, text := range []string{
+		b.coverage(r), b.reason(r.Reason), b.probability(r), replaces,
+		fmt.Sprintf(b.model, or(r.Name, r.Model.ID), r.Model, r.Model.SHA256),
+		b.disclaimer,
+	} {
+		if text != "" {
+			items = append(items, Text(Contains, conceptComment, text))
+		}
+	}
+	return Container(Contains, conceptQualitative, "", items...)
+}
+
+// outcome gives the codes for what ran and what it found.
+func outcome(r study.Result) (summary, status study.Code) {
+	found := len(r.Findings) > 0
+	switch {
+	case r.AI == study.OutOfScope:
+		return noneWithout, statusNotAttempted
+	case !answered(r):
+		return noneWithout, statusFailed
+	case r.Partial() && found:
+		return someWith, statusPartially
+	case r.Partial():
+		return someWithout, statusPartially
+	case found:
+		return allWith, statusSucceeded
+	}
+	return allWithout, statusSucceeded
+}

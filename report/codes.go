@@ -1,0 +1,83 @@
+package report
+
+import "varde/study"
+
+func dcm(value, meaning string) study.Code {
+	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
+}
+func sct(value, meaning string) study.Code {
+	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
+}
+
+// ownScheme is our private coding scheme, in which cards may name what PS3.16 has
+// no word for. Private designators begin with 99 (PS3.3 §8.2).
+const ownScheme = "99VARDE"
+
+// Concepts of TID 1500 and of the templates below it, PS3.16.
+var (
+	conceptReport          = dcm("126000", "Imaging Measurement Report")
+	conceptLanguage        = dcm("121049", "Language of Content Item and Descendants")
+	conceptCountry         = dcm("121046", "Country of Language")
+	conceptObserverType    = dcm("121005", "Observer Type")
+	conceptDeviceUID       = dcm("121012", "Device Observer UID")
+	conceptDeviceName      = dcm("121013", "Device Observer Name")
+	conceptDeviceMaker     = dcm("121014", "Device Observer Manufacturer")
+	conceptDeviceModel     = dcm("121015", "Device Observer Model Name")
+	conceptDeviceSerial    = dcm("121016", "Device Observer Serial Number")
+	conceptProcedure       = dcm("121058", "Procedure reported")
+	conceptLibrary         = dcm("111028", "Image Library")
+	conceptLibraryGroup    = dcm("126200", "Image Library Group")
+	conceptMeasurements    = dcm("126010", "Imaging Measurements")
+	conceptGroup           = dcm("125007", "Measurement Group")
+	conceptQualitative     = study.Code{Value: "C0034375", Scheme: "UMLS", Meaning: "Qualitative Evaluations"}
+	conceptTrackingID      = dcm("112039", "Tracking Identifier")
+	conceptTrackingUID     = dcm("112040", "Tracking Unique Identifier")
+	conceptFinding         = dcm("121071", "Finding")
+	conceptSite            = sct("363698007", "Finding Site")
+	conceptLaterality      = sct("272741003", "Laterality")
+	conceptAlgorithm       = dcm("111001", "Algorithm Name")
+	conceptAlgorithmVer    = dcm("111003", "Algorithm Version")
+	conceptAlgorithmParams = dcm("111002", "Algorithm Parameters")
+	conceptRegion          = dcm("111030", "Image Region")
+	conceptCenter          = dcm("111010", "Center")
+	conceptCertainty       = dcm("111012", "Certainty of Finding")
+	conceptImpression      = dcm("111013", "Certainty of impression")
+	conceptCAD             = dcm("111017", "CAD Processing and Findings Summary")
+	conceptDetections      = dcm("111064", "Summary of Detections")
+	conceptSummary         = dcm("121111", "Summary")
+	conceptComment         = dcm("121106", "Comment")
+	conceptInterpretation  = sct("363713009", "Has interpretation")
+)
+
+// Values.
+var (
+	valueDevice    = dcm("121007", "Device")
+	valueProcedure = sct("363679005", "Imaging procedure")
+	valueFinding   = sct("404684003", "Clinical finding") // of a model that does not say what it finds
+	unitPercent    = study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
+)
+
+// The summary of what ran and what it found, PS3.16 CID 6047.
+var (
+	allWithout  = dcm("111241", "All algorithms succeeded; without findings")
+	allWith     = dcm("111242", "All algorithms succeeded; with findings")
+	someWithout = dcm("111243", "Not all algorithms succeeded; without findings")
+	someWith    = dcm("111244", "Not all algorithms succeeded; with findings")
+	noneWithout = dcm("111245", "No algorithms succeeded; without findings")
+)
+
+// The status of the detection, PS3.16 CID 6042.
+var (
+	statusSucceeded    = dcm("111222", "Succeeded")
+	statusPartially    = dcm("111223", "Partially Succeeded")
+	statusFailed       = dcm("111224", "Failed")
+	statusNotAttempted = dcm("111225", "Not Attempted")
+)
+
+// The states that are answers, as what a test may come to. None of PS3.16 says
+// uncertain.
+var interpretations = map[study.AIState]study.Code{
+	study.Flagged:    sct("10828004", "Positive"),
+	study.Uncertain:  sct("82334004", "Indeterminate"),
+	study.NotFlagged: sct("260385009", "Negative"),
+}

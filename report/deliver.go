@@ -1,0 +1,266 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"varde/internal/dicom"
+	"varde/internal/dimse"
+	"varde/study"
+)
+
+// Deliveries is what waits to be sent.
+type Deliveries interface {
+	// DueDeliveries gives those whose time has come, the longest due first.
+	DueDeliveries(ctx context.Context, limit int) ([]study.Delivery, error)
+	Delivered(ctx context.Context, id string) error
+	// DeliveryFailed keeps the cause; the next try is due at next, and the zero
+	// time gives up.
+	DeliveryFailed(ctx context.Context, id string, cause string, next time.Time) error
+}
+
+// An Opener gives n bytes under a key from offset off, or all of them to the end
+// when n is negative.
+type Opener interface {
+	Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
+}
+
+// A Destination is an archive that takes reports by C-STORE.
+type Destination struct {
+	Name string // as deliveries name it
+	AET  string // called AE title
+	Addr string // host:port
+}
+
+// How tries are spaced. A destination that is down for a night is tried about
+// every quarter of an hour, and after a week an operator has to say again.
+const (
+	firstPause = time.Second
+	longPause  = 15 * time.Minute
+	maxTries   = 700
+	batch      = 64       // deliveries over one association
+	mostDue    = 16384    // looked at to find work for an idle destination
+	maxReport  = 64 << 20 // bytes of one report
+)
+
+// A Deliverer sends reports to their destinations: each destination by itself, so
+// that one that is down holds up no other.
+type Deliverer struct {
+	Ledger       Deliveries
+	Objects      Opener
+	Destinations []Destination
+	Calling      string        // our AE title; empty stands for VARDE
+	Timeout      time.Duration // of each wait for a destination; 0 stands for 30 s
+	Poll         time.Duration // between looks for new deliveries; 0 stands for half a second
+	Log          *slog.Logger  // nil discards
+
+	mu   sync.Mutex
+	busy map[string]bool // destinations that are being sent to; guarded by mu
+}
+
+// Run delivers until ctx ends, and returns when nothing is under way any more.
+// The error of a delivery stands in the ledger; Run itself returns nil.
+func (d *Deliverer) Run(ctx context.Context) error {
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	tick := time.NewTicker(or(d.Poll, 500*time.Millisecond))
+	defer tick.Stop()
+	for {
+		if err := d.round(ctx, &sending); err != nil && ctx.Err() == nil {
+			logger(d.Log).ErrorContext(ctx, "deliveries not read", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// round starts sending to each idle destination that has something due.
+func (d *Deliverer) round(ctx context.Context, sending *sync.WaitGroup) error {
+	work, err := d.due(ctx)
+	if err != nil {
+		return err
+	}
+	for name, rows := range work {
+		d.setBusy(name, true)
+		sending.Go(func() {
+			defer d.setBusy(name, false)
+			if err := d.send(ctx, name, rows); err != nil && ctx.Err() == nil {
+				logger(d.Log).ErrorContext(ctx, "delivery not recorded", "destination", name, "err", err)
+			}
+		})
+	}
+	return nil
+}
+
+// due gives what is due by destination, busy ones left out. It looks further down
+// the list while the top belongs to busy destinations alone: a long tail for one
+// that is down must not hide the work of the others.
+func (d *Deliverer) due(ctx context.Context) (map[string][]study.Delivery, error) {
+	work := map[string][]study.Delivery{}
+	for limit := 4 * batch; ; limit *= 4 {
+		rows, err := d.Ledger.DueDeliveries(ctx, limit)
+		if err != nil {
+			return nil, err
+		}
+		clear(work)
+		for _, r := range rows {
+			if !d.isBusy(r.Destination) && len(work[r.Destination]) < batch {
+				work[r.Destination] = append(work[r.Destination], r)
+			}
+		}
+		if len(work) > 0 || len(rows) < limit || limit >= mostDue {
+			return work, nil
+		}
+	}
+}
+
+func (d *Deliverer) isBusy(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.busy[name]
+}
+
+func (d *Deliverer) setBusy(name string, busy bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy == nil {
+		d.busy = map[string]bool{}
+	}
+	d.busy[name] = busy
+}
+
+// send brings deliveries to one destination over one association. What the ending
+// of an association leaves unsent stays due. It returns only errors of the ledger.
+func (d *Deliverer) send(ctx context.Context, name string, rows []study.Delivery) error {
+	a, err := d.dial(ctx, name, rows)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil { // none can be sent, so that none is due again at once
+		for _, r := range rows {
+			if err := d.failed(ctx, r, err, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	defer func() { _ = a.Abort() }() // which does nothing after a release
+	for _, r := range rows {
+		lost, err := d.store(ctx, a, r)
+		if err != nil || lost || ctx.Err() != nil {
+			return err
+		}
+	}
+	_ = a.Release() // everything is recorded: how the association ends changes nothing
+	return nil
+}
+
+// dial opens an association with a destination for the classes of the deliveries.
+func (d *Deliverer) dial(ctx context.Context, name string, rows []study.Delivery) (*dimse.Association, error) {
+	for _, to := range d.Destinations {
+		if to.Name != name {
+			continue
+		}
+		dialer := dimse.Dialer{Calling: or(d.Calling, "VARDE"), Called: to.AET, Timeout: or(d.Timeout, 30*time.Second)}
+		var contexts []dimse.Context
+		seen := map[study.UID]bool{}
+		for _, r := range rows {
+			if seen[r.Class] {
+				continue
+			}
+			seen[r.Class] = true
+			contexts = append(contexts,
+				dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ExplicitLE}},
+				dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ImplicitLE}})
+		}
+		return dialer.Dial(ctx, to.Addr, contexts...)
+	}
+	return nil, fmt.Errorf("destination %s is not configured: %w", name, study.ErrNotFound)
+}
+
+// store sends one report and records what became of it. lost says that the
+// association is over.
+func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Delivery) (lost bool, err error) {
+	data, syntax, err := d.open(ctx, a, r)
+	if err != nil {
+		// No try will mend a report that is gone or broken.
+		return false, d.failed(ctx, r, err, errors.Is(err, study.ErrNotFound) || errors.Is(err, study.ErrInvalid))
+	}
+	status, err := a.Store(ctx, r.Class, r.Report, syntax, bytes.NewReader(data))
+	switch {
+	case ctx.Err() != nil:
+		return true, nil
+	case err != nil:
+		return true, d.failed(ctx, r, err, false)
+	case !status.OK():
+		return false, d.failed(ctx, r, fmt.Errorf("%s answered %s", r.Destination, status), false)
+	}
+	log := logger(d.Log)
+	if status.Warning() {
+		log.WarnContext(ctx, "report taken with a warning", "destination", r.Destination, "instance", r.Report, "status", status.String())
+	}
+	log.InfoContext(ctx, "report delivered", "study", r.Study, "instance", r.Report, "destination", r.Destination)
+	return false, d.Ledger.Delivered(ctx, r.ID)
+}
+
+// open reads a report's data set, in a transfer syntax that the destination takes.
+func (d *Deliverer) open(ctx context.Context, a *dimse.Association, r study.Delivery) ([]byte, study.UID, error) {
+	body, err := d.Objects.Range(ctx, r.Key, 0, -1)
+	if err != nil {
+		return nil, "", err
+	}
+	defer body.Close()
+	file, err := io.ReadAll(io.LimitReader(body, maxReport+1))
+	if err == nil && len(file) > maxReport {
+		err = fmt.Errorf("report %s is larger than %d bytes: %w", r.Report, maxReport, study.ErrInvalid)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	data, err := dataSet(file)
+	if err != nil {
+		return nil, "", fmt.Errorf("report %s: %w", r.Report, err)
+	}
+	for _, syntax := range a.Accepted(r.Class) {
+		if syntax == dicom.ExplicitLE {
+			return data, syntax, nil
+		}
+	}
+	data, err = implicit(data)
+	return data, dicom.ImplicitLE, err
+}
+
+// failed records a try that did not work, and when to try again unless that is
+// hopeless.
+func (d *Deliverer) failed(ctx context.Context, r study.Delivery, cause error, hopeless bool) error {
+	if ctx.Err() != nil {
+		return nil // we stopped it ourselves
+	}
+	next := time.Now().Add(pause(r.Tries))
+	if hopeless || r.Tries+1 >= maxTries {
+		next = time.Time{}
+	}
+	logger(d.Log).WarnContext(ctx, "report not delivered", "study", r.Study, "instance", r.Report,
+		"destination", r.Destination, "tries", r.Tries+1, "next", next, "err", cause)
+	return d.Ledger.DeliveryFailed(ctx, r.ID, cause.Error(), next)
+}
+
+// pause gives the wait before the next try, twice as long each time, and a quarter
+// more or less, so that many do not come back at once.
+func pause(tries int) time.Duration {
+	p := longPause
+	if tries < 10 {
+		p = min(longPause, firstPause<<max(0, tries))
+	}
+	return p + time.Duration((rand.Float64()-0.5)*0.5*float64(p))
+}

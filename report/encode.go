@@ -1,0 +1,221 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"varde/internal/dicom"
+	"varde/study"
+)
+
+// Tags of the coding scheme that is our own, PS3.3 §C.12.1.1.2.
+const (
+	codingSchemeIdentificationSequence dicom.Tag = 0x00080110
+	codingSchemeName                   dicom.Tag = 0x00080115
+	codingSchemeResponsible            dicom.Tag = 0x00080116
+)
+
+// Series and instance numbers of our reports: behind every number that a scanner
+// gives.
+const (
+	seriesNumber   = 9901
+	instanceNumber = 1
+)
+
+// Encode writes the document as a Comprehensive 3D SR (PS3.3 §A.35.13) in a Part
+// 10 file. The same document gives the same bytes. It fails where the tree refers
+// to an image that is not in the evidence.
+func (d Document) Encode() ([]byte, error) {
+	o := dicom.NewObject(dicom.Comprehensive3DSR, d.UID)
+	d.patient(o)
+	d.study(o)
+	d.equipment(o)
+	evidence, err := d.evidence()
+	if err != nil {
+		return nil, fmt.Errorf("encode report %s: %w", d.UID, err)
+	}
+	o.Set(dicom.Modality, "SR").
+		Set(dicom.SeriesInstanceUID, d.Series).
+		Set(dicom.SeriesNumber, seriesNumber).
+		Set(dicom.SeriesDescription, d.Label).
+		Set(dicom.SeriesDate, d.At).Set(dicom.SeriesTime, d.At).
+		Seq(dicom.ReferencedPerformedProcedureStepSequence).
+		Set(dicom.InstanceNumber, instanceNumber).
+		Set(dicom.CompletionFlag, "COMPLETE").
+		Set(dicom.VerificationFlag, "UNVERIFIED").
+		Set(dicom.PreliminaryFlag, "PRELIMINARY").
+		Set(dicom.ContentDate, d.At).Set(dicom.ContentTime, d.At).
+		Set(dicom.InstanceCreationDate, d.At).Set(dicom.InstanceCreationTime, d.At).
+		Set(dicom.TimezoneOffsetFromUTC, d.At.Format("-0700")).
+		Seq(dicom.PerformedProcedureCodeSequence)
+	if d.Root.uses(ownScheme) {
+		o.Seq(codingSchemeIdentificationSequence, dicom.NewItem().
+			Set(dicom.CodingSchemeDesignator, ownScheme).
+			Set(codingSchemeName, "Varde concepts of model cards").
+			Set(codingSchemeResponsible, "Varde"))
+	}
+	if len(evidence) > 0 {
+		o.Seq(dicom.CurrentRequestedProcedureEvidenceSequence, evidence...)
+	}
+	if p := d.Predecessor; p != nil {
+		o.Seq(dicom.PredecessorDocumentsSequence, studyItem(p.Study, seriesItem(p.Series, sopItem(p.Class, p.UID))))
+	}
+	content(o.Item, d.Root)
+	b, err := o.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("encode report %s: %w", d.UID, err)
+	}
+	return b, nil
+}
+
+// patient writes the patient as the images have it.
+func (d Document) patient(o *dicom.Object) {
+	p := d.Study.Patient.Reveal()
+	o.Set(dicom.PatientName, fits(p.Name, 64*3, "")).
+		Set(dicom.PatientID, fits(p.ID, 64, "")).
+		Set(dicom.PatientBirthDate, fits(p.Birth, 8, digits)).
+		Set(dicom.PatientSex, fits(p.Sex, 1, "MFO"))
+	if issuer := fits(p.Issuer, 64, ""); issuer != "" {
+		o.Set(dicom.IssuerOfPatientID, issuer)
+	}
+}
+
+// study writes the study as the images have it: the report belongs to it.
+func (d Document) study(o *dicom.Object) {
+	s := d.Study
+	o.Set(dicom.StudyInstanceUID, s.UID).
+		Set(dicom.StudyDate, fits(s.Date, 8, digits)).
+		Set(dicom.StudyTime, fits(s.Time, 13, digits+".")).
+		Set(dicom.ReferringPhysicianName, fits(s.Referring, 64*3, "")).
+		Set(dicom.StudyID, fits(s.ID, 16, "")).
+		Set(dicom.AccessionNumber, fits(s.Accession, 16, ""))
+	if text := fits(s.Description, 64, ""); text != "" {
+		o.Set(dicom.StudyDescription, text)
+	}
+}
+
+func (d Document) equipment(o *dicom.Object) {
+	o.Set(dicom.Manufacturer, d.Device.Manufacturer).
+		Set(dicom.ManufacturerModelName, d.Device.Model).
+		Set(dicom.DeviceSerialNumber, d.Device.Serial).
+		Set(dicom.SoftwareVersions, d.Device.Version)
+}
+
+const digits = "0123456789"
+
+// fits gives a sender's value if it may stand in our object, and nothing if it may
+// not: half an identifier could be another patient's, so none is ever cut. allowed
+// lists the characters that may occur; empty allows all that DICOM does.
+func fits(v string, most int, allowed string) string {
+	v = strings.TrimSpace(v)
+	bad := func(r rune) bool {
+		return r < ' ' || r == 0x7F || r == '\\' || r == utf8.RuneError || allowed != "" && !strings.ContainsRune(allowed, r)
+	}
+	if utf8.RuneCountInString(v) > most || strings.ContainsFunc(v, bad) {
+		return ""
+	}
+	for group := range strings.SplitSeq(v, "=") { // of a name
+		if utf8.RuneCountInString(group) > 64 {
+			return ""
+		}
+	}
+	return v
+}
+
+// evidence lists every image that the tree refers to, PS3.3 §C.17.2.1: by study,
+// series and instance, in the order of the study.
+func (d Document) evidence() ([]*dicom.Item, error) {
+	used := map[study.UID]bool{}
+	d.Root.walk(func(i Item) {
+		if i.Type == TypeImage {
+			used[i.Image.Instance] = true
+		}
+	})
+	bySeries := map[study.UID][]*dicom.Item{}
+	var order []study.UID
+	for _, i := range d.Evidence {
+		if !used[i.UID] {
+			continue
+		}
+		delete(used, i.UID)
+		if bySeries[i.Series] == nil {
+			order = append(order, i.Series)
+		}
+		bySeries[i.Series] = append(bySeries[i.Series], sopItem(i.Class, i.UID))
+	}
+	if len(used) > 0 {
+		return nil, fmt.Errorf("the tree refers to %d images that are not of the study: %w", len(used), study.ErrInvalid)
+	}
+	if len(order) == 0 {
+		return nil, nil
+	}
+	var series []*dicom.Item
+	for _, uid := range order {
+		series = append(series, seriesItem(uid, bySeries[uid]...))
+	}
+	return []*dicom.Item{studyItem(d.Study.UID, series...)}, nil
+}
+
+func studyItem(uid study.UID, series ...*dicom.Item) *dicom.Item {
+	return dicom.NewItem().Set(dicom.StudyInstanceUID, uid).Seq(dicom.ReferencedSeriesSequence, series...)
+}
+
+func seriesItem(uid study.UID, instances ...*dicom.Item) *dicom.Item {
+	return dicom.NewItem().Set(dicom.SeriesInstanceUID, uid).Seq(dicom.ReferencedSOPSequence, instances...)
+}
+
+func sopItem(class, instance study.UID) *dicom.Item {
+	return dicom.NewItem().Set(dicom.ReferencedSOPClassUID, class).Set(dicom.ReferencedSOPInstanceUID, instance)
+}
+
+// content writes a content item, PS3.3 §C.17.3, into the data set that holds it.
+func content(o *dicom.Item, i Item) {
+	if i.Relation != noRelation {
+		o.Set(dicom.RelationshipType, string(i.Relation))
+	}
+	o.Set(dicom.ValueType, string(i.Type))
+	if !i.Name.Zero() {
+		o.Seq(dicom.ConceptNameCodeSequence, dicom.CodeItem(i.Name))
+	}
+	switch i.Type {
+	case TypeContainer:
+		o.Set(dicom.ContinuityOfContent, separateContent)
+		if i.Template != "" {
+			o.Seq(dicom.ContentTemplateSequence, dicom.NewItem().
+				Set(dicom.MappingResource, "DCMR").Set(dicom.TemplateIdentifier, i.Template))
+		}
+	case TypeCode:
+		o.Seq(dicom.ConceptCodeSequence, dicom.CodeItem(i.Code))
+	case TypeText:
+		o.Set(dicom.TextValue, i.Text)
+	case TypeUIDRef:
+		o.Set(dicom.UID, i.Text)
+	case TypeNum:
+		o.Seq(dicom.MeasuredValueSequence, dicom.NewItem().
+			Set(dicom.NumericValue, i.Number).
+			Seq(dicom.MeasurementUnitsCodeSequence, dicom.CodeItem(i.Unit)))
+	case TypeImage:
+		ref := sopItem(i.Image.Class, i.Image.Instance)
+		if i.Image.Frame > 0 {
+			ref.Set(dicom.ReferencedFrameNumber, i.Image.Frame)
+		}
+		o.Seq(dicom.ReferencedSOPSequence, ref)
+	case TypeSCoord:
+		o.Set(dicom.GraphicType, string(i.Shape)).Set(dicom.GraphicData, i.Points)
+		if i.Total {
+			o.Set(dicom.PixelOriginInterpretation, "VOLUME")
+		}
+	case TypeSCoord3D:
+		o.Set(dicom.GraphicType, string(i.Shape)).Set(dicom.GraphicData, i.Points).
+			Set(dicom.ReferencedFrameOfReferenceUID, i.FrameRef)
+	}
+	below := make([]*dicom.Item, len(i.Items))
+	for k, c := range i.Items {
+		below[k] = dicom.NewItem()
+		content(below[k], c)
+	}
+	if len(below) > 0 {
+		o.Seq(dicom.ContentSequence, below...)
+	}
+}

@@ -1,0 +1,187 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"varde/study"
+)
+
+// A Relation is how a content item stands to its parent, PS3.3 §C.17.3.2.4.
+type Relation string
+
+// The relations that our reports use.
+const (
+	Contains        Relation = "CONTAINS"
+	HasObsContext   Relation = "HAS OBS CONTEXT"
+	HasConceptMod   Relation = "HAS CONCEPT MOD"
+	HasAcqContext   Relation = "HAS ACQ CONTEXT"
+	SelectedFrom    Relation = "SELECTED FROM"
+	noRelation      Relation = "" // of the root
+	separateContent          = "SEPARATE"
+)
+
+// A ValueType is the kind of a content item, PS3.3 §C.17.3.2.1.
+type ValueType string
+
+// The value types that our reports use.
+const (
+	TypeContainer ValueType = "CONTAINER"
+	TypeCode      ValueType = "CODE"
+	TypeText      ValueType = "TEXT"
+	TypeUIDRef    ValueType = "UIDREF"
+	TypeNum       ValueType = "NUM"
+	TypeImage     ValueType = "IMAGE"
+	TypeSCoord    ValueType = "SCOORD"
+	TypeSCoord3D  ValueType = "SCOORD3D"
+)
+
+// An Item is a content item of a structured report with the items below it. What
+// it holds depends on its type.
+type Item struct {
+	Relation Relation
+	Type     ValueType
+	Name     study.Code // the concept; an IMAGE may go without
+	Template string     // of a CONTAINER: the TID of PS3.16, or empty
+	Code     study.Code // of a CODE
+	Text     string     // of a TEXT or a UIDREF
+	Number   float64    // of a NUM
+	Unit     study.Code // of a NUM
+	Image    Reference  // of an IMAGE
+	Shape    study.Shape
+	Points   []float64 // of an SCOORD: column, row, in pixels; of an SCOORD3D: x, y, z in mm
+	Total    bool      // of an SCOORD: Points are in the total pixel matrix of a slide
+	FrameRef study.UID // of an SCOORD3D: the frame of reference
+	Items    []Item
+}
+
+// A Reference names an image, or one frame of it.
+type Reference struct {
+	Class    study.UID
+	Instance study.UID
+	Frame    int // from 1; 0 for the whole
+}
+
+// Container makes a CONTAINER.
+func Container(r Relation, name study.Code, template string, items ...Item) Item {
+	return Item{Relation: r, Type: TypeContainer, Name: name, Template: template, Items: items}
+}
+
+// Code makes a CODE.
+func Code(r Relation, name, value study.Code, items ...Item) Item {
+	return Item{Relation: r, Type: TypeCode, Name: name, Code: value, Items: items}
+}
+
+// Text makes a TEXT.
+func Text(r Relation, name study.Code, text string) Item {
+	return Item{Relation: r, Type: TypeText, Name: name, Text: text}
+}
+
+// UIDRef makes a UIDREF.
+func UIDRef(r Relation, name study.Code, uid study.UID) Item {
+	return Item{Relation: r, Type: TypeUIDRef, Name: name, Text: string(uid)}
+}
+
+// Num makes a NUM.
+func Num(r Relation, name study.Code, number float64, unit study.Code) Item {
+	return Item{Relation: r, Type: TypeNum, Name: name, Number: number, Unit: unit}
+}
+
+// Image makes an IMAGE without a concept name.
+func Image(r Relation, ref Reference, items ...Item) Item {
+	return Item{Relation: r, Type: TypeImage, Image: ref, Items: items}
+}
+
+// SCoord makes an SCOORD that is selected from an image.
+func SCoord(r Relation, name study.Code, shape study.Shape, points []float64, total bool, ref Reference) Item {
+	return Item{
+		Relation: r, Type: TypeSCoord, Name: name, Shape: shape, Points: points, Total: total,
+		Items: []Item{Image(SelectedFrom, ref)},
+	}
+}
+
+// SCoord3D makes an SCOORD3D of one point.
+func SCoord3D(r Relation, name study.Code, point [3]float64, frameOfReference study.UID) Item {
+	return Item{Relation: r, Type: TypeSCoord3D, Name: name, Shape: study.Point, Points: point[:], FrameRef: frameOfReference}
+}
+
+// String draws the item and all below it, an item a line, as PS3.16 writes trees.
+func (i Item) String() string {
+	var b strings.Builder
+	i.draw(&b, "")
+	return b.String()
+}
+
+func (i Item) draw(b *strings.Builder, indent string) {
+	words := []string{string(i.Relation), string(i.Type)}
+	if i.Relation == noRelation {
+		words = words[1:]
+	}
+	if !i.Name.Zero() {
+		words = append(words, drawCode(i.Name))
+	}
+	if v := i.value(); v != "" {
+		words = append(words, "= "+v)
+	}
+	if i.Template != "" {
+		words = append(words, "TID "+i.Template)
+	}
+	fmt.Fprintf(b, "%s%s\n", indent, strings.Join(words, " "))
+	for _, c := range i.Items {
+		c.draw(b, indent+"  ")
+	}
+}
+
+// value draws what a content item holds.
+func (i Item) value() string {
+	switch i.Type {
+	case TypeCode:
+		return drawCode(i.Code)
+	case TypeText, TypeUIDRef:
+		return i.Text
+	case TypeNum:
+		return number(i.Number) + " " + drawCode(i.Unit)
+	case TypeImage:
+		if i.Image.Frame > 0 {
+			return fmt.Sprintf("%s frame %d", i.Image.Instance, i.Image.Frame)
+		}
+		return string(i.Image.Instance)
+	case TypeSCoord, TypeSCoord3D:
+		words := []string{string(i.Shape)}
+		for _, p := range i.Points {
+			words = append(words, number(p))
+		}
+		if i.Total {
+			words = append(words, "of the total matrix")
+		}
+		if i.FrameRef != "" {
+			words = append(words, "in "+string(i.FrameRef))
+		}
+		return strings.Join(words, " ")
+	}
+	return ""
+}
+
+func drawCode(c study.Code) string { return fmt.Sprintf("(%s,%s,%q)", c.Value, c.Scheme, c.Meaning) }
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// uses reports whether a code of the scheme stands anywhere in the tree.
+func (i Item) uses(scheme string) bool {
+	found := false
+	i.walk(func(i Item) {
+		for _, c := range []study.Code{i.Name, i.Code, i.Unit} {
+			found = found || c.Scheme == scheme
+		}
+	})
+	return found
+}
+
+// walk calls f for the item and everything below it, from the top.
+func (i Item) walk(f func(Item)) {
+	f(i)
+	for _, c := range i.Items {
+		c.walk(f)
+	}
+}
