@@ -24,7 +24,7 @@ type Receiver struct {
 	Archive  Archive
 	Keeper   Housekeeper
 	Register Register
-	Traffic  *Traffic
+	Traffic  *Traffic // shared with the Settler
 	Log      *slog.Logger
 	// MinFree is how many bytes must stay free in the archive: below it, senders
 	// are refused before the disk is full. 0 stands for 1 GiB.
@@ -98,7 +98,7 @@ func (r *Receiver) receive(ctx context.Context, src Source, o Object) (Kept, err
 		return in.ids, err
 	}
 	defer in.close()
-	defer r.Traffic.begin(in.ids.Study)()
+	defer r.Traffic.begin(in.ids.Study, src.Name())()
 	arrival := study.Arrival{}
 	key, hash, err := r.keep(ctx, in)
 	if err == nil {

@@ -58,7 +58,7 @@ func (h *house) serve(t *testing.T) string {
 		t.Fatal(err)
 	}
 	server := &dimse.Server{AET: "VARDE", Handler: h.Receiver, Log: h.Log,
-		Ended: func(s dimse.Summary) { h.traffic.SenderEnded(s.Calling) }}
+		Ended: h.traffic.AssociationEnded}
 	run(t, func(ctx context.Context) error { return server.Serve(ctx, l) })
 	return l.Addr().String()
 }

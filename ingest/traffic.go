@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"varde/internal/dimse"
 	"varde/study"
 )
 
@@ -29,6 +30,7 @@ func (s Source) Name() string {
 type Traffic struct {
 	mu      sync.Mutex // held for a few map accesses
 	busy    map[study.UID]int
+	from    map[study.UID]string    // who sent the last object, by Source.Name
 	senders map[string]time.Time    // by Source.Name
 	studies map[study.UID]time.Time // told by requests that name their studies
 }
@@ -37,7 +39,15 @@ type Traffic struct {
 // makes its studies wait for the learned gap instead.
 const maxEnds = 4096
 
-// SenderEnded tells that an association of a sender is over.
+// AssociationEnded takes what a [dimse.Server] tells of an association that is
+// over. One that brought nothing says nothing of any study.
+func (t *Traffic) AssociationEnded(s dimse.Summary) {
+	if s.Stored > 0 {
+		t.SenderEnded(s.Calling)
+	}
+}
+
+// SenderEnded tells that a sender has ended what it was doing.
 func (t *Traffic) SenderEnded(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,13 +84,17 @@ func remember[K comparable](ends map[K]time.Time, k K, now time.Time) map[K]time
 
 // begin tells that an object of a study is on its way, until the answer is
 // called.
-func (t *Traffic) begin(uid study.UID) (end func()) {
+func (t *Traffic) begin(uid study.UID, sender string) (end func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.busy == nil {
 		t.busy = map[study.UID]int{}
 	}
+	if t.from == nil || len(t.from) >= maxEnds {
+		t.from = map[study.UID]string{}
+	}
 	t.busy[uid]++
+	t.from[uid] = sender
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -97,11 +111,15 @@ func (t *Traffic) underway(uid study.UID) bool {
 	return t.busy[uid] > 0
 }
 
-// endedSince reports whether the sender of a study, or a request that brought
-// some of it, has ended at or after a time.
+// endedSince reports whether whoever sent a study's last object, or a request
+// that brought some of it, has ended at or after a time. sender is who sent its
+// first one, and counts when the last is not known.
 func (t *Traffic) endedSince(sender string, uid study.UID, at time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if last, ok := t.from[uid]; ok {
+		sender = last
+	}
 	for _, end := range []time.Time{t.senders[sender], t.studies[uid]} {
 		if !end.IsZero() && !end.Before(at) {
 			return true

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/internal/dimse"
 	"varde/study"
 )
 
@@ -149,11 +150,20 @@ func TestTrafficRemembersEndsAndForgetsOldOnes(t *testing.T) {
 	if len(tr.senders) > maxEnds {
 		t.Errorf("%d ends are remembered", len(tr.senders))
 	}
-	end := tr.begin("1.2")
-	again := tr.begin("1.2")
+	end := tr.begin("1.2", "CT1")
+	again := tr.begin("1.2", "CT2")
 	end()
 	if !tr.underway("1.2") {
 		t.Error("one of two objects is still on its way")
+	}
+	before = time.Now()
+	tr.SenderEnded("CT2") // the last object's sender; CT1 brought the first
+	if !tr.endedSince("CT1", "1.2", before) {
+		t.Error("whoever sent the last object has ended")
+	}
+	tr.AssociationEnded(dimse.Summary{Calling: "ECHO"})
+	if tr.endedSince("ECHO", "1.9", before) {
+		t.Error("an association that brought nothing has ended nothing")
 	}
 	if again(); tr.underway("1.2") || len(tr.busy) != 0 {
 		t.Error("nothing is on its way")
