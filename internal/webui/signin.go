@@ -130,7 +130,7 @@ func (s *Site) showSignIn(w http.ResponseWriter, r *http.Request, code int, prob
 		next = local(r.FormValue("next"))
 	}
 	l := s.language(r)
-	data := map[string]string{"Next": next}
+	data := map[string]string{"Next": next, "Problem": ""}
 	if problem != "" {
 		data["Problem"] = l.T(problem)
 	}

@@ -1,0 +1,220 @@
+package webui_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+func texts(t *testing.T, l webui.Lang) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile("locale/" + string(l) + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]string
+	if err := json.Unmarshal(b, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+var placeholder = regexp.MustCompile(`\{\d\}`)
+
+func TestCatalogsAreEqual(t *testing.T) {
+	english := texts(t, webui.English)
+	for _, l := range webui.Langs[1:] {
+		other := texts(t, l)
+		for key, text := range english {
+			translated, ok := other[key]
+			if !ok {
+				t.Errorf("%s: no text for %s", l, key)
+				continue
+			}
+			a, b := placeholder.FindAllString(text, -1), placeholder.FindAllString(translated, -1)
+			slices.Sort(a)
+			slices.Sort(b)
+			if !slices.Equal(a, b) {
+				t.Errorf("%s: %s has the places %v, English has %v", l, key, b, a)
+			}
+			if strings.TrimSpace(translated) == "" {
+				t.Errorf("%s: %s is empty", l, key)
+			}
+		}
+		for key := range other {
+			if _, ok := english[key]; !ok {
+				t.Errorf("%s: %s has no English", l, key)
+			}
+		}
+	}
+}
+
+// sources are the files that use texts: pages, scripts and the code of the
+// stages that have pages.
+func sources(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, dir := range []string{".", "../../worldlist", "../../oversight"} {
+		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				if strings.HasSuffix(f, "_test.go") {
+					continue
+				}
+				b, err := os.ReadFile(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all[f] = string(b)
+			}
+		}
+	}
+	return all
+}
+
+// families are the keys that code puts together, by their beginnings. Each member
+// is listed in the test that follows.
+var families = []string{"ai.", "class.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "verdict.", "why."}
+
+func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
+	english := texts(t, webui.English)
+	code := sources(t)
+	used := map[string]bool{}
+	inPage := regexp.MustCompile(`\.T "([^"]+)"`)
+	inCode := regexp.MustCompile(`\.T\("([^"]+)"[,)]|add\("(ran\.[a-z]+)"|Label: "([^"]+)"|showSignIn\([^"]*"([a-z]+\.[a-z]+)"`)
+	for file, text := range code {
+		for _, r := range []*regexp.Regexp{inPage, inCode} {
+			for _, m := range r.FindAllStringSubmatch(text, -1) {
+				key := strings.Join(m[1:], "")
+				if strings.HasSuffix(key, ".") {
+					continue // the beginning of a family
+				}
+				used[key] = true
+				if _, ok := english[key]; !ok {
+					t.Errorf("%s uses %s, which has no text", file, key)
+				}
+			}
+		}
+	}
+	for key := range english {
+		base := strings.TrimSuffix(key, ".one")
+		family := slices.ContainsFunc(families, func(f string) bool { return strings.HasPrefix(key, f) })
+		if !used[key] && !used[base] && !family {
+			t.Errorf("nothing uses %s", key)
+		}
+	}
+}
+
+func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
+	var keys []string
+	add := func(family string, members ...string) {
+		for _, m := range members {
+			keys = append(keys, family+m)
+		}
+	}
+	states := []string{string(study.Flagged), string(study.Uncertain), string(study.NotFlagged), string(study.Running), string(study.Failed), string(study.OutOfScope)}
+	for _, s := range states {
+		add("ai.", s, s+".says")
+		add("why.ai_", s)
+	}
+	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "class_stat", "class_overdue", "class_pathway", "class_routine")
+	add("class.", "stat", "overdue", "pathway", "routine")
+	add("reason.", study.ReasonNoModel, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
+		study.ReasonTooFew, study.ReasonPixels, study.ReasonTransferSyntax, study.ReasonDamaged, study.ReasonPositions, study.ReasonTissue, study.ReasonStopped, study.ReasonInternal)
+	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
+		add("status.", string(s))
+	}
+	for _, s := range []study.ModelState{study.ModelDraft, study.ModelShadow, study.ModelLive, study.ModelSuspended, study.ModelWithdrawn} {
+		add("modelstate.", string(s))
+	}
+	for _, l := range study.Lanes {
+		add("lane.", l.String())
+	}
+	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
+	add("delivery.", "waiting", "delivered", "failed", "retry")
+	add("role.", webui.Roles...)
+	add("models.", "suspend", "withdraw", "promote", "shadow")
+	add("verdict.", "agree", "changes", "disagree", "none")
+	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
+	for _, l := range webui.Langs {
+		add("lang.", string(l), string(l)+".code")
+		for _, k := range keys {
+			if !l.Has(k) {
+				t.Errorf("%s: no text for %s", l, k)
+			}
+		}
+	}
+}
+
+// TestTemplatesHoldNoWordsOfTheirOwn lets through signs, key caps and the product's name.
+func TestTemplatesHoldNoWordsOfTheirOwn(t *testing.T) {
+	tags := regexp.MustCompile(`(?s)\{\{.*?\}\}|<kbd>.*?</kbd>|<!.*?>|<[^>]*>`)
+	word := regexp.MustCompile(`\pL{2,}`)
+	for file, text := range sources(t) {
+		if filepath.Ext(file) != ".html" {
+			continue
+		}
+		for _, w := range word.FindAllString(tags.ReplaceAllString(text, " "), -1) {
+			if w != "Varde" {
+				t.Errorf("%s: the word %q is in no catalog", file, w)
+			}
+		}
+	}
+}
+
+func TestNumbersAndDatesByLanguage(t *testing.T) {
+	at := time.Date(2026, 2, 3, 14, 5, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		lang                                        webui.Lang
+		number, decimal, small, date, moment, short string
+	}{
+		{webui.English, "1,234,567", "0.25", "0.00123", "Feb 3, 2026", "Feb 3, 2026 14:05", "Feb 3 14:05"},
+		{webui.Bokmal, "1\u00a0234\u00a0567", "0,25", "0,00123", "03.02.2026", "03.02.2026 14:05", "03.02. 14:05"},
+		{webui.Danish, "1.234.567", "0,25", "0,00123", "03.02.2026", "03.02.2026 14.05", "03.02. 14.05"},
+	} {
+		got := []string{tt.lang.Number(1234567), tt.lang.Decimal(0.25), tt.lang.Decimal(0.0012345), tt.lang.Date(at), tt.lang.Moment(at), tt.lang.Short(at, at.AddDate(0, 1, 0))}
+		want := []string{tt.number, tt.decimal, tt.small, tt.date, tt.moment, tt.short}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", tt.lang, got, want)
+		}
+	}
+	if got := webui.English.T("list.new", 1) + "; " + webui.English.T("list.new", 2); got != "1 new study – press R; 2 new studies – press R" {
+		t.Error(got)
+	}
+	if got := webui.English.Decimal(-1234.5); got != "−1,234" && got != "−1,235" {
+		t.Error(got)
+	}
+	for d, want := range map[time.Duration]string{1500 * time.Millisecond: "1.5 s", 90 * time.Minute: "1 h 30 min", 2 * time.Hour: "2 h", 72 * time.Hour: "3 days", 5 * time.Minute: "5 min"} {
+		if got := webui.English.Span(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestLanguageIsTheOneThatTheVisitorLikesBest(t *testing.T) {
+	for header, want := range map[string]webui.Lang{
+		"":                               webui.English,
+		"da-DK,da;q=0.9,en;q=0.8":        webui.Danish,
+		"no":                             webui.Bokmal,
+		"nn-NO, en;q=0.5":                webui.Bokmal,
+		"fr-FR, de;q=0.9":                webui.English,
+		"fr, en;q=0.2, nb;q=0.7":         webui.Bokmal,
+		"da;q=x":                         webui.English,
+		strings.Repeat("xx,", 50) + "da": webui.English,
+	} {
+		if got := webui.Accepted(header); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+	}
+}
