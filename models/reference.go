@@ -100,44 +100,66 @@ func (r *Registry) AddReference(ctx context.Context, by string) error {
 	return nil
 }
 
-// A sketch is a graph with the layers that the reference models are made of.
-// Axes are counted over the picture alone: 0 is the first one behind channels.
+// A sketch is a graph with the layers that the reference models are made of. All
+// of them work on one channel of [tile, 1, plane, row, column]; a flat picture is
+// a volume of one plane. (As a plane, a picture of one channel would be padded to
+// sixteen by the runtime, and take that much more memory.)
 type sketch struct {
 	*graph.Graph
-	axes int // 2 for images, 3 for volumes
+	flat bool // there is one plane, and no layer looks along planes
 }
 
-// spread gives a list over all axes with v on one of them and rest on the others.
-func (s sketch) spread(axis int, v, rest int64) []int64 {
-	l := make([]int64, s.axes)
-	for i := range l {
-		l[i] = rest
+// The axes of a picture.
+const (
+	planes = iota
+	rows
+	columns
+)
+
+// axes lists those that layers look along.
+func (s sketch) axes() []int {
+	if s.flat {
+		return []int{rows, columns}
 	}
+	return []int{planes, rows, columns}
+}
+
+// spread gives a list over the axes with v on one of them and rest on the others.
+func spread(axis int, v, rest int64) []int64 {
+	l := []int64{rest, rest, rest}
 	l[axis] = v
 	return l
 }
 
-// along correlates a single-channel picture with a kernel along one axis. With
-// same it keeps its size, taking zero beyond the edges; else it loses the
-// kernel's reach at both ends.
-func (s sketch) along(x string, axis int, kernel []float32, same bool) string {
+// pool is what pooling layers have in common: a window along one axis that
+// reaches equally far to both sides.
+func pool(axis int, radius int64) graph.Attrs {
+	reach := spread(axis, radius, 0)
+	return graph.Attrs{"kernel_shape": spread(axis, 2*radius+1, 1), "pads": append(reach, reach...), "strides": []int64{1, 1, 1}}
+}
+
+// along correlates with a kernel along one axis. The picture loses the kernel's
+// reach at both ends.
+func (s sketch) along(x string, axis int, kernel []float32) string {
 	n := int64(len(kernel))
-	shape := append([]int64{1, 1}, s.spread(axis, n, 1)...)
-	attrs := graph.Attrs{"kernel_shape": s.spread(axis, n, 1)}
-	if same {
-		reach := s.spread(axis, n/2, 0)
-		attrs["pads"] = append(reach, reach...)
+	shape := append([]int64{1, 1}, spread(axis, n, 1)...)
+	return s.Node("Conv", graph.Attrs{"kernel_shape": spread(axis, n, 1)}, x, s.Floats(kernel, shape...))
+}
+
+// edged lets a picture go on beyond its edges as it ends.
+func (s sketch) edged(x string, reach int64) string {
+	pads := []int64{0, 0, reach, reach, reach}
+	if s.flat {
+		pads[2+planes] = 0
 	}
-	return s.Node("Conv", attrs, x, s.Floats(kernel, shape...))
+	return s.Node("Pad", graph.Attrs{"mode": "edge"}, x, s.Ints(append(pads, pads...)...))
 }
 
 // dilate takes the highest value in a box that reaches radius pixels on each
 // side. A box is the product of its axes, so that one axis goes after the other.
 func (s sketch) dilate(x string, radius int64) string {
-	for axis := range s.axes {
-		reach := s.spread(axis, radius, 0)
-		x = s.Node("MaxPool", graph.Attrs{"kernel_shape": s.spread(axis, 2*radius+1, 1),
-			"pads": append(reach, reach...), "strides": s.spread(0, 1, 1)}, x)
+	for _, axis := range s.axes() {
+		x = s.Node("MaxPool", pool(axis, radius), x)
 	}
 	return x
 }
@@ -149,10 +171,10 @@ func (s sketch) erode(x string, radius int64) string {
 
 // smooth averages over a box, at the edges over the part of it that exists.
 func (s sketch) smooth(x string, radius int64) string {
-	for axis := range s.axes {
-		reach := s.spread(axis, radius, 0)
-		x = s.Node("AveragePool", graph.Attrs{"kernel_shape": s.spread(axis, 2*radius+1, 1),
-			"pads": append(reach, reach...), "strides": s.spread(0, 1, 1), "count_include_pad": 0}, x)
+	for _, axis := range s.axes() {
+		a := pool(axis, radius)
+		a["count_include_pad"] = 0
+		x = s.Node("AveragePool", a, x)
 	}
 	return x
 }

@@ -25,7 +25,7 @@ const (
 // how unlike the three are. What is left is kept within the lung and given the
 // shape of the tissue around each peak.
 func lungNodules() ([]byte, error) {
-	s := sketch{graph.New("ct-nodule"), 3}
+	s := sketch{Graph: graph.New("ct-nodule")}
 	s.Doc("roundness of solid structures within the lung, by curvature at two scales; nothing learned")
 	dims := []graph.Dim{graph.Fixed(1), graph.Fixed(1), graph.Free("planes"), graph.Free("rows"), graph.Free("columns")}
 	hu := s.Input("hu", graph.Float, dims...)
@@ -61,14 +61,13 @@ func (s sketch) roundness(x string, sigma float64, reach int) string {
 	}
 	// Beyond its edges the volume goes on as it ends: a vessel that is cut off
 	// there must not look like the end of one.
-	r := int64(reach)
-	x = s.Node("Pad", graph.Attrs{"mode": "edge"}, x, s.Ints(0, 0, r, r, r, 0, 0, r, r, r))
-	z0, z1, z2 := s.along(x, 0, k[0], false), s.along(x, 0, k[1], false), s.along(x, 0, k[2], false)
-	zy00, zy01 := s.along(z0, 1, k[0], false), s.along(z0, 1, k[1], false)
-	last := func(from string, order int) string { return s.along(from, 2, k[order], false) }
-	xx, xy, yy := last(zy00, 2), last(zy01, 1), last(s.along(z0, 1, k[2], false), 0)
-	xz, yz := last(s.along(z1, 1, k[0], false), 1), last(s.along(z1, 1, k[1], false), 0)
-	zz := last(s.along(z2, 1, k[0], false), 0)
+	x = s.edged(x, int64(reach))
+	z0, z1, z2 := s.along(x, planes, k[0]), s.along(x, planes, k[1]), s.along(x, planes, k[2])
+	zy00, zy01 := s.along(z0, rows, k[0]), s.along(z0, rows, k[1])
+	last := func(from string, order int) string { return s.along(from, columns, k[order]) }
+	xx, xy, yy := last(zy00, 2), last(zy01, 1), last(s.along(z0, rows, k[2]), 0)
+	xz, yz := last(s.along(z1, rows, k[0]), 1), last(s.along(z1, rows, k[1]), 0)
+	zz := last(s.along(z2, rows, k[0]), 0)
 	return s.ball(xx, yy, zz, xy, xz, yz, float32(-sigma*sigma/ballCurvature))
 }
 

@@ -103,8 +103,8 @@ func plainRoundness(p picture, sigma float64, reach int) picture {
 	for order := range k {
 		k[order] = derivative(sigma, reach, order)
 	}
-	zz, yy, xx := p.filter(k[2], k[0], k[0], true), p.filter(k[0], k[2], k[0], true), p.filter(k[0], k[0], k[2], true)
-	zy, zx, yx := p.filter(k[1], k[1], k[0], true), p.filter(k[1], k[0], k[1], true), p.filter(k[0], k[1], k[1], true)
+	zz, yy, xx := p.filter(k[2], k[0], k[0]), p.filter(k[0], k[2], k[0]), p.filter(k[0], k[0], k[2])
+	zy, zx, yx := p.filter(k[1], k[1], k[0]), p.filter(k[1], k[0], k[1]), p.filter(k[0], k[1], k[1])
 	unit := -sigma * sigma / 0.30836
 	out := blank(p.d, p.h, p.w)
 	for i := range out.v {

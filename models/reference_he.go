@@ -54,13 +54,12 @@ func cross(a, b [3]float64) [3]float64 {
 // nuclearDensity draws the H&E model: color deconvolution, a threshold on
 // hematoxylin, and peaks of the smoothed stain as nuclei.
 func nuclearDensity() ([]byte, error) {
-	s := sketch{graph.New("he-density"), 2}
+	s := sketch{Graph: graph.New("he-density"), flat: true}
 	s.Doc("share of the tissue that is nuclear, by color deconvolution; nothing learned")
 	tile := func(name string) { s.Output(name, graph.Float, graph.Free("batch")) }
 	rgb := s.Input("tiles", graph.Uint8, graph.Free("batch"), graph.Free("height"), graph.Free("width"), graph.Fixed(3))
-	x := s.Node("Transpose", graph.Attrs{"perm": []int64{0, 3, 1, 2}}, s.number(rgb))
 	// The logarithm of the share of light that comes through; +1 keeps black finite.
-	light := s.Node("Log", nil, s.scale(s.add(x, s.Scalar(1)), 1.0/256))
+	light := s.Node("Log", nil, s.scale(s.add(s.number(rgb), s.Scalar(1)), 1.0/256))
 	w := unmixing()
 	stain := s.mix(light, float32(-w[0]), float32(-w[1]), float32(-w[2]))
 	stain = s.Node("Relu", nil, stain)
@@ -73,24 +72,27 @@ func nuclearDensity() ([]byte, error) {
 	peak := s.Node("Equal", nil, blurred, s.dilate(blurred, nucleusSpacing))
 	peak = s.Node("And", nil, peak, nuclear)
 
-	over := graph.Attrs{"axes": []int64{1, 2, 3}, "keepdims": 0}
+	over := graph.Attrs{"axes": []int64{1, 2, 3, 4}, "keepdims": 0}
 	share := s.Node("ReduceMean", over, s.number(nuclear))
 	ground := s.Named("tissue_fraction", "ReduceMean", over, s.number(tissue))
 	s.Named("nuclear_fraction", "Div", nil, share, s.Node("Max", nil, ground, s.Scalar(leastTissue)))
-	s.Named("nuclei", "ReduceSum", graph.Attrs{"keepdims": 0}, s.number(peak), s.Ints(1, 2, 3))
+	s.Named("nuclei", "ReduceSum", graph.Attrs{"keepdims": 0}, s.number(peak), s.Ints(1, 2, 3, 4))
 	tile("nuclear_fraction")
 	tile("tissue_fraction")
 	tile("nuclei")
 	return s.Encode()
 }
 
-// mix adds the three channels up with weights.
+// mix adds the three colors of each pixel up with weights, and gives the sum as
+// a picture of one channel.
 func (s sketch) mix(x string, r, g, b float32) string {
-	return s.Node("Conv", graph.Attrs{"kernel_shape": []int64{1, 1}}, x, s.Floats([]float32{r, g, b}, 1, 3, 1, 1))
+	sum := s.Node("MatMul", nil, x, s.Floats([]float32{r, g, b}, 3, 1))
+	return s.Node("Unsqueeze", nil, s.Node("Squeeze", nil, sum, s.Ints(3)), s.Ints(1, 2))
 }
 
-// blur smooths with a Gaussian along both axes, taking zero beyond the edges.
+// blur smooths with a Gaussian in the plane; beyond the edges the picture goes on
+// as it ends.
 func (s sketch) blur(x string, sigma float64, radius int) string {
 	k := gaussian(sigma, radius, 0)
-	return s.along(s.along(x, 0, k, true), 1, k, true)
+	return s.along(s.along(s.edged(x, int64(radius)), rows, k), columns, k)
 }

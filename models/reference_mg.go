@@ -24,10 +24,11 @@ const (
 // is round by the harmonic mean of the two principal curvatures (a fiber has one
 // that is near zero), divided by the noise around it, within the breast.
 func calcifications() ([]byte, error) {
-	s := sketch{graph.New("mg-calc"), 2}
+	s := sketch{Graph: graph.New("mg-calc"), flat: true}
 	s.Doc("contrast of small round bright spots over the noise around them; nothing learned")
 	dims := []graph.Dim{graph.Fixed(1), graph.Fixed(1), graph.Free("rows"), graph.Free("columns")}
-	gray := s.Input("gray", graph.Float, dims...)
+	input := s.Input("gray", graph.Float, dims...)
+	gray := s.Node("Unsqueeze", nil, input, s.Ints(2))
 
 	soft := s.plane(gray, grainReach, gaussian(grainSigma, grainReach, 0), gaussian(grainSigma, grainReach, 0))
 	hat := s.sub(soft, s.dilate(s.erode(soft, hatRadius), hatRadius))
@@ -40,16 +41,16 @@ func calcifications() ([]byte, error) {
 
 	// Dividing and cutting out is done in squares, to blow up one picture only.
 	weight := s.Node("Div", nil, breast, s.Node("Max", nil, noise, s.Scalar(leastNoise)))
-	s.Named("cand", "Mul", nil, strength, s.blownUp(weight, gray))
+	found := s.mul(strength, s.blownUp(weight, gray))
+	s.Named("cand", "Squeeze", nil, found, s.Ints(2))
 	s.Output("cand", graph.Float, dims...)
 	return s.Encode()
 }
 
-// plane correlates with one kernel along the rows and another along the columns,
-// the picture going on beyond its edges as it ends.
+// plane correlates with one kernel along the rows' direction and another along
+// the columns', the picture going on beyond its edges as it ends.
 func (s sketch) plane(x string, reach int64, down, across []float32) string {
-	x = s.Node("Pad", graph.Attrs{"mode": "edge"}, x, s.Ints(0, 0, reach, reach, 0, 0, reach, reach))
-	return s.along(s.along(x, 0, down, false), 1, across, false)
+	return s.along(s.along(s.edged(x, reach), rows, down), columns, across)
 }
 
 // spots is the harmonic mean of the two principal curvatures where both are
@@ -59,10 +60,10 @@ func (s sketch) spots(x string) string {
 	for order := range k {
 		k[order] = gaussian(spotSigma, spotReach, order)
 	}
-	x = s.Node("Pad", graph.Attrs{"mode": "edge"}, x, s.Ints(0, 0, spotReach, spotReach, 0, 0, spotReach, spotReach))
+	x = s.edged(x, spotReach)
 	factor := float32(-spotSigma * spotSigma / diskCurvature)
 	second := func(down, across int) string {
-		return s.scale(s.along(s.along(x, 0, k[down], false), 1, k[across], false), factor)
+		return s.scale(s.along(s.along(x, rows, k[down]), columns, k[across]), factor)
 	}
 	yy, xx, xy := second(2, 0), second(0, 2), second(1, 1)
 	det := s.sub(s.mul(yy, xx), s.mul(xy, xy))
@@ -74,7 +75,7 @@ func (s sketch) spots(x string) string {
 
 // squares averages over squares; those at the far edges may be cut off.
 func (s sketch) squares(x string) string {
-	side := []int64{coarse, coarse}
+	side := []int64{1, coarse, coarse}
 	return s.Node("AveragePool", graph.Attrs{"kernel_shape": side, "strides": side, "ceil_mode": 1, "count_include_pad": 0}, x)
 }
 
@@ -82,6 +83,6 @@ func (s sketch) squares(x string) string {
 // size of another picture.
 func (s sketch) blownUp(x, like string) string {
 	x = s.Node("Resize", graph.Attrs{"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
-		x, "", s.Floats([]float32{1, 1, coarse, coarse}, 4))
-	return s.Node("Slice", nil, x, s.Ints(0, 0, 0, 0), s.Node("Shape", nil, like), s.Ints(0, 1, 2, 3))
+		x, "", s.Floats([]float32{1, 1, 1, coarse, coarse}, 5))
+	return s.Node("Slice", nil, x, s.Ints(0, 0, 0, 0, 0), s.Node("Shape", nil, like), s.Ints(0, 1, 2, 3, 4))
 }

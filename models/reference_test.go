@@ -202,18 +202,16 @@ func derivative(sigma float64, reach, order int) map[int]float64 {
 	return k
 }
 
-// filter correlates with one kernel along each axis. Beyond the edges in z the
-// picture goes on as it ends; beyond those in y and x too if edged, else it is 0.
-func (p picture) filter(kz, ky, kx map[int]float64, edged bool) picture {
+// filter correlates with one kernel along each axis. Beyond its edges the picture
+// goes on as it ends.
+func (p picture) filter(kz, ky, kx map[int]float64) picture {
 	pass := func(p picture, k map[int]float64, axis int) picture {
 		return p.each(func(z, y, x int) float64 {
 			sum := 0.0
 			for i := -len(k) / 2; i <= len(k)/2; i++ {
 				at := [3]int{z, y, x}
 				at[axis] += i
-				if edged || axis == 0 || p.in(at[0], at[1], at[2]) {
-					sum += k[i] * p.edge(at[0], at[1], at[2])
-				}
+				sum += k[i] * p.edge(at[0], at[1], at[2])
 			}
 			return sum
 		})
@@ -342,8 +340,8 @@ func plainDensity(tile []uint8, size int) (fraction, tissue float64, nuclei int)
 		ground.v[i] = truth(mean > 0.12 && mean < 2)
 	}
 	one := map[int]float64{0: 1}
-	soft := stain.filter(one, derivative(1, 2, 0), derivative(1, 2, 0), false)
-	broad := stain.filter(one, derivative(2.5, 6, 0), derivative(2.5, 6, 0), false)
+	soft := stain.filter(one, derivative(1, 2, 0), derivative(1, 2, 0))
+	broad := stain.filter(one, derivative(2.5, 6, 0), derivative(2.5, 6, 0))
 	top := broad.dilate(5)
 	nuclear := 0.0
 	for i := range stain.v {
@@ -400,11 +398,11 @@ func mammogram(seed uint64, h, w int, grains []grain) picture {
 func plainCalcifications(p picture) picture {
 	one := map[int]float64{0: 1}
 	g1 := derivative(1, 3, 0)
-	soft := p.filter(one, g1, g1, true)
+	soft := p.filter(one, g1, g1)
 	opened := soft.erode(4).dilate(4)
 	k := [3]map[int]float64{derivative(1.5, 5, 0), derivative(1.5, 5, 1), derivative(1.5, 5, 2)}
-	yy, xx, xy := p.filter(one, k[2], k[0], true), p.filter(one, k[0], k[2], true), p.filter(one, k[1], k[1], true)
-	base := p.filter(one, k[0], k[0], true)
+	yy, xx, xy := p.filter(one, k[2], k[0]), p.filter(one, k[0], k[2]), p.filter(one, k[1], k[1])
+	base := p.filter(one, k[0], k[0])
 	squares := func(f func(i int) float64) picture {
 		out := blank(1, (p.h+7)/8, (p.w+7)/8)
 		return out.each(func(_, y, x int) float64 {

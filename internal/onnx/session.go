@@ -91,6 +91,11 @@ func (r *Runtime) set(options *ort.SessionOptions, o SessionOptions) error {
 	if err := options.SetInterOpNumThreads(1); err != nil {
 		return err
 	}
+	// Planned memory is one piece for each shape that ever came: for volumes, of
+	// which no two are alike, it takes half as much again and is never given back.
+	if err := options.SetMemPattern(false); err != nil {
+		return err
+	}
 	// Threads that spin while they wait cost 3× as soon as anything else runs.
 	if err := options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"); err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 const (
 	writtenIR    = 8
 	writtenOpset = 17
-	MaxOpset     = 23
+	MaxOpset     = 26
 )
 
 // A Type is the type of a tensor's elements, numbered as TensorProto.DataType.

@@ -1,0 +1,137 @@
+package models_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+
+	"varde/internal/onnx/graph"
+	"varde/models"
+	"varde/study"
+)
+
+func TestEveryFaultOfACardIsNamedAtOnce(t *testing.T) {
+	text := strings.NewReplacer(
+		`id = "plain"`, `id = "../plain"`, `network = "plain.onnx"`, `network = "/etc/plain.onnx"`,
+		`limits = "everything"`, ``, `kind = "patches"`, `kind = "tiles"`, `std = [0.25, 0.25, 0.25]`, `std = [0.25]`,
+		`aggregate = "top"`, `aggregate = "best"`, `flagged = 0.5`, `flagged = nan`,
+	).Replace(cardFor(plain(t, 1), "1.0")) + "[lens]\nfocus = 1\n"
+	_, err := models.Parse([]byte(text))
+	if !errors.Is(err, study.ErrInvalid) {
+		t.Fatalf("%v", err)
+	}
+	for _, want := range []string{"id is", "network is", "use.limits", "input.kind", "input.std", "aggregate is", "threshold is NaN", "lens.focus: no such key"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing of %q in:\n%v", want, err)
+		}
+	}
+}
+
+func TestFaultyCardsAreRefused(t *testing.T) {
+	good := cardFor(plain(t, 1), "1.0")
+	if _, err := models.Parse([]byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ old, new, want string }{
+		"not TOML":                       {`id = "plain"`, `id = `, ""},
+		"a folder as version":            {`version = "1.0"`, `version = "1/0"`, "version is"},
+		"no hash":                        {`sha256 = "`, `#`, "sha256"},
+		"a short hash":                   {`sha256 = "`, `sha256 = "ab`, "64 hexadecimal digits"},
+		"no vendor":                      {`vendor = "Tests"`, ``, "vendor"},
+		"no modality":                    {`modality = ["SM"]`, ``, "use.modality"},
+		"a bad class":                    {`modality = ["SM"]`, `modality = ["SM"]` + "\nsop_classes = [\"1.2.x\"]", "sop_classes"},
+		"patches without a size":         {"width = 64\nheight = 64", ``, "width and height"},
+		"patches without a scale":        {`microns_per_pixel = 0.5`, ``, "microns_per_pixel"},
+		"bytes that are normalized":      {`type = "float32"`, `type = "uint8"`, "no scale"},
+		"a spread of zero":               {`std = [0.25, 0.25, 0.25]`, `std = [0.25, 0.0, 0.25]`, "above 0"},
+		"a layout of a volume":           {`layout = "NCHW"`, `layout = "NCDHW"`, "input.layout"},
+		"a tremendous batch":             {`width = 64`, "batch = 1000\nwidth = 64", "input.batch"},
+		"a share above one":              {`width = 64`, "min_tissue = 1.5\nwidth = 64", "min_tissue"},
+		"an unknown role":                {`role = "scalar"`, `role = "vector"`, "role"},
+		"half a code":                    {`role = "scalar"`, "role = \"scalar\"\nmeasure = { value = \"1\", scheme = \"99X\" }", "value, scheme and meaning"},
+		"a measure without a unit":       {`role = "scalar"`, "role = \"scalar\"\nmeasure = { value = \"1\", scheme = \"99X\", meaning = \"x\" }", "measure and unit"},
+		"a sum as a probability":         {`aggregate = "top"`, `aggregate = "sum"`, "sum is no probability"},
+		"a weight that is not there":     {`aggregate = "top"`, "aggregate = \"mean\"\nweight = \"q\"", "weight"},
+		"a flag by nothing":              {`by = "p"`, `by = "q"`, "flag.by"},
+		"a flag by findings without any": {`by = "p"`, `by = "findings"`, "nothing of finding"},
+		"bands upside down":              {`flagged = 0.5`, "flagged = 0.5\nuncertain = 0.6", "below flagged"},
+		"a find of nothing":              {`[flag]`, "[find]\nthreshold = 1.0\nwhat = { value = \"1\", scheme = \"99X\", meaning = \"x\" }\n[flag]", "either map or scalar"},
+		"a find without a meaning":       {`[flag]`, "[find]\nscalar = \"p\"\n[flag]", "find.what"},
+		"a find in a map that is none":   {`[flag]`, "[find]\nmap = \"p\"\nwhat = { value = \"1\", scheme = \"99X\", meaning = \"x\" }\n[flag]", "no map output"},
+		"a cluster without a size":       {`[flag]`, "[find]\nmap = \"p\"\nmin_cluster = 3\nwhat = { value = \"1\", scheme = \"99X\", meaning = \"x\" }\n[flag]", "cluster_mm"},
+	} {
+		text := strings.Replace(good, tt.old, tt.new, 1)
+		if text == good {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		if _, err := models.Parse([]byte(text)); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNetworksThatDoNotFitTheirCardAreRefused(t *testing.T) {
+	type drawn func(g *graph.Graph) (in string)
+	nchw := func(typ graph.Type, n, c, h graph.Dim) drawn {
+		return func(g *graph.Graph) string { return g.Input("in", typ, n, c, h, graph.Free("w")) }
+	}
+	free, three := graph.Free("n"), graph.Fixed(3)
+	mean := func(name string) func(*graph.Graph, string) {
+		return func(g *graph.Graph, x string) {
+			g.Named(name, "ReduceMean", graph.Attrs{"axes": []int64{1, 2, 3}, "keepdims": 0}, x)
+			g.Output(name, graph.Float, graph.Free("n"))
+		}
+	}
+	for name, tt := range map[string]struct {
+		in   drawn
+		out  func(*graph.Graph, string)
+		want string
+	}{
+		"another name":   {func(g *graph.Graph) string { return g.Input("x", graph.Float, free, three, free, free) }, mean("p"), `no input "in"`},
+		"another type":   {nchw(graph.Double, free, three, graph.Free("h")), mean("p"), "is not float32"},
+		"one color":      {nchw(graph.Float, free, graph.Fixed(1), graph.Free("h")), mean("p"), "has C = 1, and the card gives 3"},
+		"another size":   {nchw(graph.Float, free, three, graph.Fixed(65)), mean("p"), "has H = 65, and the card gives 64"},
+		"a fixed batch":  {nchw(graph.Float, graph.Fixed(4), three, graph.Free("h")), mean("p"), "takes 4 tiles a run"},
+		"another rank":   {func(g *graph.Graph) string { return g.Input("in", graph.Float, free, three, free, free, free) }, mean("p"), "has 5 dimensions"},
+		"no such output": {nchw(graph.Float, free, three, graph.Free("h")), mean("q"), `no output "p"; it has q`},
+		"a second input": {func(g *graph.Graph) string {
+			g.Input("more", graph.Float)
+			return nchw(graph.Float, free, three, free)(g)
+		}, mean("p"), "has 2 inputs"},
+		"a map as number": {nchw(graph.Float, free, three, graph.Free("h")), func(g *graph.Graph, x string) {
+			g.Named("p", "Relu", nil, x)
+			g.Output("p", graph.Float, free, three, free, free)
+		}, "no number a tile"},
+		"numbers of a kind": {nchw(graph.Float, free, three, graph.Free("h")), func(g *graph.Graph, x string) {
+			g.Named("p", "Cast", graph.Attrs{"to": int(graph.Int64)}, x)
+			g.Output("p", graph.Int64, free)
+		}, "no tensor of 32-bit floats"},
+	} {
+		g := graph.New("unfit")
+		tt.out(g, tt.in(g))
+		network, err := g.Encode()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		c, err := models.Parse([]byte(cardFor(network, "1.0")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := models.Check(c, network); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNetworkOfTheFutureIsRefused(t *testing.T) {
+	c, err := models.Parse([]byte(cardFor(plain(t, 1), "1.0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	future := append(plain(t, 1), 0x42, 2, 0x10, 99) // opset_import {version: 99}
+	c.SHA256 = sha256.Sum256(future)
+	if _, err := models.Check(c, future); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "operator set 99") {
+		t.Errorf("%v", err)
+	}
+}
