@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"varde/study"
@@ -64,14 +65,12 @@ func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
 	if alone {
 		return nil, nil
 	}
-	waiting, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
-		WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3
-		ORDER BY lane, due_at, created_at, part, id LIMIT $4 `+skipLocked, pool, worst, ms(t.now), maxCandidates)
+	chosen, err := t.choose(pool, k, worst, busy, all)
 	if err != nil {
 		return nil, err
 	}
 	var jobs []study.Job
-	for _, id := range choose(waiting, busy, all, k) {
+	for _, id := range chosen {
 		j, err := one(t, scanJob, `UPDATE job SET state = 'enqueued', attempt = attempt + 1, enqueued_at = $2, worker = ''
 			WHERE id = $1 RETURNING `+jobColumns, id, ms(t.now))
 		if err != nil {
@@ -81,6 +80,24 @@ func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
 	}
 	t.shown = t.shown || len(jobs) > 0
 	return jobs, nil
+}
+
+// choose looks down the line, first a little way and then, when a study has to
+// step back for others that may come further on, a long one.
+func (t *tx) choose(pool string, k int, worst study.Lane, busy map[study.UID]int, all int) ([]string, error) {
+	for _, limit := range []int{min(4*k, maxCandidates), maxCandidates} {
+		waiting, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
+			WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3
+			ORDER BY lane, due_at, created_at, part, id LIMIT $4 `+skipLocked, pool, worst, ms(t.now), limit)
+		if err != nil {
+			return nil, err
+		}
+		chosen, further := choose(waiting, maps.Clone(busy), all, k)
+		if !further || len(waiting) < limit || limit == maxCandidates {
+			return chosen, nil
+		}
+	}
+	return nil, nil
 }
 
 // A candidate is what decides whether a job is taken now.
@@ -99,39 +116,32 @@ func scanCandidate(rows *sql.Rows) (c candidate, err error) {
 // under way, of each study as many as busy says. All of a lane goes before the
 // next. Inside a lane a study that has half of what may be under way steps back
 // until the others of the lane have been served; nothing stays idle for that.
-func choose(waiting []candidate, busy map[study.UID]int, all, k int) []string {
+// Further says that a look further down the line might choose otherwise.
+func choose(waiting []candidate, busy map[study.UID]int, all, k int) (chosen []string, further bool) {
 	share := max(1, (all+k)/2)
-	var chosen []string
 	for i := 0; i < len(waiting) && len(chosen) < k; {
 		lane := waiting[i].lane
-		var stepped []candidate
-		for ; i < len(waiting) && waiting[i].lane == lane; i++ {
-			c := waiting[i]
-			if c.lost >= aloneAfter {
-				if len(chosen)+len(stepped) > 0 {
-					continue // its turn comes when it is the best
-				}
-				if all > 0 {
-					return nil // what is under way ends first
-				}
-				return []string{c.id}
-			}
-			if busy[c.study] >= share {
-				stepped = append(stepped, c)
-				continue
-			}
-			if len(chosen) < k {
+		var stepped []string
+		for ; i < len(waiting) && waiting[i].lane == lane && len(chosen) < k; i++ {
+			switch c := waiting[i]; {
+			case c.lost >= aloneAfter && len(chosen)+len(stepped) > 0:
+				// Its turn comes when it is the best.
+			case c.lost >= aloneAfter && all > 0:
+				return nil, false // what is under way ends first
+			case c.lost >= aloneAfter:
+				return []string{c.id}, false
+			case busy[c.study] >= share:
+				stepped = append(stepped, c.id)
+			default:
 				busy[c.study]++
 				chosen = append(chosen, c.id)
 			}
 		}
-		for _, c := range stepped {
-			if len(chosen) < k {
-				chosen = append(chosen, c.id)
-			}
-		}
+		n := min(len(stepped), k-len(chosen))
+		chosen = append(chosen, stepped[:n]...)
+		further = n > 0 && i == len(waiting)
 	}
-	return chosen
+	return chosen, further || len(chosen) < k
 }
 
 // InFlight tells how many jobs of a pool are enqueued, and how many of these are

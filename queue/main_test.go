@@ -1,0 +1,27 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"varde/queue"
+)
+
+// TestMain lets the test binary be the child process of a test.
+func TestMain(m *testing.M) {
+	if os.Getenv(hangEnv) != "" {
+		g := queue.NewGate(1, 100*time.Millisecond, slog.Default())
+		_ = g.Run(context.Background(), "model", func() error { select {} })
+	}
+	if dir := os.Getenv(killEnv); dir != "" {
+		if err := serveUntilKilled(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
