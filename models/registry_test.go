@@ -19,7 +19,7 @@ import (
 // memory keeps states as the ledger does: the latest change of each model.
 type memory struct {
 	mu     sync.Mutex
-	latest map[string]study.ModelChange
+	latest map[study.ModelRef]study.ModelChange
 	log    []study.ModelChange
 	broken error
 }
@@ -38,9 +38,9 @@ func (m *memory) SetModel(_ context.Context, c study.ModelChange) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.latest == nil {
-		m.latest = map[string]study.ModelChange{}
+		m.latest = map[study.ModelRef]study.ModelChange{}
 	}
-	m.latest[c.Model.String()] = c
+	m.latest[c.Model] = c
 	m.log = append(m.log, c)
 	return m.broken
 }

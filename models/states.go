@@ -33,17 +33,16 @@ var moves = map[study.ModelState][]study.ModelState{
 // snapshot is the states at one moment.
 type snapshot struct {
 	at     time.Time
-	latest map[string]study.ModelChange // by id@version
+	latest map[study.ModelRef]study.ModelState
 }
 
 // of gives a model's state. One that was never decided on is a draft, and so is
 // one whose network is not the one that was decided on.
 func (s *snapshot) of(ref study.ModelRef) study.ModelState {
-	c, ok := s.latest[ref.String()]
-	if !ok || c.Model.SHA256 != ref.SHA256 {
-		return study.ModelDraft
+	if state, ok := s.latest[ref]; ok {
+		return state
 	}
-	return c.State
+	return study.ModelDraft
 }
 
 // fresh asks for the states now.
@@ -55,13 +54,13 @@ func (r *Registry) fresh(ctx context.Context) (*snapshot, error) {
 
 // ask reads the states. refreshing is held.
 func (r *Registry) ask(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{at: time.Now(), latest: map[string]study.ModelChange{}}
+	s := &snapshot{at: time.Now(), latest: map[study.ModelRef]study.ModelState{}}
 	changes, err := r.states.Models(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read states of models: %w", err)
 	}
 	for _, c := range changes {
-		s.latest[c.Model.String()] = c
+		s.latest[c.Model] = c.State
 	}
 	r.known.Store(s)
 	return s, nil
