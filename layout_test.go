@@ -56,10 +56,10 @@ var doors = map[string][]string{
 	"github.com/suyashkumar/dicom":           {"internal/dicom"},
 	"golang.org/x/text":                      {"internal/dicom"},
 	"github.com/disintegration/imaging":      {"internal/pixel"},
-	"github.com/gen2brain/jpegn":             {"internal/codec"},
 	"github.com/ebitengine/purego":           {"internal/codec"},
 	"github.com/alicebob/miniredis":          {"internal/embedded"},
 	"github.com/spf13/cobra":                 {"cmd/varde"},
+	"github.com/spf13/pflag":                 {"cmd/varde"},           // the flags that cobra takes
 	"github.com/BurntSushi/toml":             {"cmd/varde", "models"}, // settings, and cards
 	"golang.org/x/term":                      {"cmd/varde"},
 	"github.com/danielgtaylor/huma":          {"internal/webui"},

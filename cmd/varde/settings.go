@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,9 +38,12 @@ type Settings struct {
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
 	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`
 	Associations int           `toml:"associations" help:"DICOM associations that may be open at once"`
-	Log          string        `toml:"log" help:"json, text, or auto: text on a terminal"`
-	S3AccessKey  string        `toml:"-" env:"VARDE_S3_ACCESS_KEY"`
-	S3SecretKey  string        `toml:"-" env:"VARDE_S3_SECRET_KEY"`
+	// ReferenceModels keeps our three reference models in the registry and makes
+	// them live when they are new there.
+	ReferenceModels bool   `toml:"reference_models" help:"keep the three reference models, live when new; they are no medical devices"`
+	Log             string `toml:"log" help:"json, text, or auto: text on a terminal"`
+	S3AccessKey     string `toml:"-" env:"VARDE_S3_ACCESS_KEY"`
+	S3SecretKey     string `toml:"-" env:"VARDE_S3_SECRET_KEY"`
 }
 
 // A Destination is an archive that is sent every report.
@@ -75,7 +79,7 @@ func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
-		GapCap: 60 * time.Second, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -88,13 +92,17 @@ type loader struct {
 }
 
 // bind adds a flag for every setting.
-func (l *loader) bind(flags *pflag.FlagSet) {
+func (l *loader) bind(flags *pflag.FlagSet) { l.bindSome(flags) }
+
+// bindSome adds flags for the settings with these keys only, or for all when
+// none is named. The other settings still come from the environment and the file.
+func (l *loader) bindSome(flags *pflag.FlagSet, keys ...string) {
 	l.flags = flags
 	flags.StringVar(&l.file, "config", "", "TOML file with settings")
 	d := reflect.ValueOf(defaults())
 	for i := range d.NumField() {
 		key, help := d.Type().Field(i).Tag.Get("toml"), d.Type().Field(i).Tag.Get("help")
-		if key == "-" {
+		if key == "-" || len(keys) > 0 && !slices.Contains(keys, key) {
 			continue
 		}
 		if d.Field(i).Kind() == reflect.Slice {
@@ -170,6 +178,8 @@ func (l *loader) put(v reflect.Value, key, source string, text []string) error {
 		*p, err = strconv.Atoi(one)
 	case *int64:
 		*p, err = strconv.ParseInt(one, 10, 64)
+	case *bool:
+		*p, err = strconv.ParseBool(one)
 	case *time.Duration:
 		*p, err = time.ParseDuration(one)
 	case *[]string:
@@ -225,10 +235,5 @@ func (l *loader) check() error {
 
 // has reports whether this process plays a role.
 func (s Settings) has(role string) bool {
-	for _, r := range s.Roles {
-		if r == role {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.Roles, role)
 }

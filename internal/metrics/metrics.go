@@ -34,7 +34,6 @@ type Metrics struct {
 	run       *prometheus.HistogramVec
 	jobs      *prometheus.CounterVec
 	tiles     *prometheus.CounterVec
-	delivered *prometheus.CounterVec
 }
 
 // scrapeLimit is how long one scrape may ask the ledger.
@@ -51,11 +50,10 @@ func New(source Source) *Metrics {
 		bytes:     prometheus.NewCounter(prometheus.CounterOpts{Name: "varde_ingest_bytes_total", Help: "Bytes of objects received and kept."}),
 		run: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "varde_job_run_seconds",
 			Help: "How long jobs ran, by task.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"task", "model"}),
-		jobs:      counter("varde_jobs_done_total", "Jobs that ended, by task and outcome.", "task", "outcome"),
-		tiles:     counter("varde_tiles_total", "Tiles scored, by model.", "model"),
-		delivered: counter("varde_deliveries_total", "Deliveries tried, by destination and outcome.", "destination", "outcome"),
+		jobs:  counter("varde_jobs_done_total", "Jobs that ended, by task and outcome.", "task", "outcome"),
+		tiles: counter("varde_tiles_total", "Tiles scored, by model.", "model"),
 	}
-	m.registry.MustRegister(m.instances, m.bytes, m.run, m.jobs, m.tiles, m.delivered,
+	m.registry.MustRegister(m.instances, m.bytes, m.run, m.jobs, m.tiles,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if source != nil {
 		m.registry.MustRegister(ledger{source})
@@ -92,18 +90,6 @@ func (m *Metrics) Ran(j study.Job, took time.Duration, err error) {
 	if j.Task == study.TaskScore && err == nil {
 		m.tiles.WithLabelValues(j.Model.String()).Add(float64(j.Block.Planned()))
 	}
-}
-
-// Delivered counts one try to deliver a report.
-func (m *Metrics) Delivered(destination string, err error) {
-	if m == nil {
-		return
-	}
-	outcome := "delivered"
-	if err != nil {
-		outcome = "failed"
-	}
-	m.delivered.WithLabelValues(destination, outcome).Inc()
 }
 
 // ledger asks the source at each scrape, so that no gauge goes stale.

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// newToken makes a token of a known role.
+func newToken(ctx context.Context, d *desk, t study.Token) (string, error) {
+	if !slices.Contains(webui.Roles, t.Role) {
+		return "", exitError{exitUsage, fmt.Errorf("role %q is none of %s", t.Role, strings.Join(webui.Roles, ", "))}
+	}
+	if t.Name == "" {
+		t.Name = t.Role
+	}
+	text := rand.Text()
+	t.Hash = hashToken(text)
+	return text, d.ledger.AddToken(ctx, t, d.who)
+}
+
+func auditVerb() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "See who did what, and check that nothing was changed"}
+	var limit int
+	show := deskVerb("show", "Print the latest rows of the audit trail", cobra.NoArgs,
+		func(ctx context.Context, d *desk, _ []string) error {
+			rows, err := d.ledger.AuditRows(ctx, 0, limit)
+			for _, r := range rows {
+				d.print(r, "%6d  %s  %-20s %-12s %s %s", r.N, r.At.Format("2006-01-02 15:04:05"), r.Actor, r.Action, r.Entity, r.Detail)
+			}
+			return err
+		})
+	show.Flags().IntVar(&limit, "limit", 50, "rows")
+	verify := deskVerb("verify", "Check the hash chain of the audit trail", cobra.NoArgs,
+		func(ctx context.Context, d *desk, _ []string) error {
+			n, err := d.ledger.VerifyAudit(ctx)
+			if err != nil {
+				return exitError{exitFound, err}
+			}
+			d.print(map[string]any{"rows": n, "ok": true}, "%d rows, chain unbroken", n)
+			return nil
+		})
+	c.AddCommand(show, verify)
+	return c
+}
+
+func ledgerVerb() *cobra.Command {
+	c := &cobra.Command{Use: "ledger", Short: "Back up the ledger"}
+	c.AddCommand(deskVerb("backup FILE", "Write a sound copy of the ledger, also while the service runs", cobra.ExactArgs(1),
+		func(ctx context.Context, d *desk, args []string) error {
+			if _, err := os.Stat(args[0]); !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("%s is there already; name a new file: %w", args[0], study.ErrRefused)
+			}
+			if err := d.ledger.Backup(ctx, args[0]); err != nil {
+				return err
+			}
+			d.print(map[string]any{"file": args[0]}, "ledger copied to %s", args[0])
+			return nil
+		}))
+	return c
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"varde/internal/dimse"
+	"varde/internal/studytest"
+	"varde/study"
+)
+
+// The limits that the overhead is held against.
+const (
+	singleLimit = 1.0 // s, a single-image exam
+	ctLimit     = 3.0 // s, a CT of 324 slices
+	readyLimit  = 2.0 // s, from start to the first answer
+)
+
+// A served is a varde serve of our own in another process.
+type served struct {
+	dicom, web, token string
+	process           *exec.Cmd
+	ready             time.Duration // from start to the first C-ECHO
+}
+
+// startServe starts one on an empty folder and waits until it answers.
+func startServe(ctx context.Context, dir string, args ...string) (*served, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	s := &served{}
+	for _, addr := range []*string{&s.dicom, &s.web} {
+		if *addr, err = freeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	s.process = exec.CommandContext(ctx, self, append([]string{"serve", "--dir", dir, "--dicom-addr", s.dicom, "--http-addr", s.web}, args...)...)
+	began := time.Now()
+	if err := s.process.Start(); err != nil {
+		return nil, fmt.Errorf("start varde serve: %w", err)
+	}
+	if err := awaitEcho(ctx, "VARDE", s.dicom); err != nil {
+		s.stop()
+		return nil, err
+	}
+	s.ready = time.Since(began)
+	b, err := os.ReadFile(filepath.Join(dir, tokenFile))
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("read the token: %w", err)
+	}
+	s.token = strings.TrimSpace(string(b))
+	return s, nil
+}
+
+func (s *served) stop() {
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
+}
+
+// benchStart measures how long a start on an empty folder takes.
+func benchStart(cmd *cobra.Command, rounds int, show func(figure)) error {
+	var ready []float64
+	for range rounds {
+		dir, err := os.MkdirTemp("", "varde-bench-")
+		if err != nil {
+			return err
+		}
+		s, err := startServe(cmd.Context(), dir)
+		if err == nil {
+			ready = append(ready, s.ready.Seconds())
+			s.stop()
+		}
+		_ = os.RemoveAll(dir)
+		if err != nil {
+			return err
+		}
+	}
+	show(lower("start.ready_s", quantile(ready, 0.5), "s", "limit", readyLimit))
+	return nil
+}
+
+// benchOverhead measures what the platform adds to the model's own time, from
+// the moment that the last image is sent until the report is kept, as a client
+// sees it. One job runs at a time, so that the model's seconds add up.
+func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
+	dir, err := os.MkdirTemp("", "varde-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := startServe(cmd.Context(), dir, "--workers", "1")
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	single := func(seed uint64) (studytest.Drawn, error) {
+		d, err := studytest.Mammogram(studytest.MG{Seed: seed, Rows: 768, Columns: 576})
+		if err == nil {
+			d.Objects = d.Objects[:1]
+		}
+		return d, err
+	}
+	ct := func(seed uint64) (studytest.Drawn, error) {
+		return studytest.ChestCT(studytest.CT{Seed: seed, Slices: 324, Size: 512, StepMM: 1})
+	}
+	for _, b := range []struct {
+		name  string
+		draw  func(uint64) (studytest.Drawn, error)
+		times int
+		limit float64
+	}{{"overhead.single_image_p95_s", single, 7 * rounds, singleLimit}, {"overhead.ct324_p95_s", ct, rounds, ctLimit}} {
+		var over []float64
+		for i := range b.times {
+			v, err := s.overhead(cmd.Context(), b.draw, uint64(100+i))
+			if err != nil {
+				return fmt.Errorf("%s: %w", b.name, err)
+			}
+			over = append(over, v)
+		}
+		show(lower(b.name, quantile(over, 0.95), "s", "limit", b.limit))
+	}
+	return nil
+}
+
+// overhead sends one study and gives the seconds that the model does not account
+// for.
+func (s *served) overhead(ctx context.Context, draw func(uint64) (studytest.Drawn, error), seed uint64) (float64, error) {
+	d, err := draw(seed)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := sendAll(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom, outgoingDrawn(d), nil); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for time.Since(began) < 5*time.Minute {
+		status, seconds, err := s.look(ctx, d.Study)
+		if err != nil {
+			return 0, err
+		}
+		if status == study.Reported {
+			return time.Since(began).Seconds() - seconds, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return 0, fmt.Errorf("study %s was not reported: %w", d.Study, study.ErrIncomplete)
+}
+
+// look asks the API for a study's status and its models' seconds.
+func (s *served) look(ctx context.Context, uid study.UID) (study.Status, float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/v1/studies/%s", s.web, uid), nil)
+	if err != nil {
+		return "", 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	var c struct {
+		Status  study.Status `json:"status"`
+		Results []struct {
+			Seconds float64 `json:"seconds"`
+		} `json:"results"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&c); err != nil {
+		return "", 0, fmt.Errorf("read study %s: %w", uid, err)
+	}
+	total := 0.0
+	for _, r := range c.Results {
+		total += r.Seconds
+	}
+	return c.Status, total, nil
+}

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"varde/internal/dicom"
+	"varde/internal/dimse"
+	"varde/internal/studytest"
+	"varde/study"
+)
+
+// A demoRow is one study with what a model said of it.
+type demoRow struct {
+	Study    string  `json:"study"`
+	UID      string  `json:"study_uid"`
+	Model    string  `json:"model"`
+	SHA256   string  `json:"model_sha256"`
+	AI       string  `json:"ai_state"`
+	Score    string  `json:"score"` // the number by which the card flags
+	Finding  string  `json:"finding"`
+	Tiles    string  `json:"tiles"` // scored of planned
+	Seconds  float64 `json:"seconds"`
+	Report   string  `json:"report_sop_instance_uid"`
+	Planted  bool    `json:"planted"`
+	Located  bool    `json:"located"` // a finding lies on something planted
+	Agrees   bool    `json:"agrees"`
+	result   study.Result
+	drawn    studytest.Drawn
+	retrieve string
+}
+
+// drawAll draws the studies side by side.
+func drawAll() ([]studytest.Drawn, error) {
+	drawers := []func() (studytest.Drawn, error){
+		func() (studytest.Drawn, error) { return studytest.ChestCT(studytest.CT{Seed: 1, Nodules: true}) },
+		func() (studytest.Drawn, error) { return studytest.ChestCT(studytest.CT{Seed: 2}) },
+		func() (studytest.Drawn, error) {
+			return studytest.Mammogram(studytest.MG{Seed: 3, Calcifications: true})
+		},
+		func() (studytest.Drawn, error) { return studytest.Mammogram(studytest.MG{Seed: 4}) },
+		func() (studytest.Drawn, error) { return studytest.Slide(studytest.SM{Seed: 5, Cellular: true}) },
+		func() (studytest.Drawn, error) { return studytest.Slide(studytest.SM{Seed: 6}) },
+	}
+	all := make([]studytest.Drawn, len(drawers))
+	var g errgroup.Group
+	for i, draw := range drawers {
+		g.Go(func() (err error) { all[i], err = draw(); return })
+	}
+	return all, g.Wait()
+}
+
+func count(drawn []studytest.Drawn) (n int) {
+	for _, d := range drawn {
+		n += len(d.Objects)
+	}
+	return n
+}
+
+// send pushes every study over an association of its own, all at once.
+func (d *demo) send(ctx context.Context, h *house, drawn []studytest.Drawn) error {
+	began := time.Now()
+	var sent, bytes atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for i, s := range drawn {
+		g.Go(func() error {
+			scu := dimse.Dialer{Calling: fmt.Sprintf("DEMO-%s-%d", s.Modality, i), Called: h.AET}
+			n, err := sendAll(ctx, scu, h.dicom.Addr().String(), outgoingDrawn(s), nil)
+			sent.Add(int64(n))
+			for _, o := range s.Objects {
+				bytes.Add(int64(len(o.DataSet)))
+			}
+			return err
+		})
+	}
+	err := g.Wait()
+	d.step("received", err, "%d objects, %d MB over TCP by C-STORE in %.1f s, each durable before its Success",
+		sent.Load(), bytes.Load()>>20, time.Since(began).Seconds())
+	return err
+}
+
+// await follows every study until it is reported, and shows each as it comes.
+func (d *demo) await(ctx context.Context, h *house, drawn []studytest.Drawn) (rows []demoRow, err error) {
+	open := map[study.UID]studytest.Drawn{}
+	for _, s := range drawn {
+		open[s.Study] = s
+	}
+	byStudy := map[study.UID][]demoRow{}
+	for len(open) > 0 {
+		select {
+		case <-ctx.Done():
+			err := fmt.Errorf("%d studies were not reported in time: %w", len(open), context.Cause(ctx))
+			d.step("reported", err, "")
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+		for uid, s := range open {
+			c, err := h.ledger.Case(ctx, uid)
+			if err != nil {
+				return nil, err
+			}
+			if c.Study.Note != "" || c.Study.Status == study.Refused {
+				err := fmt.Errorf("%s: no model is for it: %s: %w", s.Name, c.Study.Note, study.ErrRefused)
+				d.step("reported", err, "")
+				return nil, err
+			}
+			if c.Study.Status == study.Reported || c.Study.Status == study.Read {
+				delete(open, uid)
+				byStudy[uid] = rowsOf(c, s)
+				d.step("reported", nil, "%s: %s", s.Name, byStudy[uid][0].AI)
+			}
+		}
+	}
+	for _, s := range drawn {
+		rows = append(rows, byStudy[s.Study]...)
+	}
+	return rows, nil
+}
+
+// rowsOf gives a row for each model that answered.
+func rowsOf(c study.Case, s studytest.Drawn) (rows []demoRow) {
+	for _, r := range c.Results {
+		if r.AI == study.OutOfScope {
+			continue
+		}
+		row := demoRow{Study: s.Name, UID: string(s.Study), Model: r.Model.String(), SHA256: r.Model.SHA256.String(), AI: string(r.AI),
+			Tiles: fmt.Sprintf("%d/%d", r.Seen, r.Planned), Seconds: r.Seconds, Planted: s.Positive, result: r, drawn: s}
+		row.Score, row.Finding = scoreWords(r), "none"
+		if n := len(r.Findings); n > 0 {
+			row.Finding = fmt.Sprintf("%d × %s", n, r.Findings[0].What.Meaning)
+		}
+		for _, rep := range c.Reports {
+			if rep.Model == r.Model && rep.Rev == r.Rev {
+				row.Report = string(rep.UID)
+				row.retrieve = fmt.Sprintf("%s/studies/%s/series/%s/instances/%s", dicomwebBase, rep.Study, rep.Series, rep.UID)
+			}
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		rows = []demoRow{{Study: s.Name, UID: string(s.Study), AI: string(c.AI()), Planted: s.Positive, drawn: s}}
+	}
+	return rows
+}
+
+// scoreWords gives the study's number in a few words.
+func scoreWords(r study.Result) string {
+	if r.Probability != nil {
+		return fmt.Sprintf("%.0f %%", 100**r.Probability)
+	}
+	if len(r.Measurements) > 0 {
+		m := r.Measurements[0]
+		return fmt.Sprintf("%.4g %s", m.Value, m.Unit.Value)
+	}
+	return fmt.Sprint(len(r.Findings))
+}
+
+// readBack fetches every report by WADO-RS, as another system would, and looks
+// each study up in the worklist.
+func (d *demo) readBack(ctx context.Context, h *house, rows []demoRow) error {
+	for _, r := range rows {
+		body, err := h.get(ctx, r.retrieve, "application/dicom")
+		if err == nil {
+			err = checkReport(body, r)
+		}
+		if err != nil {
+			err = fmt.Errorf("report of %s by %s: %w", r.Study, r.Model, err)
+			d.step("read back", err, "")
+			return err
+		}
+	}
+	d.step("read back", nil, "%d structured reports by WADO-RS, each of its own study", len(rows))
+	body, err := h.get(ctx, "/api/v1/worklist?limit=1000", "application/json")
+	placed := 0
+	if err == nil {
+		defer body.Close()
+		placed, err = countPlaced(body, rows)
+	}
+	d.step("placed", err, "%d studies in the reading order", placed)
+	return err
+}
+
+// countPlaced counts the rows whose study stands in a worklist answer.
+func countPlaced(body io.Reader, rows []demoRow) (placed int, err error) {
+	var list []struct {
+		UID string `json:"study_uid"`
+	}
+	if err := json.NewDecoder(body).Decode(&list); err != nil {
+		return 0, fmt.Errorf("read the worklist: %w", err)
+	}
+	for _, r := range rows {
+		for _, l := range list {
+			if l.UID == r.UID {
+				placed++
+			}
+		}
+	}
+	if placed < len(rows) {
+		return placed, fmt.Errorf("%d of %d studies stand in the worklist: %w", placed, len(rows), study.ErrIncomplete)
+	}
+	return placed, nil
+}
+
+// get asks our own HTTP door as the administrator.
+func (h *house) get(ctx context.Context, path, accept string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+h.web.Addr().String()+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+h.token)
+	req.Header.Set("Accept", accept)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("GET %s: %s: %w", path, resp.Status, study.ErrRefused)
+	}
+	return resp.Body, nil
+}
+
+// checkReport reads a report with our reader and holds it against its study.
+func checkReport(body io.ReadCloser, r demoRow) error {
+	defer body.Close()
+	head, err := dicom.Scan(body, dicom.ScanOptions{})
+	if err != nil {
+		return err
+	}
+	s, in, err := head.Describe()
+	switch {
+	case err != nil:
+		return err
+	case in.Class != dicom.Comprehensive3DSR || string(s.UID) != r.UID || string(in.UID) != r.Report:
+		return fmt.Errorf("a %s of study %s came back: %w", dicom.ClassName(in.Class), s.UID, study.ErrInvalid)
+	}
+	return nil
+}
+
+// judge holds every result against what was planted: a study with something in
+// it is flagged and a finding lies on it, one without is not flagged.
+func (d *demo) judge(rows []demoRow) bool {
+	all := true
+	for i := range rows {
+		r := &rows[i]
+		r.Located = located(r.result, r.drawn.Marks)
+		r.Agrees = (r.AI == string(study.Flagged)) == r.Planted && (!r.Planted || r.Located) &&
+			(r.Planted || r.AI == string(study.NotFlagged))
+		all = all && r.Agrees
+	}
+	var err error
+	if !all {
+		err = fmt.Errorf("a result does not fit what was planted: %w", study.ErrInvalid)
+	}
+	d.step("agreed", err, "score, place and planted truth agree in %d of %d", len(rows), len(rows))
+	return all
+}
+
+// located reports whether a finding lies on a mark: in the patient within the
+// mark's diameter, else on the mark's image or slide level within its radius.
+func located(r study.Result, marks []studytest.Mark) bool {
+	for _, f := range r.Findings {
+		for _, m := range marks {
+			if f.CenterMM != nil && dist(*f.CenterMM, m.PatientMM) <= m.DiameterMM {
+				return true
+			}
+			for _, g := range f.Regions {
+				if g.Instance == m.Instance && len(g.Points) >= 2 && near(g, m) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func dist(a, b [3]float64) float64 {
+	return math.Sqrt((a[0]-b[0])*(a[0]-b[0]) + (a[1]-b[1])*(a[1]-b[1]) + (a[2]-b[2])*(a[2]-b[2]))
+}
+
+// near holds a region's middle against a mark of the same image. A drawn slide
+// has 2,000 pixels a millimeter, a drawn mammogram 10.
+func near(g study.Region, m studytest.Mark) bool {
+	x, y := g.Points[0], g.Points[1]
+	if g.Shape == study.Outline {
+		x, y = 0, 0
+		n := float64(len(g.Points) / 2)
+		for i := 0; i+1 < len(g.Points); i += 2 {
+			x, y = x+g.Points[i]/n, y+g.Points[i+1]/n
+		}
+	}
+	perMM := 10.0
+	if g.Total {
+		perMM = 2000
+	}
+	return math.Hypot(x-m.X, y-m.Y) <= m.DiameterMM/2*perMM*1.2
+}
+
+// report prints the table, or everything as JSON.
+func (d *demo) report(rows []demoRow, url string, agree bool) {
+	ok := agree
+	for _, s := range d.steps {
+		ok = ok && s.OK
+	}
+	if d.asJSON {
+		_ = json.NewEncoder(d.out).Encode(map[string]any{"ok": ok, "seconds": time.Since(d.began).Seconds(),
+			"steps": d.steps, "rows": rows, "url": url})
+		return
+	}
+	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nSTUDY\tMODEL\tAI\tSCORE\tFINDING\tTILES\tSECONDS\tAGREES\tREPORT'S SOP INSTANCE UID")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.Study, r.Model, r.AI, r.Score, r.Finding, r.Tiles, r.Seconds,
+			map[bool]string{true: "yes", false: "NO"}[r.Agrees], r.Report)
+	}
+	_ = w.Flush()
+	fmt.Fprintf(d.out, "\nDecision support only. The models are reference models, not medical devices.\n")
+	if !d.exit {
+		fmt.Fprintf(d.out, "Open %s\nCtrl-C ends.\n", url)
+	}
+}

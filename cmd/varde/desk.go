@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+
+	"github.com/spf13/cobra"
+
+	"varde/models"
+	"varde/store"
+	"varde/study"
+	"varde/worldlist"
+)
+
+// A desk is what a verb needs that looks at a data folder or changes something
+// in it, whether or not a service runs on it.
+type desk struct {
+	Settings
+	ledger   *store.Ledger
+	registry *models.Registry
+	out      io.Writer
+	asJSON   bool
+	who      string // for the audit trail
+}
+
+// deskVerb makes a verb that works at a desk. Every such verb has --dir, --config
+// and --json.
+func deskVerb(use, short string, args cobra.PositionalArgs, do func(context.Context, *desk, []string) error) *cobra.Command {
+	var l loader
+	var asJSON bool
+	c := &cobra.Command{Use: use, Short: short, Args: args}
+	l.bindSome(c.Flags(), "dir", "ledger")
+	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if err := l.load(); err != nil {
+			return exitError{exitUsage, err}
+		}
+		d, err := openDesk(cmd.Context(), l.Settings)
+		if err != nil {
+			return err
+		}
+		d.out, d.asJSON = cmd.OutOrStdout(), asJSON
+		defer func() { err = errors.Join(err, d.ledger.Close()) }()
+		return do(cmd.Context(), d, args)
+	}
+	return c
+}
+
+// openDesk opens the ledger: alone when no service runs, else as its guest.
+func openDesk(ctx context.Context, s Settings) (*desk, error) {
+	l, err := store.OpenLedger(ctx, s.ledgerPath(), store.LedgerOptions{Place: worldlist.Place})
+	if errors.Is(err, study.ErrBusy) {
+		l, err = store.OpenLedger(ctx, s.ledgerPath(), store.LedgerOptions{Place: worldlist.Place, Guest: true})
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := models.Open(s.folder("models"), l)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	d := &desk{Settings: s, ledger: l, registry: r, who: "command line"}
+	if u, err := user.Current(); err == nil {
+		d.who = u.Username
+	}
+	return d, nil
+}
+
+// print writes a value as JSON, or a line of text.
+func (d *desk) print(v any, format string, args ...any) {
+	if d.asJSON {
+		_ = json.NewEncoder(d.out).Encode(v)
+		return
+	}
+	fmt.Fprintf(d.out, format+"\n", args...)
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"varde/internal/codec"
+	"varde/internal/dimse"
+	"varde/internal/onnx"
+	"varde/internal/onnx/graph"
+	"varde/internal/pixel"
+	"varde/models"
+	"varde/queue"
+	"varde/store"
+	"varde/study"
+)
+
+// examineLimit bounds each check.
+const examineLimit = 20 * time.Second
+
+// examine makes all checks. One that finds nothing to stand on does not keep the
+// later ones from being made.
+func (l *loader) examine(ctx context.Context) []check {
+	if err := l.load(); err != nil {
+		return []check{verdict("settings", "", err, "mend what is named; varde config show lists all settings")}
+	}
+	all := []check{verdict("settings", "sound", nil, "")}
+	for _, look := range []func(context.Context, Settings) []check{
+		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtModels, lookAtDecoders, lookAtDestinations,
+	} {
+		limited, cancel := context.WithTimeout(ctx, examineLimit)
+		all = append(all, look(limited, l.Settings)...)
+		cancel()
+	}
+	return all
+}
+
+// verdict is OK with what was found, or FAIL with the error and the remedy.
+func verdict(name, found string, err error, remedy string) check {
+	if err != nil {
+		return check{name, checkFail, err.Error(), remedy}
+	}
+	return check{name, checkOK, found, ""}
+}
+
+func lookAtFolder(_ context.Context, s Settings) []check {
+	err := os.MkdirAll(s.Dir, 0o750)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(s.Dir, ".doctor-*"); err == nil {
+			_, werr := f.WriteString("x")
+			err = errors.Join(werr, f.Sync(), f.Close(), os.Remove(f.Name()))
+		}
+	}
+	return []check{verdict("data folder", s.Dir+" can be written", err, "give the user of this process the folder, or name another with --dir")}
+}
+
+// lookAtPorts tells a free port from one on which Varde itself answers.
+func lookAtPorts(ctx context.Context, s Settings) (all []check) {
+	for _, p := range []struct{ name, addr, flag string }{{"DICOM port", s.DICOMAddr, "--dicom-addr"}, {"HTTP port", s.HTTPAddr, "--http-addr"}} {
+		l, err := net.Listen("tcp", p.addr)
+		if err == nil {
+			_ = l.Close()
+			all = append(all, verdict(p.name, p.addr+" is free", nil, ""))
+			continue
+		}
+		ours := p.name == "DICOM port" && echo(ctx, dimse.Dialer{Calling: "DOCTOR", Called: s.AET, Timeout: 3 * time.Second}, p.addr) == nil ||
+			p.name == "HTTP port" && askAlive(ctx, "http://"+p.addr) == nil
+		if ours {
+			all = append(all, verdict(p.name, p.addr+" is answered, as by a running Varde", nil, ""))
+			continue
+		}
+		all = append(all, verdict(p.name, "", err, "free the port, or choose another with "+p.flag))
+	}
+	return all
+}
+
+// lookAtObjects writes, reads and deletes an object.
+func lookAtObjects(ctx context.Context, s Settings) []check {
+	const name = "object store"
+	const remedy = "see --store; for S3 also VARDE_S3_ACCESS_KEY and VARDE_S3_SECRET_KEY"
+	where := s.Store
+	if where == "" {
+		where = s.folder("objects")
+	}
+	o, err := store.OpenObjects(ctx, where, store.Credentials{AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey})
+	if err != nil {
+		return []check{verdict(name, "", err, remedy)}
+	}
+	defer o.Close()
+	err = probe(ctx, o)
+	all := []check{verdict(name, o.String()+" takes, gives and forgets an object", err, remedy)}
+	if free, ok := o.Free(ctx); ok {
+		k := verdict("free disk", fmt.Sprintf("%d GiB", free>>30), nil, "")
+		if free < s.MinFree {
+			k = check{"free disk", checkFail, fmt.Sprintf("%d MiB, below --min-free: senders are refused", free>>20), "make room, or move the object store"}
+		} else if free < 10*s.MinFree {
+			k.Outcome, k.Remedy = checkWarn, "plan for more room"
+		}
+		all = append(all, k)
+	}
+	return all
+}
+
+func probe(ctx context.Context, o store.Objects) error {
+	key, want := "probe/"+strings.ToLower(rand.Text()), []byte("varde")
+	if err := o.Put(ctx, key, bytes.NewReader(want), int64(len(want))); err != nil {
+		return err
+	}
+	r, err := o.Range(ctx, key, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("object %s came back with other bytes: %w", key, study.ErrInvalid)
+	}
+	return o.Delete(ctx, key)
+}
+
+func lookAtLedger(ctx context.Context, s Settings) []check {
+	d, err := openDesk(ctx, s)
+	if err != nil {
+		return []check{verdict("ledger", "", err, "restore it from a backup, or name another with --ledger")}
+	}
+	defer d.ledger.Close()
+	n, err := d.ledger.VerifyAudit(ctx)
+	return []check{
+		verdict("ledger", s.ledgerPath()+" opens", nil, ""),
+		verdict("audit trail", fmt.Sprintf("%d rows, chain unbroken", n), err, "the trail was changed by hand or damaged: keep the file, restore a backup, find out who"),
+	}
+}
+
+func lookAtQueue(ctx context.Context, s Settings) []check {
+	if s.Queue == "" {
+		return []check{verdict("queue", "embedded: one process, nothing to ask", nil, "")}
+	}
+	c, err := queue.Open(s.Queue)
+	if err == nil {
+		err = errors.Join(c.Ping(ctx), c.Close())
+	}
+	return []check{verdict("queue", "redis answers", err, "start Redis, or leave --queue out for the embedded one")}
+}
+
+// lookAtRuntime loads ONNX Runtime and runs one tiny network on it.
+func lookAtRuntime(ctx context.Context, s Settings) []check {
+	r, err := onnx.Open(onnx.Options{Library: s.ONNXLibrary})
+	if err != nil {
+		return []check{verdict("ONNX Runtime", "", err, "the message ends with the command that helps")}
+	}
+	i := r.Info()
+	return []check{verdict("ONNX Runtime", fmt.Sprintf("%s (%s, sha256 %s) runs on the CPU", i.Version, i.Route, i.SHA256.Short()),
+		tinyRun(ctx, r), "try another build with --onnx-library")}
+}
+
+// tinyRun adds two numbers in a network of one node.
+func tinyRun(ctx context.Context, r *onnx.Runtime) error {
+	g := graph.New("sum")
+	one := graph.Fixed(1)
+	g.Named("sum", "Add", nil, g.Input("a", graph.Float, one), g.Input("b", graph.Float, one))
+	g.Output("sum", graph.Float, one)
+	network, err := g.Encode()
+	if err != nil {
+		return err
+	}
+	session, err := r.Session(network, onnx.SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	two := pixel.Tensor{Shape: []int64{1}, Data: []float32{2}}
+	out, err := session.Run(ctx, map[string]pixel.Tensor{"a": two, "b": two})
+	if err != nil {
+		return err
+	}
+	if v, ok := out["sum"].Data.([]float32); !ok || len(v) != 1 || v[0] != 4 {
+		return fmt.Errorf("2 + 2 gave %v: %w", out["sum"].Data, study.ErrInvalid)
+	}
+	return nil
+}
+
+// lookAtModels reads every network that may run and checks its hash.
+func lookAtModels(ctx context.Context, s Settings) []check {
+	const remedy = "add the model again as a new version: varde model add"
+	d, err := openDesk(ctx, s)
+	if err != nil {
+		return []check{verdict("models", "", err, "see the ledger above")}
+	}
+	defer d.ledger.Close()
+	entries, err := d.registry.Cards(ctx)
+	if err = errors.Join(err, d.registry.Faults()); err != nil {
+		return []check{verdict("models", "", err, remedy)}
+	}
+	return examineModels(d.registry, entries, remedy)
+}
+
+func examineModels(r *models.Registry, entries []models.Entry, remedy string) (all []check) {
+	if live(entries) == 0 {
+		all = append(all, check{"models", checkWarn, "none is live", "varde model list, then varde model promote; the reference models come with the first varde serve"})
+	}
+	for _, e := range entries {
+		_, err := r.Network(e.Card.Ref())
+		all = append(all, verdict("model", fmt.Sprintf("%s is %s, sha256 %s", e.Card.Ref(), e.State, e.Card.SHA256.Short()), err, remedy))
+	}
+	return all
+}
+
+func lookAtDecoders(context.Context, Settings) []check {
+	k := verdict("decoders", strings.Join(codec.Decoders(), ", "), nil, "")
+	if !strings.Contains(k.Found, "turbo") {
+		k.Outcome, k.Remedy = checkWarn, "JPEG is decoded in Go, 2 to 3 times slower; apt-get install libturbojpeg0"
+	}
+	return []check{k}
+}
+
+func lookAtDestinations(ctx context.Context, s Settings) (all []check) {
+	for _, d := range s.Destinations {
+		began := time.Now()
+		err := echo(ctx, dimse.Dialer{Calling: s.AET, Called: d.AET, Timeout: 5 * time.Second}, d.Addr)
+		all = append(all, verdict("destination", fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err,
+			"is it on, does it know our AE title "+s.AET+", may we reach its port?"))
+	}
+	return all
+}

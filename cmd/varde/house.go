@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"varde/internal/metrics"
+	"varde/internal/onnx"
+	"varde/internal/webui"
+	"varde/models"
+	"varde/queue"
+	"varde/store"
+	"varde/worldlist"
+)
+
+// A house is one Varde that runs: what the stages stand on, and the doors.
+type house struct {
+	Settings
+	log      *slog.Logger
+	objects  store.Objects
+	ledger   *store.Ledger
+	registry *models.Registry
+	runtime  *onnx.Runtime // nil unless this process scores
+	conveyor *queue.Conveyor
+	metrics  *metrics.Metrics
+	site     *webui.Site
+	dicom    net.Listener // nil unless this process takes studies in
+	web      net.Listener
+	token    string // the first administrator's
+	demo     bool
+	close    []func() error
+}
+
+// openHouse opens everything that this process needs before it says that it is
+// ready. What can't be had is an error with its remedy, and nothing stays open.
+func openHouse(ctx context.Context, s Settings, log *slog.Logger, demo bool) (h *house, err error) {
+	h = &house{Settings: s, log: log, demo: demo}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close())
+		}
+	}()
+	if err := os.MkdirAll(s.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the data folder; choose another with --dir: %w", err)
+	}
+	for _, open := range []func(context.Context) error{h.openDoors, h.openStore, h.openModels, h.openQueue, h.openSite} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// Close gives everything back, in reverse order.
+func (h *house) Close() error {
+	var errs []error
+	for i := len(h.close) - 1; i >= 0; i-- {
+		errs = append(errs, h.close[i]())
+	}
+	h.close = nil
+	return errors.Join(errs...)
+}
+
+// closing remembers what to give back.
+func (h *house) closing(f func() error) { h.close = append(h.close, f) }
+
+// openDoors binds the ports first: a port in use must end the start before
+// anything is touched.
+func (h *house) openDoors(context.Context) (err error) {
+	if h.has("ingest") {
+		if h.dicom, err = h.listen("DICOM", h.DICOMAddr, "--dicom-addr"); err != nil {
+			return err
+		}
+	}
+	h.web, err = h.listen("HTTP", h.HTTPAddr, "--http-addr")
+	return err
+}
+
+func (h *house) listen(what, addr, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s; free the port or choose another with %s: %w", what, flag, err)
+	}
+	h.closing(func() error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return l, nil
+}
+
+// folder is a place inside the data folder.
+func (s Settings) folder(parts ...string) string {
+	return filepath.Join(append([]string{s.Dir}, parts...)...)
+}
+
+// openStore opens the objects and the ledger.
+func (h *house) openStore(ctx context.Context) error {
+	where := h.Store
+	if where == "" {
+		where = h.folder("objects")
+	}
+	var err error
+	h.objects, err = store.OpenObjects(ctx, where, store.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
+	if err != nil {
+		return fmt.Errorf("open the object store; see --store: %w", err)
+	}
+	h.closing(h.objects.Close)
+	h.ledger, err = store.OpenLedger(ctx, h.ledgerPath(), store.LedgerOptions{Place: worldlist.Place})
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	h.closing(h.ledger.Close)
+	if h.token, err = firstToken(ctx, h.Settings, h.ledger); err != nil {
+		return err
+	}
+	h.metrics = metrics.New(h.ledger)
+	return nil
+}
+
+func (s Settings) ledgerPath() string {
+	if s.Ledger != "" {
+		return s.Ledger
+	}
+	return s.folder("ledger.db")
+}
+
+// openModels opens the registry, keeps the reference models in it and, where
+// this process scores, loads ONNX Runtime.
+func (h *house) openModels(ctx context.Context) error {
+	var err error
+	if h.registry, err = models.Open(h.folder("models"), h.ledger); err != nil {
+		return err
+	}
+	if err := h.registry.Faults(); err != nil {
+		h.log.WarnContext(ctx, "models left out", "err", err)
+	}
+	if h.ReferenceModels {
+		if err := keepReferences(ctx, h.registry); err != nil {
+			return err
+		}
+	}
+	if !h.has("score") {
+		return nil
+	}
+	if h.runtime, err = onnx.Open(onnx.Options{Library: h.ONNXLibrary}); err != nil {
+		return err
+	}
+	i := h.runtime.Info()
+	h.log.InfoContext(ctx, "ONNX Runtime loaded", "version", i.Version, "route", i.Route, "sha256", i.SHA256.Short())
+	h.metrics.BuildInfo(version, i.Version, i.SHA256.Short(), h.workers())
+	return nil
+}
+
+// describe logs the settings that are in force, once. Secrets are not among
+// those that have a key.
+func (h *house) describe(ctx context.Context) {
+	roles := strings.Join(h.Roles, ",")
+	dicom := ""
+	if h.dicom != nil {
+		dicom = h.dicom.Addr().String()
+	}
+	h.log.InfoContext(ctx, "varde ready", "version", version, "dicom", dicom, "aet", h.AET, "http", h.web.Addr().String(),
+		"roles", roles, "objects", h.objects.String(), "ledger", h.ledgerPath(), "workers", h.workers(), "lang", h.Lang,
+		"destinations", len(h.Destinations))
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"varde/models"
+	"varde/study"
+)
+
+func modelVerb() *cobra.Command {
+	c := &cobra.Command{Use: "model", Short: "See, add, promote and stop models"}
+	c.AddCommand(
+		deskVerb("list", "List the models and what they may do", cobra.NoArgs, listModels),
+		deskVerb("show MODEL", "Show a model's card, hash and history", cobra.ExactArgs(1), showModel),
+		deskVerb("card MODEL", "Print a model's card", cobra.ExactArgs(1), printCard),
+		deskVerb("add FOLDER", "Check a card.toml and its network, and keep them as a draft", cobra.ExactArgs(1), addModel),
+		checkModelVerb(),
+		moveVerb("promote MODEL", "A draft becomes shadow, a shadow or suspended model live", promote),
+		moveVerb("suspend MODEL", "Stop a model; it may be promoted again", to(study.ModelSuspended)),
+		moveVerb("withdraw MODEL", "Stop a model for good", to(study.ModelWithdrawn)),
+	)
+	return c
+}
+
+// A modelLine is what a list tells of a model.
+type modelLine struct {
+	Model      string     `json:"model"`
+	Version    string     `json:"version"`
+	Name       string     `json:"name"`
+	State      string     `json:"state"`
+	SHA256     study.Hash `json:"model_sha256"`
+	Regulatory string     `json:"regulatory"`
+}
+
+func line(c models.Card, s study.ModelState) modelLine {
+	return modelLine{c.ID, c.Version, c.Name, string(s), c.SHA256, c.Regulatory}
+}
+
+func listModels(ctx context.Context, d *desk, _ []string) error {
+	entries, err := d.registry.Cards(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		d.print(line(e.Card, e.State), "%-44s %-10s %s  %s", e.Card.Ref(), e.State, e.Card.SHA256.Short(), e.Card.Regulatory)
+	}
+	return d.registry.Faults()
+}
+
+func showModel(ctx context.Context, d *desk, args []string) error {
+	card, state, err := d.find(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	history, err := d.ledger.ModelHistory(ctx, card.Ref())
+	if err != nil {
+		return err
+	}
+	d.print(map[string]any{"card": card, "state": state, "history": history},
+		"%s  %s\n%s\nsha256 %s\nfor: %s\nmeasures: %s\ncannot: %s", card.Ref(), state, card.Name, card.SHA256, card.Use.Text, card.Use.Measures, card.Use.Limits)
+	if !d.asJSON {
+		for _, h := range history {
+			d.print(nil, "%s  %-10s by %s: %s", h.At.Format("2006-01-02 15:04:05"), h.State, h.By, h.Reason)
+		}
+	}
+	return nil
+}
+
+func printCard(ctx context.Context, d *desk, args []string) error {
+	card, _, err := d.find(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(d.folder("models", card.Ref().String(), "card.toml"))
+	if err != nil {
+		return fmt.Errorf("read card: %w", err)
+	}
+	d.print(card, "%s", b)
+	return nil
+}
+
+// find resolves what a person typed.
+func (d *desk) find(ctx context.Context, text string) (models.Card, study.ModelState, error) {
+	ref, err := d.registry.Resolve(text)
+	if err != nil {
+		return models.Card{}, "", err
+	}
+	card, err := d.registry.Card(ref)
+	if err != nil {
+		return card, "", err
+	}
+	state, err := d.registry.State(ctx, card.Ref())
+	return card, state, err
+}
+
+func addModel(ctx context.Context, d *desk, args []string) error {
+	card, network, err := readModel(args[0])
+	if err != nil {
+		return err
+	}
+	kept, err := d.registry.Add(ctx, card, network, d.who)
+	if err != nil {
+		return err
+	}
+	d.print(line(kept, study.ModelDraft), "%s kept as a draft; varde model promote %s lets it run in shadow", kept.Ref(), kept.Ref())
+	return nil
+}
+
+// readModel reads a folder with a card.toml and the network that it names.
+func readModel(folder string) (card, network []byte, err error) {
+	if card, err = os.ReadFile(filepath.Join(folder, "card.toml")); err != nil {
+		return nil, nil, fmt.Errorf("read the model's card: %w", err)
+	}
+	c, err := models.Parse(card)
+	if err != nil {
+		return nil, nil, err
+	}
+	if network, err = os.ReadFile(filepath.Join(folder, filepath.Base(c.Network))); err != nil {
+		return nil, nil, fmt.Errorf("read the model's network: %w", err)
+	}
+	return card, network, nil
+}
+
+// checkModelVerb needs no data folder: it reads a model that is kept nowhere yet.
+func checkModelVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "check FOLDER", Short: "Check a card.toml and its network; keep nothing", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			card, network, err := readModel(args[0])
+			if err == nil {
+				var c models.Card
+				if c, err = models.Parse(card); err == nil {
+					_, err = models.Check(c, network)
+				}
+			}
+			if err != nil {
+				return exitError{exitFound, err}
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "card and network fit")
+			return nil
+		},
+	}
+}
+
+// moveVerb makes a verb that changes a model's state, with a reason.
+func moveVerb(use, short string, next func(study.ModelState) (study.ModelState, error)) *cobra.Command {
+	var reason string
+	c := deskVerb(use, short, cobra.ExactArgs(1), func(ctx context.Context, d *desk, args []string) error {
+		if reason == "" {
+			return exitError{exitUsage, errors.New("a change of a model's state needs --reason")}
+		}
+		card, state, err := d.find(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		to, err := next(state)
+		if err != nil {
+			return fmt.Errorf("%s: %w", card.Ref(), err)
+		}
+		if err := d.registry.Set(ctx, card.Ref(), to, d.who, reason); err != nil {
+			return err
+		}
+		d.print(line(card, to), "%s: %s → %s", card.Ref(), state, to)
+		return nil
+	})
+	c.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
+	return c
+}
+
+func to(s study.ModelState) func(study.ModelState) (study.ModelState, error) {
+	return func(study.ModelState) (study.ModelState, error) { return s, nil }
+}
+
+func promote(from study.ModelState) (study.ModelState, error) {
+	switch from {
+	case study.ModelDraft:
+		return study.ModelShadow, nil
+	case study.ModelShadow, study.ModelSuspended:
+		return study.ModelLive, nil
+	}
+	return from, fmt.Errorf("a %s model has nowhere to be promoted to: %w", from, study.ErrRefused)
+}
+
+// keepReferences puts the reference models into the registry and makes those
+// live that are new there. One that somebody stopped stays stopped.
+func keepReferences(ctx context.Context, r *models.Registry) error {
+	const by, why = "varde", "reference model, kept at the first start; not a medical device"
+	for _, m := range models.Reference() {
+		card, err := r.Add(ctx, m.CardTOML, m.Network, by)
+		if err != nil {
+			return fmt.Errorf("keep reference model: %w", err)
+		}
+		for {
+			state, err := r.State(ctx, card.Ref())
+			if err != nil {
+				return err
+			}
+			if state != study.ModelDraft && state != study.ModelShadow {
+				break
+			}
+			next, _ := promote(state)
+			if err := r.Set(ctx, card.Ref(), next, by, why); err != nil {
+				return fmt.Errorf("keep reference model: %w", err)
+			}
+		}
+	}
+	return nil
+}

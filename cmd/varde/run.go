@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"varde/inference"
+	"varde/ingest"
+	"varde/internal/codec"
+	"varde/internal/dimse"
+	"varde/internal/embedded"
+	"varde/internal/onnx"
+	"varde/internal/slide"
+	"varde/models"
+	"varde/queue"
+	"varde/report"
+	"varde/study"
+)
+
+const (
+	// shutdownGrace is how long HTTP requests may take to end once the service
+	// is asked to stop.
+	shutdownGrace = 8 * time.Second
+	// runLimit is the longest that one run of a network may take before it
+	// counts as hung, and the process leaves so that a supervisor starts afresh.
+	runLimit = 2 * time.Minute
+	// reporters is how many results are concluded and reported at once.
+	reporters = 2
+)
+
+// workers is how many jobs are scored at once.
+func (s Settings) workers() int {
+	if s.Workers > 0 {
+		return s.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// run serves until ctx ends, then lets what is in hand come to its end. An error
+// of one part stops the others.
+func (h *house) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	traffic := &ingest.Traffic{}
+	receiver := &ingest.Receiver{Archive: h.objects, Keeper: h.objects, Register: h.ledger, Traffic: traffic,
+		Log: h.log, MinFree: h.MinFree, Charset: h.Charset}
+	g.Go(func() error { return h.serveWeb(ctx, h.routes(receiver, traffic)) })
+	if h.has("ingest") {
+		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic) })
+		g.Go(func() error { return h.settler(traffic).Run(ctx) })
+	}
+	h.runQueue(ctx, g)
+	h.describe(ctx)
+	return g.Wait()
+}
+
+func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
+	s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Log: h.log, MaxAssociations: h.Associations,
+		Ended: func(sum dimse.Summary) { traffic.SenderEnded(ingest.Source{Kind: "dimse", AE: sum.Calling}.Name()) }}
+	if len(h.Callers) > 0 {
+		s.AcceptCalling = func(ae, _ string) bool {
+			for _, c := range h.Callers {
+				if c == ae {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	return s.Serve(ctx, h.dicom)
+}
+
+func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {
+	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Traffic: traffic, Log: h.log,
+		Decodes: codec.Supported, Cap: h.GapCap}
+}
+
+func (h *house) slides() *slide.Reader {
+	return &slide.Reader{Objects: h.objects, Frames: h.ledger.Frames}
+}
+
+// A crew is who does the jobs of one pool.
+type crew struct {
+	pool        string
+	slots, stat int // jobs at once; and how many more that are stat
+	handle      queue.Handler
+}
+
+// crews lists those that this process has.
+func (h *house) crews() (all []crew) {
+	worker := h.worker()
+	if h.has("score") {
+		all = append(all, crew{study.PoolCPU, h.workers(), 1, worker.Handle})
+	}
+	if h.has("report") {
+		writer := h.writer()
+		all = append(all, crew{study.PoolReport, reporters, 1, func(ctx context.Context, j study.Job) error {
+			if j.Task == study.TaskReport {
+				return writer.Handle(ctx, j)
+			}
+			return worker.Handle(ctx, j)
+		}})
+	}
+	return all
+}
+
+// runQueue starts the dispatcher, the sweeper and the workers.
+func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
+	breaker := &queue.Breaker{Probe: h.probeObjects, Log: h.log}
+	var pools []string
+	for _, c := range h.crews() {
+		pools = append(pools, c.pool)
+		s := &queue.Server{Ledger: h.ledger, Conveyor: h.conveyor, Pool: c.pool, Slots: c.slots, Stat: c.stat, Breaker: breaker,
+			Log: h.log, Observe: func(j study.Job, _, ran time.Duration, err error) { h.metrics.Ran(j, ran, err) }}
+		g.Go(func() error { return s.Run(ctx, c.handle) })
+	}
+	d := &queue.Dispatcher{Ledger: h.ledger, Conveyor: h.conveyor, Pools: pools, Breaker: breaker, Log: h.log}
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
+	if h.has("report") {
+		g.Go(func() error { return h.deliverer().Run(ctx) })
+	}
+}
+
+// openQueue connects to the Redis that is asked for, or starts one within.
+func (h *house) openQueue(ctx context.Context) error {
+	if h.Queue == "" {
+		r := embedded.NewRedis()
+		h.closing(r.Close)
+		h.conveyor = queue.Over(r.Client())
+		return nil
+	}
+	var err error
+	if h.conveyor, err = queue.Open(h.Queue); err != nil {
+		return err
+	}
+	h.closing(h.conveyor.Close)
+	if err := h.conveyor.Ping(ctx); err != nil {
+		h.log.WarnContext(ctx, "queue does not answer; studies are taken in and wait", "err", err)
+	}
+	return nil
+}
+
+// worker is who scores and concludes. Concluding needs no runtime.
+func (h *house) worker() *inference.Worker {
+	gate := queue.NewGate(h.workers(), runLimit, h.log)
+	ran := study.Provenance{Varde: version}
+	pool := &inference.Pool{Networks: h.registry, Load: func(models.Card, []byte) (inference.Session, error) {
+		return nil, fmt.Errorf("this process does not score: %w", study.ErrUnsupported)
+	}}
+	if h.runtime != nil {
+		i := h.runtime.Info()
+		ran.Runtime, ran.Library, ran.Route, ran.Provider = i.Version, i.SHA256, i.Route, onnx.CPU
+		pool.Load = func(_ models.Card, network []byte) (inference.Session, error) {
+			return h.runtime.Session(network, onnx.SessionOptions{})
+		}
+		h.closing(pool.Close)
+	}
+	return &inference.Worker{Ledger: h.ledger, Records: h.ledger, Models: h.registry, Sessions: pool, Objects: h.objects,
+		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran}, Log: h.log}
+}
+
+// writer is who writes reports.
+func (h *house) writer() *report.Writer {
+	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
+		Device: report.Device{Version: version}}
+	for _, d := range h.Destinations {
+		w.Destinations = append(w.Destinations, d.Name)
+	}
+	return w
+}
+
+func (h *house) deliverer() *report.Deliverer {
+	d := &report.Deliverer{Ledger: h.ledger, Objects: h.objects, Calling: h.AET, Log: h.log}
+	for _, to := range h.Destinations {
+		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Addr: to.Addr})
+	}
+	return d
+}
+
+// serveWeb answers HTTP until ctx ends.
+func (h *house) serveWeb(ctx context.Context, handler http.Handler) error {
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(h.web) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve HTTP on %s: %w", h.web.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if err := s.Shutdown(grace); err != nil {
+		return errors.Join(nil, s.Close()) // open lists listen for ever; they are cut off
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func serveVerb() *cobra.Command {
+	var l loader
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Receive, score, report and show, until stopped",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return l.serve(cmd.Context()) },
+	}
+	l.bind(c.Flags())
+	return c
+}
+
+func workerVerb() *cobra.Command {
+	var l loader
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Only score: the same as serve --roles score",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.Flags().Set("roles", "score"); err != nil {
+				return err
+			}
+			return l.serve(cmd.Context())
+		},
+	}
+	l.bind(c.Flags())
+	return c
+}
+
+func (l *loader) serve(ctx context.Context) error {
+	if err := l.load(); err != nil {
+		return exitError{exitUsage, err}
+	}
+	log := l.logger()
+	h, err := openHouse(ctx, l.Settings, log, false)
+	if err != nil {
+		return err
+	}
+	err = h.run(ctx)
+	log.Info("varde stopped", "err", err)
+	if closing := h.Close(); err == nil {
+		err = closing
+	}
+	return err
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"varde/ingest"
+	"varde/ingest/dicomweb"
+	"varde/internal/dimse"
+	"varde/internal/webui"
+	"varde/models"
+	"varde/oversight"
+	"varde/study"
+	"varde/worldlist"
+)
+
+// dicomwebBase is where STOW-RS, QIDO-RS and WADO-RS live.
+const dicomwebBase = "/dicom-web"
+
+// openSite puts the pages of the stages together.
+func (h *house) openSite(context.Context) (err error) {
+	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Log: h.log, Version: version, Demo: h.demo},
+		worldlist.Part(), oversight.Part())
+	if err != nil {
+		return err
+	}
+	where := ""
+	if h.dicom != nil {
+		where = h.AET + " at " + h.dicom.Addr().String()
+	}
+	worldlist.Pages{Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
+		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
+		Slides: h.slides(), About: h.about, Hint: where}.Add(h.site)
+	oversight.Pages{Switch: h.registry, History: h.ledger, Counter: h.ledger}.Add(h.site)
+	h.site.Open("GET /healthz", http.HandlerFunc(alive))
+	h.site.Handle("GET /readyz", webui.SignedIn, http.HandlerFunc(h.ready))
+	h.site.Handle("GET /metrics", webui.SeeOperations, h.metrics.Handler())
+	return nil
+}
+
+// routes adds DICOMweb, which needs the receiver, and gives the whole.
+func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.Handler {
+	s := &dicomweb.Service{Receiver: h.countedWeb(receiver), Finder: h.ledger, Catalog: h.ledger, Objects: h.objects,
+		Base: dicomwebBase, Ended: traffic.StudiesEnded, Charset: h.Charset, Log: h.log}
+	handler := http.StripPrefix(dicomwebBase, s.Handler())
+	h.site.Handle("GET "+dicomwebBase+"/", webui.SeeStudies, handler)
+	if h.has("ingest") {
+		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
+	}
+	return h.site
+}
+
+// about tells a reader of a model, out of its card.
+func (h *house) about(ref study.ModelRef) (worldlist.About, bool) {
+	c, err := h.registry.Card(ref)
+	if err != nil {
+		return worldlist.About{}, false
+	}
+	return worldlist.About{Regulatory: c.Regulatory, Use: c.Use.Text, NotFor: c.Use.NotFor, Measures: c.Use.Measures,
+		Limits: c.Use.Limits, Withheld: h.registry.Allowed(ref) != nil}, true
+}
+
+func alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+// A dependency is one line of /readyz.
+type dependency struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// ready asks each thing that this process stands on. It answers 503 when one of
+// them is away.
+func (h *house) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	all, code := h.dependencies(ctx), http.StatusOK
+	for _, d := range all {
+		if !d.OK {
+			code = http.StatusServiceUnavailable
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": code == http.StatusOK, "version": version, "dependencies": all})
+}
+
+func (h *house) dependencies(ctx context.Context) []dependency {
+	line := func(name, detail string, err error) dependency {
+		if err != nil {
+			return dependency{name, false, err.Error()}
+		}
+		return dependency{name, true, detail}
+	}
+	_, err := h.ledger.Counts(ctx)
+	all := []dependency{line("ledger", h.ledgerPath(), err)}
+	all = append(all, line("objects", h.objects.String(), h.probeObjects(ctx)))
+	all = append(all, line("queue", queueName(h.Queue), h.conveyor.Ping(ctx)))
+	entries, err := h.registry.Cards(ctx)
+	all = append(all, line("models", fmt.Sprintf("%d, of them live %d", len(entries), live(entries)), err))
+	if h.runtime != nil {
+		i := h.runtime.Info()
+		all = append(all, line("onnxruntime", i.Version+" "+i.Route, nil))
+	}
+	return all
+}
+
+// queueName tells the embedded queue from one elsewhere, without its password.
+func queueName(url string) string {
+	if url == "" {
+		return "embedded"
+	}
+	return "redis"
+}
+
+// probeObjects asks whether senders would be taken in.
+func (h *house) probeObjects(ctx context.Context) error {
+	for _, err := range h.objects.List(ctx, "probe/") {
+		if err != nil {
+			return err
+		}
+		break
+	}
+	if free, ok := h.objects.Free(ctx); ok && free < h.MinFree {
+		return fmt.Errorf("%d bytes free, fewer than %d: senders are refused; make room or lower --min-free: %w", free, h.MinFree, study.ErrBusy)
+	}
+	return nil
+}
+
+func live(entries []models.Entry) (n int) {
+	for _, e := range entries {
+		if e.State == study.ModelLive {
+			n++
+		}
+	}
+	return n
+}
+
+// counted counts what comes in over DIMSE.
+func (h *house) counted(next *ingest.Receiver) dimse.Handler { return countingStore{h, next} }
+
+// countedWeb counts what comes in over STOW-RS.
+func (h *house) countedWeb(next *ingest.Receiver) dicomweb.Receiver { return countingReceiver{h, next} }
+
+// A countingStore is a receiver with a counter at the DIMSE door.
+type countingStore struct {
+	h    *house
+	next *ingest.Receiver
+}
+
+// Store counts by the status that the sender hears.
+func (c countingStore) Store(ctx context.Context, r dimse.StoreRequest) dimse.Status {
+	s := c.next.Store(ctx, r)
+	outcome := "stored"
+	if !s.OK() {
+		outcome = "refused"
+	}
+	c.h.metrics.Received("dimse", outcome, 0)
+	return s
+}
+
+// A countingReceiver is a receiver with a counter at the STOW-RS door.
+type countingReceiver struct {
+	h    *house
+	next *ingest.Receiver
+}
+
+// Receive counts by the outcome.
+func (c countingReceiver) Receive(ctx context.Context, src ingest.Source, o ingest.Object) (ingest.Kept, error) {
+	k, err := c.next.Receive(ctx, src, o)
+	outcome := string(k.Outcome)
+	if err != nil {
+		outcome = "refused"
+	}
+	c.h.metrics.Received("stow", outcome, o.Size)
+	return k, err
+}
