@@ -444,6 +444,19 @@ func TestMemoryStaysFlatOverManyRuns(t *testing.T) {
 	}
 }
 
+func TestMeasureCountsWhatRan(t *testing.T) {
+	s := session(t, convolutions)
+	in := map[string]pixel.Tensor{"x": floats([]int64{2, 3, 40, 40}, func(i int) float32 { return float32(i % 5) })}
+	r, err := Measure(t.Context(), s, in, 2, 3, 20*time.Millisecond)
+	if err != nil || r.Tiles < 6 || r.Tiles%2 != 0 || r.Wall < 20*time.Millisecond || r.CPU <= 0 || r.PerSecond() <= 0 || r.PerCPUSecond() <= 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	bad := map[string]pixel.Tensor{"x": {Shape: []int64{1}, Data: []float32{1}}}
+	if _, err := Measure(t.Context(), s, bad, 1, 1, time.Millisecond); !errors.Is(err, study.ErrInvalid) {
+		t.Errorf("%v", err)
+	}
+}
+
 // resident is the memory that this process holds, bytes.
 func resident(t *testing.T) int64 {
 	b, err := os.ReadFile("/proc/self/statm")

@@ -124,7 +124,8 @@ type expectation struct {
 	Parameters int64
 }
 
-// files gives the ONNX files of the shared test data with their expectations.
+// files gives the ONNX files of the shared test data with their expectations, or
+// none when there is no test data and none was named.
 func files(t *testing.T) map[string]expectation {
 	t.Helper()
 	dir, told := os.LookupEnv("VARDE_TESTDATA")
@@ -136,7 +137,7 @@ func files(t *testing.T) map[string]expectation {
 	case err != nil && told:
 		t.Fatalf("VARDE_TESTDATA=%s: %v", dir, err)
 	case err != nil:
-		t.Skipf("no test data at %s; set VARDE_TESTDATA", dir)
+		return nil
 	}
 	var m struct {
 		Entries []struct {
@@ -180,6 +181,9 @@ func moduleRoot(t *testing.T) string {
 
 func TestStrangersNetworksAreReadAsListed(t *testing.T) {
 	all := files(t)
+	if len(all) == 0 {
+		t.Skip("no test data; set VARDE_TESTDATA")
+	}
 	for path, want := range all {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -308,7 +312,11 @@ func tlv(num int, b []byte) []byte {
 // TestDamagedNetworksDoNoHarm changes bytes, cuts and doubles pieces of real and
 // drawn files. Whatever comes out is read or refused, within bounded memory.
 func TestDamagedNetworksDoNoHarm(t *testing.T) {
-	seeds := [][]byte{small(t)}
+	deep, err := graph.MobileNetV2(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds := [][]byte{small(t), deep[:60_000]} // the second is cut off in its weights
 	for path := range files(t) {
 		b, err := os.ReadFile(path)
 		if err != nil {
