@@ -163,7 +163,7 @@ func TestPlanOfNoModelSaysSo(t *testing.T) {
 
 // checkVolume holds a plan of volumes to what every one must keep: each slice
 // planned once, planes covered once and in order, context where a halo needs it.
-func checkVolume(t *testing.T, card models.Card, p study.ModelPlan, slicesWant int) {
+func checkVolume(t *testing.T, p study.ModelPlan, slicesWant int) {
 	t.Helper()
 	seen := map[string]int{}
 	planned := 0
@@ -189,7 +189,6 @@ func checkVolume(t *testing.T, card models.Card, p study.ModelPlan, slicesWant i
 	if planned != slicesWant || p.Planned != slicesWant+p.Unseen {
 		t.Errorf("%d slices in blocks, planned %d with %d unseen, want %d", planned, p.Planned, p.Unseen, slicesWant)
 	}
-	_ = card
 }
 
 func TestEverySliceIsPlannedOnce(t *testing.T) {
@@ -200,7 +199,7 @@ func TestEverySliceIsPlannedOnce(t *testing.T) {
 			if p.State != study.Running || p.EstMS <= 0 || p.Pool != study.PoolCPU {
 				t.Fatalf("%d slices of %g mm: %+v", n, step, p)
 			}
-			checkVolume(t, card, p, n)
+			checkVolume(t, p, n)
 			last := p.Blocks[len(p.Blocks)-1]
 			if p.Blocks[0].First != 0 || float64(last.Last)*last.StepMM > float64(n-1)*step+0.01 || float64(last.Last+1)*last.StepMM < float64(n-1)*step-0.01 {
 				t.Errorf("%d slices of %g mm: planes %d to %d", n, step, p.Blocks[0].First, last.Last)
@@ -247,7 +246,7 @@ func TestUnreadableSlicesMakeThePlanPartial(t *testing.T) {
 	if p.Unseen != 2 || p.Planned != 100 || p.Reason.Code != study.ReasonTransferSyntax || p.State != study.Running {
 		t.Errorf("unseen %d of %d because of %s, %s", p.Unseen, p.Planned, p.Reason, p.State)
 	}
-	checkVolume(t, noduleCard(), p, 98)
+	checkVolume(t, p, 98)
 	m := plan(t, mammoCard(), breast(func(i int, in *study.Instance) {
 		if i == 2 {
 			in.Image.Trouble = "cut short"
@@ -284,7 +283,7 @@ func TestRepeatedPlacesAreScoredOnce(t *testing.T) {
 		in.Image.Position = &[3]float64{-180, -180, float64(i / 2)}
 	})
 	p := plan(t, noduleCard(), phases)
-	checkVolume(t, noduleCard(), p, 40)
+	checkVolume(t, p, 40)
 	for _, tile := range p.Blocks[0].Tiles {
 		if tile.Instance == "1.2.1.2" {
 			t.Error("the second image of a place is planned")
@@ -300,7 +299,7 @@ func TestAnEnhancedObjectIsAVolume(t *testing.T) {
 		img.FramePositions = append(img.FramePositions, [3]float64{0, 0, float64(90 - i)}) // from head to foot
 	}
 	p := plan(t, noduleCard(), in)
-	checkVolume(t, noduleCard(), p, 90)
+	checkVolume(t, p, 90)
 	if first := p.Blocks[0].Tiles[0]; first.Frame != 89 {
 		t.Errorf("the block begins with frame %d, want the lowest one, 89", first.Frame)
 	}

@@ -19,7 +19,8 @@ import (
 
 // A Receiver takes objects in. It is met by every door: as a [dimse.Handler], and
 // by the STOW-RS service. It may be used by many goroutines at once, and holds
-// about 1 MiB for an object, whatever its size.
+// about 1 MiB for an object, whatever its size. The fields without a default must
+// be set.
 type Receiver struct {
 	Archive  Archive
 	Keeper   Housekeeper
@@ -131,9 +132,6 @@ const defaultMinFree = 1 << 30
 
 // room refuses when n more bytes would fill the archive past its mark.
 func (r *Receiver) room(ctx context.Context, n int64) error {
-	if r.Keeper == nil {
-		return nil
-	}
 	least := r.MinFree
 	if least == 0 {
 		least = defaultMinFree

@@ -139,12 +139,11 @@ func (s *Settler) whole(ctx context.Context, st study.Study, now time.Time) bool
 	}
 	signs := Signs{Complete: w.complete, Lacking: w.lacking, Cap: s.Cap,
 		Ended: st.LastInstanceAt.Before(s.started) || s.Traffic.endedSince(st.Sender, st.UID, st.LastInstanceAt)}
-	ready := false
 	s.mu.Lock()
 	known := s.sender(st.Sender)
 	signs.Gap, signs.EndedGap = known.within.pause(rhythmLeast), known.ended.pause(1)
 	s.mu.Unlock()
-	ready = quiet >= Wait(signs)
+	ready := quiet >= Wait(signs)
 	s.with(st.UID, func(at *watch) {
 		at.last, at.complete, at.lacking, at.busy = w.last, w.complete, w.lacking, ready
 		if ready {
