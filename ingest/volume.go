@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"varde/models"
 	"varde/study"
@@ -127,39 +128,48 @@ func (g grid) plane(at float64) int {
 // blocks cuts a stack into even runs of planes. A slice is planned in the block
 // that holds the plane nearest to it, so that each is planned once; the slices
 // within a block's reach (halo, and one step for interpolation) come along as
-// context. Slices that can't be decoded are in no block.
+// context. Slices that can't be decoded are in no block, and a block that is left
+// without any of its own is none.
 func (s *stack) blocks(card models.Card) []study.Block {
 	g := s.grid(card)
-	most := min(g.planes, len(s.slices))
-	n := max(1, (g.planes+planesPerJob-1)/planesPerJob, (len(s.slices)+slicesPerJob-1)/slicesPerJob)
-	for ; n < most && s.crowded(g, n); n++ {
-	}
-	n = min(n, most)
+	n := s.runs(g)
 	reach := float64(card.Input.HaloPlanes)*g.step + max(g.step, s.widest) + samePlaceMM
 	var out []study.Block
 	for i := range n {
 		b := study.Block{Kind: study.Volume, Series: s.first.Series, OriginMM: g.origin, StepMM: g.step,
 			First: i * g.planes / n, Last: (i+1)*g.planes/n - 1}
 		low, high := g.origin+float64(b.First)*g.step-reach, g.origin+float64(b.Last)*g.step+reach
-		lost := false
 		for _, sl := range s.slices {
 			p := g.plane(sl.at)
 			own := p >= b.First && p <= b.Last
-			lost = lost || own && !sl.fault.Zero()
 			if sl.fault.Zero() && (own || sl.at >= low && sl.at <= high) {
 				b.Tiles = append(b.Tiles, study.Tile{Instance: sl.in.UID, Frame: sl.frame,
 					W: sl.in.Image.Columns, H: sl.in.Image.Rows, Context: !own})
 			}
 		}
-		if b.Planned() > 0 || !lost && len(b.Tiles) > 0 {
+		if b.Planned() > 0 {
 			out = append(out, b)
 		}
 	}
 	return out
 }
 
-// crowded reports whether n blocks leave one of them with too many slices.
-func (s *stack) crowded(g grid, n int) bool {
+// runs is into how many runs the planes are cut: as few as keep every run small,
+// and few enough that each has a slice of its own.
+func (s *stack) runs(g grid) int {
+	most := min(g.planes, len(s.slices))
+	n := min(most, max(1, ceilDiv(g.planes, planesPerJob), ceilDiv(len(s.slices), slicesPerJob)))
+	for n < most && slices.Max(s.share(g, n)) > slicesPerJob {
+		n++
+	}
+	for n > 1 && slices.Min(s.share(g, n)) == 0 {
+		n--
+	}
+	return n
+}
+
+// share counts the slices of each of n runs of planes.
+func (s *stack) share(g grid, n int) []int {
 	count := make([]int, n)
 	for _, sl := range s.slices {
 		p := g.plane(sl.at)
@@ -167,9 +177,7 @@ func (s *stack) crowded(g grid, n int) bool {
 		for i < n-1 && p >= (i+1)*g.planes/n {
 			i++
 		}
-		if count[i]++; count[i] > slicesPerJob {
-			return true
-		}
+		count[i]++
 	}
-	return false
+	return count
 }
