@@ -208,19 +208,13 @@ func jsonOf(ctx context.Context, c study.Case) studyJSON {
 		SettledAt: moment(s.SettledAt), AIState: string(c.AI()), Note: s.Note,
 		Results: []resultJSON{}, Reports: []reportJSON{},
 	}
-	shadows := webui.VisitOf(ctx).Who.May(webui.StopModels)
-	hidden := map[study.ModelRef]bool{}
+	if !webui.VisitOf(ctx).Who.May(webui.StopModels) {
+		c = spoken(c)
+	}
 	for _, r := range c.Results {
-		if r.Shadow && !shadows {
-			hidden[r.Model] = true
-			continue
-		}
 		j.Results = append(j.Results, resultOf(r))
 	}
 	for _, r := range c.Reports {
-		if hidden[r.Model] {
-			continue
-		}
 		one := reportJSON{Kind: r.Kind, UID: r.UID, Series: r.Series, Model: r.Model.String(), Delivered: []deliveryJSON{}}
 		for _, d := range r.Deliveries {
 			one.Delivered = append(one.Delivered, deliveryJSON{d.Destination, moment(d.At), d.Status, d.Tries, d.Error})

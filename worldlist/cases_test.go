@@ -71,7 +71,7 @@ func newWard() *ward {
 	partial := ran(nodules, study.Uncertain, 24, 17)
 	partial.Reason = study.Reason{Code: study.ReasonTransferSyntax, Detail: "7 images"}
 
-	w := &ward{cases: map[study.UID]*study.Case{}, instances: map[study.UID][]study.Instance{}, verdicts: map[study.UID]string{}, counts: map[study.Status]int{}}
+	w := &ward{cases: map[study.UID]*study.Case{}, instances: map[study.UID][]study.Instance{}, counts: map[study.Status]int{}}
 	for _, c := range []study.Case{
 		one(chestCT, "Hansen^Kari", "CT thorax", study.CT, at(13, 11), study.PriorityPathway, at(48, 0), noduleResult()),
 		one(mammogram, "Østergård^Åse", "Mammography, screening", study.MG, at(12, 2), "", at(96, 0), clusterResult()),
@@ -88,11 +88,11 @@ func newWard() *ward {
 		w.cases[c.Study.UID] = &c
 	}
 	for _, uid := range []study.UID{undecodable, dermatology} {
-		w.cases[uid].Study.Note = "No live model is for this kind of study."
+		w.cases[uid].Study.Note = study.ReasonNoModel
 		w.cases[uid].Study.Status = study.Settled
 	}
 	w.cases[chestCT].Reports = []study.Report{{Kind: "sr", UID: "2.25.9001", Series: "2.25.9000", Study: chestCT, Model: nodules,
-		Deliveries: []study.Delivery{{Destination: "PACS", Status: "delivered", At: at(13, 13)}, {Destination: "ARCHIVE", Status: "failed", Tries: 3, Error: "connection refused"}}}}
+		Deliveries: []study.Delivery{{Destination: "PACS", Status: "delivered", At: at(13, 13)}, {Destination: "ARCHIVE", Status: "waiting", Tries: 3, Error: "connection refused"}}}}
 	w.addImages()
 	return w
 }

@@ -57,15 +57,16 @@ const (
 // Codes of the reasons that a place gives; pages have a text for each under the
 // locale key "why.CODE". Details are times (RFC 3339), minutes, or the rule's name.
 const (
-	whyArrived   = "arrived"    // detail: the time
-	whyClass     = "class_"     // and the class's word
-	whyAI        = "ai_"        // and the AI state that counted
-	whyPartial   = "ai_partial" // some tiles went unseen, so that no finding counts as no result
-	whyNone      = "ai_none"    // no result yet
-	whyHeadStart = "head_start" // detail: minutes
-	whyKept      = "kept"       // a later result would have moved it back, and did not
-	whyDeadline  = "deadline"   // detail: the time
-	whyRule      = "rule"       // detail: the rule's name
+	whyArrived   = "arrived"         // detail: the time
+	whyClass     = "class_"          // and the class's word
+	whyAI        = "ai_"             // and the AI state that counted
+	whyPartial   = "ai_partial"      // some tiles went unseen, so that no finding counts as no result
+	whyNone      = "ai_none"         // no result yet
+	whyHeadStart = "head_start"      // detail: minutes
+	whyMean      = "head_start_mean" // the same, where nothing but the mean could be given
+	whyKept      = "kept"            // a later result would have moved it back, and did not
+	whyDeadline  = "deadline"        // detail: the time
+	whyRule      = "rule"            // detail: the rule's name
 )
 
 var classWords = [...]string{ClassStat: "stat", ClassOverdue: "overdue", ClassPathway: "pathway", ClassRoutine: "routine"}
@@ -95,7 +96,11 @@ func Place(f study.PlaceFacts) study.Place {
 		p.Key = f.Old.Key
 		start = f.ArrivedAt.Sub(p.Key)
 	}
-	p.Why = []study.Reason{{Code: band}, {Code: whyHeadStart, Detail: strconv.Itoa(int(start.Minutes()))}}
+	given := whyHeadStart
+	if share == noResult && !kept {
+		given = whyMean
+	}
+	p.Why = []study.Reason{{Code: band}, {Code: given, Detail: strconv.Itoa(int(start.Minutes()))}}
 	if kept {
 		p.Why = append(p.Why, study.Reason{Code: whyKept})
 	}

@@ -36,9 +36,9 @@ type sheet struct {
 	Series    []series
 	View      view // for the viewer's script
 	Slide     bool
-	MaySay    bool // the visitor may give a verdict, and the study may be read
-	NotYet    bool // … but the study is still being worked on
-	Read      bool
+	Readings  []factLine // who has read it, and what they said
+	MaySay    bool       // the visitor may give a verdict, and nobody has on this revision
+	NotYet    bool       // … but images are still coming
 	Saved     bool
 }
 
@@ -75,7 +75,6 @@ type factLine struct{ Name, Value string }
 type reportLine struct {
 	Kind, Model, Href string
 	Deliveries        []factLine
-	Failing           bool
 }
 
 // study shows one study, and marks it opened by its reader.
@@ -99,11 +98,17 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 			return webui.View{}, err
 		}
 	}
-	c.Results = speaking(c.Results)
-	s := p.sheetOf(visit.Lang, c, instances)
-	s.MaySay = visit.Who.May(webui.ReadStudies) && c.Study.Status != study.Read
-	_, notYet := c.Study.Status.To(study.Read)
-	s.NotYet = s.MaySay && notYet != nil
+	s := p.sheetOf(visit.Lang, spoken(c), instances)
+	readings, err := p.Readings.Readings(r.Context(), uid)
+	if err != nil {
+		return webui.View{}, err
+	}
+	s.MaySay = visit.Who.May(webui.ReadStudies)
+	for _, one := range readings {
+		s.Readings = append(s.Readings, readingOf(visit.Lang, one, p.site.Now()))
+		s.MaySay = s.MaySay && one.Rev != c.Study.Rev
+	}
+	s.NotYet = c.Study.Status == study.Receiving || c.Study.Status == study.Refused
 	s.Saved = r.URL.Query().Get("saved") == "1"
 	return webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Data: s, Wide: true}, nil
 }
@@ -120,8 +125,8 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 		Class: class, ClassWord: l.T("class." + class), Due: due, Overdue: overdue,
 		Status: l.T("status." + string(st.Status)), Images: st.Instances,
 		Received: l.Moment(st.ReceivedAt.In(now.Location())),
-		Why:      whyWords(l, st.Place, now), Rule: st.Place.Rule, Note: st.Note,
-		Series: seriesOf(l, instances), Read: st.Status == study.Read,
+		Why:      whyWords(l, st.Place, now), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
+		Series: seriesOf(l, instances),
 	}
 	if s.Exam == "" {
 		s.Exam = string(st.Modality)
@@ -236,11 +241,25 @@ func reportOf(l webui.Lang, r study.Report, now time.Time) reportLine {
 	}
 	for _, d := range r.Deliveries {
 		words := l.T("delivery." + d.Status)
-		if d.Status == "delivered" {
+		switch {
+		case d.Status == "delivered":
 			words += " " + l.Short(d.At.In(now.Location()), now)
+		case d.Status == "waiting" && d.Tries > 0:
+			words = l.T("delivery.retry")
 		}
-		line.Failing = line.Failing || d.Error != ""
 		line.Deliveries = append(line.Deliveries, factLine{d.Destination, words})
 	}
 	return line
+}
+
+// readingOf says who has read a study, and what they said.
+func readingOf(l webui.Lang, r study.Reading, now time.Time) factLine {
+	said, reason, _ := strings.Cut(r.Verdict, ": ")
+	if l.Has("verdict." + said) {
+		said = l.T("verdict." + said)
+	}
+	if reason != "" {
+		said += " – " + reason
+	}
+	return factLine{l.T("verdict.by", r.By, l.Moment(r.At.In(now.Location()))), said}
 }

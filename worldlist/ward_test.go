@@ -26,7 +26,7 @@ type ward struct {
 	cases     map[study.UID]*study.Case
 	instances map[study.UID][]study.Instance
 	opened    []string
-	verdicts  map[study.UID]string
+	readings  []study.Reading
 	counts    map[study.Status]int
 }
 
@@ -101,13 +101,21 @@ func (w *ward) MarkRead(_ context.Context, uid study.UID, by, verdict string) er
 	if !ok {
 		return fmt.Errorf("study %s: %w", uid, study.ErrNotFound)
 	}
-	next, err := c.Study.Status.To(study.Read)
-	if err != nil {
-		return err
-	}
-	c.Study.Status = next
-	w.verdicts[uid] = by + " says " + verdict
+	c.Study.Status = study.Read
+	w.readings = append(w.readings, study.Reading{Study: uid, Rev: c.Study.Rev, By: by, Verdict: verdict, At: today})
 	return nil
+}
+
+func (w *ward) Readings(_ context.Context, uid study.UID) ([]study.Reading, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []study.Reading
+	for _, r := range w.readings {
+		if r.Study == uid {
+			all = append(all, r)
+		}
+	}
+	return all, nil
 }
 
 func (w *ward) Instances(_ context.Context, uid study.UID) ([]study.Instance, error) {
@@ -271,24 +279,40 @@ func stained(x0, y0, cols, rows, step int) []byte {
 	return rgb
 }
 
+// today is the ward's clock.
+var today = time.Date(2026, 11, 24, 14, 30, 0, 0, time.UTC)
+
 // serve puts a ward on a site and gives a browser's first address: a link that
 // signs in as role.
 func serve(t *testing.T, w *ward, role string) (server *httptest.Server, entry string) {
 	t.Helper()
-	now := time.Date(2026, 11, 24, 14, 30, 0, 0, time.UTC)
+	site := siteOf(t, w, w)
+	server = httptest.NewServer(site)
+	t.Cleanup(server.Close)
+	return server, server.URL + site.Invite(webui.Identity{Name: "K. Hansen", Role: role}, time.Hour)
+}
+
+// serveFrames is serve with frames of its own.
+func serveFrames(t *testing.T, w *ward, f worldlist.Frames) string {
+	t.Helper()
+	server := httptest.NewServer(siteOf(t, w, f))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
+	t.Helper()
 	site, err := webui.New(webui.Options{
-		Tokens: tokens{}, Version: "test", Zone: time.UTC, Now: func() time.Time { return now },
+		Tokens: tokens{}, Version: "test", Zone: time.UTC, Now: func() time.Time { return today },
 	}, worldlist.Part())
 	if err != nil {
 		t.Fatal(err)
 	}
 	worldlist.Pages{
-		Cases: w, Readings: w, Instances: w, Frames: w, Slides: w, Counter: w,
+		Cases: w, Readings: w, Instances: w, Frames: f, Slides: w, Counter: w,
 		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
 	}.Add(site)
-	server = httptest.NewServer(site)
-	t.Cleanup(server.Close)
-	return server, server.URL + site.Invite(webui.Identity{Name: "K. Hansen", Role: role}, time.Hour)
+	return site
 }
 
 // tokens are named after the role that they bear.

@@ -2,6 +2,7 @@ package worldlist
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,7 @@ func whyWords(l webui.Lang, p study.Place, now time.Time) []string {
 			if t, err := time.Parse(time.RFC3339, r.Detail); err == nil {
 				args[0] = l.Short(t.In(now.Location()), now)
 			}
-		case whyHeadStart:
+		case whyHeadStart, whyMean:
 			n, err := strconv.Atoi(r.Detail)
 			if err != nil || n == 0 {
 				continue
@@ -107,15 +108,29 @@ func reasonWords(l webui.Lang, r study.Reason) string {
 	return text
 }
 
+// noteWords turns a study's note, which is a reason as [study.Reason.String]
+// writes it, into words.
+func noteWords(l webui.Lang, note string) string {
+	code, detail, _ := strings.Cut(note, ": ")
+	if !l.Has("reason." + code) {
+		return note
+	}
+	return reasonWords(l, study.Reason{Code: code, Detail: detail})
+}
+
 // speaking are the results that a reader sees: those of no shadow model.
 func speaking(results []study.Result) []study.Result {
-	var seen []study.Result
-	for _, r := range results {
-		if !r.Shadow {
-			seen = append(seen, r)
-		}
-	}
-	return seen
+	return slices.DeleteFunc(slices.Clone(results), func(r study.Result) bool { return r.Shadow })
+}
+
+// spoken is a case as a reader sees it: without results of shadow models, and
+// without reports of them.
+func spoken(c study.Case) study.Case {
+	c.Reports = slices.DeleteFunc(slices.Clone(c.Reports), func(r study.Report) bool {
+		return slices.ContainsFunc(c.Results, func(s study.Result) bool { return s.Shadow && s.Model == r.Model })
+	})
+	c.Results = speaking(c.Results)
+	return c
 }
 
 // aiWords are the one word for the AI, and what must stand beside it: tiles that

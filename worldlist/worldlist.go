@@ -38,9 +38,11 @@ type Readings interface {
 	// MarkOpened notes that a reader has opened a study: its place moves no
 	// more. Doing it again changes nothing.
 	MarkOpened(ctx context.Context, uid study.UID, by string) error
-	// MarkRead notes that a study is read, and the verdict on the AI. While a
-	// study may not be read yet it is an error of kind [study.ErrInvalid].
+	// MarkRead notes that a study is read, and the verdict on the AI: it
+	// leaves the list of those to be read.
 	MarkRead(ctx context.Context, uid study.UID, by, verdict string) error
+	// Readings gives who has read a study and what they said, in that order.
+	Readings(ctx context.Context, uid study.UID) ([]study.Reading, error)
 }
 
 // Instances are the objects of a study.

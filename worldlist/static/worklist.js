@@ -153,3 +153,4 @@ function watch() {
 }
 watch();
 addEventListener('pagehide', () => events?.close());
+document.documentElement.classList.add('ready');
