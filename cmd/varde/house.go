@@ -39,22 +39,24 @@ type house struct {
 
 // openHouse opens everything that this process needs before it says that it is
 // ready. What can't be had is an error with its remedy, and nothing stays open.
-func openHouse(ctx context.Context, s Settings, log *slog.Logger, demo bool) (h *house, err error) {
-	h = &house{Settings: s, log: log, demo: demo}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.Close())
-		}
-	}()
-	if err := os.MkdirAll(s.Dir, 0o750); err != nil {
-		return nil, fmt.Errorf("make the data folder; choose another with --dir: %w", err)
+func openHouse(ctx context.Context, s Settings, log *slog.Logger, demo bool) (*house, error) {
+	h := &house{Settings: s, log: log, demo: demo}
+	if err := h.open(ctx); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+func (h *house) open(ctx context.Context) error {
+	if err := os.MkdirAll(h.Dir, 0o750); err != nil {
+		return fmt.Errorf("make the data folder; choose another with --dir: %w", err)
 	}
 	for _, open := range []func(context.Context) error{h.openDoors, h.openStore, h.openModels, h.openQueue, h.openSite} {
 		if err := open(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return h, nil
+	return nil
 }
 
 // Close gives everything back, in reverse order.
