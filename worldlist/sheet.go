@@ -154,10 +154,10 @@ func (p *pages) answerOf(l webui.Lang, r study.Result, marks []mark) answer {
 	if r.Reason.Code == study.ReasonStopped {
 		a.Word = l.T("ai.stopped")
 	}
-	if r.Partial() && r.Planned > 0 && r.AI != study.Running && r.AI != study.OutOfScope {
+	ran := r.AI == study.Flagged || r.AI == study.Uncertain || r.AI == study.NotFlagged
+	if r.Partial() && (ran || r.AI == study.Failed && r.Seen > 0) {
 		a.Partial = l.T("ai.partial.says", r.Seen, r.Planned)
 	}
-	ran := r.AI == study.Flagged || r.AI == study.Uncertain || r.AI == study.NotFlagged
 	switch {
 	case ran && r.Calibrated && r.Probability != nil:
 		a.Score = l.T("score.calibrated", *r.Probability*100)

@@ -459,4 +459,9 @@ document.addEventListener('change', (e) => {
 new ResizeObserver(() => { draw(); refine(); }).observe(stage);
 
 const first = view.marks.length ? view.marks[0].stack : 0;
-if (view.stacks.length) open(first, view.stacks[first].start);
+if (view.stacks.length) {
+  open(first, view.stacks[first].start);
+} else {
+  $('controls').hidden = true;
+  trouble(words.empty ?? '');
+}
