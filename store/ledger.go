@@ -102,8 +102,9 @@ func (l *Ledger) settleIn(ctx context.Context) error {
 	if err := migrate(ctx, l.writer.conn, sqliteMigrations); err != nil {
 		return err
 	}
-	// The lock says that we are alone, so whoever worked before is gone.
-	if _, err := l.writer.conn.ExecContext(ctx, `DELETE FROM worker`); err != nil {
+	// The lock says that we are alone, so whoever worked before is gone. Without
+	// an epoch whatever still lies on the conveyor for them is taken back.
+	if _, err := l.writer.conn.ExecContext(ctx, `DELETE FROM worker; DELETE FROM meta WHERE k = 'epoch'`); err != nil {
 		return fmt.Errorf("strike off old workers: %w", refine(err))
 	}
 	return nil
