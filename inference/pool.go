@@ -81,7 +81,15 @@ func (p *Pool) take(network study.Hash) (Session, func(), error) {
 	return s.session, sync.OnceFunc(func() { p.release(s) }), nil
 }
 
+// load is never run twice at a time for one network. Whoever looked before the
+// last load ended comes here after it, and finds the session.
 func (p *Pool) load(card models.Card) error {
+	p.mu.Lock()
+	there := p.shared[card.SHA256] != nil
+	p.mu.Unlock()
+	if there {
+		return nil
+	}
 	network, err := p.Networks.Network(card.Ref())
 	if err != nil {
 		return err

@@ -46,6 +46,9 @@ func (s *S3) upload(ctx context.Context, key string, head *bytes.Buffer, src *so
 	parts, err := s.sendParts(ctx, name, id, head, src)
 	if err == nil {
 		_, err = s.core.CompleteMultipartUpload(ctx, s.o.Bucket, name, id, parts, o)
+		if responseTo(err).Code == "NoSuchUpload" && s.isThere(ctx, key, src) {
+			return nil
+		}
 	}
 	if err == nil {
 		return nil
@@ -59,6 +62,18 @@ func (s *S3) upload(ctx context.Context, key string, head *bytes.Buffer, src *so
 		return src.err
 	}
 	return s3Error("put", key, err)
+}
+
+// isThere reports whether key holds what src gave. It is asked when the store
+// knows nothing of an upload that it has just taken: an earlier try to complete
+// it went through, and its answer was lost.
+func (s *S3) isThere(ctx context.Context, key string, src *source) bool {
+	size, err := s.Stat(ctx, key)
+	if err != nil || size != src.n {
+		return false
+	}
+	held, err := hashOf(ctx, s, key)
+	return err == nil && held == src.sum()
 }
 
 // sendParts sends a part while the next is read.

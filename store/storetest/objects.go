@@ -19,8 +19,12 @@ import (
 	"varde/study"
 )
 
-// longObject is longer than an S3 store sends in one piece.
-const longObject = 33<<20 + 12345
+// longObject is longer than an S3 store sends in one piece, and threePieces
+// longer than it sends in two.
+const (
+	longObject  = 16<<20 + 12345
+	threePieces = 33<<20 + 12345
+)
 
 // TestObjects holds the store that open makes to what [store.Objects] says. Each
 // call of open must make an empty one.
@@ -228,8 +232,8 @@ func neverTorn(t *testing.T, o store.Objects) {
 }
 
 func longObjects(t *testing.T, o store.Objects) {
-	want := Bytes(7, longObject)
-	for key, size := range map[string]int64{"long/unknown": -1, "long/known": longObject} {
+	want := Bytes(7, threePieces)
+	for key, size := range map[string]int64{"long/unknown": -1, "long/known": threePieces} {
 		sum, err := o.PutOnce(t.Context(), key, iotest.HalfReader(bytes.NewReader(want)), size)
 		if err != nil {
 			t.Fatal(err)
@@ -298,7 +302,7 @@ func badKeys(t *testing.T, o store.Objects) {
 			t.Errorf("delete %.20q: %v", key, err)
 		}
 	}
-	put(t, o, "results/1.2.3/rev-1/nuclei@0123456789ab/part-0.json", []byte("{}"))
+	put(t, o, "results/1.2.3/rev-1/nuclei+he@0123456789ab/part-0.json", []byte("{}"))
 	put(t, o, strings.Repeat("a", 255), []byte("x"))
 	put(t, o, strings.Repeat("segment/", 112)+"end", []byte("x"))
 }
