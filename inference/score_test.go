@@ -434,3 +434,30 @@ func TestActivationsAndClasses(t *testing.T) {
 		}
 	}
 }
+
+// A turnstile counts who passes.
+type turnstile struct{ runs []string }
+
+func (g *turnstile) Run(_ context.Context, what string, f func() error) error {
+	g.runs = append(g.runs, what)
+	return f()
+}
+
+// TestEveryRunPassesTheGate, for it is the gate that keeps models from running
+// over each other and watches for a run that hangs.
+func TestEveryRunPassesTheGate(t *testing.T) {
+	s := newShelf()
+	tiles := s.slide(4, 2, func(x, y int) uint8 { return uint8(x) })
+	g := &turnstile{}
+	sc := scorer(s)
+	sc.Gate = g
+	card := smCard()
+	card.Input.Batch = 5
+	if _, err := sc.Score(t.Context(), inference.Question{Card: card, Session: network(bright), Instances: s.instances,
+		Block: study.Block{Kind: study.Patches, Tiles: tiles}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.runs) != 7 || g.runs[0] != "sm@1" { // 32 tiles in fives
+		t.Errorf("runs %v", g.runs)
+	}
+}
