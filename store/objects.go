@@ -160,7 +160,7 @@ const (
 
 // CheckKey reports with [study.ErrInvalid] a key that is no safe path: parts of
 // keys come from strangers' UIDs. A key is at most 900 bytes in segments of 1 to
-// 255 letters, digits, and . _ - @, and no segment begins with a dot.
+// 255 letters, digits, and . _ - @ +, and no segment begins with a dot.
 func CheckKey(key string) error {
 	if len(key) == 0 || len(key) > maxKey {
 		return fmt.Errorf("key of %d bytes: %w", len(key), study.ErrInvalid)
@@ -180,7 +180,7 @@ func CheckKey(key string) error {
 
 func keyByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' ||
-		c == '.' || c == '_' || c == '-' || c == '@'
+		c == '.' || c == '_' || c == '-' || c == '@' || c == '+'
 }
 
 // checkRange reports a range that no object can have.
