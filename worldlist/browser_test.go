@@ -57,10 +57,20 @@ func TestEveryPageKeepsItsPromises(t *testing.T) {
 		}
 		b.Go(server.URL)
 	}
+	// What a reader must not overlook is never cut short, in no language.
+	whole := func(lang webui.Lang) {
+		cut := webuitest.Eval[[]string](b, `[...document.querySelectorAll('.list th, .list td:first-child, .list .due, .list .ai')]
+			.filter(c => c.scrollWidth > c.clientWidth).map(c => c.textContent)`)
+		if len(cut) > 0 {
+			t.Errorf("cut short in %s: %q", lang, cut)
+		}
+	}
+	whole(webui.English)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
 		b.Click("button[value=" + string(lang) + "]")
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
 		b.Promises()
+		whole(lang)
 		b.Shot("worklist-" + string(lang))
 	}
 }

@@ -3,14 +3,11 @@ package worldlist
 import (
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"image"
 	"image/jpeg"
-	"math"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"varde/internal/codec"
@@ -129,110 +126,6 @@ func sendPacked(w http.ResponseWriter, r *http.Request, b []byte) {
 	}
 	_, _ = z.Write(b) // a visitor who has gone away needs no answer
 	_ = z.Close()
-}
-
-// values turns stored samples into values, PS3.3 §C.11.1, and those into int16.
-func values(in study.Instance, f codec.Frame) ([]byte, geometry, error) {
-	img := *in.Image
-	raw, err := stored(f)
-	if err != nil {
-		return nil, geometry{}, err
-	}
-	slope, intercept := img.Slope, img.Intercept
-	if slope == 0 {
-		slope, intercept = 1, 0
-	}
-	low, high := math.Inf(1), math.Inf(-1)
-	for i, v := range raw {
-		if img.Padding != nil && v == float64(*img.Padding) || math.IsInf(v, 0) {
-			v = math.NaN() // no value at all
-		}
-		raw[i] = v*slope + intercept
-		if !math.IsNaN(v) {
-			low, high = min(low, raw[i]), max(high, raw[i])
-		}
-	}
-	if low > high {
-		low, high = 0, 1
-	}
-	dark := low
-	if img.Photometric == "MONOCHROME1" {
-		dark = high
-	}
-	g := geometry{
-		Rows: f.Rows, Columns: f.Columns, Low: low, High: high, Scale: 1,
-		Invert: img.Photometric == "MONOCHROME1", SpacingMM: img.SpacingMM, Kind: img.SpacingKind,
-		Modality: string(in.Modality), Center: img.WindowCenter, Width: img.WindowWidth,
-	}
-	if in.Modality == study.CT && img.HasRescale {
-		g.Unit = "HU"
-	}
-	whole := !f.Float && slope == math.Trunc(slope) && intercept == math.Trunc(intercept)
-	if !whole || low < math.MinInt16 || high > math.MaxInt16 {
-		g.Offset = (low + high) / 2
-		g.Scale = max((high-low)/(math.MaxUint16-1), math.SmallestNonzeroFloat32)
-	}
-	if g.Width < 1 {
-		g.Center, g.Width = spread(raw, low, high)
-	}
-	out := make([]byte, 2*len(raw))
-	for i, v := range raw {
-		if math.IsNaN(v) {
-			v = dark
-		}
-		s := math.Round((v - g.Offset) / g.Scale)
-		binary.LittleEndian.PutUint16(out[2*i:], uint16(int16(max(math.MinInt16, min(math.MaxInt16, s)))))
-	}
-	return out, g, nil
-}
-
-// stored reads the samples of a gray frame as numbers.
-func stored(f codec.Frame) ([]float64, error) {
-	n, size := f.Rows*f.Columns, f.Bits/8
-	if len(f.Data) < n*size || f.Samples != 1 {
-		return nil, fmt.Errorf("%d × %d samples in %d bytes: %w", f.Rows, f.Columns, len(f.Data), study.ErrInvalid)
-	}
-	v := make([]float64, n)
-	d := f.Data
-	for i := range v {
-		switch {
-		case f.Float && f.Bits == 32:
-			v[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(d[4*i:])))
-		case f.Bits == 8 && f.Signed:
-			v[i] = float64(int8(d[i]))
-		case f.Bits == 8:
-			v[i] = float64(d[i])
-		case f.Bits == 16 && f.Signed:
-			v[i] = float64(int16(binary.LittleEndian.Uint16(d[2*i:])))
-		case f.Bits == 16:
-			v[i] = float64(binary.LittleEndian.Uint16(d[2*i:]))
-		case f.Bits == 32 && f.Signed:
-			v[i] = float64(int32(binary.LittleEndian.Uint32(d[4*i:])))
-		case f.Bits == 32:
-			v[i] = float64(binary.LittleEndian.Uint32(d[4*i:]))
-		default:
-			return nil, fmt.Errorf("samples of %d bits: %w", f.Bits, study.ErrUnsupported)
-		}
-	}
-	return v, nil
-}
-
-// spread is a window for an image that brings none: all but the lowest and the
-// highest half percent of a sample of its values.
-func spread(values []float64, low, high float64) (center, width float64) {
-	step := max(1, len(values)/20_000)
-	var some []float64
-	for i := 0; i < len(values); i += step {
-		if v := values[i]; v >= low && v <= high {
-			some = append(some, v)
-		}
-	}
-	if len(some) == 0 {
-		return (low + high) / 2, max(1, high-low)
-	}
-	slices.Sort(some)
-	a, b := some[len(some)/200], some[len(some)-1-len(some)/200]
-	return (a + b) / 2, max(1, b-a)
 }
 
 // jpegQuality is high enough that what a reader sees are the scanner's artifacts

@@ -178,16 +178,15 @@ type Entry struct {
 	Place     study.Place
 }
 
-// Order gives the entries in reading order: by class, then by key, then by
-// arrival, and by UID so that the order is one. The argument stays as it is. The
-// ledger keeps the same order as an index.
+// Order gives the entries in reading order: by class, then by key, and by UID so
+// that the order is one. The argument stays as it is. The ledger keeps the same
+// order as an index.
 func Order(entries []Entry) []Entry {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b Entry) int {
 		return cmp.Or(
 			cmp.Compare(a.Place.Class, b.Place.Class),
 			a.Place.Key.Compare(b.Place.Key),
-			a.ArrivedAt.Compare(b.ArrivedAt),
 			cmp.Compare(a.Study, b.Study),
 		)
 	})

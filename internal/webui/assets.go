@@ -127,13 +127,6 @@ func writeJSON(w io.Writer, v any) {
 	_ = e.Encode(v) // a visitor who has gone away needs no answer
 }
 
-// JSON answers with v and no store.
-func JSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, v)
-}
-
 // sub is the folder of an embedded tree, which is known to be there.
 func sub(f fs.FS, dir string) fs.FS {
 	s, err := fs.Sub(f, dir)

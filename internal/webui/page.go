@@ -117,19 +117,5 @@ func (p *page) Asset(name string) (string, error) {
 // Number writes a whole number.
 func (p *page) Number(n int) string { return p.Lang.Number(n) }
 
-// Decimal writes a number to three digits.
-func (p *page) Decimal(v float64) string { return p.Lang.Decimal(v) }
-
-// Moment writes a time in the site's zone.
-func (p *page) Moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return p.Lang.Moment(t.In(p.site.o.Zone))
-}
-
-// ISO writes a time for machines.
-func (p *page) ISO(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
 // Langs lists the languages for the switch.
 func (p *page) Langs() []Lang { return Langs }

@@ -69,7 +69,6 @@ func VisitOf(ctx context.Context) Visit {
 	return v
 }
 
-// WithVisit gives a context in which [VisitOf] finds v, for tests of handlers.
-func WithVisit(ctx context.Context, v Visit) context.Context {
+func withVisit(ctx context.Context, v Visit) context.Context {
 	return context.WithValue(ctx, visitKey{}, v)
 }

@@ -40,7 +40,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	s.headers(w.Header())
 	visit := Visit{Lang: s.language(r), Theme: theme(r)}
-	r = r.WithContext(WithVisit(r.Context(), visit))
+	r = r.WithContext(withVisit(r.Context(), visit))
 	s.guarded(rec, r, visit)
 	log := s.o.Log.DebugContext
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -81,7 +81,7 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request, visit Visit) {
 		return
 	}
 	visit.Who = who
-	r = r.WithContext(WithVisit(r.Context(), visit))
+	r = r.WithContext(withVisit(r.Context(), visit))
 	if k := r.URL.Query().Get("k"); k != "" && r.URL.Path == "/" && r.Method == http.MethodGet {
 		s.welcome(w, r, k)
 		return
