@@ -213,10 +213,10 @@ func (t *tx) updateStudy(s study.Study, waiting string) error {
 	_, err = t.exec(`UPDATE study SET status = $2, patient_id = $3, issuer = $4, patient_name = $5, birth = $6, sex = $7,
 		accession = $8, study_id = $9, description = $10, study_date = $11, study_time = $12, referring = $13, modality = $14,
 		priority = $15, instances = $16, conflicts = $17, last_instance_at = $18, class = $19, place_key = $20, why = $21,
-		deadline = $22, rule = $23, search = $24, waiting = `+waiting+`, read_at = `+read+` WHERE uid = $1`,
+		deadline = $22, rule = $23, search = $24, note = $25, waiting = `+waiting+`, read_at = `+read+` WHERE uid = $1`,
 		s.UID, s.Status, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID, s.Description, s.Date, s.Time,
 		s.Referring, s.Modality, s.Priority, s.Instances, s.Conflicts, ms(s.LastInstanceAt), s.Place.Class, ms(s.Place.Key),
-		why, ms(s.Place.Deadline), s.Place.Rule, searchText(s))
+		why, ms(s.Place.Deadline), s.Place.Rule, searchText(s), s.Note)
 	return err
 }
 
@@ -265,7 +265,7 @@ func (t *tx) reopen(s *study.Study) error {
 	if err != nil {
 		return err
 	}
-	s.Status = to
+	s.Status, s.Note = to, ""
 	if err := t.cancelJobs(s.UID); err != nil {
 		return err
 	}

@@ -20,11 +20,12 @@ import (
 // isn't there, [study.ErrBusy] when the disk is full or the file is held by
 // another, and [ErrFenced] when a worker speaks for a job that is no longer its.
 type Ledger struct {
-	place  study.Placer
-	now    func() time.Time
-	lock   *os.File // held while open, so that there is one process
-	reader *reader
-	writer *writer
+	place   study.Placer
+	now     func() time.Time
+	lock    *os.File // held while open, so that there is one process
+	reader  *reader
+	writer  *writer
+	tallies tallies
 
 	jobs    signal // a job became ready, or left its worker
 	changes signal // anything changed that a page shows
@@ -37,7 +38,7 @@ type LedgerOptions struct {
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
 	// Guest opens the ledger beside the process that serves from it, for a verb
-	// of the command line: it takes no lock, leaves the tables as they are, and
+	// of the command line: it takes no lock, needs the tables to be up to date, and
 	// must take no jobs.
 	Guest bool
 }
@@ -87,10 +88,12 @@ func (l *Ledger) open(ctx context.Context, path string, guest bool) error {
 	if l.writer, err = newWriter(ctx, l, write); err != nil {
 		return err
 	}
-	if !guest {
-		if err := l.settleIn(ctx); err != nil {
-			return err
-		}
+	settle := l.settleIn
+	if guest {
+		settle = func(ctx context.Context) error { return migrate(ctx, l.writer.conn, sqliteMigrations, false) }
+	}
+	if err := settle(ctx); err != nil {
+		return err
 	}
 	go l.writer.run()
 	l.writer.running = true
@@ -99,7 +102,7 @@ func (l *Ledger) open(ctx context.Context, path string, guest bool) error {
 
 // settleIn does what the one process that serves does first.
 func (l *Ledger) settleIn(ctx context.Context) error {
-	if err := migrate(ctx, l.writer.conn, sqliteMigrations); err != nil {
+	if err := migrate(ctx, l.writer.conn, sqliteMigrations, true); err != nil {
 		return err
 	}
 	// The lock says that we are alone, so whoever worked before is gone. Without

@@ -18,16 +18,19 @@ import (
 // migrate brings the tables up to date: every file NNNN_name.sql that the ledger
 // has not seen is run in its own transaction, in order. A ledger that has seen
 // more than this program knows is refused, and so is one whose steps were other
-// ones: what runs on tables that it does not know may harm them.
-func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS) error {
+// ones: what runs on tables that it does not know may harm them. Without write a
+// step that is missing is an error too.
+func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS, write bool) error {
 	files, err := fs.Glob(steps, "migrations/*/*.sql")
 	if err != nil {
 		return err
 	}
 	sort.Strings(files)
-	if _, err := conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration
-		(version BIGINT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, at BIGINT NOT NULL)`); err != nil {
-		return fmt.Errorf("migrate: %w", refine(err))
+	if write {
+		if _, err := conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration
+			(version BIGINT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, at BIGINT NOT NULL)`); err != nil {
+			return fmt.Errorf("migrate: %w", refine(err))
+		}
 	}
 	seen, err := migrations(ctx, conn)
 	if err != nil {
@@ -51,6 +54,9 @@ func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS) error {
 			}
 			delete(seen, version)
 			continue
+		}
+		if !write {
+			return fmt.Errorf("the ledger has not had migration %s; open it for writing once: %w", name, study.ErrInvalid)
 		}
 		if err := step(ctx, conn, version, name, hash, string(text)); err != nil {
 			return fmt.Errorf("migrate %s: %w", name, err)

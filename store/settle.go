@@ -71,10 +71,13 @@ func (t *tx) settle(p study.Plan) error {
 		return err
 	}
 	status, note := study.Settled, ""
-	if asks(p) {
+	if asks(p, true) {
 		status = study.Scoring
-	} else if note = p.Note.String(); note == "" {
-		note = study.ReasonNoModel
+	}
+	if !asks(p, false) {
+		if note = p.Note.String(); note == "" {
+			note = study.ReasonNoModel
+		}
 	}
 	if status, err = s.Status.To(status); err != nil {
 		return err
@@ -127,10 +130,14 @@ func (t *tx) fits(s study.Study, p study.Plan) error {
 }
 
 // asks reports whether a plan gives work to anyone: blocks to score, or a
-// failure to report.
-func asks(p study.Plan) bool {
+// failure to report. What only shadow models are asked counts with shadows: no
+// reader will see an answer.
+func asks(p study.Plan, shadows bool) bool {
 	return slices.ContainsFunc(p.Models, func(m study.ModelPlan) bool {
-		return len(m.Blocks) > 0 || m.State == study.Failed && !m.Shadow
+		if m.Shadow {
+			return shadows && len(m.Blocks) > 0
+		}
+		return len(m.Blocks) > 0 || m.State == study.Failed
 	})
 }
 

@@ -96,6 +96,41 @@ func TestCommitsAreSynced(t *testing.T) {
 	}
 }
 
+// TestFullDiskIsBusyAndLeavesNothing bounds the file as a full disk would.
+func TestFullDiskIsBusyAndLeavesNothing(t *testing.T) {
+	l := openTest(t)
+	send := func(n int) error {
+		uid := study.UID(fmt.Sprintf("1.2.%d", n))
+		i := study.Instance{UID: uid + ".1", Series: "1.2.1", Study: uid, Key: "k", SHA256: study.Hash{byte(n)}}
+		_, err := l.Receive(t.Context(), study.Arrival{Study: study.Study{UID: uid, Description: strings.Repeat("x", 2000)}, Instance: i})
+		return err
+	}
+	limit := func(pages int) {
+		t.Helper()
+		if _, err := l.writer.conn.ExecContext(t.Context(), fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(100)
+	n := 0
+	for ; n < 1000; n++ {
+		if err := send(n); err != nil {
+			if !errors.Is(err, study.ErrBusy) {
+				t.Fatalf("object %d: %v", n, err)
+			}
+			break
+		}
+	}
+	all, err := l.Unsettled(t.Context())
+	if err != nil || len(all) != n || n == 1000 {
+		t.Errorf("%d studies after %d were acknowledged, %v", len(all), n, err)
+	}
+	limit(100_000)
+	if err := send(n); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+}
+
 func openTest(t testing.TB) *Ledger {
 	t.Helper()
 	l, err := OpenLedger(context.Background(), filepath.Join(t.TempDir(), "ledger.db"), LedgerOptions{})
@@ -230,8 +265,30 @@ func TestLedgerOfANewerProgramIsRefused(t *testing.T) {
 		{"other step of the same number", fstest.MapFS{"migrations/sqlite/0001_ledger.sql": {Data: []byte("SELECT 1")}}},
 		{"no number", fstest.MapFS{"migrations/sqlite/first.sql": {Data: []byte("SELECT 1")}}},
 	} {
-		if err := migrate(t.Context(), l.writer.conn, tt.steps); !errors.Is(err, study.ErrInvalid) {
+		if err := migrate(t.Context(), l.writer.conn, tt.steps, true); !errors.Is(err, study.ErrInvalid) {
 			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// TestGuestNeedsTheTablesOfItsProgram: a verb of another release must not write
+// into tables that it does not know.
+func TestGuestNeedsTheTablesOfItsProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l, err := OpenLedger(t.Context(), path, LedgerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for _, harm := range []string{
+		`INSERT INTO migration (version, name, hash, at) VALUES (9999, 'later', '', 0)`,
+		`DELETE FROM migration`,
+	} {
+		if _, err := l.writer.conn.ExecContext(t.Context(), harm); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenLedger(t.Context(), path, LedgerOptions{Guest: true}); !errors.Is(err, study.ErrInvalid) {
+			t.Errorf("after %s: %v", harm, err)
 		}
 	}
 }
@@ -249,7 +306,7 @@ func TestMigrationThatFailsLeavesNothing(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	steps := fstest.MapFS{"migrations/x/0001_a.sql": {Data: []byte("CREATE TABLE a (x BIGINT)")}}
 	steps["migrations/x/0002_b.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE b (x BIGINT); CREATE TABLE a (x BIGINT)")}
-	if err := migrate(t.Context(), conn, steps); err == nil {
+	if err := migrate(t.Context(), conn, steps, true); err == nil {
 		t.Fatal("the second step should fail")
 	}
 	if _, err := conn.ExecContext(t.Context(), `INSERT INTO b VALUES (1)`); err == nil {
@@ -257,7 +314,7 @@ func TestMigrationThatFailsLeavesNothing(t *testing.T) {
 	}
 	steps["migrations/x/0002_b.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE b (x BIGINT)")}
 	for range 2 {
-		if err := migrate(t.Context(), conn, steps); err != nil {
+		if err := migrate(t.Context(), conn, steps, true); err != nil {
 			t.Fatal(err)
 		}
 	}

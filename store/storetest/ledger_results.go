@@ -124,6 +124,11 @@ func shadowsOnly(b *Bench) {
 	b.OK(b.Ledger.Conclude(ctx, j, r))
 	b.Status("1.2", study.Reported)
 	Same(b, "jobs", b.Open(), 0)
+	c, err := b.Case(ctx, "1.2")
+	b.OK(err)
+	Same(b, "what a reader is told", []any{c.AI(), c.Study.Note}, []any{study.OutOfScope, study.ReasonNoModel})
+	b.Receive("1.2", 3, 3)
+	Same(b, "note of a reopened study", b.Status("1.2", study.Receiving).Note, "")
 }
 
 func earlierOnly(b *Bench) {
