@@ -96,6 +96,8 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-tick.C:
+		case <-p.site.Ending():
+			return // the browser comes back to the next process
 		case <-r.Context().Done():
 			return
 		}

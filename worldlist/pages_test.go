@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -315,6 +316,31 @@ func TestListHearsOfNewStudies(t *testing.T) {
 		}
 	}
 	t.Error("the stream ended without a word")
+}
+
+func TestStreamEndsWithTheServer(t *testing.T) {
+	w := newWard()
+	site := siteOf(t, w, w)
+	server := httptest.NewUnstartedServer(site)
+	server.Config.RegisterOnShutdown(site.EndStreams)
+	server.Start()
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/events?total=0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+webui.Reader)
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if err := server.Config.Shutdown(t.Context()); err != nil { // returns when all requests have ended
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(a.Body); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAPIStudy(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -89,6 +90,8 @@ type Site struct {
 	nav      []Nav
 	open     map[string]bool // patterns that need no sign-in
 	sessions sessions
+	ending   chan struct{} // closed when streams must end
+	endOnce  sync.Once
 }
 
 // New puts a site together. Faults in a template, a catalog or an asset come out
@@ -103,7 +106,7 @@ func New(o Options, parts ...Part) (*Site, error) {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	s := &Site{o: o, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection(), open: map[string]bool{}}
+	s := &Site{o: o, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection(), open: map[string]bool{}, ending: make(chan struct{})}
 	s.sessions.now, s.sessions.kept = o.Now, o.Sessions
 	if _, err := catalogs(); err != nil {
 		return nil, err
@@ -153,6 +156,15 @@ func (s *Site) Handle(pattern string, right Right, h http.Handler) {
 		h.ServeHTTP(w, r)
 	})
 }
+
+// Ending is closed when the server is about to end. A handler whose answer has no
+// end of its own, such as a stream of events, returns then.
+func (s *Site) Ending() <-chan struct{} { return s.ending }
+
+// EndStreams closes [Site.Ending]. It is meant for
+// [http.Server.RegisterOnShutdown]: otherwise a shutdown waits for every list
+// that is open in a browser.
+func (s *Site) EndStreams() { s.endOnce.Do(func() { close(s.ending) }) }
 
 // A View is what a page shows: a template of one of the parts by its file's
 // name without .html, and the data for it, which the template sees as .Data.
