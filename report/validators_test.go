@@ -1,0 +1,125 @@
+package report_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"varde/internal/dicom"
+	"varde/report"
+	"varde/study"
+)
+
+// peer finds a program of another maker, or skips the test where there is none.
+func peer(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed", name)
+	}
+	if err != nil {
+		t.Skipf("%s is not installed", name)
+	}
+	return path
+}
+
+// writeAll writes a report of each kind in each language, and gives the files by
+// name.
+func writeAll(t *testing.T) map[string]string {
+	t.Helper()
+	dir, files := t.TempDir(), map[string]string{}
+	for name, s := range kinds {
+		for _, lang := range langs {
+			o := report.Options{Lang: lang, Location: time.UTC}
+			if lang == "da" { // and one that replaces another
+				o.Predecessor = &study.Report{UID: "2.25.5", Series: "2.25.6", Study: s.study.UID, Class: dicom.Comprehensive3DSR}
+			}
+			name := name + ", " + lang
+			files[name] = filepath.Join(dir, strings.ReplaceAll(name, " ", "_")+".dcm")
+			if err := os.WriteFile(files[name], encode(t, report.Build(s.study, s.instances, s.result, o)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return files
+}
+
+// TestDciodvfyFindsNoFault checks the information object: attributes, references,
+// relations.
+func TestDciodvfyFindsNoFault(t *testing.T) {
+	program := peer(t, "dciodvfy")
+	for name, path := range writeAll(t) {
+		out, err := exec.CommandContext(t.Context(), program, "-new", path).CombinedOutput()
+		if err != nil || !bytes.Contains(out, []byte("Comprehensive3DSR")) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		for line := range strings.Lines(string(out)) {
+			// It calls every private coding scheme unrecognized; ours stands in
+			// the slide model's card.
+			private := strings.Contains(line, "Unrecognized defined term = <99VARDE>")
+			if strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "Warning") && !private {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+}
+
+func TestDsrdumpReadsTheTree(t *testing.T) {
+	program := peer(t, "dsrdump")
+	for name, path := range writeAll(t) {
+		out, err := exec.CommandContext(t.Context(), program, "-Ec", "+Pc", path).CombinedOutput()
+		if err != nil || !bytes.Contains(out, []byte("Qualitative Evaluations")) || bytes.Contains(out, []byte("E: ")) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// validated names the reports that go through the slow validator: each kind once,
+// each language several times. A language changes texts and two codes, a kind the
+// tree.
+var validated = []string{
+	"CT flagged, one finding, en", "CT flagged, volumes, da", "MG flagged, nb", "SM flagged, en", "SM flagged, one finding, da",
+	"SM nothing found, nb", "CT nothing found, en", "CT partial, flagged, nb", "CT partial, uncertain, da",
+	"MG failed, nb", "SM out of scope, en",
+}
+
+// TestPixelMedFindsNoFault checks the template, TID 1500. The program always exits
+// 0, so that its words are looked at.
+func TestPixelMedFindsNoFault(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a JVM for each report")
+	}
+	program := peer(t, "DicomSRValidator")
+	files := writeAll(t)
+	// Half a dozen seconds each, most of it for compiling the templates.
+	slots := make(chan struct{}, 4)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, name := range validated {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, program, files[name])
+			cmd.Env = append(os.Environ(), "JAVA_TOOL_OPTIONS=-XX:+UseSerialGC -XX:TieredStopAtLevel=1"+
+				" -Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0")
+			out, err := cmd.Output()
+			text := string(out)
+			if err != nil || !strings.Contains(text, "Found Root Template TID_1500") || !strings.Contains(text, "IOD validation complete") {
+				t.Errorf("%s: %v\n%s", name, err, text)
+			}
+			for line := range strings.Lines(text) {
+				if strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "Warning") || strings.HasPrefix(line, "Internal") {
+					t.Errorf("%s: %s", name, line)
+				}
+			}
+		})
+	}
+}
