@@ -145,7 +145,7 @@ func (h *house) openModels(ctx context.Context) error {
 		h.log.WarnContext(ctx, "models left out", "err", err)
 	}
 	if h.ReferenceModels {
-		if err := keepReferences(ctx, h.registry); err != nil {
+		if err := h.registry.AddReference(ctx, "varde"); err != nil {
 			return err
 		}
 	}

@@ -186,29 +186,3 @@ func promote(from study.ModelState) (study.ModelState, error) {
 	}
 	return from, fmt.Errorf("a %s model has nowhere to be promoted to: %w", from, study.ErrRefused)
 }
-
-// keepReferences puts the reference models into the registry and makes those
-// live that are new there. One that somebody stopped stays stopped.
-func keepReferences(ctx context.Context, r *models.Registry) error {
-	const by, why = "varde", "reference model, kept at the first start; not a medical device"
-	for _, m := range models.Reference() {
-		card, err := r.Add(ctx, m.CardTOML, m.Network, by)
-		if err != nil {
-			return fmt.Errorf("keep reference model: %w", err)
-		}
-		for {
-			state, err := r.State(ctx, card.Ref())
-			if err != nil {
-				return err
-			}
-			if state != study.ModelDraft && state != study.ModelShadow {
-				break
-			}
-			next, _ := promote(state)
-			if err := r.Set(ctx, card.Ref(), next, by, why); err != nil {
-				return fmt.Errorf("keep reference model: %w", err)
-			}
-		}
-	}
-	return nil
-}

@@ -62,7 +62,7 @@ func (h *house) run(ctx context.Context) error {
 
 func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
 	s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Log: h.log, MaxAssociations: h.Associations,
-		Ended: func(sum dimse.Summary) { traffic.SenderEnded(ingest.Source{Kind: "dimse", AE: sum.Calling}.Name()) }}
+		Ended: traffic.AssociationEnded}
 	if len(h.Callers) > 0 {
 		s.AcceptCalling = func(ae, _ string) bool {
 			for _, c := range h.Callers {
