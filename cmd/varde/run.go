@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -188,6 +187,7 @@ func (h *house) deliverer() *report.Deliverer {
 func (h *house) serveWeb(ctx context.Context, handler http.Handler) error {
 	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
+	s.RegisterOnShutdown(h.site.EndStreams)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(h.web) }()
 	select {
@@ -198,7 +198,7 @@ func (h *house) serveWeb(ctx context.Context, handler http.Handler) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if err := s.Shutdown(grace); err != nil {
-		return errors.Join(nil, s.Close()) // open lists listen for ever; they are cut off
+		return s.Close()
 	}
 	return nil
 }

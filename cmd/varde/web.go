@@ -22,7 +22,7 @@ const dicomwebBase = "/dicom-web"
 
 // openSite puts the pages of the stages together.
 func (h *house) openSite(context.Context) (err error) {
-	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Log: h.log, Version: version, Demo: h.demo},
+	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Log: h.log, Version: version, Demo: h.demo},
 		worldlist.Part(), oversight.Part())
 	if err != nil {
 		return err
