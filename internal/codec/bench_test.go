@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"varde/internal/codec"
+	"varde/study"
 )
 
 // tile draws a tile of n×n pixels that compresses like stained tissue: smooth
@@ -80,4 +81,33 @@ func BenchmarkSlice(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkDeepJPEG(b *testing.B) {
+	d := differences{width: 512, height: 512, components: 1, precision: 12, predictor: 1}
+	rng := newRNG(3)
+	smooth := make([]uint16, 512*512)
+	for i := range smooth {
+		x, y := float64(i%512), float64(i/512)
+		smooth[i] = uint16(2000 + 900*math.Sin(x/40)*math.Cos(y/50) + float64(rng.IntN(30)))
+	}
+	lossless := d.encode(smooth)
+	dct := drawing{width: 512, height: 512, sampling: samplings["gray"], ids: "\x01", adobe: -1}
+	img := dct.image("MONOCHROME2")
+	img.BitsAllocated, img.BitsStored, img.HighBit = 16, 12, 11
+	for _, tt := range []struct {
+		name string
+		ts   study.UID
+		img  study.Image
+		b    []byte
+	}{{"lossless", jpegLossless, d.image(), lossless}, {"extended", jpegExtended, img, extended(dct.encode())}} {
+		b.Run(tt.name, func(b *testing.B) {
+			b.SetBytes(512 * 512 * 2)
+			for b.Loop() {
+				if _, err := codec.Decode(tt.img, tt.ts, [][]byte{tt.b}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

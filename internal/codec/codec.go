@@ -86,6 +86,9 @@ const (
 	explicitBE     study.UID = "1.2.840.10008.1.2.2"
 	rleLossless    study.UID = "1.2.840.10008.1.2.5"
 	jpegBaseline   study.UID = "1.2.840.10008.1.2.4.50"
+	jpegExtended   study.UID = "1.2.840.10008.1.2.4.51"
+	jpegLossless   study.UID = "1.2.840.10008.1.2.4.57"
+	jpegFirstOrder study.UID = "1.2.840.10008.1.2.4.70"
 	deflatedSyntax study.UID = "1.2.840.10008.1.2.1.99"
 )
 
@@ -122,6 +125,9 @@ var registry = map[study.UID][]decoder{
 		{"turbo", turboPresent, turboVersion, decodeTurbo},
 		{"go", always, named(jpegVersion), decodeJPEG},
 	},
+	jpegExtended:   {{"go", always, named(jpegVersion), decodeExtended}},
+	jpegLossless:   {{"go", always, named(jpegVersion), decodeLossless}},
+	jpegFirstOrder: {{"go", always, named(jpegVersion), decodeLossless}},
 }
 
 // Supported reports whether frames of this transfer syntax are decoded here.
@@ -196,11 +202,8 @@ func choose(o Options, ts study.UID) (decoder, error) {
 // known names the transfer syntaxes of images that are not decoded here, so that
 // a refusal tells a person what came.
 var known = map[study.UID]string{
-	"1.2.840.10008.1.2.4.51":  "JPEG Extended, 12 bit",
 	"1.2.840.10008.1.2.4.53":  "JPEG Spectral Selection, retired",
 	"1.2.840.10008.1.2.4.55":  "JPEG Full Progression, retired",
-	"1.2.840.10008.1.2.4.57":  "JPEG Lossless",
-	"1.2.840.10008.1.2.4.70":  "JPEG Lossless, first-order prediction",
 	"1.2.840.10008.1.2.4.80":  "JPEG-LS Lossless",
 	"1.2.840.10008.1.2.4.81":  "JPEG-LS Near-Lossless",
 	"1.2.840.10008.1.2.4.90":  "JPEG 2000 Lossless",

@@ -2,10 +2,12 @@ package codec
 
 // The inverse DCT is that of Loeffler, Ligtenberg and Moschytz (ICASSP 1989)
 // with 12 multiplications a line, in 13-bit fixed point and two bits of headroom
-// between the passes: bit for bit what libjpeg calls "islow", its default.
+// between the passes, one for samples of 12 bits: bit for bit what libjpeg calls
+// "islow", its default.
 const (
-	fixBits  = 13
-	passBits = 2
+	fixBits      = 13
+	passBits     = 2
+	widePassBits = 1 // for samples of 12 bits
 
 	fix0298 = 2446
 	fix0390 = 3196
@@ -22,7 +24,7 @@ const (
 )
 
 // line transforms eight coefficients. The results carry fixBits more bits.
-func line(c0, c1, c2, c3, c4, c5, c6, c7 int32) (o0, o1, o2, o3, o4, o5, o6, o7 int32) {
+func line[T int32 | int64](c0, c1, c2, c3, c4, c5, c6, c7 T) (o0, o1, o2, o3, o4, o5, o6, o7 T) {
 	// Even part.
 	z := (c2 + c6) * fix0541
 	t2, t3 := z-c6*fix1847, z+c2*fix0765
@@ -76,3 +78,29 @@ func flat(out []byte, stride int, dc int32) {
 		o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7] = v, v, v, v, v, v, v, v
 	}
 }
+
+// inverseWide transforms dequantized coefficients into 8×8 samples of 12 bits.
+// Sums of such coefficients do not fit into 32 bits.
+func inverseWide(b *[64]int32, out []uint16, stride int) {
+	const s1 = fixBits - widePassBits
+	const r1 = 1 << (s1 - 1)
+	var t [64]int64
+	for i := range 8 {
+		o0, o1, o2, o3, o4, o5, o6, o7 := line(int64(b[i]), int64(b[i+8]), int64(b[i+16]), int64(b[i+24]),
+			int64(b[i+32]), int64(b[i+40]), int64(b[i+48]), int64(b[i+56]))
+		c := t[i : i+57 : i+57]
+		c[0], c[8], c[16], c[24] = (o0+r1)>>s1, (o1+r1)>>s1, (o2+r1)>>s1, (o3+r1)>>s1
+		c[32], c[40], c[48], c[56] = (o4+r1)>>s1, (o5+r1)>>s1, (o6+r1)>>s1, (o7+r1)>>s1
+	}
+	const s2 = fixBits + widePassBits + 3
+	const r2 = 1<<(s2-1) + 2048<<s2 // half, and the level shift
+	for y := range 8 {
+		c := t[8*y : 8*y+8 : 8*y+8]
+		o := out[y*stride : y*stride+8 : y*stride+8]
+		o0, o1, o2, o3, o4, o5, o6, o7 := line(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
+		o[0], o[1], o[2], o[3] = clamp12((o0+r2)>>s2), clamp12((o1+r2)>>s2), clamp12((o2+r2)>>s2), clamp12((o3+r2)>>s2)
+		o[4], o[5], o[6], o[7] = clamp12((o4+r2)>>s2), clamp12((o5+r2)>>s2), clamp12((o6+r2)>>s2), clamp12((o7+r2)>>s2)
+	}
+}
+
+func clamp12(v int64) uint16 { return uint16(min(max(v, 0), 4095)) }

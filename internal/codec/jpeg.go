@@ -12,6 +12,7 @@ import (
 const (
 	mSOF0  = 0xc0 // baseline
 	mSOF1  = 0xc1 // extended sequential, Huffman
+	mSOF3  = 0xc3 // lossless, Huffman
 	mDHT   = 0xc4
 	mRST0  = 0xd0
 	mRST7  = 0xd7
@@ -36,6 +37,8 @@ type component struct {
 
 // A jpegHeader is what stands before the first scan.
 type jpegHeader struct {
+	process       byte // SOF0, SOF1 or SOF3
+	precision     int  // bits of a sample
 	width, height int
 	components    []component
 	hMax, vMax    int
@@ -119,15 +122,13 @@ func readHeader(b []byte) (*jpegHeader, error) {
 
 // readFrame reads the frame header, T.81 §B.2.2.
 func (h *jpegHeader) readFrame(marker byte, p []byte) error {
-	if marker != mSOF0 && marker != mSOF1 {
-		return fmt.Errorf("JPEG process SOF%d in a baseline transfer syntax: %w", marker-mSOF0, study.ErrInvalid)
+	if marker != mSOF0 && marker != mSOF1 && marker != mSOF3 {
+		return fmt.Errorf("JPEG process SOF%d, which no transfer syntax in use allows: %w", marker-mSOF0, study.ErrInvalid)
 	}
 	if len(p) < 6 || len(p) != 6+3*int(p[5]) {
 		return fmt.Errorf("JPEG frame header of %d bytes: %w", len(p), study.ErrInvalid)
 	}
-	if p[0] != 8 {
-		return fmt.Errorf("JPEG of %d bits in a baseline transfer syntax: %w", p[0], study.ErrInvalid)
-	}
+	h.process, h.precision = marker, int(p[0])
 	h.height, h.width = int(binary.BigEndian.Uint16(p[1:])), int(binary.BigEndian.Uint16(p[3:]))
 	if n := p[5]; n != 1 && n != 3 {
 		return fmt.Errorf("JPEG of %d components: %w", n, study.ErrUnsupported)
@@ -188,22 +189,39 @@ func baseline(img study.Image, b []byte) (*jpegHeader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h.process == mSOF3 || h.precision != 8 {
+		return nil, fmt.Errorf("JPEG process SOF%d of %d bits in a baseline transfer syntax: %w", h.process-mSOF0, h.precision, study.ErrInvalid)
+	}
 	if img.BitsAllocated != 8 || img.Float {
 		return nil, fmt.Errorf("JPEG of 8 bits where %d are allocated: %w", img.BitsAllocated, study.ErrInvalid)
 	}
-	if len(h.components) != img.Samples {
-		return nil, fmt.Errorf("JPEG of %d components where there are %d samples: %w", len(h.components), img.Samples, study.ErrInvalid)
+	if err := matches("JPEG", img, h.width, h.height, len(h.components)); err != nil {
+		return nil, err
 	}
-	same := h.width == img.Columns && h.height == img.Rows
-	edge := img.Slide != nil && h.width <= img.Columns && h.height <= img.Rows
-	if !same && !edge {
-		return nil, fmt.Errorf("JPEG of %d×%d pixels where there are %d×%d: %w", h.width, h.height, img.Columns, img.Rows, study.ErrInvalid)
-	}
-	// An 8×8 block takes at least two bits.
+	return h, h.dense(b)
+}
+
+// dense refuses a codestream that is too short for its blocks: each takes at
+// least two bits.
+func (h *jpegHeader) dense(b []byte) error {
 	if blocks := ceil(h.width, 8*h.hMax) * ceil(h.height, 8*h.vMax); blocks > 4*len(b) {
-		return nil, fmt.Errorf("JPEG of %d bytes for %d×%d pixels: %w", len(b), h.width, h.height, study.ErrInvalid)
+		return fmt.Errorf("JPEG of %d bytes for %d×%d pixels: %w", len(b), h.width, h.height, study.ErrInvalid)
 	}
-	return h, nil
+	return nil
+}
+
+// matches holds the size of a codestream against the data set. The frames at the
+// right and lower edge of a slide may be smaller.
+func matches(what string, img study.Image, width, height, components int) error {
+	if components != img.Samples {
+		return fmt.Errorf("%s of %d components where there are %d samples: %w", what, components, img.Samples, study.ErrInvalid)
+	}
+	same := width == img.Columns && height == img.Rows
+	edge := img.Slide != nil && width <= img.Columns && height <= img.Rows
+	if !same && !edge {
+		return fmt.Errorf("%s of %d×%d pixels where there are %d×%d: %w", what, width, height, img.Columns, img.Rows, study.ErrInvalid)
+	}
+	return nil
 }
 
 // shell is the frame that the header describes, without data.

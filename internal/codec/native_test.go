@@ -12,13 +12,16 @@ import (
 )
 
 const (
-	implicitLE   = study.UID("1.2.840.10008.1.2")
-	explicitLE   = study.UID("1.2.840.10008.1.2.1")
-	uncompressed = study.UID("1.2.840.10008.1.2.1.98")
-	deflated     = study.UID("1.2.840.10008.1.2.1.99")
-	explicitBE   = study.UID("1.2.840.10008.1.2.2")
-	rleLossless  = study.UID("1.2.840.10008.1.2.5")
-	jpegBaseline = study.UID("1.2.840.10008.1.2.4.50")
+	implicitLE     = study.UID("1.2.840.10008.1.2")
+	explicitLE     = study.UID("1.2.840.10008.1.2.1")
+	uncompressed   = study.UID("1.2.840.10008.1.2.1.98")
+	deflated       = study.UID("1.2.840.10008.1.2.1.99")
+	explicitBE     = study.UID("1.2.840.10008.1.2.2")
+	jpegExtended   = study.UID("1.2.840.10008.1.2.4.51")
+	jpegLossless   = study.UID("1.2.840.10008.1.2.4.57")
+	jpegFirstOrder = study.UID("1.2.840.10008.1.2.4.70")
+	rleLossless    = study.UID("1.2.840.10008.1.2.5")
+	jpegBaseline   = study.UID("1.2.840.10008.1.2.4.50")
 )
 
 // gray describes one row of n samples.

@@ -16,34 +16,42 @@ func decodeJPEG(_ Options, img study.Image, frame []byte) (Frame, error) {
 		return Frame{}, err
 	}
 	f := h.shell(img)
-	d := &scanner{h: h, b: frame, planes: make([]plane, len(h.components))}
-	for i, c := range h.components {
-		w, rows := ceil(h.width, 8*h.hMax)*c.h*8, ceil(h.height, 8*h.vMax)*c.v*8
-		d.planes[i] = plane{stride: w, pix: make([]byte, w*rows), width: c.width, height: c.height}
-	}
+	d := &scanner{h: h, b: frame, narrow: blocks[byte](h)}
 	if err := d.run(); err != nil {
 		return Frame{}, err
 	}
-	f.Data = make([]byte, h.width*h.height*len(h.components))
-	for i, c := range h.components {
-		d.planes[i].spread(f.Data[i:], len(h.components), h.width, h.height, h.hMax/c.h, h.vMax/c.v)
-	}
+	f.Data = join(h, d.narrow)
 	return f, nil
 }
 
-// A plane holds one component in whole blocks.
-type plane struct {
-	pix           []byte
-	stride        int
-	width, height int // that count
-	scanned       bool
+// blocks makes a plane for each component, in whole blocks of all that a unit
+// holds.
+func blocks[T sample](h *jpegHeader) []plane[T] {
+	planes := make([]plane[T], len(h.components))
+	for i, c := range h.components {
+		w, rows := ceil(h.width, 8*h.hMax)*c.h*8, ceil(h.height, 8*h.vMax)*c.v*8
+		planes[i] = plane[T]{stride: w, pix: make([]T, w*rows), width: c.width, height: c.height}
+	}
+	return planes
 }
 
-// A scanner decodes the scans of a codestream into planes.
+// join brings all planes to full size and interleaves them.
+func join[T sample](h *jpegHeader, planes []plane[T]) []T {
+	out := make([]T, h.width*h.height*len(planes))
+	for i, c := range h.components {
+		planes[i].spread(out[i:], len(planes), h.width, h.height, h.hMax/c.h, h.vMax/c.v)
+	}
+	return out
+}
+
+// A scanner decodes the scans of a codestream into planes: narrow ones for
+// samples of 8 bits, wide ones for more.
 type scanner struct {
 	h        *jpegHeader
 	b        []byte
-	planes   []plane
+	narrow   []plane[byte]
+	wide     []plane[uint16]
+	scanned  [4]bool
 	quant    [4][64]int32 // in natural order
 	hasQuant [4]bool
 	dc, ac   [4]*huffman
@@ -72,10 +80,14 @@ func (d *scanner) run() error {
 			}
 			d.interval = int(binary.BigEndian.Uint16(payload))
 		case marker == mSOS:
-			at, err = d.scan(payload, next)
+			if d.h.process == mSOF3 {
+				at, err = d.scanLossless(payload, next)
+			} else {
+				at, err = d.scan(payload, next)
+			}
 		case marker == mEOI:
-			for i, p := range d.planes {
-				if !p.scanned {
+			for i := range d.h.components {
+				if !d.scanned[i] {
 					return fmt.Errorf("JPEG without a scan of component %d: %w", i+1, study.ErrInvalid)
 				}
 			}
@@ -110,10 +122,12 @@ func (d *scanner) readQuant(p []byte) error {
 	return nil
 }
 
-// A part of a scan is a component with its tables.
+// A part of a scan is a component with its tables and with the one plane that
+// is for its samples.
 type part struct {
 	c      *component
-	plane  *plane
+	narrow *plane[byte]
+	wide   *plane[uint16]
 	dc, ac *huffman
 	quant  *[64]int32
 	pred   *int32
@@ -172,40 +186,62 @@ func (d *scanner) units(s *part, x, y int) error {
 	return nil
 }
 
-// parts reads a scan header, T.81 §B.2.3.
+// parts reads the header of a scan of a process with blocks.
 func (d *scanner) parts(p []byte) ([]part, error) {
-	invalid := func(what string) ([]part, error) {
-		return nil, fmt.Errorf("JPEG scan header with %s: %w", what, study.ErrInvalid)
+	parts, tables, params, err := d.components(p)
+	if err != nil {
+		return nil, err
 	}
-	if len(p) < 4 || len(p) != 4+2*int(p[0]) || p[0] == 0 || int(p[0]) > len(d.planes) {
-		return invalid("a wrong length")
+	// Some encoders of 12 bits leave the parameters of the progressive processes
+	// empty. A sequential process has no use for them.
+	if params != [3]byte{0, 63, 0} && (d.wide == nil || params != [3]byte{}) {
+		return nil, scanHeader("progressive parameters")
 	}
-	if s := p[len(p)-3:]; s[0] != 0 || s[1] != 63 || s[2] != 0 {
-		return invalid("progressive parameters")
-	}
-	var parts []part
 	blocks := 0
-	for p = p[1 : len(p)-3]; len(p) > 0; p = p[2:] {
-		i := 0
-		for i < len(d.planes) && d.h.components[i].id != p[0] {
-			i++
+	for i := range parts {
+		s, dc, ac := &parts[i], tables[i]>>4, tables[i]&15
+		if dc > 3 || ac > 3 || d.dc[dc] == nil || d.ac[ac] == nil || !d.hasQuant[s.c.table] {
+			return nil, scanHeader("a table that was not defined")
 		}
-		if i == len(d.planes) || d.planes[i].scanned {
-			return invalid("a component that is unknown or comes twice")
-		}
-		c := &d.h.components[i]
-		dc, ac := p[1]>>4, p[1]&15
-		if dc > 3 || ac > 3 || d.dc[dc] == nil || d.ac[ac] == nil || !d.hasQuant[c.table] {
-			return invalid("a table that was not defined")
-		}
-		d.planes[i].scanned = true
-		blocks += c.h * c.v
-		parts = append(parts, part{c, &d.planes[i], d.dc[dc], d.ac[ac], &d.quant[c.table], &d.pred[i]})
+		s.dc, s.ac, s.quant = d.dc[dc], d.ac[ac], &d.quant[s.c.table]
+		blocks += s.c.h * s.c.v
 	}
 	if blocks > 10 && len(parts) > 1 {
-		return invalid("more than ten blocks a unit")
+		return nil, scanHeader("more than ten blocks a unit")
 	}
 	return parts, nil
+}
+
+func scanHeader(what string) error {
+	return fmt.Errorf("JPEG scan header with %s: %w", what, study.ErrInvalid)
+}
+
+// components reads a scan header, T.81 §B.2.3: the components, the number of
+// each one's tables, and three parameters.
+func (d *scanner) components(p []byte) (parts []part, tables []byte, params [3]byte, err error) {
+	all := d.h.components
+	if len(p) < 4 || len(p) != 4+2*int(p[0]) || p[0] == 0 || int(p[0]) > len(all) {
+		return nil, nil, params, scanHeader("a wrong length")
+	}
+	copy(params[:], p[len(p)-3:])
+	for p = p[1 : len(p)-3]; len(p) > 0; p = p[2:] {
+		i := 0
+		for i < len(all) && all[i].id != p[0] {
+			i++
+		}
+		if i == len(all) || d.scanned[i] {
+			return nil, nil, params, scanHeader("a component that is unknown or comes twice")
+		}
+		d.scanned[i] = true
+		s := part{c: &all[i], pred: &d.pred[i]}
+		if d.wide != nil {
+			s.wide = &d.wide[i]
+		} else {
+			s.narrow = &d.narrow[i]
+		}
+		parts, tables = append(parts, s), append(tables, p[1])
+	}
+	return parts, tables, params, nil
 }
 
 var (
@@ -252,7 +288,12 @@ func (d *scanner) unit(s *part, x, y int) error {
 	if r.overrun() {
 		return errCut
 	}
-	p := s.plane
+	if p := s.wide; p != nil {
+		inverseWide(b, p.pix[y*8*p.stride+x*8:], p.stride)
+		*b = [64]int32{}
+		return nil
+	}
+	p := s.narrow
 	out := p.pix[y*8*p.stride+x*8:]
 	if last == 0 {
 		flat(out, p.stride, b[0])
