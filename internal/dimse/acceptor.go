@@ -158,6 +158,8 @@ func (a *acceptor) store(ctx context.Context, c command, id byte) error {
 			Class: c.class, Instance: c.instance, TransferSyntax: agreed.syntax,
 			Data: data,
 		})
+	} else { // the handler tells of its own refusals, with the reason
+		a.log.Warn("instance refused", "instance", string(c.reply(status).instance), "status", status.String())
 	}
 	if err := data.drain(); err != nil {
 		return err
@@ -166,7 +168,6 @@ func (a *acceptor) store(ctx context.Context, c command, id byte) error {
 		a.sum.Stored++
 	} else {
 		a.sum.Failed++
-		a.log.Warn("instance refused", "instance", string(c.reply(status).instance), "status", status.String())
 	}
 	return a.answer(id, c.reply(status))
 }
