@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"varde/internal/webui"
+	"varde/internal/webui/webuitest"
+)
+
+// TestPagesShowWhatTheDemoFound runs the whole house on the demo's studies and
+// looks at its pages in Chromium, in both themes and all three languages. With
+// VARDE_SHOTS=FOLDER it leaves pictures there.
+func TestPagesShowWhatTheDemoFound(t *testing.T) {
+	b := webuitest.Open(t, 1440, 900, "en")
+	s := defaults()
+	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
+	ctx, stop := context.WithCancel(t.Context())
+	h, err := openHouse(ctx, s, slog.New(slog.DiscardHandler), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- h.run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	rows := demoRows(ctx, t, h)
+
+	b.Go("http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute))
+	b.Promises()
+	b.Shot("demo-worklist")
+	list := webuitest.Eval[string](b, `document.querySelector("main").innerText`)
+	for _, want := range []string{"Flagged", "Not flagged", "SYNTHETIC chest CT with nodules", "SYNTHETIC H&E slide with a cellular region"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("the worklist lacks %q:\n%s", want, list)
+		}
+	}
+	for i, name := range []string{"ct", "ct-clear", "mg", "mg-clear", "sm", "sm-clear"} {
+		b.Go("http://" + h.web.Addr().String() + "/studies/" + rows[i].UID)
+		b.Until(`document.querySelector("#stage")?.dataset.shown !== undefined`)
+		b.Promises()
+		b.Shot("demo-" + name)
+		page := webuitest.Eval[string](b, `document.querySelector("main").innerText`)
+		for _, want := range []string{rows[i].result.Model.Version, rows[i].SHA256[:12], "medical device"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("the page of %s does not show %q:\n%s", rows[i].Study, want, page)
+			}
+		}
+	}
+}
+
+// demoRows pushes the demo's studies through a house.
+func demoRows(ctx context.Context, t *testing.T, h *house) []demoRow {
+	t.Helper()
+	limited, cancel := context.WithTimeout(ctx, demoLimit)
+	defer cancel()
+	drawn, err := drawAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &demo{Settings: h.Settings, out: io.Discard, began: time.Now()}
+	if err := d.send(limited, h, drawn); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := d.await(limited, h, drawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.judge(rows) || len(rows) != 6 {
+		t.Fatalf("%d rows: %+v", len(rows), d.steps)
+	}
+	return rows
+}
