@@ -6,6 +6,7 @@
 //	store, parts         STOW-RS: each part of the request is one object of ingest
 //	search               QIDO-RS: queries of the ledger
 //	retrieve, metadata   WADO-RS: whole objects, their attributes, frames, bulk data
+//	rendered             WADO-RS: pictures for a browser
 //	media                what clients write in Content-Type and Accept
 //
 // Objects stream through: no answer and no request is held in memory.
@@ -18,7 +19,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 
 	"varde/ingest"
 	"varde/study"
@@ -68,10 +71,14 @@ type Service struct {
 	// Charset reads the text of objects that name no character set.
 	Charset string
 	Log     *slog.Logger
+
+	begin   sync.Once
+	drawing chan struct{} // held by whoever decodes pixels
 }
 
 // Handler gives the routes, relative to Base.
 func (s *Service) Handler() http.Handler {
+	s.begin.Do(func() { s.drawing = make(chan struct{}, runtime.GOMAXPROCS(0)) })
 	m := http.NewServeMux()
 	m.HandleFunc("POST /studies", s.store)
 	m.HandleFunc("POST /studies/{study}", s.store)
@@ -87,9 +94,13 @@ func (s *Service) Handler() http.Handler {
 	} {
 		m.HandleFunc("GET "+path, s.retrieve)
 		m.HandleFunc("GET "+path+"/metadata", s.metadata)
+		m.HandleFunc("GET "+path+"/rendered", s.rendered)
+		m.HandleFunc("GET "+path+"/thumbnail", s.thumbnail)
 	}
 	const instance = "GET /studies/{study}/series/{series}/instances/{instance}"
 	m.HandleFunc(instance+"/frames/{frames}", s.frames)
+	m.HandleFunc(instance+"/frames/{frames}/rendered", s.rendered)
+	m.HandleFunc(instance+"/frames/{frames}/thumbnail", s.thumbnail)
 	m.HandleFunc(instance+"/bulkdata/{path...}", s.bulkdata)
 	return m
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/textproto"
 	"strconv"
 	"strings"
 
+	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/study"
 )
@@ -22,23 +24,32 @@ const maxFrames = 10_000
 // must be inflated first.
 func deflated(in study.Instance) bool { return in.TransferSyntax == dicom.Deflated }
 
-// frames gives frames as they are stored, PS3.18 §10.4.1.1.6.
+// frames gives frames as they are stored or, to a client that wants that, decoded,
+// PS3.18 §10.4.1.1.6.
 func (s *Service) frames(w http.ResponseWriter, r *http.Request) {
 	all, err := s.target(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	var list []int
+	list, err := frameList(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.sendFrames(w, r, all[0], list)
+}
+
+// frameList reads the frames that a path names; they are numbered from 0 here.
+func frameList(r *http.Request) (list []int, err error) {
 	for text := range strings.SplitSeq(r.PathValue("frames"), ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 1 || len(list) >= maxFrames {
-			s.fail(w, r, fmt.Errorf("frame list %.40q: %w", r.PathValue("frames"), study.ErrInvalid))
-			return
+			return nil, fmt.Errorf("frame list %.40q: %w", r.PathValue("frames"), study.ErrInvalid)
 		}
 		list = append(list, n-1)
 	}
-	s.sendFrames(w, r, all[0], list)
+	return list, nil
 }
 
 // allFrames gives every frame of an object.
@@ -72,18 +83,18 @@ func (s *Service) sendFrames(w http.ResponseWriter, r *http.Request, in study.In
 			return
 		}
 	}
-	media, single, ok := chooseFrames(wishes(r), in.TransferSyntax)
-	if !ok || single && len(list) != 1 {
+	c, ok := chooseFrames(wishes(r), in.TransferSyntax)
+	if !ok || c.single && len(list) != 1 {
 		s.fail(w, r, errNotAcceptable)
 		return
 	}
-	full := media + "; transfer-syntax=" + string(frameSyntax(in.TransferSyntax))
-	if single {
-		body, err := s.frame(r.Context(), in, index, list[0])
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
+	body, err := s.chosen(r.Context(), in, index, list[0], c)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	full := c.media + "; transfer-syntax=" + string(c.syntax)
+	if c.single {
 		defer body.Close()
 		w.Header().Set("Content-Type", full)
 		if _, err := copyOut(w, body); err != nil {
@@ -91,12 +102,16 @@ func (s *Service) sendFrames(w http.ResponseWriter, r *http.Request, in study.In
 		}
 		return
 	}
-	m := multipartAnswer(w, media)
-	for _, n := range list {
-		if err := s.framePart(r, in, index, n, func() (io.Writer, error) {
-			return m.CreatePart(textproto.MIMEHeader{"Content-Type": {full},
+	m := multipartAnswer(w, c.media)
+	for i, n := range list {
+		if i > 0 {
+			body, err = s.chosen(r.Context(), in, index, n, c)
+		}
+		if err == nil {
+			err = framePart(m, body, textproto.MIMEHeader{"Content-Type": {full},
 				"Content-Location": {instanceURL(s.base(r), in.Study, in.Series, in.UID) + "/frames/" + strconv.Itoa(n+1)}})
-		}); err != nil {
+		}
+		if err != nil {
 			s.abort(r, fmt.Errorf("send frame %d of instance %s: %w", n+1, in.UID, err))
 		}
 	}
@@ -105,13 +120,10 @@ func (s *Service) sendFrames(w http.ResponseWriter, r *http.Request, in study.In
 	}
 }
 
-func (s *Service) framePart(r *http.Request, in study.Instance, index study.Frames, n int, part func() (io.Writer, error)) error {
-	body, err := s.frame(r.Context(), in, index, n)
-	if err != nil {
-		return err
-	}
+// framePart sends one frame as a part and closes it.
+func framePart(m *multipart.Writer, body io.ReadCloser, header textproto.MIMEHeader) error {
 	defer body.Close()
-	w, err := part()
+	w, err := m.CreatePart(header)
 	if err == nil {
 		_, err = copyOut(w, body)
 	}
@@ -127,12 +139,20 @@ func frameSyntax(ts study.UID) study.UID {
 	return dicom.ExplicitLE
 }
 
-// chooseFrames picks the media type for frames in a transfer syntax, and whether
-// the frame stands by itself. Octets are taken as a wish for pixels that are not
-// compressed, unless the wish names the syntax or any.
-func chooseFrames(all []wish, ts study.UID) (media string, single, ok bool) {
-	media = frameType(ts)
-	as := frameSyntax(ts)
+// A choice is how frames are sent.
+type choice struct {
+	media  string
+	syntax study.UID
+	single bool // the frame stands by itself
+	decode bool // not as it is stored
+}
+
+// chooseFrames picks how frames in a transfer syntax are sent. Octets are a wish
+// for pixels that are not compressed, little-endian, unless the wish names the
+// stored syntax or any; who takes anything gets what is stored.
+func chooseFrames(all []wish, ts study.UID) (choice, bool) {
+	media, as := frameType(ts), frameSyntax(ts)
+	decodes := codec.Supported(ts) && as != dicom.ExplicitLE
 	for _, w := range all {
 		inner := w.inner
 		multi := covers(w.media, typeMultipart)
@@ -140,13 +160,23 @@ func chooseFrames(all []wish, ts study.UID) (media string, single, ok bool) {
 			inner = w.media
 		}
 		named := w.syntax == "*" || w.syntax == string(as) || w.syntax == string(ts)
+		octets := inner == typeOctets
 		switch {
-		case w.syntax != "" && !named:
-		case covers(inner, media), inner == typeOctets && named:
-			return media, !multi, true
+		case octets && named, covers(inner, media) && (named || w.syntax == "" && !(octets && decodes)):
+			return choice{media, as, !multi, false}, true
+		case decodes && (octets && w.syntax == "" || covers(inner, typeOctets) && w.syntax == string(dicom.ExplicitLE)):
+			return choice{typeOctets, dicom.ExplicitLE, !multi, true}, true
 		}
 	}
-	return "", false, false
+	return choice{}, false
+}
+
+// chosen opens one frame as it is to be sent.
+func (s *Service) chosen(ctx context.Context, in study.Instance, index study.Frames, n int, c choice) (io.ReadCloser, error) {
+	if c.decode {
+		return s.decoded(ctx, in, n)
+	}
+	return s.frame(ctx, in, index, n)
 }
 
 // frame opens the bytes of one frame.

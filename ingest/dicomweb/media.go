@@ -20,8 +20,8 @@ const (
 )
 
 // errNotAcceptable is a request for a representation that we do not make: we
-// give objects as they are stored.
-var errNotAcceptable = errors.New("not available in a media type and transfer syntax that the request accepts; objects are given as they are stored")
+// give objects as they are stored, frames also decoded, and pictures.
+var errNotAcceptable = errors.New("not available in a media type and transfer syntax that the request accepts; objects are given as they are stored, and their frames also uncompressed or drawn as JPEG or PNG")
 
 // parseMedia reads a media type with its parameters. It takes what clients
 // write and the standard library refuses: an unquoted type=application/dicom.

@@ -10,6 +10,8 @@ type Window struct {
 	// Exact picks the function LINEAR_EXACT, PS3.3 §C.11.2.1.3.2, over LINEAR,
 	// §C.11.2.1.2.1, which differ by half a value and by one in the width.
 	Exact bool
+	// Sigmoid picks the function SIGMOID, §C.11.2.1.3.1, which has no ends.
+	Sigmoid bool
 	// Inverted turns black and white, for MONOCHROME1.
 	Inverted bool
 }
@@ -33,6 +35,8 @@ func (w Window) Level(v float64) float64 {
 	}
 	var y float64
 	switch {
+	case w.Sigmoid && !math.IsNaN(v):
+		y = 1 / (1 + math.Exp(-4*(v-w.Center)/w.Width))
 	case math.IsNaN(v) || v <= c-width/2:
 		y = 0
 	case width <= 0 || v > c+width/2:
