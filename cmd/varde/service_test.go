@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,6 +132,7 @@ type service struct {
 	dir        string
 	dicom, web string // addresses
 	args       []string
+	within     []string // what the program is run by; empty for nothing
 	log        journal
 	cmd        *exec.Cmd
 	gone       chan struct{} // closed when the process has ended
@@ -169,7 +171,9 @@ func freeAddr(t testing.TB) string {
 
 // command is the service as it will be started.
 func (s *service) command() *exec.Cmd {
-	c := exec.Command(program, append([]string{"serve", "--dir", s.dir, "--dicom-addr", s.dicom, "--http-addr", s.web, "--log", "json"}, s.args...)...)
+	line := append(slices.Clone(s.within), program, "serve", "--dir", s.dir, "--dicom-addr", s.dicom, "--http-addr", s.web, "--log", "json")
+	line = append(line, s.args...)
+	c := exec.Command(line[0], line[1:]...)
 	c.Stderr = &s.log
 	return c
 }
