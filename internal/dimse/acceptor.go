@@ -24,6 +24,8 @@ type acceptor struct {
 	out    *outbound
 	log    *slog.Logger
 	called string
+	later  []func(context.Context, *Reporter) // when the peer is quiet
+	lastID uint16                             // of our own requests
 	sum    Summary
 	inside bool // counted in the hall as an association
 	told   bool // the end was reported
@@ -57,6 +59,9 @@ func (a *acceptor) serve(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := a.report(ctx); err != nil {
+			return err
+		}
 		if err := a.request(ctx); err != nil {
 			return err
 		}
@@ -88,9 +93,11 @@ func (a *acceptor) associate() error {
 	if a.out, err = newOutbound(a.t, rq.maxLength); err != nil {
 		return err
 	}
-	answers, agreed := negotiate(rq.contexts)
+	o := offer{services: a.server.Services}
+	roles := o.grant(rq.roles)
+	answers, agreed := o.negotiate(rq.contexts)
 	a.in.contexts = agreed
-	ac := associate{called: rq.called, calling: rq.calling, contexts: answers, maxLength: a.in.max}
+	ac := associate{called: rq.called, calling: rq.calling, contexts: answers, roles: roles, maxLength: a.in.max}
 	if _, err := a.t.Write(ac.encode(pduAssociateAC)); err != nil {
 		return err
 	}
@@ -125,10 +132,18 @@ func (a *acceptor) request(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return a.handle(ctx, c, id)
+}
+
+// handle answers one request.
+func (a *acceptor) handle(ctx context.Context, c command, id byte) error {
 	status := Success
+	service, served := a.server.Services[a.in.contexts[id].class]
 	switch {
 	case c.field&responseBit != 0:
 		return confused("response %04X to nothing that was asked", c.field)
+	case served && c.field != fieldCancel:
+		return a.exchange(ctx, service, c, id)
 	case c.field == fieldStore:
 		return a.store(ctx, c, id)
 	case c.field == fieldCancel: // has no answer, and what it would cancel is over

@@ -9,8 +9,7 @@ import (
 )
 
 // The items of association PDUs, PS3.8 §9.3.2 and Annex D, PS3.7 Annex D. Others
-// (asynchronous operations 53, role selection 54, extended negotiation 56 and 57,
-// user identity 58) are skipped: leaving them unanswered is the standard's way of
+// (asynchronous operations 53, extended negotiation 56 and 57, user identity 58) are skipped: leaving them unanswered is the standard's way of
 // saying that the defaults hold.
 const (
 	itemApplication   = 0x10
@@ -21,6 +20,7 @@ const (
 	itemUser          = 0x50
 	itemMaxLength     = 0x51
 	itemClassUID      = 0x52
+	itemRole          = 0x54
 	itemVersionName   = 0x55
 	protocolVersion1  = 1 // bit 0
 	associateFixedLen = 68
@@ -41,8 +41,16 @@ type associate struct {
 	application     study.UID
 	contexts        []contextItem
 	maxLength       uint32 // of a data PDU that the sender of this wants to get; 0 = no limit
+	roles           []role
 	class           string // implementation
 	versionName     string
+}
+
+// A role is which roles the one who asked for the association may play for a
+// class, PS3.7 §D.3.3.4: proposed or granted. Without one it is the user (SCU).
+type role struct {
+	class    study.UID // not checked
+	scu, scp bool
 }
 
 // A contextItem is a presentation context, proposed or answered.
@@ -102,12 +110,39 @@ func (a *associate) user(kind byte, v []byte) error {
 			return broken(reasonInvalidPart, "maximum length of %d bytes", len(v))
 		}
 		a.maxLength = binary.BigEndian.Uint32(v)
+	case itemRole:
+		return a.role(v)
 	case itemClassUID:
 		a.class = string(trimUID(v))
 	case itemVersionName:
 		a.versionName = strings.TrimSpace(string(v))
 	}
 	return nil
+}
+
+// role takes a role selection.
+func (a *associate) role(v []byte) error {
+	if len(v) < 4 || int(binary.BigEndian.Uint16(v)) != len(v)-4 {
+		return broken(reasonInvalidPart, "role selection of %d bytes", len(v))
+	}
+	if len(a.roles) >= maxRoles {
+		return broken(reasonInvalidPart, "more than %d role selections", maxRoles)
+	}
+	a.roles = append(a.roles, role{trimUID(v[2 : len(v)-2]), v[len(v)-2] == 1, v[len(v)-1] == 1})
+	return nil
+}
+
+func appendRole(b []byte, r role) []byte {
+	v := binary.BigEndian.AppendUint16(nil, uint16(len(r.class)))
+	v = append(v, r.class...)
+	for _, plays := range []bool{r.scu, r.scp} {
+		if plays {
+			v = append(v, 1)
+		} else {
+			v = append(v, 0)
+		}
+	}
+	return appendItem(b, itemRole, v)
 }
 
 func decodeContext(v []byte, ac bool) (contextItem, error) {
@@ -180,6 +215,9 @@ func (a associate) encode(kind byte) []byte {
 	}
 	user := appendItem(nil, itemMaxLength, binary.BigEndian.AppendUint32(nil, a.maxLength))
 	user = appendItem(user, itemClassUID, []byte(dicom.ImplementationUID))
+	for _, r := range a.roles {
+		user = appendRole(user, r)
+	}
 	user = appendItem(user, itemVersionName, []byte(dicom.ImplementationName))
 	return pdu(kind, appendItem(b, itemUser, user))
 }

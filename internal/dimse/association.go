@@ -14,12 +14,16 @@ import (
 // An Association is one that we opened. One goroutine may use it at a time. An
 // error of any method but a refusal for want of a presentation context ends it.
 type Association struct {
-	t      *transport
-	in     *inbound
-	out    *outbound
-	agreed []accepted // in the order of the proposal
-	lastID uint16
-	over   error // why it can't be used any more
+	calling, called string
+	t               *transport
+	in              *inbound
+	out             *outbound
+	agreed          []accepted // in the order of the proposal
+	lastID          uint16
+	// origin is who asked by a C-MOVE for what is sent, and under which message ID.
+	origin   string
+	originID uint16
+	over     error // why it can't be used any more
 }
 
 // An accepted is a presentation context of an association under its number.
@@ -51,6 +55,12 @@ func (a *Association) Echo(ctx context.Context) (Status, error) {
 	return 0, fmt.Errorf("echo: verification was not accepted: %w", study.ErrRefused)
 }
 
+// OnBehalf names who asked by a C-MOVE, under which message ID, for what Store
+// sends from now on (PS3.7 §9.1.1.1).
+func (a *Association) OnBehalf(calling string, messageID uint16) {
+	a.origin, a.originID = calling, messageID
+}
+
 // Store sends one object, PS3.7 §9.1.1, and gives the peer's status. data is the
 // bare data set, encoded in ts; it is read to its end, in steps, and never held
 // whole. Without an accepted context for class and ts the error wraps
@@ -62,7 +72,8 @@ func (a *Association) Store(ctx context.Context, class, instance, ts study.UID, 
 	}
 	for _, c := range a.agreed {
 		if c.class == class && c.syntax == ts {
-			status, err := a.perform(ctx, c.id, command{class: class, instance: instance, field: fieldStore, hasData: true}, data)
+			cmd := command{class: class, instance: instance, field: fieldStore, hasData: true, originator: a.origin, originID: a.originID}
+			status, err := a.perform(ctx, c.id, cmd, data)
 			if err != nil {
 				err = fmt.Errorf("send instance %s: %w", instance, err)
 			}

@@ -25,10 +25,15 @@ type Dialer struct {
 type Context struct {
 	Class    study.UID
 	Syntaxes []study.UID
+	// Provide asks to be the provider (SCP) of the class, PS3.7 §D.3.3.4: to be
+	// sent objects by a C-GET, or to report events.
+	Provide bool
 }
 
 // Verification is the Context for a C-ECHO.
-func Verification() Context { return Context{dicom.Verification, []study.UID{dicom.ImplicitLE}} }
+func Verification() Context {
+	return Context{Class: dicom.Verification, Syntaxes: []study.UID{dicom.ImplicitLE}}
+}
 
 // Dial opens an association to addr (host:port). The error is a *RejectedError
 // when the peer rejected it, an *AbortError when it broke off, and wraps
@@ -71,6 +76,9 @@ func (d Dialer) request(contexts []Context) (associate, error) {
 			}
 		}
 		rq.contexts = append(rq.contexts, contextItem{id: byte(2*i + 1), abstract: c.Class, syntaxes: c.Syntaxes})
+		if r := (role{class: c.Class, scp: true}); c.Provide && !slices.Contains(rq.roles, r) {
+			rq.roles = append(rq.roles, r)
+		}
 	}
 	return rq, nil
 }
@@ -79,7 +87,7 @@ func (d Dialer) request(contexts []Context) (associate, error) {
 // that fails.
 func associateOver(ctx context.Context, c net.Conn, timeout time.Duration, rq associate) (*Association, error) {
 	t := newTransport(c, timeout)
-	a := &Association{t: t, in: &inbound{t: t, r: bufio.NewReaderSize(t, 16<<10), max: rq.maxLength}}
+	a := &Association{calling: rq.calling, called: rq.called, t: t, in: &inbound{t: t, r: bufio.NewReaderSize(t, 16<<10), max: rq.maxLength}}
 	err := a.attempt(ctx, func() error { return a.open(rq) })
 	if err != nil {
 		return nil, err
@@ -120,6 +128,10 @@ func (a *Association) agree(rq, ac associate) error {
 	for _, c := range rq.contexts {
 		proposed[c.id] = c
 	}
+	provide := map[study.UID]bool{}
+	for _, r := range ac.roles {
+		provide[r.class] = r.scp && slices.Contains(rq.roles, role{class: r.class, scp: true})
+	}
 	a.in.contexts = map[byte]negotiated{}
 	for _, answer := range ac.contexts {
 		c, ok := proposed[answer.id]
@@ -130,7 +142,7 @@ func (a *Association) agree(rq, ac associate) error {
 			continue
 		}
 		if syntax := answer.syntaxes[0]; slices.Contains(c.syntaxes, syntax) {
-			a.in.contexts[c.id] = negotiated{c.abstract, syntax}
+			a.in.contexts[c.id] = negotiated{c.abstract, syntax, provide[c.abstract]}
 			continue
 		}
 		return broken(reasonInvalidPart, "presentation context %d accepted in a transfer syntax that was not offered", c.id)

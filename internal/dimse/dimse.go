@@ -1,12 +1,15 @@
-// Package dimse speaks DICOM on the wire, PS3.7 and PS3.8: verification and
-// storage, in both roles. Every byte that it reads comes from a stranger: each
+// Package dimse speaks DICOM on the wire, PS3.7 and PS3.8: verification, storage,
+// query and retrieve, and the N-services, in both roles. Every byte that it reads comes from a stranger: each
 // length is held against a limit before it is believed, each wait has an end,
 // and the memory of an association does not depend on what is sent over it.
 //
-//	Server.Serve        takes associations; each C-STORE goes to its Handler as a stream
+//	Server.Serve        takes associations; each C-STORE goes to its Handler as a stream,
+//	                    every other request to the Service of its class as an Exchange
 //	Dialer.Dial         opens an association to a peer
 //	Association.Store   sends one object, as a stream
 //	Association.Echo    asks whether anyone is there
+//	Association.Find    asks what there is; Move and Get have it sent
+//	Association.Request performs an N-service: storage commitment and its report
 //
 // From the wire upward: transport (a connection whose waits are bounded), pdu and
 // associate (PS3.8 §9.3), message (fragments of a command or a data set, PS3.8
@@ -67,6 +70,8 @@ const (
 	maxCommandSet          = 64 << 10 // a C-STORE command has some 200 bytes
 	maxDataSet             = 1 << 40  // one object
 	maxContexts            = 128      // the odd numbers of a byte
+	maxRoles               = 256      // some ask twice for each context
+	maxIdentifier          = 32 << 20 // a data set that is no object: some 200,000 references
 	maxUnassociated        = 64       // connections that have not yet asked for an association
 	lingerTimeout          = time.Second
 )

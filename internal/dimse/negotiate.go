@@ -70,7 +70,10 @@ func rejectCalled() *RejectedError      { return &RejectedError{rejectedPermanen
 func rejectLimit() *RejectedError       { return &RejectedError{rejectedTransient, rejectPresentation, 2} }
 
 // A negotiated is a presentation context that both sides agreed on.
-type negotiated struct{ class, syntax study.UID }
+type negotiated struct {
+	class, syntax study.UID
+	provide       bool // the one who asked for the association may be its provider (SCP)
+}
 
 // preferred lists the transfer syntaxes that we know how to read in the order in
 // which we take them where a peer leaves us the choice: lossless and compressed
@@ -130,22 +133,68 @@ func choose(offered []study.UID) (study.UID, bool) {
 	return "", false
 }
 
+// plain lists the transfer syntaxes that identifiers and the data sets of
+// N-services are read and written in.
+var plain = []study.UID{dicom.ExplicitLE, dicom.ImplicitLE}
+
+// An offer is what a server takes beside verification and storage.
+type offer struct {
+	services map[study.UID]Service
+	provide  map[study.UID]bool // classes whose provider the peer wants to be, as granted
+}
+
+// grant answers a proposal of roles. A peer may be the provider of a storage
+// class, so that a C-GET can bring it objects, and of a class whose service hears
+// reports.
+func (o *offer) grant(proposed []role) (answers []role) {
+	o.provide = map[study.UID]bool{}
+	for _, r := range proposed {
+		service, served := o.services[r.class]
+		reporter, reports := service.(Hearer)
+		r.scp = r.scp && (served && reports && reporter.Hears(r.class) || !served && r.class != dicom.Verification && acceptable(r.class))
+		if _, err := study.ParseUID(string(r.class)); err != nil || o.provide[r.class] {
+			continue
+		}
+		o.provide[r.class] = r.scp
+		answers = append(answers, r)
+	}
+	return answers
+}
+
+// choose picks a transfer syntax for a context. A C-GET brings objects in the
+// syntax that they are held in, and most are held plain.
+func (o *offer) choose(c contextItem) (study.UID, bool) {
+	_, served := o.services[c.abstract]
+	if served || o.provide[c.abstract] {
+		for _, s := range plain {
+			if slices.Contains(c.syntaxes, s) {
+				return s, true
+			}
+		}
+	}
+	if served {
+		return "", false
+	}
+	return choose(c.syntaxes)
+}
+
 // negotiate answers the presentation contexts of a proposal, in its order.
-func negotiate(proposed []contextItem) (answers []contextItem, agreed map[byte]negotiated) {
+func (o *offer) negotiate(proposed []contextItem) (answers []contextItem, agreed map[byte]negotiated) {
 	agreed = map[byte]negotiated{}
 	for _, c := range proposed {
 		// The transfer syntax of a context that is not accepted means
 		// nothing, but must be there (PS3.8 §9.3.3.2).
 		answer := contextItem{id: c.id, syntaxes: []study.UID{dicom.ImplicitLE}}
-		syntax, ok := choose(c.syntaxes)
+		syntax, ok := o.choose(c)
+		_, served := o.services[c.abstract]
 		switch {
-		case !acceptable(c.abstract):
+		case !served && !acceptable(c.abstract):
 			answer.result = contextAbstractSyntax
 		case !ok:
 			answer.result = contextTransferSyntax
 		default:
 			answer.syntaxes[0] = syntax
-			agreed[c.id] = negotiated{c.abstract, syntax}
+			agreed[c.id] = negotiated{c.abstract, syntax, o.provide[c.abstract]}
 		}
 		answers = append(answers, answer)
 	}

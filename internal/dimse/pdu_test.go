@@ -74,7 +74,7 @@ func TestNegotiationKeepsThePeersOwnSyntax(t *testing.T) {
 		{"a syntax that is no UID beside one", ct, []study.UID{hostile, private}, 0, private},
 	}
 	for _, tt := range tests {
-		answers, agreed := negotiate([]contextItem{{id: 7, abstract: tt.abstract, syntaxes: tt.offered}})
+		answers, agreed := new(offer).negotiate([]contextItem{{id: 7, abstract: tt.abstract, syntaxes: tt.offered}})
 		a := answers[0]
 		if a.id != 7 || a.result != tt.result || len(a.syntaxes) != 1 || a.syntaxes[0] != tt.syntax {
 			t.Errorf("%s: %+v", tt.name, a)

@@ -7,15 +7,19 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"varde/study"
 )
 
-// A Server is the provider (SCP) of verification and storage. It takes every
-// storage class, in whatever transfer syntax the peer has. The fields must not
+// A Server is the provider (SCP) of verification, of storage, and of its Services.
+// It takes every storage class, in whatever transfer syntax the peer has. The fields must not
 // change while Serve runs; what is zero has a default.
 type Server struct {
 	AET     string  // the called AE title to answer to; empty answers to any
 	Handler Handler // required
-	Log     *slog.Logger
+	// Services answer the requests of other classes than storage. nil has none.
+	Services map[study.UID]Service
+	Log      *slog.Logger
 	// MaxAssociations at once; more are rejected for now. 0 stands for 64.
 	MaxAssociations int
 	MaxPerCalling   int // of one calling AE title; 0 stands for 32

@@ -10,11 +10,20 @@ type Status uint16
 // ranges.
 const (
 	Success               Status = 0x0000
+	InvalidAttribute      Status = 0x0106 // the value of an attribute breaks its rules
+	ProcessingFailure     Status = 0x0110
 	DuplicateSOPInstance  Status = 0x0111
+	NoSuchSOPInstance     Status = 0x0112
 	InvalidSOPInstance    Status = 0x0117 // the UID breaks the rules of PS3.5 §9
 	NoSuchSOPClass        Status = 0x0118
+	ClassInstanceConflict Status = 0x0119 // the instance is of another class
+	MissingAttribute      Status = 0x0120
+	MissingAttributeValue Status = 0x0121
 	SOPClassNotSupported  Status = 0x0122 // not the class of the presentation context
 	NotAuthorized         Status = 0x0124
+	NoSuchEventType       Status = 0x0113
+	NoSuchActionType      Status = 0x0123
+	ResourceLimitation    Status = 0x0213
 	DuplicateInvocation   Status = 0x0210
 	UnrecognizedOperation Status = 0x0211
 	MistypedArgument      Status = 0x0212
@@ -24,6 +33,16 @@ const (
 	MismatchWarning       Status = 0xB007 // stored, although the data set does not match
 	DiscardedElements     Status = 0xB006 // stored, with a warning
 	CannotUnderstand      Status = 0xC000
+
+	// Of C-FIND, C-MOVE and C-GET, PS3.4 §C.4.
+	Pending                 Status = 0xFF00
+	PendingWarning          Status = 0xFF01 // some keys were not looked at
+	Canceled                Status = 0xFE00
+	CannotCount             Status = 0xA701 // out of resources: unable to calculate number of matches
+	CannotPerform           Status = 0xA702 // out of resources: unable to perform sub-operations
+	DestinationUnknown      Status = 0xA801
+	IdentifierMismatch      Status = 0xA900 // identifier does not match SOP class
+	SuboperationsIncomplete Status = 0xB000 // complete, with one or more failures or warnings
 )
 
 // statusWords has the standard's words for single statuses; the ranges follow.
@@ -31,28 +50,30 @@ var statusWords = map[Status]string{
 	Success:               "success",
 	0x0001:                "warning: optional attributes not supported",
 	0x0105:                "no such attribute",
-	0x0106:                "invalid attribute value",
+	InvalidAttribute:      "invalid attribute value",
 	0x0107:                "warning: attribute list error",
-	0x0110:                "processing failure",
+	ProcessingFailure:     "processing failure",
 	DuplicateSOPInstance:  "duplicate SOP instance",
-	0x0112:                "no such SOP instance",
+	NoSuchSOPInstance:     "no such SOP instance",
+	NoSuchEventType:       "no such event type",
 	0x0115:                "invalid argument value",
 	0x0116:                "warning: attribute value out of range",
 	InvalidSOPInstance:    "invalid SOP instance",
 	NoSuchSOPClass:        "no such SOP class",
-	0x0119:                "class-instance conflict",
-	0x0120:                "missing attribute",
-	0x0121:                "missing attribute value",
+	ClassInstanceConflict: "class-instance conflict",
+	MissingAttribute:      "missing attribute",
+	NoSuchActionType:      "no such action type",
+	MissingAttributeValue: "missing attribute value",
 	SOPClassNotSupported:  "refused: SOP class not supported",
 	NotAuthorized:         "refused: not authorized",
 	DuplicateInvocation:   "duplicate invocation",
 	UnrecognizedOperation: "unrecognized operation",
 	MistypedArgument:      "mistyped argument",
-	0x0213:                "resource limitation",
+	ResourceLimitation:    "resource limitation",
 	CoercedElements:       "warning: coercion of data elements",
 	DiscardedElements:     "warning: elements discarded",
 	MismatchWarning:       "warning: data set does not match SOP class",
-	0xFE00:                "canceled",
+	Canceled:              "canceled",
 }
 
 // OK reports whether the peer did what it was asked to, with or without a
