@@ -16,6 +16,7 @@ import (
 	"varde/models"
 	"varde/queue"
 	"varde/store"
+	"varde/study"
 	"varde/worldlist"
 )
 
@@ -116,6 +117,9 @@ func (h *house) openStore(ctx context.Context) error {
 	}
 	h.closing(h.objects.Close)
 	h.ledger, err = store.OpenLedger(ctx, h.ledgerPath(), store.LedgerOptions{Place: worldlist.Place})
+	if errors.Is(err, study.ErrBusy) {
+		return fmt.Errorf("one process serves a data folder; stop it, or choose another with --dir: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}

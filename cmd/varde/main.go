@@ -62,6 +62,13 @@ func root() *cobra.Command {
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return exitError{exitUsage, fmt.Errorf("unknown verb %q; varde --help lists them", args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, err} })
 	c.AddCommand(demoVerb(), serveVerb(), workerVerb(), sendVerb(), echoVerb(), scoreVerb(), modelVerb(),
