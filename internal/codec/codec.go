@@ -89,20 +89,29 @@ const (
 	jpegExtended   study.UID = "1.2.840.10008.1.2.4.51"
 	jpegLossless   study.UID = "1.2.840.10008.1.2.4.57"
 	jpegFirstOrder study.UID = "1.2.840.10008.1.2.4.70"
+	jpegLS         study.UID = "1.2.840.10008.1.2.4.80"
+	jpegLSNear     study.UID = "1.2.840.10008.1.2.4.81"
+	j2kLossless    study.UID = "1.2.840.10008.1.2.4.90"
+	j2k            study.UID = "1.2.840.10008.1.2.4.91"
+	htLossless     study.UID = "1.2.840.10008.1.2.4.201"
+	htRPCL         study.UID = "1.2.840.10008.1.2.4.202"
+	ht             study.UID = "1.2.840.10008.1.2.4.203"
 	deflatedSyntax study.UID = "1.2.840.10008.1.2.1.99"
 )
 
 // A decoder makes a frame from the joined fragments of one frame.
 type decoder struct {
 	short   string
-	present func() bool
-	version func() string
+	version func() string // "" where the decoder is missing
 	decode  func(o Options, img study.Image, frame []byte) (Frame, error)
 }
 
-func always() bool { return true }
-
 func named(version string) func() string { return func() string { return version } }
+
+// libraryVersion asks a child for a native library.
+func libraryVersion(which int) func() string {
+	return func() string { return children().library(which) }
+}
 
 // The versions of our own decoders count up when their samples change.
 const (
@@ -115,29 +124,64 @@ const (
 // first. The first one that is present is used, and no other is tried when it
 // refuses a frame: two opinions about one picture are no better than none.
 var registry = map[study.UID][]decoder{
-	implicitLE:     {{"native", always, named(nativeVersion), native}},
-	explicitLE:     {{"native", always, named(nativeVersion), native}},
-	uncompressed:   {{"native", always, named(nativeVersion), native}},
-	deflatedSyntax: {{"native", always, named(nativeVersion), native}}, // inflated by ReadFrame
-	explicitBE:     {{"native", always, named(nativeVersion), nativeBig}},
-	rleLossless:    {{"rle", always, named(rleVersion), decodeRLE}},
+	implicitLE:     {{"native", named(nativeVersion), native}},
+	explicitLE:     {{"native", named(nativeVersion), native}},
+	uncompressed:   {{"native", named(nativeVersion), native}},
+	deflatedSyntax: {{"native", named(nativeVersion), native}}, // inflated by ReadFrame
+	explicitBE:     {{"native", named(nativeVersion), nativeBig}},
+	rleLossless:    {{"rle", named(rleVersion), decodeRLE}},
 	jpegBaseline: {
-		{"turbo", turboPresent, turboVersion, decodeTurbo},
-		{"go", always, named(jpegVersion), decodeJPEG},
+		{"turbo", turboVersion, decodeTurbo},
+		{"go", named(jpegVersion), decodeJPEG},
 	},
-	jpegExtended:   {{"go", always, named(jpegVersion), decodeExtended}},
-	jpegLossless:   {{"go", always, named(jpegVersion), decodeLossless}},
-	jpegFirstOrder: {{"go", always, named(jpegVersion), decodeLossless}},
+	jpegExtended:   {{"go", named(jpegVersion), decodeExtended}},
+	jpegLossless:   {{"go", named(jpegVersion), decodeLossless}},
+	jpegFirstOrder: {{"go", named(jpegVersion), decodeLossless}},
+	jpegLS:         {{"charls", libraryVersion(libCharLS), decodeJLS}},
+	jpegLSNear:     {{"charls", libraryVersion(libCharLS), decodeJLS}},
+	j2kLossless:    {{"openjpeg", libraryVersion(libOpenJPEG), decodeJ2K}},
+	j2k:            {{"openjpeg", libraryVersion(libOpenJPEG), decodeJ2K}},
+	htLossless:     {{"openjpeg", highThroughput, decodeJ2K}},
+	htRPCL:         {{"openjpeg", highThroughput, decodeJ2K}},
+	ht:             {{"openjpeg", highThroughput, decodeJ2K}},
 }
 
-// Supported reports whether frames of this transfer syntax are decoded here.
-func Supported(ts study.UID) bool { return len(registry[ts]) > 0 }
+// highThroughput is OpenJPEG's version if it is one that knows High-Throughput
+// JPEG 2000: 2.5 or later.
+func highThroughput() string {
+	name := children().library(libOpenJPEG)
+	var major, minor int
+	if _, err := fmt.Sscanf(name, "openjpeg %d.%d", &major, &minor); err != nil || major < 2 || major == 2 && minor < 5 {
+		return ""
+	}
+	return name
+}
+
+// remedies says what to install where the decoder of a transfer syntax is
+// missing.
+var remedies = map[study.UID]string{
+	jpegLS:      "libcharls2",
+	jpegLSNear:  "libcharls2",
+	j2kLossless: "libopenjp2-7",
+	j2k:         "libopenjp2-7",
+	htLossless:  "libopenjp2-7 2.5 or later",
+	htRPCL:      "libopenjp2-7 2.5 or later",
+	ht:          "libopenjp2-7 2.5 or later",
+}
+
+// Supported reports whether frames of this transfer syntax are decoded here, by
+// this build and the libraries that this machine has.
+func Supported(ts study.UID) bool {
+	return slices.ContainsFunc(registry[ts], decoder.present)
+}
+
+func (d decoder) present() bool { return d.version() != "" }
 
 // Decoders gives the names and versions of the decoders in use, sorted.
 func Decoders() []string {
 	var names []string
 	for _, list := range registry {
-		if i := slices.IndexFunc(list, func(d decoder) bool { return d.present() }); i >= 0 {
+		if i := slices.IndexFunc(list, decoder.present); i >= 0 {
 			names = append(names, list[i].version())
 		}
 	}
@@ -182,44 +226,65 @@ func DecodeWith(o Options, img study.Image, ts study.UID, fragments [][]byte) (F
 		}
 		f.Color = RGB
 	}
-	f.Decoder = d.version()
+	if f.Decoder == "" { // a child has named the library that it has loaded
+		f.Decoder = d.version()
+	}
 	return f, nil
 }
 
 func choose(o Options, ts study.UID) (decoder, error) {
 	for _, d := range registry[ts] {
-		if d.present() && (o.Decoder == "" || o.Decoder == d.short) {
+		if (o.Decoder == "" || o.Decoder == d.short) && d.present() {
 			return d, nil
 		}
 	}
-	if Supported(ts) {
+	remedy := "ask the sender for Explicit VR Little Endian or one of the JPEG processes in use"
+	switch needed := remedies[ts]; {
+	case o.Decoder != "" && Supported(ts):
 		return decoder{}, fmt.Errorf("decoder %q for %s is not here: %w", o.Decoder, ts, study.ErrUnsupported)
+	case needed != "":
+		remedy = "install " + needed
 	}
-	return decoder{}, fmt.Errorf("transfer syntax %s (%s): %w: ask the sender for Explicit VR Little Endian, RLE or JPEG baseline",
-		ts, syntaxName(ts), study.ErrUnsupported)
+	return decoder{}, fmt.Errorf("transfer syntax %s (%s): %w: %s", ts, syntaxName(ts), study.ErrUnsupported, remedy)
 }
 
-// known names the transfer syntaxes of images that are not decoded here, so that
-// a refusal tells a person what came.
-var known = map[study.UID]string{
-	"1.2.840.10008.1.2.4.53":  "JPEG Spectral Selection, retired",
-	"1.2.840.10008.1.2.4.55":  "JPEG Full Progression, retired",
-	"1.2.840.10008.1.2.4.80":  "JPEG-LS Lossless",
-	"1.2.840.10008.1.2.4.81":  "JPEG-LS Near-Lossless",
-	"1.2.840.10008.1.2.4.90":  "JPEG 2000 Lossless",
-	"1.2.840.10008.1.2.4.91":  "JPEG 2000",
-	"1.2.840.10008.1.2.4.100": "MPEG-2 video",
-	"1.2.840.10008.1.2.4.102": "MPEG-4 video",
+// syntaxNames names the transfer syntaxes that may not be decoded here, so that a
+// refusal tells a person what came, PS3.6 §A.
+var syntaxNames = map[study.UID]string{
+	"1.2.840.10008.1.2.4.52":  "JPEG Extended, processes 3 and 5, retired",
+	"1.2.840.10008.1.2.4.53":  "JPEG Spectral Selection, processes 6 and 8, retired",
+	"1.2.840.10008.1.2.4.54":  "JPEG Spectral Selection, processes 7 and 9, retired",
+	"1.2.840.10008.1.2.4.55":  "JPEG Full Progression, processes 10 and 12, retired",
+	"1.2.840.10008.1.2.4.56":  "JPEG Full Progression, processes 11 and 13, retired",
+	jpegLS:                    "JPEG-LS Lossless",
+	jpegLSNear:                "JPEG-LS Near-Lossless",
+	j2kLossless:               "JPEG 2000 Lossless",
+	j2k:                       "JPEG 2000",
+	"1.2.840.10008.1.2.4.92":  "JPEG 2000 Part 2 Multi-component Lossless",
+	"1.2.840.10008.1.2.4.93":  "JPEG 2000 Part 2 Multi-component",
+	"1.2.840.10008.1.2.4.94":  "JPIP Referenced",
+	"1.2.840.10008.1.2.4.95":  "JPIP Referenced Deflate",
+	"1.2.840.10008.1.2.4.100": "MPEG-2 video, Main Level",
+	"1.2.840.10008.1.2.4.101": "MPEG-2 video, High Level",
+	"1.2.840.10008.1.2.4.102": "MPEG-4 AVC video",
+	"1.2.840.10008.1.2.4.103": "MPEG-4 AVC video, BD-compatible",
+	"1.2.840.10008.1.2.4.104": "MPEG-4 AVC video, High Profile 4.2",
+	"1.2.840.10008.1.2.4.105": "MPEG-4 AVC video, High Profile 4.2, 3D",
+	"1.2.840.10008.1.2.4.106": "MPEG-4 AVC video, Stereo",
+	"1.2.840.10008.1.2.4.107": "HEVC video, Main Profile",
+	"1.2.840.10008.1.2.4.108": "HEVC video, Main 10 Profile",
 	"1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
 	"1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
 	"1.2.840.10008.1.2.4.112": "JPEG XL",
-	"1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless",
-	"1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000 Lossless RPCL",
-	"1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
+	htLossless:                "High-Throughput JPEG 2000 Lossless",
+	htRPCL:                    "High-Throughput JPEG 2000 Lossless RPCL",
+	ht:                        "High-Throughput JPEG 2000",
+	"1.2.840.10008.1.2.7.1":   "SMPTE ST 2110-20 uncompressed progressive video",
+	"1.2.840.10008.1.2.7.2":   "SMPTE ST 2110-20 uncompressed interlaced video",
 }
 
 func syntaxName(ts study.UID) string {
-	if n, ok := known[ts]; ok {
+	if n, ok := syntaxNames[ts]; ok {
 		return n
 	}
 	return "unknown"

@@ -105,7 +105,7 @@ func TestSenselessImagesAreRefused(t *testing.T) {
 		{"12 bits allocated", gray(2, 12, 12, false), explicitLE, []byte{1, 2, 3}, study.ErrUnsupported},
 		{"four samples", four, explicitLE, make([]byte, 8), study.ErrUnsupported},
 		{"a frame of 16 GB", huge, explicitLE, []byte{1}, study.ErrUnsupported},
-		{"JPEG-LS", gray(1, 8, 8, false), "1.2.840.10008.1.2.4.80", []byte{1}, study.ErrUnsupported},
+		{"JPEG XL", gray(1, 8, 8, false), "1.2.840.10008.1.2.4.112", []byte{1}, study.ErrUnsupported},
 		{"no such transfer syntax", gray(1, 8, 8, false), "1.2.3", []byte{1}, study.ErrUnsupported},
 	} {
 		_, err := codec.Decode(tt.img, tt.ts, [][]byte{tt.in})

@@ -152,10 +152,10 @@ func TestMissingBytesAreAnError(t *testing.T) {
 	if _, err := codec.ReadFrame(t.Context(), blob{1}, in, frames, 0); !errors.Is(err, study.ErrInvalid) {
 		t.Errorf("no image: %v", err)
 	}
-	in, frames = stored(gray(4, 8, 8, false), "1.2.840.10008.1.2.4.90", study.Span{Off: 0, Len: 4})
+	in, frames = stored(gray(4, 8, 8, false), "1.2.840.10008.1.2.4.112", study.Span{Off: 0, Len: 4})
 	c := &counter{blob: blob{1, 2, 3, 4}}
 	if _, err := codec.ReadFrame(t.Context(), c, in, frames, 0); !errors.Is(err, study.ErrUnsupported) || c.ranges != 0 {
-		t.Errorf("JPEG 2000: %v after %d ranges", err, c.ranges)
+		t.Errorf("JPEG XL: %v after %d ranges", err, c.ranges)
 	}
 	in, frames = stored(gray(4, 8, 8, false), explicitLE, study.Span{Off: 0, Len: 1 << 40})
 	if _, err := codec.ReadFrame(t.Context(), c, in, frames, 0); err == nil {

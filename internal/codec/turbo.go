@@ -1,17 +1,8 @@
 package codec
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
-
-	"github.com/ebitengine/purego"
 
 	"varde/study"
 )
@@ -44,78 +35,26 @@ type turbo struct {
 // library is opened once, at the first question for it.
 var library = sync.OnceValue(openTurbo)
 
-func turboPresent() bool { return library() != nil }
-
-func turboVersion() string { return library().version }
-
-// turboPlaces are where the library is looked for: beside the program, then
-// wherever the system looks.
-func turboPlaces() []string {
-	var places []string
-	if program, err := os.Executable(); err == nil {
-		for _, name := range turboNames {
-			if beside := filepath.Join(filepath.Dir(program), name); exists(beside) {
-				places = append(places, beside)
-			}
-		}
+func turboVersion() string {
+	if t := library(); t != nil {
+		return t.version
 	}
-	return append(places, turboNames...)
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return ""
 }
 
 // openTurbo gives nil where there is no library.
 func openTurbo() *turbo {
-	for _, name := range turboPlaces() {
-		l, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
-		if err != nil {
-			continue
-		}
-		t := &turbo{version: "libjpeg-turbo " + provenance(name), idle: make(chan uintptr, idleHandles)}
-		for symbol, f := range map[string]any{
-			"tjInitDecompress": &t.create, "tjDestroy": &t.destroy,
-			"tjDecompress2": &t.decompress, "tjGetErrorStr2": &t.message,
-		} {
-			p, err := purego.Dlsym(l, symbol)
-			if err != nil {
-				return nil
-			}
-			purego.RegisterFunc(f, p)
-		}
-		return t
-	}
-	return nil
-}
-
-// provenance names the file that was loaded and the beginning of its hash, for
-// the library cannot be asked for its version. The name alone is given where the
-// system does not tell what it loaded.
-func provenance(name string) string {
-	maps, err := os.Open("/proc/self/maps")
+	t := &turbo{idle: make(chan uintptr, idleHandles)}
+	name, err := openLibrary(turboNames, map[string]any{
+		"tjInitDecompress": &t.create, "tjDestroy": &t.destroy,
+		"tjDecompress2": &t.decompress, "tjGetErrorStr2": &t.message,
+	})
 	if err != nil {
-		return name
+		return nil
 	}
-	defer func() { _ = maps.Close() }()
-	for s := bufio.NewScanner(maps); s.Scan(); {
-		i := strings.IndexByte(s.Text(), '/')
-		if i < 0 || !strings.Contains(filepath.Base(s.Text()[i:]), "libturbojpeg") {
-			continue
-		}
-		file, err := os.Open(s.Text()[i:])
-		if err != nil {
-			return name
-		}
-		defer func() { _ = file.Close() }()
-		h := sha256.New()
-		if _, err := io.Copy(h, file); err != nil {
-			return name
-		}
-		return filepath.Base(file.Name()) + " sha256:" + hex.EncodeToString(h.Sum(nil)[:6])
-	}
-	return name
+	// The library cannot be asked for its version.
+	t.version = "libjpeg-turbo " + provenance(name)
+	return t
 }
 
 // decodeTurbo decodes baseline JPEG with libjpeg-turbo. The library is told by a
