@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"internal/dimse":     {"internal/dicom"},
 	"internal/codec":     {},
 	"internal/pixel":     {},
+	"internal/hl7":       {},
 	"internal/slide":     {"internal/dicom", "internal/codec", "internal/pixel"}, // it resamples, and looks for tissue
 	"internal/onnx":      {"internal/pixel"},
 	"internal/embedded":  {},
@@ -37,7 +38,7 @@ var mayImport = map[string][]string{
 	"store":  {},
 	"queue":  {},
 
-	"ingest":    {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide"},
+	"ingest":    {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
 	"inference": {"models", "internal/codec", "internal/pixel", "internal/slide"},
 	"report":    {"internal/dicom", "internal/dimse"},
 	"worldlist": {"internal/webui", "internal/pixel", "internal/codec", "internal/slide"},
