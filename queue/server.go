@@ -76,6 +76,9 @@ func (s *Server) Run(ctx context.Context, handle Handler) error {
 		worker: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:8])}
 	slots := max(1, s.Slots)
 	if err := s.Ledger.Beat(ctx, h.worker, s.Pool, slots+s.Stat); err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop before it began
+		}
 		return fmt.Errorf("serve pool %s: %w", s.Pool, err)
 	}
 	servers := []*asynq.Server{h.server(slots, study.Lanes[:])}
