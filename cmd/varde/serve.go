@@ -41,6 +41,9 @@ func (l *loader) serve(ctx context.Context) error {
 	}
 	log := l.logger()
 	h, err := openHouse(ctx, l.Settings, log, false)
+	if ctx.Err() != nil && h == nil {
+		return nil // asked to stop before it was ready
+	}
 	if err != nil {
 		return err
 	}
