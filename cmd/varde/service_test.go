@@ -303,7 +303,7 @@ func (s *service) get(path, accept string) []byte {
 	s.t.Helper()
 	a, err := s.ask(http.MethodGet, path, accept, "", nil)
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("%v\n%s", err, s.log.tail())
 	}
 	if a.code != http.StatusOK {
 		s.t.Fatalf("GET %s: %d %s", path, a.code, a.body)
