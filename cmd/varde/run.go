@@ -13,7 +13,6 @@ import (
 	"varde/inference"
 	"varde/ingest"
 	"varde/internal/codec"
-	"varde/internal/dimse"
 	"varde/internal/embedded"
 	"varde/internal/onnx"
 	"varde/internal/slide"
@@ -51,28 +50,14 @@ func (h *house) run(ctx context.Context) error {
 		Log: h.log, MinFree: h.MinFree, Charset: h.Charset}
 	g.Go(func() error { return h.serveWeb(ctx, h.routes(receiver, traffic)) })
 	if h.has("ingest") {
-		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic) })
+		committer := h.committer()
+		g.Go(func() error { return committer.Run(ctx) })
+		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic, h.services(committer)) })
 		g.Go(func() error { return h.settler(traffic).Run(ctx) })
 	}
 	h.runQueue(ctx, g)
 	h.describe(ctx)
 	return g.Wait()
-}
-
-func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
-	s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Log: h.log, MaxAssociations: h.Associations,
-		Ended: traffic.AssociationEnded}
-	if len(h.Callers) > 0 {
-		s.AcceptCalling = func(ae, _ string) bool {
-			for _, c := range h.Callers {
-				if c == ae {
-					return true
-				}
-			}
-			return false
-		}
-	}
-	return s.Serve(ctx, h.dicom)
 }
 
 func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {

@@ -34,6 +34,7 @@ type Settings struct {
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
 	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port"`
+	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
 	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`

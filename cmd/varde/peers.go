@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"varde/ingest"
+	"varde/internal/dimse"
+	"varde/study"
+)
+
+// peerTimeout bounds each wait for a peer that we call.
+const peerTimeout = 30 * time.Second
+
+// serveDICOM answers peers until ctx ends.
+func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic, services map[study.UID]dimse.Service) error {
+	s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Services: services, Log: h.log, MaxAssociations: h.Associations,
+		Ended: traffic.AssociationEnded}
+	if len(h.Callers) > 0 {
+		s.AcceptCalling = func(ae, _ string) bool {
+			for _, c := range h.Callers {
+				if c == ae {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	return s.Serve(ctx, h.dicom)
+}
+
+// services lists what we answer beside verification and storage.
+func (h *house) services(committer *ingest.Committer) map[study.UID]dimse.Service {
+	return map[study.UID]dimse.Service{
+		ingest.CommitmentClass: committer,
+	}
+}
+
+func (h *house) committer() *ingest.Committer {
+	return &ingest.Committer{Archive: h.objects, Promises: h.ledger, Dial: h.dialPeer, AET: h.AET, Log: h.log}
+}
+
+// peer finds the address of an AE title among the peers and the destinations.
+func (s Settings) peer(ae string) (Destination, bool) {
+	for _, list := range [][]Destination{s.Peers, s.Destinations} {
+		for _, p := range list {
+			if p.AET == ae {
+				return p, true
+			}
+		}
+	}
+	return Destination{}, false
+}
+
+// dialPeer opens an association with a peer by its AE title.
+func (h *house) dialPeer(ctx context.Context, ae string, contexts ...dimse.Context) (*dimse.Association, error) {
+	p, ok := h.peer(ae)
+	if !ok {
+		return nil, fmt.Errorf("no address of %s; add it to peers: %w", ae, study.ErrNotFound)
+	}
+	return dimse.Dialer{Calling: h.AET, Called: p.AET, Timeout: peerTimeout}.Dial(ctx, p.Addr, contexts...)
+}

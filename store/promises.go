@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"varde/study"
+)
+
+// mostCommitments is how many reports of commitment may wait at once. Each holds
+// a list that a stranger made.
+const mostCommitments = 10_000
+
+// AskCommitment keeps that a peer wants a report on objects, durably. A request
+// that is asked again is owed one report, now. Too many that wait is
+// [study.ErrBusy].
+func (l *Ledger) AskCommitment(ctx context.Context, c study.Commitment) error {
+	objects, err := pack(c.Objects)
+	if err == nil && (c.ID == "" || c.Transaction == "" || c.AE == "") {
+		err = study.ErrInvalid
+	}
+	if err != nil {
+		return fmt.Errorf("ask commitment: %w", err)
+	}
+	err = l.change(ctx, func(t *tx) error {
+		n, err := one(t, number, `SELECT COUNT(*) FROM commitment WHERE status = 'waiting'`)
+		if err != nil {
+			return err
+		}
+		if n >= mostCommitments {
+			return fmt.Errorf("%d wait already: %w", n, study.ErrBusy)
+		}
+		if _, err := t.exec(`INSERT INTO commitment (id, transaction_uid, ae, objects, asked_at, status, tries, next_at, at, error)
+			VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, 0, '')
+			ON CONFLICT (id) DO UPDATE SET objects = excluded.objects, status = 'waiting', tries = 0, next_at = excluded.next_at`,
+			c.ID, c.Transaction, clean(c.AE), objects, ms(t.now), ms(t.now)); err != nil {
+			return err
+		}
+		return t.audit("ingest", "commitment asked", "transaction "+string(c.Transaction), fmt.Sprintf("%d objects, by %s", len(c.Objects), clean(c.AE)))
+	})
+	if err != nil {
+		return fmt.Errorf("ask commitment %s: %w", c.Transaction, err)
+	}
+	return nil
+}
+
+// DueCommitments gives the requests whose report is due, the longest due first.
+func (l *Ledger) DueCommitments(ctx context.Context, limit int) ([]study.Commitment, error) {
+	scan := func(rows *sql.Rows) (c study.Commitment, err error) {
+		var asked int64
+		var objects string
+		if err := rows.Scan(&c.ID, &c.Transaction, &c.AE, &objects, &asked, &c.Tries); err != nil {
+			return c, err
+		}
+		c.AskedAt = at(asked)
+		return c, unpack(objects, &c.Objects)
+	}
+	return list(l.ask(ctx), scan, `SELECT id, transaction_uid, ae, objects, asked_at, tries FROM commitment
+		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, ms(l.now()), limit)
+}
+
+// CommitmentReported keeps that the peer has heard for which objects we answer,
+// and for how many we do not.
+func (l *Ledger) CommitmentReported(ctx context.Context, c study.Commitment, kept, failed int) error {
+	err := l.change(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE commitment SET status = 'answered', objects = '', at = $2, next_at = 0, error = ''
+			WHERE id = $1 AND status = 'waiting'`, c.ID, ms(t.now))
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.audit("ingest", "commitment given", "transaction "+string(c.Transaction), fmt.Sprintf("%d objects kept, %d not, to %s", kept, failed, clean(c.AE)))
+	})
+	if err != nil {
+		return fmt.Errorf("record commitment %s: %w", c.Transaction, err)
+	}
+	return nil
+}
+
+// CommitmentFailed keeps that the peer could not be told. The next try is due at
+// next; the zero time gives up.
+func (l *Ledger) CommitmentFailed(ctx context.Context, c study.Commitment, cause string, next time.Time) error {
+	err := l.change(ctx, func(t *tx) error {
+		status := "waiting"
+		if next.IsZero() {
+			status = "failed"
+		}
+		n, err := t.exec(`UPDATE commitment SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
+			c.ID, status, ms(next), clean(cause))
+		if err != nil || n == 0 || !next.IsZero() {
+			return err
+		}
+		return t.audit("ingest", "commitment given up", "transaction "+string(c.Transaction), "to "+clean(c.AE))
+	})
+	if err != nil {
+		return fmt.Errorf("record commitment %s: %w", c.Transaction, err)
+	}
+	return nil
+}
+
+// The states of a performed procedure step, PS3.3 §C.4.14.
+const (
+	stepInProgress   = "IN PROGRESS"
+	stepCompleted    = "COMPLETED"
+	stepDiscontinued = "DISCONTINUED"
+)
+
+// BeginStep keeps that a modality has begun a performed procedure step. One that
+// is known already wraps [ErrExists].
+func (l *Ledger) BeginStep(ctx context.Context, id study.UID) error {
+	err := l.change(ctx, func(t *tx) error {
+		n, err := t.exec(`INSERT INTO step (id, status, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, stepInProgress, ms(t.now))
+		if err == nil && n == 0 {
+			err = ErrExists
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("begin step %s: %w", id, err)
+	}
+	return nil
+}
+
+// ChangeStep keeps what a modality says of a step: its new status, empty for the
+// same, and which objects it has made, if it says. A step that isn't known is
+// [study.ErrNotFound], and one that is over is [study.ErrRefused].
+func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, expected []study.Expectation) error {
+	err := l.change(ctx, func(t *tx) error {
+		was, err := one(t, word, `SELECT status FROM step WHERE id = $1`, id)
+		if err != nil {
+			return err
+		}
+		if was != stepInProgress {
+			return fmt.Errorf("it is %s: %w", was, study.ErrRefused)
+		}
+		if status != "" && status != stepInProgress && status != stepCompleted && status != stepDiscontinued {
+			return fmt.Errorf("status: %w", study.ErrInvalid)
+		}
+		if status != "" {
+			if _, err := t.exec(`UPDATE step SET status = $2, at = $3 WHERE id = $1`, id, status, ms(t.now)); err != nil {
+				return err
+			}
+		}
+		if status == stepCompleted || status == stepDiscontinued {
+			if _, err := t.exec(`UPDATE expectation SET ended = 1, at = $2 WHERE id = $1`, id, ms(t.now)); err != nil {
+				return err
+			}
+		}
+		return t.expect(expected)
+	})
+	if err != nil {
+		return fmt.Errorf("step %s: %w", id, err)
+	}
+	return nil
+}
+
+// Expect keeps what a peer has told of the objects of studies. What the same
+// source said of the same study before is replaced.
+func (l *Ledger) Expect(ctx context.Context, expected []study.Expectation) error {
+	if err := l.change(ctx, func(t *tx) error { return t.expect(expected) }); err != nil {
+		return fmt.Errorf("keep what to expect: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) expect(expected []study.Expectation) error {
+	for _, e := range expected {
+		objects, err := pack(e.Objects)
+		if err == nil && (e.ID == "" || e.Study == "") {
+			err = study.ErrInvalid
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO expectation (study_uid, id, source, ended, objects, at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (study_uid, id) DO UPDATE SET ended = excluded.ended, objects = excluded.objects, at = excluded.at`,
+			e.Study, e.ID, e.Source, bit(e.Over), objects, ms(t.now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Expected gives what peers have told of the objects of a study, and which of
+// those objects are not here yet.
+func (l *Ledger) Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error) {
+	err = l.view(ctx, func(a asker) error {
+		scan := func(rows *sql.Rows) (e study.Expectation, err error) {
+			var objects string
+			var when int64
+			if err := rows.Scan(&e.Study, &e.ID, &e.Source, &e.Over, &objects, &when); err != nil {
+				return e, err
+			}
+			e.At = at(when)
+			return e, unpack(objects, &e.Objects)
+		}
+		var err error
+		told, err = list(a, scan, `SELECT study_uid, id, source, ended, objects, at FROM expectation WHERE study_uid = $1 ORDER BY at, id`, uid)
+		if err != nil || len(told) == 0 {
+			return err
+		}
+		have, err := list(a, word, `SELECT sop_uid FROM instance WHERE study_uid = $1`, uid)
+		if err != nil {
+			return err
+		}
+		missing = absent(told, have)
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("what to expect of study %s: %w", uid, err)
+	}
+	return told, missing, nil
+}
+
+// absent counts the objects that were told of and are not there.
+func absent(told []study.Expectation, have []string) int {
+	here := make(map[study.UID]bool, len(have))
+	for _, uid := range have {
+		here[study.UID(uid)] = true
+	}
+	n := 0
+	for _, e := range told {
+		for _, uid := range e.Objects {
+			if !here[uid] {
+				here[uid] = true
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Held gives an instance that the ledger knows; ok is false for one that it does
+// not.
+func (l *Ledger) Held(ctx context.Context, uid study.UID) (i study.Instance, ok bool, err error) {
+	i, err = l.Instance(ctx, uid)
+	if errors.Is(err, study.ErrNotFound) {
+		return i, false, nil
+	}
+	return i, err == nil, err
+}
