@@ -1,0 +1,108 @@
+package deid
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"varde/internal/dicom"
+	"varde/study"
+)
+
+// A RefusedError says why an object cannot be made safe here. It wraps
+// [study.ErrRefused].
+type RefusedError struct {
+	Why      string
+	BurnedIn bool // AllowBurnedIn would let it through
+}
+
+// Error tells the reason and the remedy.
+func (e *RefusedError) Error() string {
+	if e.BurnedIn {
+		return e.Why + "; look at the image, and allow burned-in text if there is none"
+	}
+	return e.Why
+}
+
+// Unwrap gives the kind.
+func (*RefusedError) Unwrap() error { return study.ErrRefused }
+
+// drawn are the modalities whose devices write text into the pixels.
+var drawn = []string{"US", "IVUS", "ES", "XC", "GM", "OT", "SC", "DOC", "DMS", "OP", "OPT", "ECG", "HD", "EPS"}
+
+// captures are the SOP classes of screens and paper.
+var captures = []study.UID{dicom.SecondaryCapture, dicom.MultiframeByteCapture, dicom.MultiframeWordCapture,
+	dicom.MultiframeColorCapture, "1.2.840.10008.5.1.4.1.1.7.1", dicom.USImage, dicom.USMultiframeImage,
+	"1.2.840.10008.5.1.4.1.1.77.1.1", "1.2.840.10008.5.1.4.1.1.77.1.4"}
+
+// refuse finds what Rewrite must not write.
+func (p *Profile) refuse(h *dicom.Header) error {
+	d := h.Data
+	class := study.UID(d.Text(dicom.SOPClassUID))
+	switch {
+	case h.Truncated:
+		return fmt.Errorf("the object ends early; fetch it again: %w", study.ErrInvalid)
+	case d.Text(dicom.SOPInstanceUID) == "" || class == "":
+		return fmt.Errorf("no SOP class or instance UID: %w", study.ErrInvalid)
+	case class == dicom.DirectoryStorage:
+		return &RefusedError{Why: "a DICOMDIR lists patients; make a new one from the de-identified files"}
+	case d.Has(dicom.EncapsulatedDocument):
+		return &RefusedError{Why: "a document such as a PDF cannot be cleaned; leave it out of the export"}
+	}
+	if p.options.AllowBurnedIn || !hasPixels(d) {
+		return nil
+	}
+	if why := burnedIn(d, class); why != "" {
+		return &RefusedError{Why: why, BurnedIn: true}
+	}
+	return nil
+}
+
+func hasPixels(d *dicom.Dataset) bool {
+	return d.Has(dicom.PixelData) || d.Has(dicom.FloatPixelData) || d.Has(dicom.DoubleFloatPixelData)
+}
+
+// burnedIn tells why the pixels may hold the patient's name or face, or gives the
+// empty string. That a device calls its image clean is believed of ordinary
+// images, and not of labels and screens.
+func burnedIn(d *dicom.Dataset, class study.UID) string {
+	yes := func(t dicom.Tag) bool { return strings.EqualFold(d.Text(t), "YES") }
+	kinds := d.Texts(dicom.ImageType)
+	is := func(words ...string) bool {
+		return slices.ContainsFunc(kinds, func(k string) bool { return slices.Contains(words, strings.ToUpper(k)) })
+	}
+	modality := d.Text(dicom.Modality)
+	switch {
+	case yes(dicom.BurnedInAnnotation):
+		return "its header says that text is burned into the pixels"
+	case yes(dicom.RecognizableVisualFeatures):
+		return "its header says that the patient can be recognized in the image"
+	case is("LABEL"), yes(dicom.SpecimenLabelInImage):
+		return "it shows the label of a slide"
+	case is("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "DOSE_INFO", "DOSE"):
+		return "it is a picture of a screen"
+	case overlayInPixels(d):
+		return "an overlay lies in unused bits of its pixels"
+	case strings.EqualFold(d.Text(dicom.BurnedInAnnotation), "NO"):
+		return ""
+	case slices.Contains(captures, class), d.Has(dicom.ConversionType) && d.Text(dicom.ConversionType) != "":
+		return "it is a capture, and its header does not say that it is free of burned-in text"
+	case slices.Contains(drawn, modality):
+		return fmt.Sprintf("devices of modality %s write text into the pixels, and its header does not say that there is none", modality)
+	case is("OVERVIEW"):
+		return "an overview of a slide often shows its label, and its header does not say otherwise"
+	}
+	return ""
+}
+
+// overlayInPixels looks for overlays that are kept in the pixel data, as was done
+// before 2004 (PS3.5 §8.1.2): there the group of the overlay has no data.
+func overlayInPixels(d *dicom.Dataset) bool {
+	for g := dicom.Tag(0x6000); g <= 0x601E; g += 2 {
+		position, ok := d.Int(g<<16 | 0x0102)
+		if ok && !d.Has(g<<16|0x3000) && position > 0 {
+			return true
+		}
+	}
+	return false
+}
