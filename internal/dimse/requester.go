@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"varde/internal/dicom"
 	"varde/study"
@@ -181,4 +182,35 @@ func (a *Association) Request(ctx context.Context, rq Request) (status Status, d
 		err = fmt.Errorf("%s: %w", rq.Operation, err)
 	}
 	return status, data, err
+}
+
+// Hear waits for the peer to report one event, PS3.7 §10.1.1, and answers with the
+// status that f gives. heard is false when none came in time; the association goes
+// on.
+func (a *Association) Hear(ctx context.Context, within time.Duration, f func(Event) Status) (heard bool, err error) {
+	err = a.attempt(ctx, func() error {
+		if heard, err = a.in.spoken(within); err != nil || !heard {
+			return err
+		}
+		c, id, err := a.in.readCommand()
+		if err != nil {
+			return unexpectedEnd(err)
+		}
+		data, err := a.in.readData(c.hasData, id, a.in.contexts[id].syntax)
+		if err != nil {
+			return err
+		}
+		if c.field != uint16(NEventReport) {
+			return confused("message %04X where an event was awaited", c.field)
+		}
+		return a.out.send(id, c.reply(f(Event{Class: c.class, Instance: c.instance, Type: c.kind, Data: data})).encode(), nil)
+	})
+	return heard, err
+}
+
+// An Event is what a peer reports. The UIDs are not checked.
+type Event struct {
+	Class, Instance study.UID
+	Type            uint16
+	Data            *dicom.Dataset // empty when there is none
 }
