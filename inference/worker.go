@@ -64,7 +64,7 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	}
 	session, release, err := w.Sessions.Acquire(ctx, card)
 	if err != nil {
-		return err
+		return modelFault(err)
 	}
 	defer release()
 	part, err := w.Scorer.Score(ctx, Question{
@@ -92,6 +92,16 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	w.log().InfoContext(ctx, "block scored", "study", job.Study, "job", job.ID, "model", job.Model.String(),
 		"tiles", planned, "missed", len(part.Missed), "took", part.Seconds)
 	return nil
+}
+
+// modelFault takes from an error of loading a network the kinds that speak of a
+// study's pixels: a network that is damaged or that this build can't run must not
+// be reported as images that are. Such a job is tried again like any other.
+func modelFault(err error) error {
+	if errors.Is(err, study.ErrInvalid) || errors.Is(err, study.ErrUnsupported) {
+		return fmt.Errorf("network can't be used: %v", err)
+	}
+	return err
 }
 
 func (w *Worker) conclude(ctx context.Context, card models.Card, job study.Job) error {

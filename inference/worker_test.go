@@ -208,6 +208,24 @@ func TestErrorsOfAJobKeepTheirKind(t *testing.T) {
 	}
 }
 
+// altered is a model whose network is not what its card says.
+type altered struct{}
+
+func (altered) Acquire(context.Context, models.Card) (inference.Session, func(), error) {
+	return nil, nil, fmt.Errorf("the network was altered: %w", study.ErrInvalid)
+}
+
+// TestDamagedModelIsNoFaultOfThePixels: the kind decides what the report says.
+func TestDamagedModelIsNoFaultOfThePixels(t *testing.T) {
+	c := &clerk{shelf: newShelf(), card: ctCard(), net: thick}
+	w := c.worker()
+	w.Sessions = altered{}
+	err := w.Handle(t.Context(), c.job(0, cut(c.ct(6, 16, balls()), 1, 2)[0]))
+	if err == nil || errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "the network was altered") {
+		t.Errorf("a damaged model: %v", err)
+	}
+}
+
 func TestPartOfAnotherJobIsNotConcluded(t *testing.T) {
 	c := &clerk{shelf: newShelf(), card: ctCard(), net: thick}
 	b := cut(c.ct(6, 16, balls()), 1, 2)[0]
