@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"varde/ingest"
+	"varde/ingest/retrieve"
 	"varde/internal/dimse"
 	"varde/study"
 )
@@ -32,9 +33,20 @@ func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 
 // services lists what we answer beside verification and storage.
 func (h *house) services(committer *ingest.Committer) map[study.UID]dimse.Service {
+	provider := &retrieve.Provider{Finder: h.ledger, Objects: h.objects, AET: h.AET, Allowed: h.mayAsk, Dial: h.dialPeer, Log: h.log}
 	return map[study.UID]dimse.Service{
 		ingest.CommitmentClass: committer,
+		retrieve.FindClass:     provider,
+		retrieve.MoveClass:     provider,
+		retrieve.GetClass:      provider,
 	}
+}
+
+// mayAsk says who may query and retrieve: whoever is named in callers, peers or
+// destinations. A site that lets all in lets them send, and no more.
+func (h *house) mayAsk(ae, _ string) bool {
+	_, known := h.peer(ae)
+	return known || len(h.Callers) > 0
 }
 
 func (h *house) committer() *ingest.Committer {

@@ -150,9 +150,14 @@ func (o *outbound) sendItem(id byte, c command, data *dicom.Item, syntax study.U
 	return o.send(id, c.encode(), bytes.NewReader(b))
 }
 
-// Pending sends one match of a C-FIND.
-func (x *Exchange) Pending(match *dicom.Item) error {
-	return x.respond(Answer{Status: Pending, Data: match})
+// Pending sends one match of a C-FIND. partial says that some of the keys that were
+// asked for are not supported.
+func (x *Exchange) Pending(match *dicom.Item, partial bool) error {
+	status := Pending
+	if partial {
+		status = PendingWarning
+	}
+	return x.respond(Answer{Status: status, Data: match})
 }
 
 // Progress tells how far a C-MOVE or C-GET is.

@@ -31,7 +31,7 @@ func Plain(class study.UID) Context { return Context{Class: class, Syntaxes: pla
 func (a *Association) Find(ctx context.Context, class study.UID, query *dicom.Item, each func(*dicom.Dataset) error) (Status, error) {
 	var stopped error
 	status, err := a.ask(ctx, class, command{field: uint16(CFind)}, query, func(r command, data *dicom.Dataset) bool {
-		if stopped == nil {
+		if stopped == nil && data != nil {
 			stopped = each(data)
 		}
 		return stopped == nil
@@ -69,7 +69,8 @@ func counting(last *Suboperations, progress func(Suboperations) bool) func(comma
 	}
 }
 
-// ask sends a request with an identifier and takes its responses to the last.
+// ask sends a request with an identifier and takes its responses to the last, which
+// each is told without data. It is canceled when each answers false.
 func (a *Association) ask(ctx context.Context, class study.UID, c command, query *dicom.Item, each func(command, *dicom.Dataset) bool, h Handler) (status Status, err error) {
 	on, err := a.context(class)
 	if err != nil {
