@@ -88,9 +88,21 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if !errors.Is(err, study.ErrNotFound) {
 		return study.Receipt{}, err
 	}
+	by, held, err := t.follow(&a.Study)
+	if err != nil {
+		return study.Receipt{}, err
+	}
 	reopened, err := t.grow(s, a.Study, i)
 	if err != nil {
 		return study.Receipt{}, err
+	}
+	if s.UID != "" {
+		by = nil // it was said when the study began
+	}
+	if s.UID == "" || s.Accession == "" && a.Study.Accession != "" {
+		if err := t.arrivedUnder(i.Study, by, held); err != nil {
+			return study.Receipt{}, err
+		}
 	}
 	t.shown = true
 	if _, err := t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15),

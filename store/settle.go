@@ -56,6 +56,9 @@ func (t *tx) settle(p study.Plan) error {
 	if err != nil {
 		return err
 	}
+	if p.Lane, err = t.laneOf(s, p); err != nil {
+		return err
+	}
 	o := order{study: p.Study, rev: p.Rev, plan: p.Hash(), lane: p.Lane, due: due(s, p.Lane)}
 	if p.Rev <= s.Rev {
 		return t.settledBefore(o)

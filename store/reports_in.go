@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"varde/study"
+)
+
+// TakeReports keeps reports that physicians wrote, all of them or none. The same
+// one again is kept once. A report is found with its study, whichever of the two
+// came first; see [Ledger.ReportsIn].
+func (l *Ledger) TakeReports(ctx context.Context, reports []study.ReportIn) (study.Heard, error) {
+	var h study.Heard
+	err := l.change(ctx, func(t *tx) error {
+		h = study.Heard{}
+		for _, r := range reports {
+			if r.Study == "" && r.Accession == "" && r.Placer == "" && r.Filler == "" {
+				return fmt.Errorf("a report without a number: %w", study.ErrInvalid)
+			}
+			if err := t.keepReport(r, &h); err != nil {
+				return err
+			}
+		}
+		slices.Sort(h.Studies)
+		return nil
+	})
+	if err != nil {
+		return study.Heard{}, fmt.Errorf("take %d reports: %w", len(reports), err)
+	}
+	return h, nil
+}
+
+const reportInColumns = `sender, message, told_at, study_uid, accession, placer, filler,
+	patient_id, issuer, patient_name, birth, sex, identifiers, status, body, codes`
+
+func scanReportIn(rows *sql.Rows) (r study.ReportIn, err error) {
+	var p study.Person
+	var told int64
+	var ids, codes string
+	if err := rows.Scan(&r.Told.Sender, &r.Told.ID, &told, &r.Study, &r.Accession, &r.Placer, &r.Filler,
+		&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &ids, &r.Status, &r.Text, &codes); err != nil {
+		return r, err
+	}
+	r.Patient, r.Told.At = study.NewPatient(p), at(told)
+	if err := unpack(ids, &r.Identifiers); err != nil {
+		return r, err
+	}
+	return r, unpack(codes, &r.Codes)
+}
+
+func (t *tx) keepReport(r study.ReportIn, h *study.Heard) error {
+	for _, s := range []*string{&r.Told.Sender, &r.Told.ID, &r.Accession, &r.Placer, &r.Filler, &r.Status, &r.Text} {
+		*s = clean(*s)
+	}
+	sum, err := reportHash(r)
+	if err != nil {
+		return err
+	}
+	ids, err := pack(r.Identifiers)
+	if err != nil {
+		return err
+	}
+	codes, err := pack(r.Codes)
+	if err != nil {
+		return err
+	}
+	p := cleanPerson(r.Patient.Reveal())
+	n, err := t.exec(`INSERT INTO report_in (heard_at, sha256, `+reportInColumns+`) VALUES `+values(18)+`
+		ON CONFLICT (sender, message, sha256) DO NOTHING`, ms(t.now), sum[:], r.Told.Sender, r.Told.ID, ms(r.Told.At),
+		r.Study, r.Accession, r.Placer, r.Filler, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, r.Status, r.Text, codes)
+	if err != nil || n == 0 {
+		return err
+	}
+	touched := map[study.UID]bool{}
+	if err := t.speaksOf(r.Study, r.Accession, touched); err != nil {
+		return err
+	}
+	for uid := range touched {
+		s, err := findStudy(t, uid)
+		if err != nil {
+			return err
+		}
+		evidence, err := contradicts(t, s.Patient.Reveal(), person{p, r.Identifiers}, r.Study == uid)
+		if err != nil {
+			return err
+		}
+		if evidence != nil {
+			h.Held++
+			err = t.hold(uid, "report", sum.Short(), r.Told, evidence)
+		} else {
+			h.Studies, t.shown = append(h.Studies, uid), true
+			err = t.audit("hl7", "report in", entity(uid), "status "+brief(r.Status)+"; "+citation(r.Told))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReportsIn gives the reports that physicians wrote about a study, the latest
+// first: those that name it by its UID, and those that name its accession number
+// and patient. A report of another patient is left out.
+func (l *Ledger) ReportsIn(ctx context.Context, uid study.UID) (out []study.ReportIn, err error) {
+	err = l.view(ctx, func(a asker) error {
+		s, err := findStudy(a, uid)
+		if err != nil {
+			return err
+		}
+		all, err := list(a, scanReportIn, `SELECT `+reportInColumns+` FROM report_in WHERE study_uid = $1
+			OR $2 <> '' AND accession = $2 AND (study_uid = '' OR study_uid NOT IN (SELECT uid FROM study)) ORDER BY told_at DESC, id DESC`, s.UID, s.Accession)
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
+			evidence, err := contradicts(a, s.Patient.Reveal(), person{r.Patient.Reveal(), r.Identifiers}, r.Study == uid)
+			if err != nil {
+				return err
+			}
+			if evidence == nil {
+				out = append(out, r)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Holds gives what was told of a study and not applied to it, because its patient
+// is not the study's: one line for each, latest first, without a patient's facts.
+func (l *Ledger) Holds(ctx context.Context, uid study.UID) ([]string, error) {
+	return list(l.ask(ctx), func(rows *sql.Rows) (string, error) {
+		var kind, sender, message, evidence string
+		err := rows.Scan(&kind, &sender, &message, &evidence)
+		return strings.Join([]string{kind, citation(study.Message{Sender: sender, ID: message}), evidence}, "; "), err
+	}, `SELECT kind, sender, message, evidence FROM hold WHERE study_uid = $1 ORDER BY id DESC`, uid)
+}
