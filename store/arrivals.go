@@ -25,8 +25,9 @@ type arrival struct {
 //
 // The same bytes under a known SOP Instance UID are a duplicate and change
 // nothing, and so is any copy of a report of ours that comes back. Other bytes,
-// or another Study Instance UID, are a conflict: it is kept with its key, the
-// study is flagged, and the first object stays in use. A new object of a study
+// another Study Instance UID, or another patient than the study's, are a
+// conflict: it is kept with its key, the study is flagged, and what was there
+// stays in use until [Ledger.Decide]. A new object of a study
 // that was settled reopens it: its open jobs are canceled, and its results and
 // reports stand until the next revision has its own.
 func (l *Ledger) Receive(ctx context.Context, a study.Arrival) (study.Receipt, error) {
@@ -83,7 +84,7 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	}
 	known, err := one(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, i.UID)
 	if err == nil {
-		return t.again(i, known)
+		return t.again(a, i, known)
 	}
 	if !errors.Is(err, study.ErrNotFound) {
 		return study.Receipt{}, err
@@ -92,9 +93,17 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if err != nil {
 		return study.Receipt{}, err
 	}
+	if apart, err := t.ofAnother(s, a, i); apart || err != nil {
+		return study.Receipt{Outcome: study.Conflicted}, err
+	}
 	reopened, err := t.grow(s, a.Study, i)
 	if err != nil {
 		return study.Receipt{}, err
+	}
+	if s.UID == "" {
+		if err := t.ofAnothersOrder(a, i); err != nil {
+			return study.Receipt{}, err
+		}
 	}
 	if s.UID != "" {
 		by = nil // it was said when the study began
@@ -105,17 +114,26 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 		}
 	}
 	t.shown = true
+	return study.Receipt{Outcome: study.Stored, Reopened: reopened}, t.takeIn(a, i)
+}
+
+// takeIn makes the row of an object that is new.
+func (t *tx) takeIn(a arrival, i study.Instance) error {
 	if _, err := t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15),
 		i.UID, i.Study, i.Series, i.Class, i.TransferSyntax, i.Modality, i.Number, i.SeriesNumber, i.SeriesText,
 		i.Key, i.Bytes, i.SHA256[:], ms(i.ReceivedAt), a.image, 0); err != nil {
-		return study.Receipt{}, err
+		return err
 	}
-	if a.frames != nil {
-		if _, err := t.exec(`INSERT INTO frame_index (sop_uid, frames) VALUES ($1, $2)`, i.UID, a.frames); err != nil {
-			return study.Receipt{}, err
-		}
+	return t.takeFrames(a, i)
+}
+
+// takeFrames keeps where the frames of an object lie.
+func (t *tx) takeFrames(a arrival, i study.Instance) error {
+	if a.frames == nil {
+		return nil
 	}
-	return study.Receipt{Outcome: study.Stored, Reopened: reopened}, nil
+	_, err := t.exec(`INSERT INTO frame_index (sop_uid, frames) VALUES ($1, $2)`, i.UID, a.frames)
+	return err
 }
 
 // A knownInstance is what an arrival is compared with.
@@ -133,7 +151,7 @@ func scanKnown(rows *sql.Rows) (k knownInstance, err error) {
 }
 
 // again decides what an object is whose UID is known.
-func (t *tx) again(i study.Instance, known knownInstance) (study.Receipt, error) {
+func (t *tx) again(a arrival, i study.Instance, known knownInstance) (study.Receipt, error) {
 	if known.own || known.study == i.Study && known.hash == i.SHA256 {
 		return study.Receipt{Outcome: study.Duplicate}, nil
 	}
@@ -143,12 +161,12 @@ func (t *tx) again(i study.Instance, known knownInstance) (study.Receipt, error)
 	if err != nil || n == 0 {
 		return study.Receipt{Outcome: study.Conflicted}, err
 	}
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, known.study); err != nil {
-		return study.Receipt{}, err
+	if i.Study != known.study {
+		return study.Receipt{Outcome: study.Conflicted}, t.dispute(study.ConflictStudy, known.study, a, i,
+			[]study.Difference{{Attribute: "StudyInstanceUID", Known: string(known.study), Came: string(i.Study)}})
 	}
-	t.shown = true
-	return study.Receipt{Outcome: study.Conflicted},
-		t.audit("ingest", "conflict", entity(known.study), fmt.Sprintf("instance %s came again with other content, SHA-256 %s", i.UID, i.SHA256))
+	return study.Receipt{Outcome: study.Conflicted}, t.dispute(study.ConflictContent, known.study, a, i,
+		[]study.Difference{{Attribute: "SHA256", Known: known.hash.String(), Came: i.SHA256.String()}})
 }
 
 // arrivedIn locks the study's row and reads it. The zero study means that there
@@ -166,15 +184,7 @@ func (t *tx) grow(s, in study.Study, i study.Instance) (reopened bool, err error
 	if s.UID == "" {
 		return false, t.begin(in, i)
 	}
-	placed, other := merge(&s, in, i)
-	if other {
-		s.Conflicts++
-		if s.Conflicts == 1 {
-			if err := t.audit("ingest", "conflict", entity(s.UID), "instance "+string(i.UID)+" bears another patient ID"); err != nil {
-				return false, err
-			}
-		}
-	}
+	placed := merge(&s, in, i)
 	if placed {
 		s.Place = t.replace(s, nil)
 	}
@@ -237,25 +247,21 @@ func (t *tx) updateStudy(s study.Study, waiting string) error {
 var noImages = []study.Modality{"", "SR", "PR", "KO", "DOC", "OT", "SEG", "REG", "AU"}
 
 // merge fills what is blank in s from what another of its instances says; what
-// the first one said stands. It tells whether the study must be placed anew, and
-// whether the instance names another patient.
-func merge(s *study.Study, in study.Study, i study.Instance) (placed, otherPatient bool) {
+// the first one said stands. It tells whether the study must be placed anew.
+func merge(s *study.Study, in study.Study, i study.Instance) (placed bool) {
 	p, q := s.Patient.Reveal(), in.Patient.Reveal()
-	otherPatient = p.ID != "" && q.ID != "" && (p.ID != q.ID || p.Issuer != "" && q.Issuer != "" && p.Issuer != q.Issuer)
 	fill := func(to *string, from string) {
 		if *to == "" {
 			*to = from
 		}
 	}
-	if !otherPatient {
-		fill(&p.ID, q.ID)
-		fill(&p.Issuer, q.Issuer)
-		fill(&p.Name, q.Name)
-		fill(&p.Birth, q.Birth)
-		fill(&p.Sex, q.Sex)
-		s.Patient = study.NewPatient(p)
-		fill(&s.Accession, in.Accession)
-	}
+	fill(&p.ID, q.ID)
+	fill(&p.Issuer, q.Issuer)
+	fill(&p.Name, q.Name)
+	fill(&p.Birth, q.Birth)
+	fill(&p.Sex, q.Sex)
+	s.Patient = study.NewPatient(p)
+	fill(&s.Accession, in.Accession)
 	fill(&s.ID, in.ID)
 	fill(&s.Description, in.Description)
 	fill(&s.Date, in.Date)
@@ -266,7 +272,7 @@ func merge(s *study.Study, in study.Study, i study.Instance) (placed, otherPatie
 	if i.Image != nil && i.Modality != "" && slices.Contains(noImages, s.Modality) {
 		s.Modality = i.Modality
 	}
-	return placed, otherPatient
+	return placed
 }
 
 // reopen takes a settled study back to receiving. What was still to do on its

@@ -37,7 +37,7 @@ type Study struct {
 	SettledAt      time.Time // zero until settled
 	Place          Place
 	Opened         bool   // a reader has opened it: its place moves no more
-	Conflicts      int    // objects that came with other content under a known UID, or with another patient's ID: the first is in use
+	Conflicts      int    // objects that contradict what is known and wait for an operator; see [Conflict]
 	Note           string // why AI did not run on it at all, in words for the reader; empty otherwise
 }
 

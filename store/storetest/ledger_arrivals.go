@@ -16,7 +16,11 @@ var arrivalPromises = []promise{
 	{"the same bytes again are a duplicate", duplicates},
 	{"other bytes under a known UID are a conflict and the first stays", conflicts},
 	{"a UID that comes in another study is a conflict", conflictAcrossStudies},
-	{"another patient in a study is flagged and names are not mixed", otherPatient},
+	{"an object of another patient is held until an operator takes it in", otherPatient},
+	{"a patient who is written otherwise is the same one", samePatient},
+	{"other content takes the place of the first when an operator says so", otherContentAccepted},
+	{"what an operator discards is never used", conflictDiscarded},
+	{"a study under another patient's accession number is flagged", accessionOfAnother},
 	{"what the first object left out the next may tell", blanksAreFilled},
 	{"an object that can't be recorded takes no other along", badNeighbor},
 	{"many senders lose nothing", manySenders},
@@ -105,15 +109,144 @@ func conflictAcrossStudies(b *Bench) {
 	b.Is(err, study.ErrNotFound)
 }
 
+// another is an instance of a study that names another patient.
+func another(uid study.UID, n int) study.Arrival {
+	a := Arrival(uid, n, "")
+	a.Study.Patient = study.NewPatient(study.Person{ID: "SOMEONE", Name: "Else^Someone", Birth: "19500101"})
+	return a
+}
+
 func otherPatient(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2")
+	for range 2 { // held twice is held once
+		r, err := b.Ledger.Receive(ctx, another("1.2", 3))
+		b.OK(err)
+		Same(b, "receipt", r, study.Receipt{Outcome: study.Conflicted})
+	}
+	s := b.Status("1.2", study.Settled)
+	Same(b, "person", s.Patient.Reveal().Name, "Nordmann^Kari")
+	Same(b, "instances and flags", []int{s.Instances, s.Conflicts}, []int{2, 1})
+	_, err := b.Instance(ctx, "1.2.1.3")
+	b.Is(err, study.ErrNotFound)
+	open, err := b.Conflicts(ctx, study.ConflictOpen, 10)
+	b.OK(err)
+	Same(b, "conflicts", len(open), 1)
+	c := open[0]
+	Same(b, "conflict", []string{c.Kind, string(c.Study), string(c.Instance), c.Sender, c.Key},
+		[]string{study.ConflictPatient, "1.2", "1.2.1.3", "SCANNER", another("1.2", 3).Instance.Key})
+	Same(b, "evidence", c.Evidence, []study.Difference{{Attribute: "PatientID", Known: "P1.2", Came: "SOMEONE"},
+		{Attribute: "PatientName", Known: "Nordmann^Kari", Came: "Else^Someone"}})
+	Same(b, "printed evidence", fmt.Sprintf("%v %+v %#v", c.Evidence, c.Evidence[0], c.Evidence[1]), "[PatientID PatientName] PatientID PatientName")
+
+	c, err = b.Decide(ctx, c.ID, true, "O. Perator", "typed wrong at the scanner")
+	b.OK(err)
+	Same(b, "decision", []string{c.State, c.By, c.Reason}, []string{study.ConflictAccepted, "O. Perator", "typed wrong at the scanner"})
+	s = b.Status("1.2", study.Receiving)
+	Same(b, "instances and flags", []int{s.Instances, s.Conflicts}, []int{3, 0})
+	Same(b, "person", s.Patient.Reveal().Name, "Nordmann^Kari")
+	i, err := b.Instance(ctx, "1.2.1.3")
+	b.OK(err)
+	Same(b, "image", i.Image.Position, another("1.2", 3).Instance.Image.Position)
+	f, err := b.Frames(ctx, "1.2.1.3")
+	b.OK(err)
+	Same(b, "frames", f.Len(), 1)
+	_, err = b.Decide(ctx, c.ID, false, "O. Perator", "again")
+	b.Is(err, study.ErrInvalid)
+	_, err = b.Decide(ctx, "none", true, "O. Perator", "no such one")
+	b.Is(err, study.ErrNotFound)
+}
+
+func samePatient(b *Bench) {
+	ctx := context.Background()
 	b.Receive("1.2", 1, 1)
-	a := Arrival("1.2", 2, "")
-	a.Study.Patient = study.NewPatient(study.Person{ID: "SOMEONE", Name: "Else^Someone"})
-	_, err := b.Ledger.Receive(context.Background(), a)
+	for n, p := range []study.Person{
+		{ID: "P1.2", Name: "NORDMANN^KARI ANNE", Birth: "19500101"}, // written otherwise
+		{ID: "P1.2", Name: "Hansen^K", Birth: "19500101"},           // married
+		{ID: "P1.2"}, {Name: "Nordmann"}, {}, // says less
+	} {
+		a := Arrival("1.2", n+2, "")
+		a.Study.Patient = study.NewPatient(p)
+		r, err := b.Ledger.Receive(ctx, a)
+		b.OK(err)
+		Same(b, fmt.Sprint("outcome ", n), r.Outcome, study.Stored)
+	}
+	for n, p := range []study.Person{
+		{ID: "P1.2", Name: "Nordmann^Kari", Birth: "19510101"},
+		{Name: "Hansen^Ola"},
+		{ID: "P1.2", Name: "Hansen^Ola"},
+	} {
+		a := Arrival("1.2", n+20, "")
+		a.Study.Patient = study.NewPatient(p)
+		r, err := b.Ledger.Receive(ctx, a)
+		b.OK(err)
+		Same(b, fmt.Sprint("outcome of another ", n), r.Outcome, study.Conflicted)
+	}
+}
+
+func otherContentAccepted(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2")
+	_, err := b.Ledger.Receive(ctx, Arrival("1.2", 1, "other"))
+	b.OK(err)
+	open, err := b.Conflicts(ctx, study.ConflictOpen, 10)
+	b.OK(err)
+	Same(b, "kind", open[0].Kind, study.ConflictContent)
+	_, err = b.Decide(ctx, open[0].ID, true, "O. Perator", "the second is the mended one")
 	b.OK(err)
 	s := b.Status("1.2", study.Receiving)
-	Same(b, "person", s.Patient.Reveal().Name, "Nordmann^Kari")
+	Same(b, "instances and flags", []int{s.Instances, s.Conflicts}, []int{2, 0})
+	i, err := b.Instance(ctx, "1.2.1.1")
+	b.OK(err)
+	Same(b, "key in use", i.Key, Arrival("1.2", 1, "other").Instance.Key)
+	r, err := b.Ledger.Receive(ctx, Arrival("1.2", 1, "other"))
+	b.OK(err)
+	Same(b, "outcome", r.Outcome, study.Duplicate)
+}
+
+func conflictDiscarded(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2")
+	_, err := b.Ledger.Receive(ctx, another("1.2", 3))
+	b.OK(err)
+	moved := Arrival("1.3", 1, "")
+	moved.Instance.UID = "1.2.1.1"
+	_, err = b.Ledger.Receive(ctx, moved)
+	b.OK(err)
+	open, err := b.Conflicts(ctx, study.ConflictOpen, 10)
+	b.OK(err)
+	Same(b, "open", len(open), 2)
+	for _, c := range open {
+		if c.Kind == study.ConflictStudy {
+			_, err := b.Decide(ctx, c.ID, true, "O. Perator", "please")
+			b.Is(err, study.ErrInvalid)
+		}
+		_, err := b.Decide(ctx, c.ID, false, "O. Perator", "not ours")
+		b.OK(err)
+	}
+	s := b.Status("1.2", study.Settled)
+	Same(b, "instances and flags", []int{s.Instances, s.Conflicts}, []int{2, 0})
+	open, err = b.Conflicts(ctx, study.ConflictOpen, 10)
+	b.OK(err)
+	Same(b, "open", len(open), 0)
+}
+
+func accessionOfAnother(b *Bench) {
+	ctx := context.Background()
+	b.Receive("1.2", 1, 1)
+	a := Arrival("1.3", 1, "")
+	a.Study.Accession = "A1.2"
+	r, err := b.Ledger.Receive(ctx, a)
+	b.OK(err)
+	Same(b, "outcome", r.Outcome, study.Stored)
+	s := b.Status("1.3", study.Receiving)
 	Same(b, "flags", s.Conflicts, 1)
+	open, err := b.Conflicts(ctx, "", 10)
+	b.OK(err)
+	Same(b, "kind", open[0].Kind, study.ConflictAccession)
+	_, err = b.Decide(ctx, open[0].ID, true, "O. Perator", "two houses, one number")
+	b.OK(err)
+	Same(b, "flags", b.Status("1.3", study.Receiving).Conflicts, 0)
 }
 
 func blanksAreFilled(b *Bench) {
