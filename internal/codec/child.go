@@ -48,6 +48,9 @@ const (
 	// runtimeMemory is what the child's own runtime, its threads' stacks and the
 	// allocator's reserves may take beside what a library needs for a frame.
 	runtimeMemory = 320 << 20
+	// keptMemory is how much of the memory that a library has given back may
+	// still lie with the allocator before the child makes room for a new one.
+	keptMemory = 256 << 20
 )
 
 // serve answers requests until the parent closes the pipe.
@@ -60,7 +63,8 @@ func serve() {
 			return
 		}
 	}
-	confine(addressSpace()+loadMemory, loadSeconds)
+	m := newMeter()
+	m.confine(loadMemory, loadSeconds)
 	jp2, jp2Err := openOpenJPEG()
 	jls, jlsErr := openCharLS()
 	hello := [libCount]string{}
@@ -70,9 +74,9 @@ func serve() {
 	if jlsErr == nil {
 		hello[libCharLS] = jls.version
 	}
-	base := addressSpace()
+	base := m.addressSpace()
 	closeDoors()
-	if err := say(replyHello, []byte(strings.Join(hello[:], "\n"))); err != nil {
+	if err := say(reply{Kind: replyHello}, []byte(strings.Join(hello[:], "\n"))); err != nil {
 		return
 	}
 	for {
@@ -80,17 +84,22 @@ func serve() {
 		if err != nil {
 			return
 		}
-		confine(base+runtimeMemory+int64(q.MemoryMiB)<<20, processorSeconds()+int64(q.Seconds))
-		err = answer(q, stream.b, jp2, jls)
+		m.confine(runtimeMemory+int64(q.MemoryMiB)<<20, int64(q.Seconds))
+		out, r := answer(q, stream.b, jp2, jls)
 		stream.release()
-		if err != nil {
+		if m.addressSpace()-base > int64(len(out.b))+keptMemory {
+			r.Last = 1
+		}
+		err = say(r, out.b)
+		out.release()
+		if err != nil || r.Last == 1 {
 			return
 		}
 	}
 }
 
-// answer decodes one frame and replies.
-func answer(q request, stream []byte, jp2 *openJPEG, jls *charLS) error {
+// answer decodes one frame.
+func answer(q request, stream []byte, jp2 *openJPEG, jls *charLS) (block, reply) {
 	var out block
 	kind, err := uint32(replySamples), fmt.Errorf("library %d is not here", q.Library)
 	switch {
@@ -101,10 +110,9 @@ func answer(q request, stream []byte, jp2 *openJPEG, jls *charLS) error {
 	}
 	if err != nil {
 		why := err.Error()
-		return say(replyRefused, []byte(why[:min(len(why), maxMessage)]))
+		return block{b: []byte(why[:min(len(why), maxMessage)])}, reply{Kind: replyRefused}
 	}
-	defer out.release()
-	return say(kind, out.b)
+	return out, reply{Kind: kind}
 }
 
 // hear reads a request and the codestream that follows it, which is released
@@ -129,8 +137,9 @@ func hear() (request, block, error) {
 }
 
 // say writes a reply.
-func say(kind uint32, b []byte) error {
-	if err := writeFull(childOut, encode(reply{Magic: replyMagic, Kind: kind, Length: uint32(len(b))})); err != nil {
+func say(r reply, b []byte) error {
+	r.Magic, r.Length = replyMagic, uint32(len(b))
+	if err := writeFull(childOut, encode(r)); err != nil {
 		return err
 	}
 	return writeFull(childOut, b)

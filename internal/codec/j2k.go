@@ -48,6 +48,9 @@ func decodeJ2K(_ Options, img study.Image, frame []byte) (Frame, error) {
 	if err := h.fits(img); err != nil {
 		return Frame{}, err
 	}
+	if err := plausible("JPEG 2000", h.width*h.height*h.components, len(stream)); err != nil {
+		return Frame{}, err
+	}
 	f := plain(img)
 	f.Rows, f.Columns, f.Color = h.height, h.width, h.colorOf(img)
 	q := request{
@@ -58,7 +61,7 @@ func decodeJ2K(_ Options, img study.Image, frame []byte) (Frame, error) {
 		q.Signed = 1
 	}
 	samples := h.width * h.height * h.components
-	q.MemoryMiB = uint32(j2kFixedMiB + (samples*j2kBytesPerSample+len(stream)*j2kBytesPerByte)>>20)
+	q.MemoryMiB = uint32(min(j2kFixedMiB+(samples*j2kBytesPerSample+len(stream)*j2kBytesPerByte)>>20, j2kMostMiB))
 	if samples >= j2kManySamples {
 		q.Threads = uint32(min(runtime.GOMAXPROCS(0), j2kThreads))
 	}
@@ -75,16 +78,32 @@ func decodeJ2K(_ Options, img study.Image, frame []byte) (Frame, error) {
 	return f, nil
 }
 
-// What OpenJPEG allocates for a frame, measured with room to spare, and from how
-// many samples on a frame is decoded by several threads: a mammogram has 14
-// million.
+// What OpenJPEG may allocate for a frame: it takes 10 bytes a sample, and 37
+// where code blocks have the smallest size. A frame of many samples is decoded
+// by several threads: a mammogram has 14 million.
 const (
 	j2kFixedMiB       = 64
-	j2kBytesPerSample = 24
+	j2kBytesPerSample = 40
 	j2kBytesPerByte   = 4
+	j2kMostMiB        = 4 << 10
 	j2kManySamples    = 4 << 20
 	j2kThreads        = 4
 )
+
+// Codestreams may be as short as they like up to fewSamples, and must have a byte
+// for every samplesPerByte beyond: a real picture has a hundred times more, and
+// a few made-up bytes shall not fill the memory.
+const (
+	fewSamples     = 16 << 20
+	samplesPerByte = 4096
+)
+
+func plausible(what string, samples, bytes int) error {
+	if samples > fewSamples && samples/samplesPerByte > bytes {
+		return fmt.Errorf("%s of %d bytes for %d samples: %w", what, bytes, samples, study.ErrInvalid)
+	}
+	return nil
+}
 
 // ended cuts off what pads a codestream to an even length and refuses one
 // without its end, which a decoder might take for whole. The end of a JPEG-LS

@@ -42,6 +42,9 @@ func decodeJLS(_ Options, img study.Image, frame []byte) (Frame, error) {
 	if h.height*h.components > 8*len(stream) {
 		return Frame{}, fmt.Errorf("JPEG-LS of %d bytes for %d lines: %w", len(stream), h.height, study.ErrInvalid)
 	}
+	if err := plausible("JPEG-LS", h.width*h.height*h.components, len(stream)); err != nil {
+		return Frame{}, err
+	}
 	f := plain(img)
 	f.Rows, f.Columns = h.height, h.width
 	if h.transform {

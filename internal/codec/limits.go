@@ -8,19 +8,34 @@ import (
 	"time"
 )
 
-// addressSpace is how much address space this process has taken, in bytes, or 0
-// where the system does not tell.
-func addressSpace() int64 {
-	b, err := os.ReadFile("/proc/self/statm")
+// A meter tells how much memory this process has taken. It is opened before the
+// doors are closed.
+type meter struct{ file *os.File }
+
+func newMeter() meter {
+	f, err := os.Open("/proc/self/statm")
+	if err != nil {
+		return meter{}
+	}
+	return meter{f}
+}
+
+// addressSpace is in bytes, and 0 where the system does not tell.
+func (m meter) addressSpace() int64 {
+	if m.file == nil {
+		return 0
+	}
+	var b [64]byte
+	n, err := m.file.ReadAt(b[:], 0)
+	if n == 0 && err != nil {
+		return 0
+	}
+	pages, _, _ := bytes.Cut(b[:n], []byte(" "))
+	v, err := strconv.ParseInt(string(pages), 10, 64)
 	if err != nil {
 		return 0
 	}
-	pages, _, _ := bytes.Cut(b, []byte(" "))
-	n, err := strconv.ParseInt(string(pages), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n * int64(os.Getpagesize())
+	return v * int64(os.Getpagesize())
 }
 
 // processorSeconds is how much processor time this process has used.
@@ -32,14 +47,13 @@ func processorSeconds() int64 {
 	return int64(time.Duration(u.Utime.Nano()+u.Stime.Nano()) / time.Second)
 }
 
-// confine bounds what this process may take in all: bytes of address space, and
-// seconds of processor time, after which it dies. Memory of 0 bytes is unknown
-// and stays as it is.
-func confine(memory, seconds int64) {
-	if memory > 0 {
-		limit(syscall.RLIMIT_AS, uint64(memory))
+// confine bounds what this process may take from now on: bytes of address space
+// beyond what it has, and seconds of processor time, after which it dies.
+func (m meter) confine(memory, seconds int64) {
+	if now := m.addressSpace(); now > 0 {
+		limit(syscall.RLIMIT_AS, uint64(now+memory))
 	}
-	limit(syscall.RLIMIT_CPU, uint64(seconds+1))
+	limit(syscall.RLIMIT_CPU, uint64(processorSeconds()+seconds+1))
 }
 
 // closeDoors takes from this process what no decoder needs: files and sockets

@@ -27,18 +27,22 @@ const (
 type opjImage struct {
 	x0, y0, x1, y1 uint32
 	count          uint32
-	colorSpace     int32
+	_              int32 // color space
 	components     *opjComponent
-	profile        *byte
-	profileLen     uint32
+	_              *byte // color profile and its length
+	_              uint32
 }
 
 type opjComponent struct {
-	dx, dy, width, height, x0, y0 uint32
-	precision, bpp, signed        uint32
-	resolutions, factor           uint32
-	data                          *int32
-	alpha                         uint16
+	dx, dy, width, height uint32
+	_                     [2]uint32 // offset
+	precision             uint32
+	_                     uint32 // depth, which nobody uses
+	signed                uint32
+	_                     uint32 // decoded resolutions
+	factor                uint32 // by which it is reduced, as a power of 2
+	data                  *int32
+	_                     uint16 // alpha channel
 }
 
 // An openJPEG is the library in memory of a child. It decodes one frame at a

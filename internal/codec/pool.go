@@ -114,7 +114,7 @@ func (p *pool) take() (*child, error) {
 
 // put gives a child back.
 func (p *pool) put(c *child) {
-	if c.frames >= framesPerChild {
+	if c.last || c.frames >= framesPerChild {
 		c.end()
 		return
 	}
@@ -147,29 +147,37 @@ func (p *pool) decode(q request, stream []byte) (samples []byte, planes bool, na
 	defer p.memory.Release(weight)
 	p.slots <- struct{}{}
 	defer func() { <-p.slots }()
-	c, err := p.take()
-	if err != nil {
-		return nil, false, "", err
-	}
 	patience := p.patience + time.Duration(q.size()/bytesPerSecond)*time.Second
 	q.Magic, q.Length = requestMagic, uint32(len(stream))
 	q.Seconds = uint32(patience/time.Second) * max(q.Threads, 1)
-	samples, planes, err = c.ask(q, stream, patience)
-	if err != nil {
-		c.end()
-		return nil, false, "", err
+	for {
+		c, err := p.take()
+		if err != nil {
+			return nil, false, "", err
+		}
+		again := c.frames > 0
+		samples, planes, err = c.ask(q, stream, patience)
+		switch {
+		case err == nil:
+			p.put(c)
+			return samples, planes, c.names[q.Library], nil
+		case again && errors.Is(err, errGone): // somebody has killed it while it was idle
+			c.end()
+		default:
+			c.end()
+			return nil, false, "", err
+		}
 	}
-	p.put(c)
-	return samples, planes, c.names[q.Library], nil
 }
 
 // A child is a process that decodes for this one.
 type child struct {
 	cmd      *exec.Cmd
 	to, from *os.File
-	last     *os.File // what it prints as it dies
+	prints   *os.File // what it prints as it dies
 	names    [libCount]string
 	frames   int
+	last     bool        // it ends after its last reply
 	timer    *time.Timer // ends it while it is idle
 	dead     error       // set by end
 	ended    sync.Once
@@ -214,7 +222,7 @@ func (c *child) launch() error {
 	var err error
 	if theirs[0], c.to, err = os.Pipe(); err == nil {
 		if c.from, theirs[1], err = os.Pipe(); err == nil {
-			c.last, theirs[2], err = os.Pipe()
+			c.prints, theirs[2], err = os.Pipe()
 		}
 	}
 	if err == nil {
@@ -236,7 +244,7 @@ func (c *child) launch() error {
 }
 
 func (c *child) closePipes() {
-	for _, f := range []*os.File{c.to, c.from, c.last} {
+	for _, f := range []*os.File{c.to, c.from, c.prints} {
 		_ = f.Close()
 	}
 }
@@ -256,14 +264,16 @@ func (c *child) ask(q request, stream []byte, patience time.Duration) ([]byte, b
 	planes := false
 	err := c.to.SetWriteDeadline(time.Now().Add(patience))
 	if err == nil {
-		if _, err = c.to.Write(encode(q)); err == nil {
-			_, err = c.to.Write(stream)
+		if _, err = c.to.Write(encode(q)); err != nil {
+			return nil, false, fmt.Errorf("%w: %w: %w", errGone, err, study.ErrBusy)
 		}
+		_, err = c.to.Write(stream)
 	}
 	refused := false
 	var b []byte
 	if err == nil {
 		b, err = c.reply(patience, func(r reply) bool {
+			c.last = r.Last == 1
 			planes, refused = r.Kind == replyPlanes, r.Kind == replyRefused
 			return (planes || r.Kind == replySamples) && int64(r.Length) == q.size() || refused && r.Length <= maxMessage
 		})
@@ -283,7 +293,10 @@ func (c *child) name(q request) string {
 	return word
 }
 
-var errReply = errors.New("it gave a reply that makes no sense")
+var (
+	errReply = errors.New("it gave a reply that makes no sense")
+	errGone  = errors.New("the decoder is gone") // before it has seen the frame
+)
 
 // reply reads one reply, whose kind and length must be sound before any memory
 // is taken for it.
@@ -333,10 +346,10 @@ func (c *child) farewell(err error) error {
 
 // lastLine is the first line that the child has printed on its way out.
 func (c *child) lastLine() string {
-	if err := c.last.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := c.prints.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		return ""
 	}
-	s := bufio.NewScanner(io.LimitReader(c.last, 1000))
+	s := bufio.NewScanner(io.LimitReader(c.prints, 1000))
 	for s.Scan() {
 		if t := bytes.TrimSpace(s.Bytes()); len(t) > 0 {
 			return ": " + string(t)

@@ -75,7 +75,7 @@ type reply struct {
 	Magic  uint32
 	Kind   uint32
 	Length uint32
-	_      uint32
+	Last   uint32 // 1 when the child ends after this reply
 }
 
 // encode writes a request or a reply, which hold nothing but numbers.
