@@ -5,7 +5,7 @@ GO      ?= go
 TOOLS   := .tools
 MINIO   := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 PEERS   := dcmtk dicom3tools pixelmed-apps default-jre-headless orthanc redis-server \
-           chromium libturbojpeg0 libstdc++6 curl
+           chromium libturbojpeg0 libopenjp2-7 libcharls2 libstdc++6 curl
 PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium curl
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -29,7 +29,7 @@ lint:
 # Debian's packages for the tests' peers; only what is missing is installed.
 setup:
 	@missing=""; for p in $(PROBES); do command -v $$p >/dev/null 2>&1 || missing=1; done; \
-	ldconfig -p | grep -q 'libturbojpeg.so.0' || missing=1; \
+	for l in libturbojpeg.so.0 libopenjp2.so.7 libcharls.so.2; do ldconfig -p | grep -q "$$l" || missing=1; done; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(PEERS) >/dev/null; \
