@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/user"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,10 @@ func deskVerb(use, short string, args cobra.PositionalArgs, do func(context.Cont
 	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if err := l.load(); err != nil {
 			return exitError{exitUsage, err}
+		}
+		// A folder that is misspelled must not look like an empty one.
+		if _, err := os.Stat(l.ledgerPath()); err != nil {
+			return fmt.Errorf("look for a ledger; name the data folder with --dir, varde serve makes a new one: %w", err)
 		}
 		d, err := openDesk(cmd.Context(), l.Settings)
 		if err != nil {

@@ -45,17 +45,46 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	verbs, begun := root(), false
+	watch(verbs, &begun)
+	err := verbs.ExecuteContext(ctx)
 	stop()
 	if err == nil {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "varde:", err)
 	code := exitFailed
+	if !begun {
+		code = exitUsage
+	}
 	if e, ok := errors.AsType[exitError](err); ok {
 		code = e.code
 	}
 	os.Exit(code)
+}
+
+// watch notes when a verb begins: what fails before is wrong with the command
+// line. A group of verbs by itself shows what there is, and refuses what there
+// isn't.
+func watch(c *cobra.Command, begun *bool) {
+	run := c.RunE
+	switch {
+	case run != nil:
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			*begun = true
+			return run(cmd, args)
+		}
+	case c.HasParent() && c.Run == nil:
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%s has no verb %q; %s --help lists them", cmd.CommandPath(), args[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		}
+	}
+	for _, sub := range c.Commands() {
+		watch(sub, begun)
+	}
 }
 
 func root() *cobra.Command {

@@ -63,7 +63,8 @@ func showModel(ctx context.Context, d *desk, args []string) error {
 		return err
 	}
 	d.print(map[string]any{"card": card, "state": state, "history": history},
-		"%s  %s\n%s\nsha256 %s\nfor: %s\nmeasures: %s\ncannot: %s", card.Ref(), state, card.Name, card.SHA256, card.Use.Text, card.Use.Measures, card.Use.Limits)
+		"%s  %s\n%s: %s\nsha256 %s\nfor: %s\nmeasures: %s\ncannot: %s", card.Ref(), state, card.Name, card.Regulatory, card.SHA256,
+		card.Use.Text, card.Use.Measures, card.Use.Limits)
 	if !d.asJSON {
 		for _, h := range history {
 			d.print(nil, "%s  %-10s by %s: %s", h.At.Format("2006-01-02 15:04:05"), h.State, h.By, h.Reason)
