@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -69,9 +70,12 @@ func TestBadObjectsAreRefusedAtEachDoor(t *testing.T) {
 					t.Errorf("STOW answers %d %s", a.code, a.body)
 				}
 			}
-			lines := s.log.String()[before:]
-			if n, want := strings.Count(lines, "instance refused"), map[bool]int{true: 1, false: 2}[tt.notSTOW]; n != want {
-				t.Errorf("%d lines of the log tell of a refusal, not %d\n%s", n, want, lines)
+			want := map[bool]int{true: 1, false: 2}[tt.notSTOW]
+			refused := func() int { return strings.Count(s.log.String()[before:], "instance refused") }
+			for end := time.Now().Add(2 * time.Second); refused() < want && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			}
+			if n := refused(); n != want {
+				t.Errorf("%d lines of the log tell of a refusal, not %d\n%s", n, want, s.log.String()[before:])
 			}
 			nothingKept(t, s)
 		})

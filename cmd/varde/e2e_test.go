@@ -229,7 +229,6 @@ func otherBytesAreKeptApart(t *testing.T, s *service, d studytest.Drawn, before 
 // syntax for which there is no decoder: frames packed by DCMTK, under the name of
 // one that no program of ours knows.
 func TestStudyThatCannotBeDecodedIsNeverCalledNegative(t *testing.T) {
-	const jpegXL = study.UID("1.2.840.10008.1.2.4.110")
 	s := newService(t).start()
 	d := smallCT(t, 1, true)
 	_, paths := files(t, d)
@@ -244,7 +243,7 @@ func TestStudyThatCannotBeDecodedIsNeverCalledNegative(t *testing.T) {
 			t.Fatal(err)
 		}
 		sent[o.Instance] = dataSet(t, b)
-		file := append(dicom.Prefix(o.Class, o.Instance, jpegXL, ""), sent[o.Instance]...)
+		file := append(dicom.Prefix(o.Class, o.Instance, dicom.JPEGXLLossless, ""), sent[o.Instance]...)
 		if err := os.WriteFile(filepath.Join(odd, filepath.Base(paths[n])), file, 0o600); err != nil {
 			t.Fatal(err)
 		}

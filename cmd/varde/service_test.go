@@ -209,7 +209,10 @@ func (s *service) ready() {
 		default:
 		}
 		if s.alive() {
-			return
+			// Whoever answers must know our token: ports are found by chance.
+			if a, err := s.ask(http.MethodGet, "/readyz", "", "", nil); err == nil && a.code != http.StatusUnauthorized {
+				return
+			}
 		}
 		if time.Since(began) > 30*time.Second {
 			s.t.Fatalf("varde serve does not answer\n%s", s.log.tail())
@@ -332,15 +335,15 @@ type studyView struct {
 }
 
 type resultView struct {
-	Model    string            `json:"model"`
-	Version  string            `json:"version"`
-	SHA256   string            `json:"model_sha256"`
-	Status   string            `json:"status"`
-	AI       string            `json:"ai_state"`
-	Reason   *study.Reason     `json:"reason"`
-	Findings []json.RawMessage `json:"findings"`
-	Planned  int               `json:"tiles_planned"`
-	Scored   int               `json:"tiles_scored"`
+	Model    string          `json:"model"`
+	Version  string          `json:"version"`
+	SHA256   string          `json:"model_sha256"`
+	Status   string          `json:"status"`
+	AI       string          `json:"ai_state"`
+	Reason   *study.Reason   `json:"reason"`
+	Findings []study.Finding `json:"findings"`
+	Planned  int             `json:"tiles_planned"`
+	Scored   int             `json:"tiles_scored"`
 }
 
 type reportView struct {
