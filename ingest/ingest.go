@@ -6,6 +6,8 @@
 //	Receiver.Receive   the object is read once, kept, and recorded
 //	Traffic            who is still sending, and what is still on its way
 //	Settler.Run        looks for studies that are whole, and settles them
+//	Notices            what modalities and archives tell of a study
+//	Committer          answers for what is kept: storage commitment
 //	Wait               how long a study must be quiet to be whole
 //	Survey             where a slide has tissue
 //	Plan               which model sees which tiles, and why another does not
@@ -57,6 +59,12 @@ type Ledger interface {
 	// Settle keeps a plan and sends the study on its way, in one step. A plan
 	// that was made from other instances than are there is study.ErrIncomplete.
 	Settle(ctx context.Context, p study.Plan) error
+}
+
+// A Teller says what peers have told of a study's objects, and how many of these
+// are missing.
+type Teller interface {
+	Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error)
 }
 
 // Models tells which models may be asked now.

@@ -26,6 +26,8 @@ type Settler struct {
 	Log     *slog.Logger
 	// Decodes says whether this build decodes a transfer syntax.
 	Decodes func(study.UID) bool
+	// Told says what peers have told of a study's objects. nil knows nothing.
+	Told Teller
 	// Wake is called after a study was settled, so that its jobs wait for no
 	// timer. nil wakes nobody.
 	Wake func()
@@ -58,12 +60,22 @@ type watch struct {
 	ended     bool      // its sender had ended when it was last found whole
 	wasEnded  bool      // … when it was last settled
 	seen      time.Time
+	asked     time.Time // when Told was
+	told      told
+}
+
+// A told is what peers have told of a study.
+type told struct {
+	objects, missing int
+	unfinished       bool
 }
 
 const (
 	// lookEvery is how often the ledger is asked: often enough to add nothing
 	// that a person would notice.
 	lookEvery = 200 * time.Millisecond
+	// askEvery is how often it is asked what peers have told of a study.
+	askEvery = 2 * lookEvery
 	// settlings is how many studies are settled at once: a slide whose tissue
 	// takes seconds to find must not hold up a chest.
 	settlings = 4
@@ -137,7 +149,9 @@ func (s *Settler) whole(ctx context.Context, st study.Study, now time.Time) bool
 		w.last = st.LastInstanceAt
 		w.complete, w.lacking = expect(st.Modality, instances)
 	}
+	s.hear(ctx, st.UID, &w, now)
 	signs := Signs{Complete: w.complete, Lacking: w.lacking, Cap: s.Cap,
+		Told: w.told.objects, Missing: w.told.missing, Unfinished: w.told.unfinished,
 		Ended: st.LastInstanceAt.Before(s.started) || s.Traffic.endedSince(st.Sender, st.UID, st.LastInstanceAt)}
 	s.mu.Lock()
 	known := s.sender(st.Sender)
@@ -146,11 +160,28 @@ func (s *Settler) whole(ctx context.Context, st study.Study, now time.Time) bool
 	ready := quiet >= Wait(signs)
 	s.with(st.UID, func(at *watch) {
 		at.last, at.complete, at.lacking, at.busy = w.last, w.complete, w.lacking, ready
+		at.asked, at.told = w.asked, w.told
 		if ready {
 			at.ended = signs.Ended
 		}
 	})
 	return ready
+}
+
+// hear asks what peers have told of a study, unless it was asked a moment ago.
+func (s *Settler) hear(ctx context.Context, uid study.UID, w *watch, now time.Time) {
+	if s.Told == nil || now.Sub(w.asked) < askEvery {
+		return
+	}
+	all, missing, err := s.Told.Expected(ctx, uid)
+	if err != nil {
+		return // what was told before stands
+	}
+	w.asked, w.told = now, told{missing: missing}
+	for _, e := range all {
+		w.told.objects += len(e.Objects)
+		w.told.unfinished = w.told.unfinished || !e.Over
+	}
 }
 
 // with calls f with what is remembered of a study.

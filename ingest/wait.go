@@ -26,6 +26,11 @@ type Signs struct {
 	Complete bool
 	// Lacking says that something is missing which the objects announce.
 	Lacking bool
+	// Told is how many objects peers have said that the study has, by performed
+	// procedure steps and notices of availability; Missing is how many of those
+	// are not here. Unfinished says that a step is still in progress.
+	Told, Missing int
+	Unfinished    bool
 	// Ended says that the sender has ended its association, or its request,
 	// since the last object came.
 	Ended bool
@@ -48,8 +53,8 @@ func Wait(s Signs) time.Duration {
 	}
 	wait := limit
 	switch {
-	case s.Lacking:
-	case s.Complete:
+	case s.Lacking, s.Missing > 0, s.Unfinished:
+	case s.Complete, s.Told > 0:
 		wait = shortGap
 	case s.Ended:
 		wait = max(shortGap, s.EndedGap)

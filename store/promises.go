@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -107,15 +108,18 @@ const (
 	stepDiscontinued = "DISCONTINUED"
 )
 
-// BeginStep keeps that a modality has begun a performed procedure step. One that
-// is known already wraps [ErrExists].
-func (l *Ledger) BeginStep(ctx context.Context, id study.UID) error {
+// BeginStep keeps that a modality has begun a performed procedure step, and for
+// which studies. One that is known already wraps [ErrExists].
+func (l *Ledger) BeginStep(ctx context.Context, id study.UID, expected []study.Expectation) error {
 	err := l.change(ctx, func(t *tx) error {
 		n, err := t.exec(`INSERT INTO step (id, status, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, stepInProgress, ms(t.now))
 		if err == nil && n == 0 {
 			err = ErrExists
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.expect(expected)
 	})
 	if err != nil {
 		return fmt.Errorf("begin step %s: %w", id, err)
@@ -124,9 +128,14 @@ func (l *Ledger) BeginStep(ctx context.Context, id study.UID) error {
 }
 
 // ChangeStep keeps what a modality says of a step: its new status, empty for the
-// same, and which objects it has made, if it says. A step that isn't known is
-// [study.ErrNotFound], and one that is over is [study.ErrRefused].
-func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, expected []study.Expectation) error {
+// same, and which objects it has made, nil if it does not say. Of a step for
+// several studies the objects are not kept, for nobody says which belongs where. A
+// step that isn't known is [study.ErrNotFound], one that is over is
+// [study.ErrRefused], and a status that there isn't is [study.ErrInvalid].
+func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, objects []study.UID) error {
+	if status != "" && status != stepInProgress && status != stepCompleted && status != stepDiscontinued {
+		return fmt.Errorf("step %s: status: %w", id, study.ErrInvalid)
+	}
 	err := l.change(ctx, func(t *tx) error {
 		was, err := one(t, word, `SELECT status FROM step WHERE id = $1`, id)
 		if err != nil {
@@ -135,20 +144,23 @@ func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, ex
 		if was != stepInProgress {
 			return fmt.Errorf("it is %s: %w", was, study.ErrRefused)
 		}
-		if status != "" && status != stepInProgress && status != stepCompleted && status != stepDiscontinued {
-			return fmt.Errorf("status: %w", study.ErrInvalid)
+		over := status == stepCompleted || status == stepDiscontinued
+		if _, err := t.exec(`UPDATE step SET status = $2, at = $3 WHERE id = $1`, id, cmp.Or(status, was), ms(t.now)); err != nil {
+			return err
 		}
-		if status != "" {
-			if _, err := t.exec(`UPDATE step SET status = $2, at = $3 WHERE id = $1`, id, status, ms(t.now)); err != nil {
-				return err
-			}
+		if _, err := t.exec(`UPDATE expectation SET ended = $2, at = $3 WHERE id = $1`, id, bit(over), ms(t.now)); err != nil {
+			return err
 		}
-		if status == stepCompleted || status == stepDiscontinued {
-			if _, err := t.exec(`UPDATE expectation SET ended = 1, at = $2 WHERE id = $1`, id, ms(t.now)); err != nil {
-				return err
-			}
+		of, err := list(t, word, `SELECT study_uid FROM expectation WHERE id = $1`, id)
+		if err != nil || objects == nil || len(of) != 1 {
+			return err
 		}
-		return t.expect(expected)
+		packed, err := pack(objects)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(`UPDATE expectation SET objects = $2 WHERE id = $1`, id, packed)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("step %s: %w", id, err)
@@ -183,7 +195,7 @@ func (t *tx) expect(expected []study.Expectation) error {
 	return nil
 }
 
-// Expected gives what peers have told of the objects of a study, and which of
+// Expected gives what peers have told of the objects of a study, and how many of
 // those objects are not here yet.
 func (l *Ledger) Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error) {
 	err = l.view(ctx, func(a asker) error {

@@ -61,7 +61,7 @@ func (h *house) run(ctx context.Context) error {
 }
 
 func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {
-	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Traffic: traffic, Log: h.log,
+	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Traffic: traffic, Told: h.ledger, Log: h.log,
 		Decodes: codec.Supported, Cap: h.GapCap}
 }
 

@@ -169,12 +169,16 @@ const (
 	ScheduledProcedureStepDescription                 Tag = 0x00400007
 	ScheduledProcedureStepID                          Tag = 0x00400009
 	ScheduledProcedureStepSequence                    Tag = 0x00400100
+	ReferencedNonImageCompositeSOPInstanceSequence    Tag = 0x00400220
 	PerformedProcedureStepStartDate                   Tag = 0x00400244
 	PerformedProcedureStepStartTime                   Tag = 0x00400245
+	PerformedProcedureStepStatus                      Tag = 0x00400252
 	PerformedProcedureStepID                          Tag = 0x00400253
 	PerformedProcedureStepDescription                 Tag = 0x00400254
 	PerformedProtocolCodeSequence                     Tag = 0x00400260
+	ScheduledStepAttributesSequence                   Tag = 0x00400270
 	RequestAttributesSequence                         Tag = 0x00400275
+	PerformedSeriesSequence                           Tag = 0x00400340
 	RequestedProcedureID                              Tag = 0x00401001
 	ReasonForTheRequestedProcedure                    Tag = 0x00401002
 	RequestedProcedurePriority                        Tag = 0x00401003
