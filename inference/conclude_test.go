@@ -262,7 +262,7 @@ func TestConcludeDecidesByItsArguments(t *testing.T) {
 func TestResultIsAsBefore(t *testing.T) {
 	s := newShelf()
 	tiles := s.ct(30, 32, balls(ball(10, 10, 8, 4), ball(20, 20, 16, 6)))
-	s.instances[27].TransferSyntax = jpegLS
+	s.instances[27].TransferSyntax = jpegXL
 	r := conclude(t, s, ctCard(), thick, cut(tiles, 2, 2))
 	got, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 const (
 	explicitLE study.UID = "1.2.840.10008.1.2.1"
-	jpegLS     study.UID = "1.2.840.10008.1.2.4.80" // which no decoder here takes
+	jpegXL     study.UID = "1.2.840.10008.1.2.4.112" // which no decoder here takes
 	ctClass    study.UID = "1.2.840.10008.5.1.4.1.1.2"
 	mgClass    study.UID = "1.2.840.10008.5.1.4.1.1.1.2"
 	smClass    study.UID = "1.2.840.10008.5.1.4.1.1.77.1.6"

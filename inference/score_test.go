@@ -124,7 +124,7 @@ func TestDamagedSliceMakesThePartPartial(t *testing.T) {
 	tiles := s.ct(20, 32, balls(ball(16, 16, 10, 5)))
 	whole := conclude(t, s, ctCard(), thick, cut(tiles, 2, 2))
 	s.objects["dicom/2.25.1.2.4"] = s.objects["dicom/2.25.1.2.4"][:100]
-	s.instances[14].TransferSyntax = jpegLS
+	s.instances[14].TransferSyntax = jpegXL
 	r := conclude(t, s, ctCard(), thick, cut(tiles, 2, 2))
 	if r.Planned != 20 || r.Seen != 18 || !r.Partial() || r.AI != study.Flagged {
 		t.Errorf("planned %d, seen %d, %s", r.Planned, r.Seen, r.AI)
@@ -172,7 +172,7 @@ func TestNothingSeenIsAFailureAndNoNegative(t *testing.T) {
 	s := newShelf()
 	tiles := s.ct(6, 16, balls())
 	for i := range s.instances {
-		s.instances[i].TransferSyntax = jpegLS
+		s.instances[i].TransferSyntax = jpegXL
 	}
 	r := conclude(t, s, ctCard(), func(pixel.Tensor) (map[string]pixel.Tensor, error) {
 		t.Error("the network was run on nothing")

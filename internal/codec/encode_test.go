@@ -111,9 +111,9 @@ type opjParameters struct {
 }
 
 type opjImage struct {
-	x0, y0, x1, y1, _ uint32
-	_                 int32
-	components        *opjComponent
+	_, _, x1, y1, _ uint32
+	_               int32
+	components      *opjComponent
 }
 
 type opjComponent struct {

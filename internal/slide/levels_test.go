@@ -72,7 +72,7 @@ func TestUncertainSlidesAreRefused(t *testing.T) {
 			i.Image.Slide.Places[3] = [2]int{200, 0}
 		}), study.ReasonPositions},
 		{"a missing part", append([]study.Instance(nil), drawn(scan{columns: 200, rows: 150, tile: 64, mpp: 0.5, parts: 3})[1:]...), study.ReasonDamaged},
-		{"JPEG-LS", change(func(i *study.Instance) { i.TransferSyntax = "1.2.840.10008.1.2.4.80" }), study.ReasonTransferSyntax},
+		{"JPEG XL", change(func(i *study.Instance) { i.TransferSyntax = "1.2.840.10008.1.2.4.112" }), study.ReasonTransferSyntax},
 		{"gray", change(func(i *study.Instance) { i.Image.Samples = 1 }), study.ReasonPixels},
 		{"16 bits", change(func(i *study.Instance) { i.Image.BitsAllocated, i.Image.BitsStored = 16, 16 }), study.ReasonPixels},
 		{"a header that contradicts itself", change(func(i *study.Instance) { i.Image.Trouble = "rows twice" }), study.ReasonDamaged},

@@ -59,13 +59,18 @@ func TestSharedSlides(t *testing.T) {
 		{"wsi-to-dicom-converter__jpeg.dicom", study.ReasonSpacing}, // 16.8 µm at its only level
 		{"wsi-to-dicom-converter__raw.dicom", study.ReasonSpacing},
 		{"highdicom__sm_image_grayscale.dcm", study.ReasonPixels},
-		{"highdicom__sm_image_jpegls.dcm", study.ReasonTransferSyntax},
+		{"highdicom__sm_image_jpegls.dcm", ""},
 		{"highdicom__sm_image.dcm", ""},
 		{"highdicom__sm_image_dots.dcm", ""},
 		{"openslide-python__boxes_0.dcm", ""},
 	} {
 		s := newShelf()
-		levels, err := slide.Levels([]study.Instance{s.keep(t, shared(t, tt.file))})
+		in := s.keep(t, shared(t, tt.file))
+		if !codec.Supported(in.TransferSyntax) && os.Getenv("CI") != "true" {
+			t.Logf("%s: the decoder of %s is missing", tt.file, in.TransferSyntax)
+			continue
+		}
+		levels, err := slide.Levels([]study.Instance{in})
 		if reason(err) != tt.reason {
 			t.Errorf("%s: %v, want %q", tt.file, err, tt.reason)
 		}
