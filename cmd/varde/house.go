@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"varde/internal/hl7"
 	"varde/internal/metrics"
 	"varde/internal/onnx"
 	"varde/internal/webui"
@@ -33,7 +34,9 @@ type house struct {
 	site     *webui.Site
 	dicom    net.Listener // nil unless this process takes studies in
 	web      net.Listener
-	token    string // the first administrator's
+	hl7      net.Listener // nil unless other systems' messages are taken
+	hospital *hl7.Server  // who takes them
+	token    string       // the first administrator's
 	demo     bool
 	close    []func() error
 }
@@ -81,8 +84,10 @@ func (h *house) openDoors(context.Context) (err error) {
 			return err
 		}
 	}
-	h.web, err = h.listen("HTTP", h.HTTPAddr, "--http-addr")
-	return err
+	if h.web, err = h.listen("HTTP", h.HTTPAddr, "--http-addr"); err != nil {
+		return err
+	}
+	return h.openHL7()
 }
 
 func (h *house) listen(what, addr, flag string) (net.Listener, error) {

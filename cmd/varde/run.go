@@ -55,6 +55,9 @@ func (h *house) run(ctx context.Context) error {
 		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic, h.services(committer)) })
 		g.Go(func() error { return h.settler(traffic).Run(ctx) })
 	}
+	if h.hl7 != nil {
+		g.Go(func() error { return h.serveHL7(ctx) })
+	}
 	h.runQueue(ctx, g)
 	h.describe(ctx)
 	return g.Wait()

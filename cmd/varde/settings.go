@@ -32,6 +32,12 @@ type Settings struct {
 	Ledger       string        `toml:"ledger" help:"ledger file; empty for ledger.db in the folder"`
 	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
+	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
+	HL7Pathway   string        `toml:"hl7_pathway" help:"where orders bear the national code of a pathway, as ZPW-1 or OBR-46.2; empty for nowhere"`
+	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
+	HL7TLSCert   string        `toml:"hl7_tls_cert" help:"certificate of the HL7 listener, PEM; empty for no TLS"`
+	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
+	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
 	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port"`
@@ -228,6 +234,7 @@ func (l *loader) check() error {
 	if strings.HasPrefix(l.Ledger, "postgres:") || strings.HasPrefix(l.Ledger, "postgresql:") {
 		bad("ledger %q: this build keeps its ledger in SQLite; give a file, or leave it out", "postgres://…")
 	}
+	l.checkHL7(bad)
 	if l.GapCap < 2*time.Second {
 		bad("gap_cap %s is under 2s", l.GapCap)
 	}

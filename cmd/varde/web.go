@@ -105,6 +105,9 @@ func (h *house) dependencies(ctx context.Context) []dependency {
 	all = append(all, line("queue", queueName(h.Queue), h.conveyor.Ping(ctx)))
 	entries, err := h.registry.Cards(ctx)
 	all = append(all, line("models", fmt.Sprintf("%d, of them live %d", len(entries), live(entries)), err))
+	if h.hl7 != nil {
+		all = append(all, line("hl7", h.hl7.Addr().String(), nil))
+	}
 	if h.runtime != nil {
 		i := h.runtime.Info()
 		all = append(all, line("onnxruntime", i.Version+" "+i.Route, nil))

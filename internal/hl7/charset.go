@@ -28,8 +28,8 @@ var charsets = map[string]charset{
 	"UNICODE UTF-8": charsetUTF8, "UNICODE": charsetUTF8, "UTF-8": charsetUTF8, "UTF8": charsetUTF8, "ISO_IR 192": charsetUTF8,
 }
 
-// charsetOf finds the set that a message means. A sender that names one byte per
-// letter and sends UTF-8 all the same is believed by its bytes.
+// charsetOf finds the set that a message means. What says that it is UTF-8 and is
+// not is read as 8859/1.
 func charsetOf(name string, b []byte) (charset, error) {
 	valid := utf8.Valid(b)
 	if name == "" {

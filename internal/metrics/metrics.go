@@ -34,6 +34,7 @@ type Metrics struct {
 	run       *prometheus.HistogramVec
 	jobs      *prometheus.CounterVec
 	tiles     *prometheus.CounterVec
+	messages  *prometheus.CounterVec
 }
 
 // scrapeLimit is how long one scrape may ask the ledger.
@@ -50,10 +51,11 @@ func New(source Source) *Metrics {
 		bytes:     prometheus.NewCounter(prometheus.CounterOpts{Name: "varde_ingest_bytes_total", Help: "Bytes of objects received and kept."}),
 		run: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "varde_job_run_seconds",
 			Help: "How long jobs ran, by task.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"task", "model"}),
-		jobs:  counter("varde_jobs_done_total", "Jobs that ended, by task and outcome.", "task", "outcome"),
-		tiles: counter("varde_tiles_total", "Tiles scored, by model.", "model"),
+		jobs:     counter("varde_jobs_done_total", "Jobs that ended, by task and outcome.", "task", "outcome"),
+		tiles:    counter("varde_tiles_total", "Tiles scored, by model.", "model"),
+		messages: counter("varde_hl7_messages_total", "HL7 messages answered, by type and acknowledgment.", "type", "answer"),
 	}
-	m.registry.MustRegister(m.instances, m.bytes, m.run, m.jobs, m.tiles,
+	m.registry.MustRegister(m.instances, m.bytes, m.run, m.jobs, m.tiles, m.messages,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if source != nil {
 		m.registry.MustRegister(ledger{source})
@@ -74,6 +76,22 @@ func (m *Metrics) Received(door, outcome string, bytes int64) {
 	}
 	m.instances.WithLabelValues(door, outcome).Inc()
 	m.bytes.Add(float64(bytes))
+}
+
+// heard are the messages that are counted by their own type; what strangers make
+// up is one.
+var heard = map[string]bool{"ORM^O01": true, "OMI^O23": true, "OML^O21": true, "OMG^O19": true,
+	"ADT^A08": true, "ADT^A31": true, "ADT^A40": true, "ORU^R01": true}
+
+// Heard counts one HL7 message (ORM^O01, ADT^A40 …) that was answered (AA, AE, AR).
+func (m *Metrics) Heard(kind, answer string) {
+	if m == nil {
+		return
+	}
+	if !heard[kind] {
+		kind = "other"
+	}
+	m.messages.WithLabelValues(kind, answer).Inc()
 }
 
 // Ran counts one job.
