@@ -13,47 +13,75 @@ import (
 // What the DICOMweb search (QIDO-RS) asks. Our own reports are found like what
 // was received.
 
-// FindStudies gives studies, first received first, so that a page that was read
-// does not move when others arrive.
+// FindStudies gives studies, first received first, or by their date when a range
+// of dates is asked for: so a page that was read does not move when others
+// arrive, and an index gives the order.
 func (l *Ledger) FindStudies(ctx context.Context, q study.Query) ([]study.Match, error) {
-	w := studyFilter(q)
-	if len(q.Series)+len(q.Instances)+len(q.Classes) > 0 || q.Modality != "" || q.SeriesNumber != nil || q.SeriesText != "" {
-		in := instanceFilter(q, len(w.args))
-		w.add(`EXISTS (SELECT 1 FROM instance i WHERE i.study_uid = study.uid`+in.and()+`)`, in.args...)
-	}
 	var out []study.Match
 	err := l.uncached(ctx, func(a asker) error {
-		studies, err := list(a, scanStudy, `SELECT `+studyColumns+` FROM study`+w.where()+
-			` ORDER BY received_at, uid`+page(q), w.args...)
+		text, args := studySearch(q)
+		studies, err := list(a, scanStudy, text, args...)
 		if err != nil {
 			return err
 		}
-		for _, s := range studies {
-			m := study.Match{Study: s}
-			if err := countStudy(a, &m); err != nil {
+		out = make([]study.Match, len(studies))
+		counts := l.ask(ctx)
+		for n, s := range studies {
+			out[n].Study = s
+			if err := countStudy(counts, &out[n]); err != nil {
 				return err
 			}
-			out = append(out, m)
 		}
 		return nil
 	})
 	return out, wrapFind(err)
 }
 
+// studySearch writes the query of FindStudies. What is asked of a series is
+// looked up study by study; a modality that is asked for alone is followed
+// through its own index, for it may be rare.
+func studySearch(q study.Query) (text string, args []any) {
+	w := studyFilter(q)
+	deep := len(q.Series)+len(q.Instances)+len(q.Classes) > 0 || q.SeriesNumber != nil || q.SeriesText != ""
+	plain := q.Modality != "" && !strings.ContainsAny(q.Modality, "*?")
+	switch {
+	case !deep && plain && len(w.parts) == 0:
+		return `SELECT ` + studyColumns + ` FROM study JOIN (SELECT DISTINCT received_at AS at, study_uid FROM series
+			WHERE modality = $1 ORDER BY received_at, study_uid` + page(q) + `) found ON found.study_uid = study.uid
+			ORDER BY found.at, study.uid`, []any{q.Modality}
+	case !deep && q.Modality != "":
+		in := filter{first: len(w.args)}
+		in.exact(`s.modality || ''`, q.Modality) // so that the study's own series are looked at, and no index of all
+		w.add(`EXISTS (SELECT 1 FROM series s WHERE s.study_uid = study.uid`+in.and()+`)`, in.args...)
+	case deep:
+		in := instanceFilter(q, len(w.args))
+		w.add(`EXISTS (SELECT 1 FROM instance i WHERE i.study_uid = study.uid`+in.and()+`)`, in.args...)
+	}
+	order := `received_at, uid`
+	if !q.Date.Zero() {
+		order = `study_date, received_at, uid`
+	}
+	return `SELECT ` + studyColumns + ` FROM study` + w.where() + ` ORDER BY ` + order + page(q), w.args
+}
+
 // FindSeries gives series, those of one study together.
 func (l *Ledger) FindSeries(ctx context.Context, q study.Query) ([]study.Match, error) {
 	w := studyFilter(q)
-	in := instanceFilter(q, len(w.args))
-	text := `SELECT i.study_uid, i.series_uid, MIN(i.series_number), MIN(i.series_text), MIN(i.modality), MIN(study.received_at)
-		FROM study JOIN instance i ON i.study_uid = study.uid` + w.where(in.parts...) +
-		` GROUP BY i.study_uid, i.series_uid ORDER BY MIN(study.received_at), i.study_uid, MIN(i.series_number), i.series_uid` + page(q)
+	in := seriesFilter(q, len(w.args))
+	if len(q.Instances)+len(q.Classes) > 0 || q.InstanceNumber != nil {
+		below := instanceFilter(study.Query{Instances: q.Instances, Classes: q.Classes, InstanceNumber: q.InstanceNumber}, len(w.args)+len(in.args))
+		in.add(`EXISTS (SELECT 1 FROM instance i WHERE i.study_uid = s.study_uid AND i.series_uid = s.uid`+below.and()+`)`, below.args...)
+	}
+	text := `SELECT s.study_uid, s.uid, s.number, s.text, s.modality, s.instances
+		FROM study JOIN series s ON s.study_uid = study.uid` + w.where(in.parts...) +
+		` ORDER BY study.received_at, study.uid, s.number, s.uid` + page(q)
 	var out []study.Match
 	err := l.uncached(ctx, func(a asker) error {
 		series, err := list(a, scanSeries, text, append(w.args, in.args...)...)
 		if err != nil {
 			return err
 		}
-		out, err = withStudies(a, series)
+		out, err = withStudies(l.ask(ctx), series)
 		return err
 	})
 	return out, wrapFind(err)
@@ -77,7 +105,7 @@ func (l *Ledger) FindInstances(ctx context.Context, q study.Query) ([]study.Matc
 			found[n] = study.Match{Study: study.Study{UID: i.Study}, Series: i.Series, SeriesNumber: i.SeriesNumber,
 				SeriesText: i.SeriesText, Modality: i.Modality, Instance: i}
 		}
-		out, err = withStudies(a, found)
+		out, err = withStudies(l.ask(ctx), found)
 		return err
 	})
 	return out, wrapFind(err)
@@ -91,8 +119,7 @@ func wrapFind(err error) error {
 }
 
 func scanSeries(rows *sql.Rows) (m study.Match, err error) {
-	var received int64
-	return m, rows.Scan(&m.Study.UID, &m.Series, &m.SeriesNumber, &m.SeriesText, &m.Modality, &received)
+	return m, rows.Scan(&m.Study.UID, &m.Series, &m.SeriesNumber, &m.SeriesText, &m.Modality, &m.SeriesInstances)
 }
 
 // withStudies fills in the studies and the counts of matches below them.
@@ -114,7 +141,7 @@ func withStudies(a asker, found []study.Match) ([]study.Match, error) {
 		}
 		count, ok := series[m.Series]
 		if !ok {
-			c, err := one(a, number, `SELECT COUNT(*) FROM instance WHERE study_uid = $1 AND series_uid = $2`, m.Study.UID, m.Series)
+			c, err := one(a, number, `SELECT instances FROM series WHERE study_uid = $1 AND uid = $2`, m.Study.UID, m.Series)
 			if err != nil {
 				return nil, err
 			}
@@ -134,7 +161,7 @@ func countStudy(a asker, m *study.Match) error {
 		n        int
 	}
 	scan := func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.modality, &r.n) }
-	series, err := list(a, scan, `SELECT MIN(modality), COUNT(*) FROM instance WHERE study_uid = $1 GROUP BY series_uid`, m.Study.UID)
+	series, err := list(a, scan, `SELECT modality, instances FROM series WHERE study_uid = $1`, m.Study.UID)
 	if err != nil {
 		return err
 	}
@@ -211,6 +238,9 @@ func (f *filter) text(column, v string) {
 	case strings.ContainsAny(v, "*?"):
 		pattern := strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`, `*`, `%`, `?`, `_`).Replace(v)
 		f.add(`lower(`+column+`) LIKE lower(`+f.next(0)+`) ESCAPE '!'`, pattern)
+		if begin := v[:strings.IndexAny(v, "*?")]; begin != "" { // an index finds the beginning
+			f.add(`lower(`+column+`) >= lower(`+f.next(0)+`) AND lower(`+column+`) < lower(`+f.next(1)+`)`, begin, begin+"\U0010FFFF")
+		}
 	default:
 		f.add(`lower(`+column+`) = lower(`+f.next(0)+`)`, v)
 	}
@@ -265,6 +295,18 @@ func studyFilter(q study.Query) filter {
 	f.text(`study.referring`, q.Referring)
 	f.between(`study.study_date`, q.Date)
 	f.between(`study.study_time`, q.Time)
+	return f
+}
+
+// seriesFilter is of the series s; its parameters follow n others.
+func seriesFilter(q study.Query, n int) filter {
+	f := filter{first: n}
+	f.uids(`s.uid`, q.Series)
+	f.exact(`s.modality`, q.Modality)
+	f.text(`s.text`, q.SeriesText)
+	if q.SeriesNumber != nil {
+		f.add(`s.number = `+f.next(0), *q.SeriesNumber)
+	}
 	return f
 }
 

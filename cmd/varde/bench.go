@@ -29,15 +29,17 @@ type bench func(cmd *cobra.Command, rounds int, show func(figure)) error
 func benchVerb() *cobra.Command {
 	var asJSON bool
 	var rounds int
-	benches := map[string]bench{"ingest": benchIngest, "score": benchScore, "overhead": benchOverhead, "start": benchStart}
-	names := []string{"all", "ingest", "score", "overhead", "start"}
+	benches := map[string]bench{"ingest": benchIngest, "score": benchScore, "overhead": benchOverhead, "start": benchStart,
+		"stock": benchStock, "traffic": benchTraffic, "qido": benchQIDO} // the last three are the parts of ingest
+	all := []string{"ingest", "score", "overhead", "start"}
+	names := append([]string{"all", "stock", "traffic", "qido"}, all...)
 	c := &cobra.Command{
-		Use:       "bench {all|ingest|score|overhead|start}",
+		Use:       "bench {all|ingest|stock|traffic|qido|score|overhead|start}",
 		Short:     "Measure, each figure beside a peer or a limit in the same run",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			run := names[1:]
+			run := all
 			if args[0] != "all" {
 				run = args
 			}
@@ -50,6 +52,7 @@ func benchVerb() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().Float64("large-gb", 4, "size of the long object that is sent, in GB")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.Flags().IntVar(&rounds, "rounds", 3, "how often each is measured; the median counts")
 	return c

@@ -51,9 +51,19 @@ func receivers() ([]receiver, error) {
 	}, nil
 }
 
-// benchIngest has a stock storescu push 324 CT slices to us, to Orthanc and to
-// storescp, one after the other, in turns.
+// benchIngest measures all that has to do with taking in and finding again.
 func benchIngest(cmd *cobra.Command, rounds int, show func(figure)) error {
+	for _, part := range []bench{benchStock, benchTraffic, benchQIDO} {
+		if err := part(cmd, rounds, show); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// benchStock has a stock storescu push 324 CT slices to us, to Orthanc and to
+// storescp, one after the other, in turns.
+func benchStock(cmd *cobra.Command, rounds int, show func(figure)) error {
 	const name, unit = "ingest.stock_sender_324ct", "s"
 	tool, err := exec.LookPath("storescu")
 	if err != nil {
