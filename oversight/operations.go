@@ -16,6 +16,8 @@ type operations struct {
 	Jobs       []jobLine
 	Studies    []countLine
 	Deliveries []countLine
+	Conflicts  []conflictLine
+	Decides    bool
 }
 
 type jobLine struct {
@@ -37,7 +39,13 @@ func (p *pages) operations(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	now := p.site.Now()
-	v := operations{Waits: l.T("ops.idle")}
+	v := operations{Waits: l.T("ops.idle"), Decides: webui.VisitOf(r.Context()).Who.May(webui.DecideConflicts)}
+	if v.Conflicts, err = p.conflictLines(r.Context(), l); err != nil {
+		return webui.View{}, err
+	}
+	if n := len(v.Conflicts); n > 0 {
+		v.Trouble = append(v.Trouble, l.T("conflicts.held", n))
+	}
 	failed := 0
 	for _, j := range c.Jobs {
 		bad := j.State == study.JobFailed

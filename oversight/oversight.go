@@ -1,7 +1,8 @@
 // Package oversight watches models at work. Here are the pages on which a model
 // is looked at and stopped, and on which an operator sees what waits and fails.
 //
-//	Pages.Add      /models with its stop switch, /operations, and their API
+//	Pages.Add      /models with its stop switch, /operations with the conflicts
+//	               that wait for a decision, and their API
 //
 // A stop is asked for with a reason, under a name, and takes effect before the
 // next batch of tiles: the page only moves the state, and the workers ask for it.
@@ -41,6 +42,8 @@ type Pages struct {
 	Switch  Switch
 	History History
 	Counter Counter
+	// Disputes is what waits for an operator's decision.
+	Disputes Disputes
 }
 
 //go:embed templates static

@@ -26,6 +26,7 @@ type ledger struct {
 	mu      sync.Mutex
 	changes []study.ModelChange
 	counts  study.Counts
+	held    []study.Conflict
 }
 
 func (l *ledger) Models(context.Context) ([]study.ModelChange, error) {
@@ -48,6 +49,33 @@ func (l *ledger) SetModel(_ context.Context, c study.ModelChange) error {
 	defer l.mu.Unlock()
 	l.changes = append(l.changes, c)
 	return nil
+}
+
+func (l *ledger) Conflicts(_ context.Context, state string, _ int) (all []study.Conflict, _ error) {
+	for _, c := range l.held {
+		if state == "" || c.State == state {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+func (l *ledger) Decide(_ context.Context, id string, accept bool, by, reason string) (study.Conflict, error) {
+	for i := range l.held {
+		c := &l.held[i]
+		if c.ID != id {
+			continue
+		}
+		if c.State != study.ConflictOpen {
+			return study.Conflict{}, study.ErrInvalid
+		}
+		c.State, c.By, c.Reason = study.ConflictDiscarded, by, reason
+		if accept {
+			c.State = study.ConflictAccepted
+		}
+		return *c, nil
+	}
+	return study.Conflict{}, study.ErrNotFound
 }
 
 func (l *ledger) Counts(context.Context) (study.Counts, error) { return l.counts, nil }
@@ -103,7 +131,7 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 	if err != nil {
 		t.Fatal(err)
 	}
-	oversight.Pages{Switch: registry, History: l, Counter: l}.Add(site)
+	oversight.Pages{Switch: registry, History: l, Counter: l, Disputes: l}.Add(site)
 	server = httptest.NewServer(site)
 	t.Cleanup(server.Close)
 	return server, server.URL + site.Invite(webui.Identity{Name: "A. Dahl", Role: webui.Admin}, time.Hour), l, refs

@@ -23,6 +23,7 @@ type studyJSON struct {
 	SettledAt  *time.Time   `json:"settled_at" doc:"null until all instances are here"`
 	AIState    string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
 	Note       string       `json:"note,omitempty" doc:"why no model ran"`
+	Conflicts  int          `json:"conflicts,omitempty" doc:"objects that contradict the study or another one, and wait for an operator"`
 	Results    []resultJSON `json:"results"`
 	Reports    []reportJSON `json:"reports"`
 }
@@ -205,7 +206,7 @@ func jsonOf(ctx context.Context, c study.Case) studyJSON {
 	j := studyJSON{
 		StudyUID: s.UID, Status: s.Status, Modality: string(s.Modality), Accession: s.Accession,
 		PatientID: s.Patient.Reveal().ID, Instances: s.Instances, Revision: s.Rev, ReceivedAt: s.ReceivedAt.UTC(),
-		SettledAt: moment(s.SettledAt), AIState: string(c.AI()), Note: s.Note,
+		SettledAt: moment(s.SettledAt), AIState: string(c.AI()), Note: s.Note, Conflicts: s.Conflicts,
 		Results: []resultJSON{}, Reports: []reportJSON{},
 	}
 	if !webui.VisitOf(ctx).Who.May(webui.StopModels) {

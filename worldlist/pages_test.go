@@ -428,3 +428,15 @@ func TestAPIWorklistIsInReadingOrder(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestStudyTellsThatObjectsAreHeld(t *testing.T) {
+	w := newWard()
+	w.cases[chestCT].Study.Conflicts = 2
+	server, _ := serve(t, w, webui.Reader)
+	if _, body := get(t, server.URL+"/studies/"+string(chestCT), webui.Reader); !strings.Contains(body, "2 objects contradict this study") {
+		t.Error("the page of a study with conflicts does not say so")
+	}
+	if _, body := get(t, server.URL+"/studies/"+string(quietCT), webui.Reader); strings.Contains(body, "contradict") {
+		t.Error("the page of a study without conflicts tells of some")
+	}
+}

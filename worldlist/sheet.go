@@ -31,6 +31,7 @@ type sheet struct {
 	Why       []string
 	Rule      string
 	Note      string // why AI did not run at all
+	Held      string // that objects contradict the study
 	Results   []answer
 	Reports   []reportLine
 	Series    []series
@@ -130,6 +131,9 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 	}
 	if s.Exam == "" {
 		s.Exam = string(st.Modality)
+	}
+	if st.Conflicts > 0 {
+		s.Held = l.T("study.held", st.Conflicts)
 	}
 	s.View = viewOf(l, s.Series, instances, c.Results)
 	s.Slide = slices.ContainsFunc(s.Series, func(e series) bool { return e.Slide })

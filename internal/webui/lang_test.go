@@ -85,7 +85,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"ai.", "class.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "verdict.", "why."}
+var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "verdict.", "why."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, webui.English)

@@ -10,15 +10,16 @@ type Right int
 
 // The rights.
 const (
-	SignedIn      Right = iota // any role
-	SeeStudies                 // the worklist, studies, images, results
-	ReadStudies                // open a study as its reader and give a verdict
-	SendStudies                // add instances over HTTP
-	SeeModels                  // cards and states
-	StopModels                 // suspend, withdraw, promote
-	SeeOperations              // jobs, deliveries, metrics
-	SeeAudit                   // who did what
-	Administer                 // tokens and settings
+	SignedIn        Right = iota // any role
+	SeeStudies                   // the worklist, studies, images, results
+	ReadStudies                  // open a study as its reader and give a verdict
+	SendStudies                  // add instances over HTTP
+	SeeModels                    // cards and states
+	StopModels                   // suspend, withdraw, promote
+	SeeOperations                // jobs, deliveries, metrics, conflicts
+	DecideConflicts              // take an object that contradicts a study into use, or not
+	SeeAudit                     // who did what
+	Administer                   // tokens and settings
 )
 
 // The roles. They are fixed in code, so that what a role may do is reviewed and
@@ -37,8 +38,8 @@ var Roles = []string{Reader, Quality, Operator, Admin, Auditor}
 var rights = map[string][]Right{
 	Reader:   {SeeStudies, ReadStudies, SeeModels},
 	Quality:  {SeeStudies, SeeModels, StopModels, SeeOperations},
-	Operator: {SeeStudies, SendStudies, SeeModels, StopModels, SeeOperations},
-	Admin:    {SeeStudies, ReadStudies, SendStudies, SeeModels, StopModels, SeeOperations, SeeAudit, Administer},
+	Operator: {SeeStudies, SendStudies, SeeModels, StopModels, SeeOperations, DecideConflicts},
+	Admin:    {SeeStudies, ReadStudies, SendStudies, SeeModels, StopModels, SeeOperations, DecideConflicts, SeeAudit, Administer},
 	Auditor:  {SeeModels, SeeOperations, SeeAudit},
 }
 
