@@ -66,6 +66,9 @@ func lookAtFolder(_ context.Context, s Settings) []check {
 // lookAtPorts tells a free port from one on which Varde itself answers.
 func lookAtPorts(ctx context.Context, s Settings) (all []check) {
 	for _, p := range []struct{ name, addr, flag string }{{"DICOM port", s.DICOMAddr, "--dicom-addr"}, {"HTTP port", s.HTTPAddr, "--http-addr"}} {
+		if p.addr == "" { // a door that is switched off
+			continue
+		}
 		l, err := net.Listen("tcp", p.addr)
 		if err == nil {
 			_ = l.Close()

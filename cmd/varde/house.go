@@ -32,7 +32,8 @@ type house struct {
 	conveyor *queue.Conveyor
 	metrics  *metrics.Metrics
 	site     *webui.Site
-	dicom    net.Listener // nil unless this process takes studies in
+	dicom    net.Listener // nil unless this process takes studies in, in the clear
+	tls      net.Listener // nil unless it does so over TLS
 	web      net.Listener
 	hl7      net.Listener // nil unless other systems' messages are taken
 	hospital *hl7.Server  // who takes them
@@ -79,8 +80,13 @@ func (h *house) closing(f func() error) { h.close = append(h.close, f) }
 // openDoors binds the ports first: a port in use must end the start before
 // anything is touched.
 func (h *house) openDoors(context.Context) (err error) {
-	if h.has("ingest") {
+	if h.has("ingest") && h.DICOMAddr != "" {
 		if h.dicom, err = h.listen("DICOM", h.DICOMAddr, "--dicom-addr"); err != nil {
+			return err
+		}
+	}
+	if h.has("ingest") && h.TLSAddr != "" {
+		if h.tls, err = h.listenTLS(); err != nil {
 			return err
 		}
 	}
@@ -174,11 +180,14 @@ func (h *house) openModels(ctx context.Context) error {
 // those that have a key.
 func (h *house) describe(ctx context.Context) {
 	roles := strings.Join(h.Roles, ",")
-	dicom := ""
+	dicom, secure := "", ""
 	if h.dicom != nil {
 		dicom = h.dicom.Addr().String()
 	}
-	h.log.InfoContext(ctx, "varde ready", "version", version, "dicom", dicom, "aet", h.AET, "http", h.web.Addr().String(),
+	if h.tls != nil {
+		secure = h.tls.Addr().String()
+	}
+	h.log.InfoContext(ctx, "varde ready", "version", version, "dicom", dicom, "dicom_tls", secure, "aet", h.AET, "http", h.web.Addr().String(),
 		"roles", roles, "objects", h.objects.String(), "ledger", h.ledgerPath(), "workers", h.workers(), "lang", h.Lang,
 		"destinations", len(h.Destinations))
 }

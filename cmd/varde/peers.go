@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"varde/ingest"
 	"varde/ingest/retrieve"
@@ -14,21 +17,21 @@ import (
 // peerTimeout bounds each wait for a peer that we call.
 const peerTimeout = 30 * time.Second
 
-// serveDICOM answers peers until ctx ends.
+// serveDICOM answers peers at every door that is open, until ctx ends.
 func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic, services map[study.UID]dimse.Service) error {
+	admit, err := h.admits()
+	if err != nil {
+		return err
+	}
 	s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Services: services, Log: h.log, MaxAssociations: h.Associations,
-		Ended: traffic.AssociationEnded}
-	if len(h.Callers) > 0 {
-		s.AcceptCalling = func(ae, _ string) bool {
-			for _, c := range h.Callers {
-				if c == ae {
-					return true
-				}
-			}
-			return false
+		Admit: admit, Ended: traffic.AssociationEnded}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, door := range []net.Listener{h.dicom, h.tls} {
+		if door != nil {
+			g.Go(func() error { return s.Serve(ctx, door) })
 		}
 	}
-	return s.Serve(ctx, h.dicom)
+	return g.Wait()
 }
 
 // services lists what we answer beside verification and storage.

@@ -22,10 +22,14 @@ import (
 // The flag of key dicom_addr is --dicom-addr, its environment VARDE_DICOM_ADDR.
 type Settings struct {
 	Dir          string        `toml:"dir" help:"folder of the objects, the ledger, the models and the first token"`
-	DICOMAddr    string        `toml:"dicom_addr" help:"address of the DICOM listener"`
+	DICOMAddr    string        `toml:"dicom_addr" help:"address of the DICOM listener; empty switches it off"`
+	TLSAddr      string        `toml:"tls_addr" help:"address of the DICOM listener over TLS; empty for none"`
+	TLSCert      string        `toml:"tls_cert" help:"PEM file of our certificate and what signed it"`
+	TLSKey       string        `toml:"tls_key" help:"PEM file of our certificate's key"`
+	TLSCA        string        `toml:"tls_ca" help:"PEM file of who may sign the certificates of peers, who then must have one; empty asks for none"`
 	HTTPAddr     string        `toml:"http_addr" help:"address of the pages, the API and DICOMweb"`
 	AET          string        `toml:"aet" help:"our AE title, which senders must call"`
-	Callers      []string      `toml:"callers" help:"calling AE titles that are let in; empty lets all in"`
+	Callers      []string      `toml:"callers" help:"who is let in: AET, AET@10.0.0.0/8, AET@10.0.0.0/8#certificate name; * for any AET; empty lets all in"`
 	Roles        []string      `toml:"roles" help:"what this process does: ingest, score, report, web"`
 	Store        string        `toml:"store" help:"where objects are kept: a folder, or s3://bucket?endpoint=host:port"`
 	Queue        string        `toml:"queue" help:"redis://host:port/db, or empty for the embedded one"`
@@ -233,6 +237,12 @@ func (l *loader) check() error {
 	}
 	if strings.HasPrefix(l.Ledger, "postgres:") || strings.HasPrefix(l.Ledger, "postgresql:") {
 		bad("ledger %q: this build keeps its ledger in SQLite; give a file, or leave it out", "postgres://…")
+	}
+	if _, err := readCallers(l.Callers); err != nil {
+		errs = append(errs, err)
+	}
+	if l.TLSAddr != "" && (l.TLSCert == "" || l.TLSKey == "") {
+		bad("tls_addr %s needs tls_cert and tls_key", l.TLSAddr)
 	}
 	l.checkHL7(bad)
 	if l.GapCap < 2*time.Second {

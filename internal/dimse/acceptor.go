@@ -3,7 +3,10 @@ package dimse
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -72,6 +75,10 @@ func (a *acceptor) serve(ctx context.Context) error {
 func (a *acceptor) associate() error {
 	a.t.setIdle(true)
 	a.t.budget = min(a.t.timeout, requestTimeout)
+	certificate, err := a.shakeHands()
+	if err != nil {
+		return err
+	}
 	h, err := readHeader(a.in.r, sta2, 0)
 	if err != nil {
 		return err
@@ -87,7 +94,7 @@ func (a *acceptor) associate() error {
 	}
 	a.called, a.sum.Calling = rq.called, rq.calling
 	a.log = a.log.With("ae", rq.calling, "remote", a.sum.Remote)
-	if rejected := a.judge(rq); rejected != nil {
+	if rejected := a.judge(rq, certificate); rejected != nil {
 		return rejected
 	}
 	if a.out, err = newOutbound(a.t, rq.maxLength); err != nil {
@@ -105,8 +112,25 @@ func (a *acceptor) associate() error {
 	return nil
 }
 
+// shakeHands opens a TLS connection and gives the certificate of the peer.
+func (a *acceptor) shakeHands() (*x509.Certificate, error) {
+	c, ok := a.t.Conn.(*tls.Conn)
+	if !ok {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.t.budget)
+	defer cancel()
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	if all := c.ConnectionState().PeerCertificates; len(all) > 0 {
+		return all[0], nil
+	}
+	return nil, nil
+}
+
 // judge says why an association is not for us, or nil, and then it is counted.
-func (a *acceptor) judge(rq associate) *RejectedError {
+func (a *acceptor) judge(rq associate, certificate *x509.Certificate) *RejectedError {
 	s := a.server
 	switch {
 	case rq.version&protocolVersion1 == 0:
@@ -118,6 +142,8 @@ func (a *acceptor) judge(rq associate) *RejectedError {
 	case !validAE(rq.calling):
 		return rejectCalling()
 	case s.AcceptCalling != nil && !s.AcceptCalling(rq.calling, a.sum.Remote):
+		return rejectCalling()
+	case s.Admit != nil && !s.Admit(Peer{AE: rq.calling, Remote: a.sum.Remote, Certificate: certificate}):
 		return rejectCalling()
 	case !a.hall.enter(rq.calling):
 		return rejectLimit()

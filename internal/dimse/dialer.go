@@ -3,6 +3,7 @@ package dimse
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 type Dialer struct {
 	Calling, Called string        // AE titles, 1 to 16 characters
 	Timeout         time.Duration // of each wait, the connection's included; 0 stands for a minute
+	TLS             *tls.Config   // nil dials in the clear
 }
 
 // A Context is a presentation context to propose: one SOP class and the transfer
@@ -50,11 +52,32 @@ func (d Dialer) Dial(ctx context.Context, addr string, contexts ...Context) (*As
 	if err != nil {
 		return nil, fmt.Errorf("associate with %s: %w", d.Called, err)
 	}
+	if d.TLS != nil {
+		if c, err = secure(ctx, c, timeout, addr, d.TLS); err != nil {
+			return nil, fmt.Errorf("associate with %s at %s: %w", d.Called, addr, err)
+		}
+	}
 	a, err := associateOver(ctx, c, timeout, rq)
 	if err != nil {
 		return nil, fmt.Errorf("associate with %s at %s: %w", d.Called, addr, err)
 	}
 	return a, nil
+}
+
+// secure opens TLS over a connection, which it closes when that fails.
+func secure(ctx context.Context, c net.Conn, timeout time.Duration, addr string, config *tls.Config) (net.Conn, error) {
+	if config.ServerName == "" && !config.InsecureSkipVerify {
+		config = config.Clone()
+		config.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	over := tls.Client(c, config)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := over.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return over, nil
 }
 
 // request makes the A-ASSOCIATE-RQ.

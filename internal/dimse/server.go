@@ -2,6 +2,7 @@ package dimse
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -31,9 +32,19 @@ type Server struct {
 	// AcceptCalling says whether a calling AE title may associate from that
 	// address (host:port). nil lets all.
 	AcceptCalling func(ae, remote string) bool
+	// Admit says whether a peer may associate; it is asked after AcceptCalling.
+	// nil lets all.
+	Admit func(Peer) bool
 	// Ended is told of each association that had been accepted, when it is
 	// over. nil is told nothing. It may be called from many goroutines.
 	Ended func(Summary)
+}
+
+// A Peer is who asks for an association.
+type Peer struct {
+	AE          string            // its calling AE title, which anyone may claim
+	Remote      string            // its address, host:port
+	Certificate *x509.Certificate // that it has proved to own; nil without TLS
 }
 
 // Serve takes associations from l until ctx ends, and closes l. Then associations

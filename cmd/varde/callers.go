@@ -1,0 +1,128 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"varde/internal/dimse"
+	"varde/study"
+)
+
+// A caller is one line of who is let in. A title is no proof, for anyone may claim
+// it; an address is some, and a certificate is one.
+type caller struct {
+	aet     string       // * is any
+	network netip.Prefix // invalid: any
+	subject string       // empty: any
+}
+
+// readCallers reads AET, AET@network and AET@network#name, where the network is an
+// address or a range (10.0.0.0/8) and may be left out.
+func readCallers(lines []string) ([]caller, error) {
+	var out []caller
+	for _, line := range lines {
+		rest, subject, named := strings.Cut(line, "#")
+		aet, network, placed := strings.Cut(rest, "@")
+		c := caller{aet: strings.TrimSpace(aet), subject: strings.TrimSpace(subject)}
+		if network = strings.TrimSpace(network); placed && network != "" {
+			var err error
+			if c.network, err = readNetwork(network); err != nil {
+				return nil, fmt.Errorf("caller %q: %w: %w", line, study.ErrInvalid, err)
+			}
+		}
+		if c.aet == "" || len(c.aet) > 16 || named && c.subject == "" || placed && network == "" && !named {
+			return nil, fmt.Errorf("caller %q is not AET, AET@network or AET@network#name: %w", line, study.ErrInvalid)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func readNetwork(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		return p.Masked(), err
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// matches reports whether the line lets a peer in.
+func (c caller) matches(p dimse.Peer) bool {
+	if c.aet != "*" && c.aet != p.AE {
+		return false
+	}
+	if c.network.IsValid() {
+		from, err := netip.ParseAddrPort(p.Remote)
+		if err != nil || !c.network.Contains(from.Addr().Unmap()) {
+			return false
+		}
+	}
+	if c.subject == "" {
+		return true
+	}
+	return p.Certificate != nil && (c.subject == p.Certificate.Subject.CommonName || c.subject == p.Certificate.Subject.String() ||
+		slices.Contains(p.Certificate.DNSNames, c.subject))
+}
+
+// admits makes the rule of who is let in; nil lets all in.
+func (s Settings) admits() (func(dimse.Peer) bool, error) {
+	all, err := readCallers(s.Callers)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return func(p dimse.Peer) bool {
+		return slices.ContainsFunc(all, func(c caller) bool { return c.matches(p) })
+	}, nil
+}
+
+// listenTLS opens the secure door after the BCP 195 profile, PS3.15 §B.12: TLS 1.2
+// with forward secrecy and authenticated encryption, or 1.3, and certificates on
+// both sides where it is said who may sign them.
+func (h *house) listenTLS() (net.Listener, error) {
+	config, err := h.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.listen("DICOM over TLS", h.TLSAddr, "--tls-addr")
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, config), nil
+}
+
+func (s Settings) tlsConfig() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("read our certificate; see --tls-cert and --tls-key: %w", err)
+	}
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
+		CipherSuites: []uint16{ // of TLS 1.2, RFC 9325 §4.2; those of 1.3 are all good
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+	}
+	if s.TLSCA == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(s.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("read who signs for peers; see --tls-ca: %w", err)
+	}
+	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate; see --tls-ca: %w", s.TLSCA, study.ErrInvalid)
+	}
+	return config, nil
+}
