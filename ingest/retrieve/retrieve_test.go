@@ -29,7 +29,7 @@ type house struct {
 	addr     string
 	provider *retrieve.Provider
 	studies  []studytest.Drawn
-	peers    map[string]string // addresses by AE title
+	peers    sync.Map // addresses by AE title
 }
 
 func newHouse(t *testing.T) *house {
@@ -44,7 +44,7 @@ func newHouse(t *testing.T) *house {
 	}
 	log := slog.New(slog.DiscardHandler)
 	r := &ingest.Receiver{Archive: objects, Keeper: objects, Register: ledger, Traffic: &ingest.Traffic{}, MinFree: 1, Log: log}
-	h := &house{peers: map[string]string{}}
+	h := &house{}
 	for seed := range uint64(2) {
 		d, err := studytest.ChestCT(studytest.CT{Seed: seed + 1, Slices: 6, Size: 32})
 		if err != nil {
@@ -59,11 +59,11 @@ func newHouse(t *testing.T) *house {
 	}
 	h.provider = &retrieve.Provider{Finder: ledger, Objects: objects, AET: "VARDE", Log: log,
 		Dial: func(ctx context.Context, ae string, contexts ...dimse.Context) (*dimse.Association, error) {
-			addr, ok := h.peers[ae]
+			addr, ok := h.peers.Load(ae)
 			if !ok {
 				return nil, study.ErrNotFound
 			}
-			return dimse.Dialer{Calling: "VARDE", Called: ae, Timeout: 10 * time.Second}.Dial(ctx, addr, contexts...)
+			return dimse.Dialer{Calling: "VARDE", Called: ae, Timeout: 10 * time.Second}.Dial(ctx, addr.(string), contexts...)
 		}}
 	h.addr = serve(t, r, map[study.UID]dimse.Service{
 		retrieve.FindClass: h.provider, retrieve.MoveClass: h.provider, retrieve.GetClass: h.provider,
@@ -210,7 +210,7 @@ func TestFindMatchesEveryKeyAtItsLevel(t *testing.T) {
 func TestMoveBringsAStudyBitForBit(t *testing.T) {
 	h := newHouse(t)
 	k := &keeper{}
-	h.peers["STATION"] = serve(t, k, nil)
+	h.peers.Store("STATION", serve(t, k, nil))
 	a := h.dial(t, dimse.Plain(retrieve.MoveClass))
 	counts, status, err := a.Move(t.Context(), retrieve.MoveClass, query("STUDY", dicom.StudyInstanceUID, h.uid(0)), "STATION", nil)
 	if err != nil || status != dimse.Success || counts != (dimse.Suboperations{Completed: 6}) {
@@ -226,7 +226,7 @@ func TestMoveBringsAStudyBitForBit(t *testing.T) {
 	if _, status, err = a.Move(t.Context(), retrieve.MoveClass, query("STUDY", dicom.StudyInstanceUID, h.uid(1)), "NOBODY", nil); status != dimse.DestinationUnknown || err != nil {
 		t.Errorf("an unknown destination: %v, %v", status, err)
 	}
-	h.peers["AWAY"] = "127.0.0.1:1"
+	h.peers.Store("AWAY", "127.0.0.1:1")
 	if counts, status, err = a.Move(t.Context(), retrieve.MoveClass, query("STUDY", dicom.StudyInstanceUID, h.uid(1)), "AWAY", nil); status != dimse.CannotPerform || counts.Failed != 6 || err != nil {
 		t.Errorf("a destination that is away: %+v, %v, %v", counts, status, err)
 	}
@@ -265,7 +265,7 @@ func (s *slow) Store(ctx context.Context, r dimse.StoreRequest) dimse.Status {
 func TestWhatIsCanceledEnds(t *testing.T) {
 	h := newHouse(t)
 	k := &slow{}
-	h.peers["STATION"] = serve(t, k, nil)
+	h.peers.Store("STATION", serve(t, k, nil))
 	a := h.dial(t, dimse.Plain(retrieve.MoveClass))
 	for range 2 { // the association goes on after it
 		stop := func(dimse.Suboperations) bool { return false }
@@ -322,7 +322,7 @@ func TestDCMTKFindsMovesAndGets(t *testing.T) {
 		t.Errorf("findscu: %d\n%s", n, out)
 	}
 	k := &keeper{}
-	h.peers["STATION"] = serve(t, k, nil)
+	h.peers.Store("STATION", serve(t, k, nil))
 	if out := h.tool(t, "movescu", "-aem", "STATION", "-k", "QueryRetrieveLevel=STUDY", "-k", one); !strings.Contains(out, "Success") {
 		t.Errorf("movescu\n%s", out)
 	}
