@@ -111,3 +111,26 @@ func BenchmarkDeepJPEG(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLibraries decodes a CT slice and a mammogram in a child.
+func BenchmarkLibraries(b *testing.B) {
+	for _, tt := range []struct {
+		name          string
+		width, height int
+	}{{"CT", 512, 512}, {"MG", 4096, 3328}} {
+		p := paint(tt.width, tt.height, 1, 12, false, newRNG(4))
+		for i, v := range p.values { // as little noise as a picture has
+			p.values[i] = v &^ 0xff
+		}
+		for ts, data := range map[study.UID][]byte{jpegLS: encodeJLS(b, p, byPlane, 0), j2kLossless: encodeJ2K(b, p, j2kOptions{})} {
+			b.Run(tt.name+"/"+string(ts[len("1.2.840.10008.1.2"):]), func(b *testing.B) {
+				b.SetBytes(int64(2 * tt.width * tt.height))
+				for b.Loop() {
+					if _, err := codec.Decode(p.image(), ts, [][]byte{data}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

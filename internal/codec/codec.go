@@ -6,10 +6,13 @@
 //	Frame.RGB   gives a color frame as 8-bit red, green and blue
 //	Supported   says whether a transfer syntax is decoded here
 //	Decoders    names what is in use, for the provenance of a result
+//	ServeChild  makes this program a child that decodes for another one
 //
 // What the codestream says about its own size, components and depth is held
 // against the data set before any memory is taken for it, and whatever a decoder
 // would call a warning is an error here: a wrong picture is worse than none.
+// Native libraries that strangers' bytes may crash run in limited children of
+// this process, so that a crash costs one frame.
 package codec
 
 import (
@@ -69,7 +72,8 @@ type Frame struct {
 // Options ask for more than the plain decoding of [Decode]. The zero value asks
 // for nothing.
 type Options struct {
-	// Decoder forces one decoder by its short name: native, rle, turbo or go.
+	// Decoder forces one decoder by its short name: native, rle, turbo, go,
+	// charls or openjpeg.
 	// Where that one is absent or not for the transfer syntax the answer is
 	// an error of kind ErrUnsupported.
 	Decoder string
@@ -194,7 +198,8 @@ func Decoders() []string {
 // deflated object it is the inflated bytes. Samples of 8 bits and less in a
 // big-endian object are taken as they come, which is right for the value
 // representation OB; only [ReadFrame] sees whether they are OW. An error wraps
-// [study.ErrUnsupported] or [study.ErrInvalid].
+// [study.ErrUnsupported] or [study.ErrInvalid], or [study.ErrBusy] where no child
+// could be started to decode the frame.
 func Decode(img study.Image, ts study.UID, fragments [][]byte) (Frame, error) {
 	return DecodeWith(Options{}, img, ts, fragments)
 }

@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -18,8 +20,16 @@ func ServeFake() bool {
 	if len(os.Args) != 2 || !strings.HasPrefix(os.Args[1], "fake-") {
 		return false
 	}
-	hello := strings.Join([]string{"openjpeg 2.5.0", "charls 2.4.1"}, "\n")
+	hello := "openjpeg 2.5.0\ncharls 2.4.1"
 	switch os.Args[1] {
+	case "fake-bare":
+		hello = "\n"
+	case "fake-poor":
+		hello = poor()
+	case "fake-parent":
+		parent()
+	case "fake-old":
+		hello = "openjpeg 2.4.0\ncharls 2.4.1"
 	case "fake-mute":
 		time.Sleep(time.Hour)
 	case "fake-babble":
@@ -78,6 +88,30 @@ func ServeFake() bool {
 		}
 	}
 	return true
+}
+
+// poor does what the limits of a child forbid, and says what came of it.
+func poor() string {
+	m := newMeter()
+	m.confine(64<<20, 10)
+	closeDoors()
+	_, file := os.Open(os.DevNull)
+	_, socket := net.Dial("udp", "127.0.0.1:9")
+	_, memory := reserve(512 << 20)
+	return fmt.Sprintf("%v %v\n%v", file != nil, socket != nil, memory != nil)
+}
+
+// parent starts a child that hangs amid a frame, prints its process number, and
+// waits to be killed.
+func parent() {
+	c, err := startChild("fake-hang")
+	if err != nil {
+		return
+	}
+	fmt.Println(c.cmd.Process.Pid)
+	q, stream := ask()
+	q.Magic, q.Length = requestMagic, uint32(len(stream))
+	_, _, _ = c.ask(q, stream, time.Hour)
 }
 
 // crash lets native code write one byte beyond a block.
