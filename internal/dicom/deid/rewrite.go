@@ -250,10 +250,10 @@ func (s *session) keep(d *dicom.Dataset, e dicom.Element, m mode) {
 	switch {
 	case e.Length < 0:
 		return // fragments outside of the pixel data
+	case texts(vrOf(e)) && (s.leaks(d, e) || e.Value == nil && e.Length > 0):
+		s.dummy(e) // a text too long to be looked through may hold anything
 	case e.Value == nil && e.Length > 0:
 		s.out.stream(e, s.source.at(e.Offset, e.Length))
-	case texts(vrOf(e)) && s.leaks(d, e):
-		s.dummy(e)
 	case m == cleanMode && freeText(vrOf(e)) && e.Tag != dicom.CodeValue && e.Tag != dicom.CodingSchemeDesignator:
 		s.clean(d, e)
 	default:
