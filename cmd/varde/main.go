@@ -114,9 +114,17 @@ func root() *cobra.Command {
 // logger writes to stderr: JSON, or text on a terminal. stdout carries results
 // only.
 func (s Settings) logger() *slog.Logger {
-	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	o := &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: inSeconds}
 	if s.Log == "text" || s.Log != "json" && term.IsTerminal(int(os.Stderr.Fd())) {
 		return slog.New(slog.NewTextHandler(os.Stderr, o))
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, o))
+}
+
+// inSeconds writes durations as seconds, like every other time in the log.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
