@@ -138,16 +138,18 @@ func TestServiceThatIsAskedToStopWhileItStartsEndsWell(t *testing.T) {
 // scoring. Nothing counts that as a failure.
 func TestServiceThatIsAskedToStopEndsSoonAndGoesOnLater(t *testing.T) {
 	s := newService(t, "--workers", "1").start()
-	ct := smallCT(t, 1, true)
-	s.push(ct)
-	mg := smallMG(t, 2, true)
+	mg, ct := smallMG(t, 2, true), smallCT(t, 1, true)
 	s.push(mg)
-	s.await(ct.Study, "scoring", func(v studyView) bool { return v.Status == "scoring" })
+	s.push(ct)
+	s.logged("study settled", string(ct.Study)) // its one block takes half a second
 	asked := time.Now()
 	if code := s.stop(); code != 0 || time.Since(asked) > 12*time.Second {
 		t.Errorf("exit code %d after %s\n%s", code, time.Since(asked), s.log.tail())
 	}
 	s.logged("varde stopped")
+	for state, n := range copyLedger(t, s.dir).counts(`SELECT task||' '||state, COUNT(*) FROM job GROUP BY 1`) {
+		t.Logf("stopped with %d jobs: %s", n, state)
+	}
 	if left := s.unfinished(); len(left) > 0 {
 		t.Errorf("left half-written: %v", left)
 	}
