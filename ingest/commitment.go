@@ -34,7 +34,8 @@ type Promises interface {
 	CommitmentReported(ctx context.Context, c study.Commitment, kept, failed int) error
 	// CommitmentFailed keeps that it could not be told; the zero time gives up.
 	CommitmentFailed(ctx context.Context, c study.Commitment, cause string, next time.Time) error
-	// Held gives what is known of an instance.
+	// Held gives an instance that is in use. Where other bytes came under the same
+	// UID, the error wraps study.ErrRefused.
 	Held(ctx context.Context, uid study.UID) (i study.Instance, ok bool, err error)
 }
 
@@ -311,6 +312,8 @@ func (c *Committer) judge(ctx context.Context, objects []study.ObjectRef) (kept,
 func (c *Committer) reason(ctx context.Context, o study.ObjectRef) (dimse.Status, error) {
 	i, ok, err := c.Promises.Held(ctx, o.Instance)
 	switch {
+	case errors.Is(err, study.ErrRefused): // the peer's bytes may be the ones that are not in use
+		return dimse.ProcessingFailure, nil
 	case err != nil:
 		return 0, err
 	case !ok:

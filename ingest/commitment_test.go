@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -117,6 +118,11 @@ func TestCommitmentIsGivenForWhatIsDurableAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	twice := bytes.Clone(d.Objects[2].File)
+	twice[len(twice)-1] ^= 1
+	if _, err := h.file(t, twice); err != nil { // other bytes under a known UID
+		t.Fatal(err)
+	}
 	addr := h.serveDICOM(t, map[study.UID]dimse.Service{ingest.CommitmentClass: h.committer(nil)})
 	a := dial(t, addr, dimse.Plain(ingest.CommitmentClass))
 	ref := func(n int) study.ObjectRef {
@@ -145,11 +151,12 @@ func TestCommitmentIsGivenForWhatIsDurableAndNothingElse(t *testing.T) {
 	other := ref(1)
 	other.Class = dicom.MRImage
 	unknown := study.ObjectRef{Class: dicom.CTImage, Instance: "1.2.3.4"}
-	if s := ask(t, a, commitmentInstance, 1, wish("1.2.2", ref(0), other, unknown, ref(3))); s != dimse.Success {
+	if s := ask(t, a, commitmentInstance, 1, wish("1.2.2", ref(0), other, unknown, ref(2), ref(3))); s != dimse.Success {
 		t.Fatal(s)
 	}
 	got := hear()
-	if got.kind != 2 || len(got.kept) != 1 || got.failed[other.Instance] != 0x0119 || got.failed["1.2.3.4"] != 0x0112 || got.failed[lost.UID] != 0x0110 {
+	if got.kind != 2 || len(got.kept) != 1 || got.failed[other.Instance] != 0x0119 || got.failed["1.2.3.4"] != 0x0112 || got.failed[lost.UID] != 0x0110 ||
+		got.failed[d.Objects[2].Instance] != 0x0110 {
 		t.Errorf("the report says %+v", got)
 	}
 	h.owesNothing(t)

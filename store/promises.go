@@ -244,12 +244,20 @@ func absent(told []study.Expectation, have []string) int {
 	return n
 }
 
-// Held gives an instance that the ledger knows; ok is false for one that it does
-// not.
+// Held gives an instance that is in use; ok is false for one that is not. Where
+// other bytes came under the same UID nobody can say which a peer means, and the
+// error wraps [study.ErrRefused].
 func (l *Ledger) Held(ctx context.Context, uid study.UID) (i study.Instance, ok bool, err error) {
 	i, err = l.Instance(ctx, uid)
 	if errors.Is(err, study.ErrNotFound) {
 		return i, false, nil
+	}
+	if err != nil {
+		return i, false, err
+	}
+	n, err := one(l.ask(ctx), number, `SELECT COUNT(*) FROM conflict WHERE sop_uid = $1`, uid)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("instance %s came with other content too: %w", uid, study.ErrRefused)
 	}
 	return i, err == nil, err
 }
