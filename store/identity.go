@@ -91,7 +91,8 @@ func anyRecord(a asker, p study.Person, ids []study.Identifier) (bool, error) {
 	return false, nil
 }
 
-// A merged record and the one that it became.
+// A merged record and the one that it became. One that became itself was updated:
+// its number stands for the facts that were told last.
 type merged struct {
 	old, now study.Person
 	told     study.Message
@@ -135,13 +136,21 @@ func survivor(a asker, p study.Person) (study.Person, error) {
 		if err != nil {
 			return p, err
 		}
-		p = m.become(p)
+		if p = m.become(p); m.itself() {
+			break
+		}
 	}
 	return p, nil
 }
 
+// itself reports whether the record was only updated.
+func (m merged) itself() bool { return m.old.ID == m.now.ID && m.old.Issuer == m.now.Issuer }
+
 // become gives the person that the merge made of p.
 func (m merged) become(p study.Person) study.Person {
+	if m.itself() {
+		return refresh(p, m.now)
+	}
 	p.ID = m.now.ID
 	if m.now.Issuer != "" {
 		p.Issuer = m.now.Issuer
@@ -208,8 +217,8 @@ func brief(s string) string {
 	return s
 }
 
-// follow gives an arriving study the patient that its record was merged into. A
-// record whose facts contradict the merge stays what it is; held says what
+// follow gives an arriving study the patient that its record was merged into, as
+// the register told of it last. A record whose facts contradict the merge stays what it is; held says what
 // contradicts, to be kept once the study has its row.
 func (t *tx) follow(in *study.Study) (by *merged, held []string, err error) {
 	for range maxMerges {
@@ -221,11 +230,17 @@ func (t *tx) follow(in *study.Study) (by *merged, held []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		by = &m
 		if held = m.against(p); held != nil {
-			return by, held, nil
+			return &m, held, nil
 		}
-		in.Patient = study.NewPatient(m.become(p))
+		now := m.become(p)
+		in.Patient = study.NewPatient(now)
+		if now != p {
+			by = &m
+		}
+		if m.itself() {
+			break
+		}
 	}
 	return by, nil, nil
 }
@@ -240,7 +255,11 @@ func (t *tx) arrivedUnder(uid study.UID, by *merged, held []string) error {
 			return err
 		}
 	default:
-		if err := t.audit("hl7", "patient merged", entity(uid), citation(by.told)+", before the images came"); err != nil {
+		action := "patient merged"
+		if by.itself() {
+			action = "patient updated"
+		}
+		if err := t.audit("hl7", action, entity(uid), citation(by.told)+", before the images came"); err != nil {
 			return err
 		}
 	}

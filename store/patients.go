@@ -15,8 +15,8 @@ import (
 // Each study that changes has its line in the audit. A study whose own facts
 // contradict the message is left as it is, flagged, and counted as held.
 //
-// A merge that is older than the one that is known of the same record changes
-// nothing. The same message again changes nothing.
+// What is older than what is known of the same record changes nothing, and neither
+// does the same message again.
 func (l *Ledger) ChangePatient(ctx context.Context, c study.PatientChange) (study.Heard, error) {
 	var h study.Heard
 	err := l.change(ctx, func(t *tx) error {
@@ -54,6 +54,17 @@ func cleanPerson(p study.Person) study.Person {
 func (t *tx) updatePatient(c study.PatientChange, h *study.Heard) error {
 	now := cleanPerson(c.Patient.Reveal())
 	for _, id := range c.Identifiers {
+		record := study.Person{ID: clean(id.ID), Issuer: clean(id.Authority)}
+		told := now
+		told.ID, told.Issuer = record.ID, record.Issuer
+		stale, err := t.keepMerge(merged{old: record, now: told, told: c.Told})
+		if err != nil {
+			return err
+		}
+		if stale {
+			h.Old = true
+			continue
+		}
 		studies, err := t.studiesOfRecord(id)
 		if err != nil {
 			return err
@@ -127,11 +138,12 @@ func (t *tx) mergePatient(c study.PatientChange, old study.Identifier, h *study.
 	return nil
 }
 
-// keepMerge records a merge; stale says that a newer one is known.
+// keepMerge records a merge or an update; stale says that a newer one is known, or
+// that the record which is updated was merged away.
 func (t *tx) keepMerge(m merged) (stale bool, err error) {
 	was, err := one(t, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge WHERE old_id = $1 AND old_issuer = $2`, m.old.ID, m.old.Issuer)
 	switch {
-	case err == nil && m.told.At.Before(was.told.At):
+	case err == nil && m.told.At.Before(was.told.At), err == nil && m.itself() && !was.itself():
 		return true, nil
 	case err != nil && !errors.Is(err, study.ErrNotFound):
 		return false, err
@@ -144,7 +156,7 @@ func (t *tx) keepMerge(m merged) (stale bool, err error) {
 	_, err = t.exec(`INSERT INTO patient_merge (`+mergedColumns+`) VALUES `+values(11),
 		m.old.ID, m.old.Issuer, m.old.Name, m.now.ID, m.now.Issuer, m.now.Name, m.now.Birth, m.now.Sex,
 		clean(m.told.Sender), clean(m.told.ID), ms(m.told.At))
-	if err != nil {
+	if err != nil || m.itself() {
 		return false, err
 	}
 	return false, t.audit("hl7", "records merged", "patient", citation(m.told))

@@ -280,11 +280,23 @@ func updating(b *Bench) {
 	Same(b, "changed", h.Studies, []study.UID{"1.2"})
 	p := b.Status("1.2", study.Receiving).Patient.Reveal()
 	Same(b, "name and sex", p.Name+" "+p.Sex, "Berg^Kari F")
+	b.Receive("1.2", 2, 2) // under the old name
+	Same(b, "conflicts", b.Status("1.2", study.Receiving).Conflicts, 0)
+	old := c
+	old.Told, old.Patient = later("M0", -time.Minute), study.NewPatient(study.Person{Name: "Dahl^Kari", Birth: "19500101"})
+	h, err = b.ChangePatient(ctx, old)
+	b.OK(err)
+	Same(b, "old", h.Old, true)
 	c.Told, c.Patient = later("M2", time.Minute), study.NewPatient(study.Person{Name: "Hansen^Ola", Birth: "19700101", Sex: "M"})
 	h, err = b.ChangePatient(ctx, c)
 	b.OK(err)
 	Same(b, "held", h.Held, 1)
 	Same(b, "name", b.Status("1.2", study.Receiving).Patient.Reveal().Name, "Berg^Kari")
+	c.Identifiers, c.Patient = []study.Identifier{{ID: "P1.3"}}, study.NewPatient(study.Person{Name: "Lie^Kari", Birth: "19500101"})
+	_, err = b.ChangePatient(ctx, c)
+	b.OK(err)
+	b.Receive("1.3", 1, 1)
+	Same(b, "told before", b.Status("1.3", study.Receiving).Patient.Reveal().Name, "Lie^Kari")
 	_, err = b.ChangePatient(ctx, study.PatientChange{Told: told})
 	b.Is(err, study.ErrInvalid)
 }
