@@ -27,9 +27,9 @@ const (
 	idleChild = time.Minute
 	// startPatience is how long a child may take to load its libraries.
 	startPatience = 20 * time.Second
-	// framePatience is how long a frame may take, and bytesPerSecond by how much
-	// longer a large one: a tenth of what the slowest decoder needs alone on a
-	// core.
+	// framePatience is how long a frame may take, and a second longer for every
+	// bytesPerSecond of its samples: a fifth of what the slowest decoder makes of
+	// the worst frame on one core.
 	framePatience  = 20 * time.Second
 	bytesPerSecond = 2 << 20
 	// childMemoryMiB is what all frames being decoded at a time may make the
