@@ -38,11 +38,12 @@ var mayImport = map[string][]string{
 	"store":  {},
 	"queue":  {},
 
-	"ingest":    {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
-	"inference": {"models", "internal/codec", "internal/pixel", "internal/slide"},
-	"report":    {"internal/dicom", "internal/dimse"},
-	"worldlist": {"internal/webui", "internal/pixel", "internal/codec", "internal/slide"},
-	"oversight": {"models", "internal/webui"}, // it shows cards and moves states
+	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
+	"ingest/upload": {"ingest", "internal/webui"}, // the one page of ingest: a door for files, on its floor
+	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide"},
+	"report":        {"internal/dicom", "internal/dimse"},
+	"worldlist":     {"internal/webui", "internal/pixel", "internal/codec", "internal/slide"},
+	"oversight":     {"models", "internal/webui"}, // it shows cards and moves states
 }
 
 // doors names the one package that may import each third-party module.

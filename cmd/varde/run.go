@@ -54,6 +54,9 @@ func (h *house) run(ctx context.Context) error {
 		g.Go(func() error { return committer.Run(ctx) })
 		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic, h.services(committer)) })
 		g.Go(func() error { return h.settler(traffic).Run(ctx) })
+		if h.Watch != "" {
+			g.Go(func() error { return h.watch(ctx, receiver, traffic) })
+		}
 	}
 	if h.hl7 != nil {
 		g.Go(func() error { return h.serveHL7(ctx) })

@@ -46,6 +46,7 @@ type Settings struct {
 	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
+	Watch        string        `toml:"watch" help:"folder whose DICOM files are taken in and moved to its done or refused folder; empty for none"`
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
 	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`
 	Associations int           `toml:"associations" help:"DICOM associations that may be open at once"`

@@ -23,7 +23,7 @@ const dicomwebBase = "/dicom-web"
 // openSite puts the pages of the stages together.
 func (h *house) openSite(context.Context) (err error) {
 	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Log: h.log, Version: version, Demo: h.demo},
-		worldlist.Part(), oversight.Part())
+		h.parts()...)
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,7 @@ func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.
 	h.site.Handle("GET "+dicomwebBase+"/", webui.SeeStudies, handler)
 	if h.has("ingest") {
 		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
+		h.addUpload(receiver, traffic)
 	}
 	return h.site
 }
@@ -149,7 +150,7 @@ func live(entries []models.Entry) (n int) {
 // counted counts what comes in over DIMSE.
 func (h *house) counted(next *ingest.Receiver) dimse.Handler { return countingStore{h, next} }
 
-// countedWeb counts what comes in over STOW-RS.
+// countedWeb counts what comes in as files.
 func (h *house) countedWeb(next *ingest.Receiver) dicomweb.Receiver { return countingReceiver{h, next} }
 
 // A countingStore is a receiver with a counter at the DIMSE door.
@@ -169,7 +170,8 @@ func (c countingStore) Store(ctx context.Context, r dimse.StoreRequest) dimse.St
 	return s
 }
 
-// A countingReceiver is a receiver with a counter at the STOW-RS door.
+// A countingReceiver is a receiver with a counter at the doors of files: STOW-RS,
+// the upload page and the watched folder.
 type countingReceiver struct {
 	h    *house
 	next *ingest.Receiver
@@ -182,6 +184,6 @@ func (c countingReceiver) Receive(ctx context.Context, src ingest.Source, o inge
 	if err != nil {
 		outcome = "refused"
 	}
-	c.h.metrics.Received("stow", outcome, o.Size)
+	c.h.metrics.Received(src.Kind, outcome, o.Size)
 	return k, err
 }

@@ -62,7 +62,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../../worldlist", "../../oversight"} {
+	for _, dir := range []string{".", "../../worldlist", "../../oversight", "../../ingest/upload"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
@@ -85,7 +85,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "verdict.", "why."}
+var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "upload.as_", "verdict.", "why."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, webui.English)
@@ -123,6 +123,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 			keys = append(keys, family+m)
 		}
 	}
+	add("upload.as_", string(study.Stored), string(study.Duplicate), string(study.Conflicted), "busy", "invalid", "refused", "failed")
 	states := []string{string(study.Flagged), string(study.Uncertain), string(study.NotFlagged), string(study.Running), string(study.Failed), string(study.OutOfScope)}
 	for _, s := range states {
 		add("ai.", s, s+".says")

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+
+	"varde/ingest"
+	"varde/ingest/upload"
+	folder "varde/ingest/watch"
+	"varde/internal/webui"
+	"varde/oversight"
+	"varde/worldlist"
+)
+
+// parts lists what brings pages. Files are handed in only where studies are taken
+// in.
+func (h *house) parts() []webui.Part {
+	parts := []webui.Part{worldlist.Part()}
+	if h.has("ingest") {
+		parts = append(parts, upload.Part())
+	}
+	return append(parts, oversight.Part())
+}
+
+// addUpload adds the page on which files are handed in.
+func (h *house) addUpload(receiver *ingest.Receiver, traffic *ingest.Traffic) {
+	upload.Pages{Receiver: h.countedWeb(receiver), Ended: traffic.StudiesEnded, Log: h.log}.Add(h.site)
+}
+
+// watch takes in what is put into the watched folder, until ctx ends.
+func (h *house) watch(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
+	w := &folder.Watcher{Receiver: h.countedWeb(receiver), Folder: h.Watch, Ended: traffic.StudiesEnded, Log: h.log}
+	return w.Run(ctx)
+}
