@@ -176,5 +176,5 @@ type Outcome string
 const (
 	Stored     Outcome = "stored"
 	Duplicate  Outcome = "duplicate" // the same bytes under the same UID: nothing new
-	Conflicted Outcome = "conflict"  // other bytes under a known UID: both kept, flagged, the first one stays in use
+	Conflicted Outcome = "conflict"  // it contradicts what is known: kept, flagged, and not in use; see [Conflict]
 )

@@ -2,6 +2,7 @@ package dicomweb_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	_ "image/jpeg"
@@ -239,6 +240,9 @@ func TestEverySharedImageIsRendered(t *testing.T) {
 		}
 		at := url(t, answer)
 		in, err := s.ledger.Instance(t.Context(), study.UID(at[strings.LastIndex(at, "/")+1:]))
+		if errors.Is(err, study.ErrNotFound) {
+			continue // files that were derived from one study bear several patients: they are held
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
