@@ -222,7 +222,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	}
 	s := newService(t, "--min-free", "1")
 	inside := s.dir
-	s.within = []string{unshare, "-Urm", "sh", "-c", `mount -t tmpfs -o size=24m tmpfs "$0" && head -c 12000000 /dev/zero >"$0/ballast" && exec "$@"`, inside}
+	s.within = []string{unshare, "-Urm", "sh", "-c", `mount -t tmpfs -o size=32m tmpfs "$0" && head -c 20000000 /dev/zero >"$0/ballast" && exec "$@"`, inside}
 	s.begin()
 	s.dir = fmt.Sprintf("/proc/%d/root%s", s.cmd.Process.Pid, inside)
 	s.ready()

@@ -447,7 +447,7 @@ func (s *service) logged(words ...string) {
 				return
 			}
 		}
-		if time.Since(began) > 5*time.Second {
+		if time.Since(began) > 15*time.Second {
 			s.t.Errorf("no line of the log says %q\n%s", words, s.log.tail())
 			return
 		}

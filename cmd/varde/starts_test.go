@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,20 +103,27 @@ func TestSecondServiceOnOneFolderIsRefused(t *testing.T) {
 	}
 }
 
-// TestFolderThatCannotBeWrittenIsNamed needs a user whom permissions bind.
+// TestFolderThatCannotBeWrittenIsNamed needs a user whom permissions bind: root
+// becomes one in a user namespace of its own.
 func TestFolderThatCannotBeWrittenIsNamed(t *testing.T) {
+	var line []string
 	if os.Geteuid() == 0 {
-		t.Skip("root may write anywhere")
+		line = []string{lookPeer(t, "unshare"), "-U"}
+		if e := runProgram(t, line[0], "-U", "true"); e.code != 0 {
+			t.Skipf("root may write anywhere, and has no user namespace here: %s", e.stderr)
+		}
 	}
+	line = append(line, program)
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	e := run(t, "serve", "--dir", dir, "--dicom-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
+	e := runProgram(t, line[0], append(slices.Clone(line[1:]), "serve", "--dir", dir, "--dicom-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")...)
 	if e.code != 1 || !containsAll(e.stderr, "permission denied", dir) {
 		t.Errorf("ends with %d: %s", e.code, e.stderr)
 	}
-	if e := run(t, "doctor", "--dir", dir); e.code != 3 || !strings.Contains(e.stdout, "FAIL  data folder") {
+	e = runProgram(t, line[0], append(slices.Clone(line[1:]), "doctor", "--dir", dir)...)
+	if e.code != 3 || !strings.Contains(e.stdout, "FAIL  data folder") {
 		t.Errorf("doctor ends with %d: %s%s", e.code, e.stdout, e.stderr)
 	}
 }
