@@ -37,6 +37,9 @@ type Destination struct {
 	Name string // as deliveries name it
 	AET  string // called AE title
 	Addr string // host:port
+	// Commit asks it to answer for what it was sent: storage commitment, PS3.4
+	// Annex J.
+	Commit bool
 }
 
 // How tries are spaced. A destination that is down for a night is tried about
@@ -60,6 +63,9 @@ type Deliverer struct {
 	Timeout      time.Duration // of each wait for a destination; 0 stands for 30 s
 	Poll         time.Duration // between looks for new deliveries; 0 stands for half a second
 	Log          *slog.Logger  // nil discards
+	// Heard is told of a destination's report of commitment when it comes over the
+	// association that asked. nil is told nothing.
+	Heard func(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status
 
 	mu   sync.Mutex
 	busy map[string]bool // destinations that are being sent to; guarded by mu
@@ -161,6 +167,7 @@ func (d *Deliverer) send(ctx context.Context, name string, rows []study.Delivery
 			return err
 		}
 	}
+	d.commit(ctx, a, name, rows)
 	_ = a.Release() // everything is recorded: how the association ends changes nothing
 	return nil
 }
@@ -182,6 +189,9 @@ func (d *Deliverer) dial(ctx context.Context, name string, rows []study.Delivery
 			contexts = append(contexts,
 				dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ExplicitLE}},
 				dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ImplicitLE}})
+		}
+		if to.Commit {
+			contexts = append(contexts, dimse.Plain(commitmentClass))
 		}
 		return dialer.Dial(ctx, to.Addr, contexts...)
 	}

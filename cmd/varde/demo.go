@@ -71,6 +71,9 @@ func (d *demo) inFolder(ctx context.Context, dir string) error {
 		defer os.RemoveAll(temp)
 		d.Dir = temp
 	}
+	if d.DICOMAddr == "" {
+		d.DICOMAddr = defaults().DICOMAddr // the demo sends to itself
+	}
 	d.DICOMAddr, d.HTTPAddr = usable(d.DICOMAddr), usable(d.HTTPAddr)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	h, err := openHouse(ctx, d.Settings, log, true)

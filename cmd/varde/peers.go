@@ -10,6 +10,7 @@ import (
 
 	"varde/ingest"
 	"varde/ingest/retrieve"
+	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/study"
 )
@@ -56,7 +57,27 @@ func (h *house) mayAsk(ae, _ string) bool {
 }
 
 func (h *house) committer() *ingest.Committer {
-	return &ingest.Committer{Archive: h.objects, Promises: h.ledger, Dial: h.dialPeer, AET: h.AET, Log: h.log}
+	return &ingest.Committer{Archive: h.objects, Promises: h.ledger, Dial: h.dialPeer, AET: h.AET,
+		Heard: h.heardCommitment, Log: h.log}
+}
+
+// heardCommitment keeps in the audit what a destination answers for.
+func (h *house) heardCommitment(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status {
+	transaction, err := study.ParseUID(data.Text(dicom.TransactionUID))
+	if _, known := h.peer(ae); err != nil || !known { // nobody that we ask
+		return dimse.InvalidAttribute
+	}
+	kept, failed := len(data.Items(dicom.ReferencedSOPSequence)), len(data.Items(dicom.FailedSOPSequence))
+	log := h.log.InfoContext
+	if failed > 0 {
+		log = h.log.WarnContext
+	}
+	log(ctx, "commitment received", "ae", ae, "transaction", transaction, "kept", kept, "failed", failed)
+	if err := h.ledger.Audit(ctx, "report", "commitment received", fmt.Sprintf("transaction %s of %s: %d kept, %d not", transaction, ae, kept, failed)); err != nil {
+		h.log.ErrorContext(ctx, "commitment not recorded", "ae", ae, "err", err)
+		return dimse.ProcessingFailure
+	}
+	return dimse.Success
 }
 
 // peer finds the address of an AE title among the peers and the destinations.

@@ -2,7 +2,9 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -101,6 +103,44 @@ func TestPowerCutForgetsNoCommitment(t *testing.T) {
 	time.Sleep(time.Second) // a second report would be one too many
 	if got := m.reports(); len(got) != 1 || got[0] != len(d.Objects) {
 		t.Errorf("the reports commit to %v objects of %d", got, len(d.Objects))
+	}
+}
+
+// knows makes us a modality of the archive, which it may report to.
+func (o *orthanc) knows(t *testing.T, s *service) {
+	t.Helper()
+	b, err := os.ReadFile(o.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(b, &config); err != nil {
+		t.Fatal(err)
+	}
+	config["DicomModalities"] = map[string]any{"varde": map[string]any{"AET": "VARDE", "Host": "127.0.0.1", "Port": port(t, s.dicom), "AllowStorageCommitment": true}}
+	if b, err = json.Marshal(config); err == nil {
+		err = os.WriteFile(o.config, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOrthancCommitsToOurReports(t *testing.T) {
+	o := newOrthanc(t)
+	s := newService(t, "--destinations", "PACS=ORTHANC@"+o.dicom+"+commit", "--gap-cap", "2s")
+	o.knows(t, s)
+	o.start(t)
+	s.start()
+	d := smallCT(t, 5, true)
+	s.push(d)
+	for began := time.Now(); !strings.Contains(s.log.String(), "commitment received"); time.Sleep(50 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("Orthanc does not answer for our report\n%s\n%s", s.log.tail(), o.log.tail())
+		}
+	}
+	if log := s.log.String(); !strings.Contains(log, `"kept":1,"failed":0`) {
+		t.Errorf("%s", s.log.tail())
 	}
 }
 

@@ -167,9 +167,9 @@ func (h *house) writer() *report.Writer {
 }
 
 func (h *house) deliverer() *report.Deliverer {
-	d := &report.Deliverer{Ledger: h.ledger, Objects: h.objects, Calling: h.AET, Log: h.log}
+	d := &report.Deliverer{Ledger: h.ledger, Objects: h.objects, Calling: h.AET, Heard: h.heardCommitment, Log: h.log}
 	for _, to := range h.Destinations {
-		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Addr: to.Addr})
+		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Addr: to.Addr, Commit: to.Commit})
 	}
 	return d
 }

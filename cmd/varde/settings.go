@@ -43,7 +43,7 @@ type Settings struct {
 	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
-	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port"`
+	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port, and +commit behind it to ask for storage commitment"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
 	Watch        string        `toml:"watch" help:"folder whose DICOM files are taken in and moved to its done or refused folder; empty for none"`
@@ -63,16 +63,20 @@ type Destination struct {
 	Name string `toml:"name" json:"name"`
 	AET  string `toml:"aet" json:"aet"`
 	Addr string `toml:"addr" json:"addr"`
+	// Commit asks the archive to answer for what it was sent.
+	Commit bool `toml:"commit" json:"commit,omitempty"`
 }
 
 var _ encoding.TextUnmarshaler = (*Destination)(nil)
 
-// UnmarshalText reads NAME=AET@host:port; without NAME= the title is the name.
+// UnmarshalText reads NAME=AET@host:port, with +commit behind it where commitment
+// is to be asked for; without NAME= the title is the name.
 func (d *Destination) UnmarshalText(b []byte) error {
 	name, rest, named := strings.Cut(string(b), "=")
 	if !named {
 		rest = name
 	}
+	rest, commit := strings.CutSuffix(rest, "+commit")
 	aet, addr, ok := strings.Cut(rest, "@")
 	if !ok || aet == "" || addr == "" {
 		return fmt.Errorf("destination %q is not NAME=AET@host:port: %w", b, study.ErrInvalid)
@@ -80,12 +84,18 @@ func (d *Destination) UnmarshalText(b []byte) error {
 	if !named {
 		name = aet
 	}
-	*d = Destination{Name: name, AET: aet, Addr: addr}
+	*d = Destination{Name: name, AET: aet, Addr: addr, Commit: commit}
 	return nil
 }
 
 // String writes what UnmarshalText reads.
-func (d Destination) String() string { return d.Name + "=" + d.AET + "@" + d.Addr }
+func (d Destination) String() string {
+	s := d.Name + "=" + d.AET + "@" + d.Addr
+	if d.Commit {
+		s += "+commit"
+	}
+	return s
+}
 
 func defaults() Settings {
 	return Settings{
