@@ -399,16 +399,6 @@ func (s *service) reported(uid study.UID, n int) studyView {
 	return s.await(uid, "reported", func(v studyView) bool { return v.Status == "reported" && v.Instances == n })
 }
 
-// knows reports whether the service has a row for a study.
-func (s *service) knows(uid study.UID) bool {
-	s.t.Helper()
-	a, err := s.ask(http.MethodGet, "/api/v1/studies/"+string(uid), "application/json", "", nil)
-	if err != nil || a.code != http.StatusOK && a.code != http.StatusNotFound {
-		s.t.Fatalf("GET study %s: %d %v", uid, a.code, err)
-	}
-	return a.code == http.StatusOK
-}
-
 // remember notes who is in an object that is about to be sent.
 func (s *service) remember(file []byte) {
 	h, err := dicom.Scan(bytes.NewReader(file), dicom.ScanOptions{})
