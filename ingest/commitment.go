@@ -24,12 +24,17 @@ const (
 	eventIncomplete = 2
 )
 
-// Promises is where requests for commitment are kept until they are answered.
-type Promises interface {
+// Wishes is where requests for commitment are kept until they are answered.
+type Wishes interface {
 	// AskCommitment keeps a request, durably.
 	AskCommitment(ctx context.Context, c study.Commitment) error
 	// DueCommitments gives those whose report is due.
 	DueCommitments(ctx context.Context, limit int) ([]study.Commitment, error)
+}
+
+// Promises is what the ledger knows of commitments.
+type Promises interface {
+	Wishes
 	// CommitmentReported keeps that the peer has the report.
 	CommitmentReported(ctx context.Context, c study.Commitment, kept, failed int) error
 	// CommitmentFailed keeps that it could not be told; the zero time gives up.
