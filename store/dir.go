@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"varde/study"
@@ -22,13 +23,49 @@ const pending = ".put"
 
 // A Dir keeps each object as a file of a folder. It is the store of one machine.
 type Dir struct {
-	root string
-	work string   // our own folder under pending
-	lock *os.File // held on work while we live
-	sync folders
+	root  string
+	work  string   // our own folder under pending
+	lock  *os.File // held on work while we live
+	syncs folders
 
 	// rooted holds the folders whose way up to root is known to be on the disk.
 	rooted pathSet
+
+	buffers sync.Pool // of *[]byte, copyBytes long
+}
+
+const (
+	// copyBytes is what is read and written at once: enough that whoever reads
+	// along is not woken for every few packets.
+	copyBytes = 256 << 10
+	// flushBytes is how much of a long object is written before the disk is set
+	// to work on it, so that little is left when its end has come.
+	flushBytes = 8 << 20
+)
+
+func (d *Dir) buffer() *[]byte {
+	if b, ok := d.buffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, copyBytes)
+	return &b
+}
+
+// flushing is a file that goes to the disk while it is written.
+type flushing struct {
+	*os.File
+	written, begun int64
+}
+
+// Write writes, and now and then begins a flush.
+func (f *flushing) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.written += int64(n)
+	if f.written-f.begun >= flushBytes {
+		beginFlush(f.File, f.begun, f.written-f.begun)
+		f.begun = f.written
+	}
+	return n, err
 }
 
 // OpenDir opens the store in the folder root, which it makes when it is missing.
@@ -46,7 +83,7 @@ func OpenDir(root string) (*Dir, error) {
 		return nil, fmt.Errorf("open store %s: %w", root, err)
 	}
 	for _, dir := range []string{root, filepath.Dir(root)} {
-		if err := d.sync.Sync(dir); err != nil {
+		if err := d.syncs.Sync(dir); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", root, err), d.Close())
 		}
 	}
@@ -138,12 +175,12 @@ func (d *Dir) PutOnce(ctx context.Context, key string, r io.Reader, size int64) 
 		}
 		// Whoever made the entry may not have synced it yet. A duplicate is
 		// acknowledged like a new object, so it must be as durable.
-		if err := d.sync.Sync(filepath.Dir(full)); err != nil {
+		if err := d.syncs.Sync(filepath.Dir(full)); err != nil {
 			return sum, diskError("put", key, err)
 		}
 		return sum, &ExistsError{Key: key, Hash: held}
 	}
-	if err := d.sync.Sync(filepath.Dir(full)); err != nil {
+	if err := d.syncs.Sync(filepath.Dir(full)); err != nil {
 		return sum, diskError("put", key, err)
 	}
 	return sum, nil
@@ -163,7 +200,7 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader, size int64) erro
 		d.rooted.clear()
 		return errors.Join(diskError("put", key, err), os.Remove(name))
 	}
-	if err := d.sync.Sync(filepath.Dir(full)); err != nil {
+	if err := d.syncs.Sync(filepath.Dir(full)); err != nil {
 		return diskError("put", key, err)
 	}
 	return nil
@@ -185,7 +222,10 @@ func (d *Dir) write(ctx context.Context, key string, r io.Reader, size int64) (n
 		}
 	}()
 	src := newSource(ctx, key, r, size)
-	if _, err := io.Copy(f, src); err != nil {
+	buf := d.buffer()
+	defer d.buffers.Put(buf)
+	// The plain structs hide the ways round the buffer that the two may offer.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{&flushing{File: f}}, struct{ io.Reader }{src}, *buf); err != nil {
 		return "", src.sum(), diskError("put", key, err)
 	}
 	if err := f.Sync(); err != nil {
@@ -207,7 +247,7 @@ func (d *Dir) branch(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := d.sync.Sync(filepath.Dir(dir)); err != nil {
+	if err := d.syncs.Sync(filepath.Dir(dir)); err != nil {
 		return err
 	}
 	d.rooted.add(dir)
@@ -274,7 +314,7 @@ func (d *Dir) Delete(_ context.Context, key string) error {
 	if err != nil {
 		return diskError("delete", key, err)
 	}
-	return d.sync.Sync(filepath.Dir(d.path(key)))
+	return d.syncs.Sync(filepath.Dir(d.path(key)))
 }
 
 // List is described at [Objects].

@@ -218,6 +218,7 @@ func (s *served) long(ctx context.Context, o longObject) (rate, resident float64
 		_, rest, err := dicom.DataSet(o.open())
 		return io.NopCloser(rest), err
 	}
+	forgetPeak(s.process.Process.Pid)
 	began := time.Now()
 	_, err = sendAll(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom,
 		[]outgoing{{name: "long object", class: dicom.SecondaryCapture, uid: o.uid, kind: dicom.ExplicitLE, open: open}}, nil)
@@ -251,6 +252,11 @@ func (s *served) post(ctx context.Context, o longObject) (float64, error) {
 		return 0, fmt.Errorf("STOW-RS: %s: %s: %w", resp.Status, text, study.ErrRefused)
 	}
 	return float64(o.size()) / 1e6 / time.Since(began).Seconds(), nil
+}
+
+// forgetPeak has the system count anew the most memory that a process has had.
+func forgetPeak(pid int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) // else the start counts too
 }
 
 // peakMB is the most memory that a process has had resident, in MB. 0 means that

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"varde/internal/hl7"
@@ -61,6 +62,7 @@ func (h *house) open(ctx context.Context) error {
 			return err
 		}
 	}
+	debug.FreeOSMemory() // what only the start needed
 	return nil
 }
 

@@ -94,11 +94,30 @@ func (s *Service) parts(r *http.Request, into study.UID, boundary string, o *out
 			o.failed = append(o.failed, failure{err: fmt.Errorf("a part of type %.40q: %w", media, study.ErrInvalid)})
 			continue
 		}
-		if s.part(r, into, p, 0, o); o.broken != nil {
+		if s.part(r, into, &filled{r: p}, 0, o); o.broken != nil {
 			return
 		}
 	}
 	o.broken = fmt.Errorf("more than %d parts: %w", maxParts, study.ErrInvalid)
+}
+
+// filled fills what it is given. A part of a multipart body comes in pieces of
+// 4 KiB, and each would wake all who read along.
+type filled struct {
+	r   io.Reader
+	err error
+}
+
+// Read gives less than len(p) only at the end.
+func (f *filled) Read(p []byte) (n int, err error) {
+	for n < len(p) && f.err == nil {
+		m, err := f.r.Read(p[n:])
+		n, f.err = n+m, err
+	}
+	if n == 0 {
+		return 0, f.err
+	}
+	return n, nil
 }
 
 // part keeps one object.
