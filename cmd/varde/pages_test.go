@@ -38,6 +38,7 @@ func TestPagesShowWhatTheDemoFound(t *testing.T) {
 	rows := demoRows(ctx, t, h)
 
 	b.Go("http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute))
+	b.Until(`location.search === "" && document.readyState === "complete" && document.querySelectorAll("#rows tr").length >= 6`)
 	b.Promises()
 	b.Shot("demo-worklist")
 	list := webuitest.Eval[string](b, `document.querySelector("main").innerText`)
