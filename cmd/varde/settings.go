@@ -256,6 +256,9 @@ func (l *loader) check() error {
 		bad("tls_addr %s needs tls_cert and tls_key", l.TLSAddr)
 	}
 	l.checkHL7(bad)
+	if l.MinFree < 1 {
+		bad("min_free %d must be at least 1 byte", l.MinFree)
+	}
 	if l.GapCap < 2*time.Second {
 		bad("gap_cap %s is under 2s", l.GapCap)
 	}
