@@ -293,7 +293,7 @@ func (w *Watcher) move(ctx context.Context, root *os.Root, name, to, reason stri
 		err = root.MkdirAll(path.Dir(target), 0o750)
 	}
 	if err == nil && reason != "" {
-		err = root.WriteFile(target+".reason.txt", []byte(reason+"\n"), 0o640)
+		err = explain(root, target+".reason.txt", reason)
 	}
 	if err == nil {
 		err = root.Rename(name, target)
@@ -304,6 +304,15 @@ func (w *Watcher) move(ctx context.Context, root *os.Root, name, to, reason stri
 		return
 	}
 	w.Log.InfoContext(ctx, "file taken from the watched folder", "to", to)
+}
+
+// explain writes a reason under a name at which it is whole from the first
+// moment: whoever waits for the file may read it as soon as it is there.
+func explain(root *os.Root, name, reason string) error {
+	if err := root.WriteFile(name+".part", []byte(reason+"\n"), 0o640); err != nil {
+		return err
+	}
+	return root.Rename(name+".part", name)
 }
 
 // free gives the name, or the name with a number when it is taken.
