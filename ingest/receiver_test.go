@@ -22,6 +22,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/store"
 	"varde/study"
 )
@@ -428,7 +429,7 @@ func TestManySendersOfOneObjectStoreItOnce(t *testing.T) {
 
 // wantKept reports whether a shared file should be kept: it is whole and names
 // itself, its series and its study.
-func wantKept(t *testing.T, e studytest.Entry) bool {
+func wantKept(t *testing.T, e shared.Entry) bool {
 	t.Helper()
 	var x map[string]any
 	if err := json.Unmarshal(e.Expectation, &x); err != nil {
@@ -446,7 +447,7 @@ func wantKept(t *testing.T, e studytest.Entry) bool {
 // TestEverySharedObjectIsKeptBitForBit sends every DICOM file of the shared set
 // as a file and, where it has file meta information, as a C-STORE.
 func TestEverySharedObjectIsKeptBitForBit(t *testing.T) {
-	dir, entries := studytest.Manifest(t)
+	dir, entries := shared.Manifest(t)
 	byFile, byStore := newHouse(t), newHouse(t)
 	kept, refused := 0, 0
 	for _, e := range entries {

@@ -12,6 +12,7 @@ import (
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/models"
 	"varde/study"
 )
@@ -59,7 +60,7 @@ func TestReferenceModelsAreAskedAboutTheDrawnStudies(t *testing.T) {
 // TestSeriesThatAreNoVolumeAreRefused plans the shared series whose geometry is a
 // trap: only positions tell that a gantry was tilted or that slices are missing.
 func TestSeriesThatAreNoVolumeAreRefused(t *testing.T) {
-	dir, entries := studytest.Manifest(t)
+	dir, entries := shared.Manifest(t)
 	card := noduleCard()
 	card.Use = models.Use{Modality: []study.Modality{study.CT}}
 	for folder, state := range map[string]study.AIState{"gantrytilt": study.OutOfScope, "pydicom-ct2": study.Failed} {

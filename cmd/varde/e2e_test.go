@@ -15,6 +15,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -264,7 +265,7 @@ func TestStudyThatCannotBeDecodedIsNeverCalledNegative(t *testing.T) {
 // TestRealFilesAreKeptBitForBit sends one real CT slice in every transfer syntax
 // that there is. Most bear the same UID: one is in use, the others are kept apart.
 func TestRealFilesAreKeptBitForBit(t *testing.T) {
-	dir, entries := studytest.Manifest(t)
+	dir, entries := shared.Manifest(t)
 	s := newService(t).start()
 	sent := map[string]string{} // name by data set
 	var uid study.UID

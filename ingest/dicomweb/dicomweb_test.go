@@ -25,6 +25,7 @@ import (
 	"varde/ingest/dicomweb"
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/store"
 	"varde/study"
 )
@@ -638,7 +639,7 @@ func TestContentTypesAreReadLeniently(t *testing.T) {
 // TestEverySharedObjectComesBackAsItWent sends each DICOM file of the shared set
 // by STOW-RS and fetches it, its metadata and its first frame.
 func TestEverySharedObjectComesBackAsItWent(t *testing.T) {
-	dir, entries := studytest.Manifest(t)
+	dir, entries := shared.Manifest(t)
 	s := newSite(t)
 	kept, refused := 0, 0
 	for _, e := range entries {

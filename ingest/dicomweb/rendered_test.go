@@ -16,6 +16,7 @@ import (
 	"varde/internal/codec"
 	"varde/internal/pixel"
 	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -223,7 +224,7 @@ func TestFramesOfASlideAreDecodedOnRequest(t *testing.T) {
 // TestEverySharedImageIsRendered has every file of the manifest whose pixels are
 // decoded drawn and sent decoded, and the others refused in words.
 func TestEverySharedImageIsRendered(t *testing.T) {
-	dir, entries := studytest.Manifest(t)
+	dir, entries := shared.Manifest(t)
 	s := newSite(t)
 	drawn, refused := 0, 0
 	for _, e := range entries {

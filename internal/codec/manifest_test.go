@@ -19,7 +19,7 @@ import (
 
 	"varde/internal/codec"
 	"varde/internal/dicom"
-	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -41,7 +41,7 @@ type entry struct {
 // dataset gives the folder of the test data and its entries.
 func dataset(t testing.TB) (string, []entry) {
 	t.Helper()
-	dir, all := studytest.Manifest(t)
+	dir, all := shared.Manifest(t)
 	var entries []entry
 	for _, e := range all {
 		if !strings.HasPrefix(e.Path, "dicom/") && !strings.HasPrefix(e.Path, "wsi/dicom-sm/") {

@@ -18,7 +18,7 @@ import (
 	"testing"
 
 	"varde/internal/dicom"
-	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -36,7 +36,7 @@ func seeds(t *testing.T) [][]byte {
 	}
 	dir, told := os.LookupEnv("VARDE_TESTDATA")
 	if !told {
-		dir = filepath.Join(studytest.ModuleRoot(t), "..", "shared", "testdata")
+		dir = filepath.Join(shared.ModuleRoot(t), "..", "shared", "testdata")
 	}
 	for _, pattern := range []string{"dicom/odd/*", "dicom/fragments/*", "dicom/charset/*", "dicom/object/*", "dicom/derived/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"varde/internal/dicom"
-	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -55,9 +55,9 @@ var sequences = map[string]dicom.Tag{
 var notAttributes = []string{"preamble", "transfer_syntax", "transfer_syntax_guess", "dcmdump_rc", "pixel_element",
 	"pixels", "display8", "decoder_errors", "PatientName", "PatientName_dcmtk"}
 
-func dicomFiles(t testing.TB) (string, []studytest.Entry) {
-	dir, all := studytest.Manifest(t)
-	return dir, slices.DeleteFunc(all, func(e studytest.Entry) bool {
+func dicomFiles(t testing.TB) (string, []shared.Entry) {
+	dir, all := shared.Manifest(t)
+	return dir, slices.DeleteFunc(all, func(e shared.Entry) bool {
 		return !strings.HasPrefix(e.Path, "dicom/") && !strings.HasPrefix(e.Path, "wsi/dicom-sm/")
 	})
 }
@@ -152,7 +152,7 @@ func differences(h *dicom.Header, want map[string]any) []string {
 }
 
 // frameFaults holds the frame index against what decoders saw.
-func frameFaults(h *dicom.Header, f studytest.Entry, want map[string]any) []string {
+func frameFaults(h *dicom.Header, f shared.Entry, want map[string]any) []string {
 	var faults []string
 	_, hasPixels := want["pixel_element"]
 	pixels, _ := want["pixels"].(map[string]any)

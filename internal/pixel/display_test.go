@@ -16,7 +16,7 @@ import (
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/internal/pixel"
-	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -48,7 +48,7 @@ var notBelieved = map[string]float64{
 // the shared files, and converts that of every color image, as the expectation
 // says how, and compares the mean brightness.
 func TestRenderingAgreesWithDCMTK(t *testing.T) {
-	dir, entries := studytest.Manifest(t)
+	dir, entries := shared.Manifest(t)
 	counts, agree := map[string]int{}, 0
 	for _, e := range entries {
 		var want struct{ Display8 *rendering }

@@ -12,6 +12,7 @@ import (
 	"varde/internal/pixel"
 	"varde/internal/slide"
 	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -31,9 +32,9 @@ func (s *shelf) keep(t testing.TB, file []byte) study.Instance {
 	return in
 }
 
-func shared(t *testing.T, name string) []byte {
+func sharedFile(t *testing.T, name string) []byte {
 	t.Helper()
-	dir, _ := studytest.Manifest(t)
+	dir, _ := shared.Manifest(t)
 	b, err := os.ReadFile(filepath.Join(dir, "wsi", "dicom-sm", name))
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +66,7 @@ func TestSharedSlides(t *testing.T) {
 		{"openslide-python__boxes_0.dcm", ""},
 	} {
 		s := newShelf()
-		in := s.keep(t, shared(t, tt.file))
+		in := s.keep(t, sharedFile(t, tt.file))
 		if !codec.Supported(in.TransferSyntax) && os.Getenv("CI") != "true" {
 			t.Logf("%s: the decoder of %s is missing", tt.file, in.TransferSyntax)
 			continue
@@ -93,7 +94,7 @@ func TestSlideEncodedTwice(t *testing.T) {
 	var pictures [][]byte
 	for _, file := range []string{"wsi-to-dicom-converter__jpeg.dicom", "wsi-to-dicom-converter__raw.dicom"} {
 		s := newShelf()
-		in := s.keep(t, shared(t, file))
+		in := s.keep(t, sharedFile(t, file))
 		in.Image.Slide.MicronsPerPixel = [2]float64{0.5, 0.5}
 		l := one(t, []study.Instance{in})
 		if l.Columns != 957 || l.Rows != 715 {
@@ -129,7 +130,7 @@ func TestSlideEncodedTwice(t *testing.T) {
 // are cut off at its edges. Its identifiers are missing and its spacing is a thousand
 // times too large, so that the description is made here.
 func TestFramesThatAreSmallerAtTheEdge(t *testing.T) {
-	file := shared(t, "fo-dicom__multiframe.dcm")
+	file := sharedFile(t, "fo-dicom__multiframe.dcm")
 	h, err := dicom.Scan(bytes.NewReader(file), dicom.ScanOptions{Size: int64(len(file))})
 	if err != nil || h.FramesErr != nil || h.Frames.Len() != 140 {
 		t.Fatalf("%d frames: %v, %v", h.Frames.Len(), err, h.FramesErr)

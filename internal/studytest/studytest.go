@@ -1,14 +1,14 @@
 // Package studytest draws labeled synthetic studies by code, for the demo and
-// for tests, and finds the shared test files.
+// for tests.
 //
 //	ChestCT      a chest volume, with nodules or without
 //	Mammogram    four views, with a cluster of microcalcifications or without
 //	Slide        an H&E slide as DICOM SM, with a cellular region or without
-//	Manifest     the set of real files that tests may read
 //
 // What is drawn is plain geometry and seeded noise: it looks like the organ only
 // as far as the reference models need, every object says that it is synthetic,
-// and each study knows its truth. The same options give the same bytes.
+// and each study knows its truth. The same options give the same bytes. What only
+// tests may link is beside it: shared finds the set of real files.
 package studytest
 
 import (

@@ -13,7 +13,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/dicom/deid"
-	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
 	"varde/study"
 )
 
@@ -30,7 +30,7 @@ func profile(t testing.TB, o deid.Options) *deid.Profile {
 
 // samples are the shared objects that can be read.
 func samples(t *testing.T) (dir string, paths []string) {
-	dir, all := studytest.Manifest(t)
+	dir, all := shared.Manifest(t)
 	for _, e := range all {
 		if !strings.HasPrefix(e.Path, "dicom/") && !strings.HasPrefix(e.Path, "wsi/dicom-sm/") {
 			continue

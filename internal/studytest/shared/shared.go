@@ -1,4 +1,11 @@
-package studytest
+// Package shared finds the shared set of real DICOM files that tests may read.
+//
+//	Manifest     its folder and its entries
+//	ModuleRoot   the folder of go.mod, from which the set is looked for
+//
+// It is a package of its own because it imports package testing, and the
+// program, which draws studies with studytest, should not.
+package shared
 
 import (
 	"encoding/json"
