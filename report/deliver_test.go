@@ -3,12 +3,10 @@ package report_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/dimse"
+	"varde/internal/studytest/peers"
 	"varde/report"
 	"varde/study"
 )
@@ -340,31 +339,23 @@ func TestReportThatIsGoneIsGivenUp(t *testing.T) {
 }
 
 func TestReportComesThroughWhenItsArchiveComesUp(t *testing.T) {
-	program := peer(t, "Orthanc")
-	dicomPort, webPort := freePort(t), freePort(t)
+	o := peers.NewOrthanc(t, nil)
 	m := reported(t, "ORTHANC")
-	deliver(t, m, report.Destination{Name: "ORTHANC", AET: "ORTHANC", Addr: "127.0.0.1:" + dicomPort})
+	deliver(t, m, report.Destination{Name: "ORTHANC", AET: "ORTHANC", Addr: o.DICOM})
 	d := m.await(t, "ORTHANC", func(d study.Delivery) bool { return d.Tries > 0 })
 	if delivered(d) || d.Error == "" {
 		t.Fatalf("delivered to an archive that does not run: %+v", d)
 	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "orthanc.json")
-	text := fmt.Sprintf(`{"StorageDirectory": %q, "IndexDirectory": %q, "HttpPort": %s, "DicomPort": %s, "DicomAet": "ORTHANC",
-		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true, "Plugins": []}`, dir, dir, webPort, dicomPort)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	start(t, exec.Command(program, config))
+	o.Start(t)
 	m.await(t, "ORTHANC", delivered)
 
 	var found []struct{ ID, Type string }
-	ask(t, http.MethodPost, "http://127.0.0.1:"+webPort+"/tools/lookup", string(m.reports[0].UID), &found)
+	o.Post(t, "/tools/lookup", string(m.reports[0].UID), &found)
 	if len(found) != 1 || found[0].Type != "Instance" {
 		t.Fatalf("Orthanc has %v", found)
 	}
 	var tags map[string]any
-	ask(t, http.MethodGet, "http://127.0.0.1:"+webPort+"/instances/"+found[0].ID+"/simplified-tags", "", &tags)
+	o.Get(t, "/instances/"+found[0].ID+"/simplified-tags", &tags)
 	if tags["PatientName"] != "Ødegård^Bjørn^Åge" || tags["StudyInstanceUID"] != string(m.sample.study.UID) || tags["Modality"] != "SR" {
 		t.Errorf("Orthanc reads %v, %v, %v", tags["PatientName"], tags["StudyInstanceUID"], tags["Modality"])
 	}
@@ -373,11 +364,11 @@ func TestReportComesThroughWhenItsArchiveComesUp(t *testing.T) {
 // TestArchiveThatWantsImplicitGetsIt lets DCMTK's receiver take nothing but the
 // default transfer syntax.
 func TestArchiveThatWantsImplicitGetsIt(t *testing.T) {
-	program, dump := peer(t, "storescp"), peer(t, "dsrdump")
-	dir, port := t.TempDir(), freePort(t)
+	program, dump := peers.Need(t, "storescp", "dcmtk"), peers.Need(t, "dsrdump", "dcmtk")
+	dir, port := t.TempDir(), peers.Port(t)
 	m := reported(t, "OLD")
 	deliver(t, m, report.Destination{Name: "OLD", AET: "OLD", Addr: "127.0.0.1:" + port})
-	start(t, exec.Command(program, "-od", dir, "+B", "+xi", port))
+	peers.Serve(t, exec.Command(program, "-od", dir, "+B", "+xi", port), "127.0.0.1:"+port)
 	m.await(t, "OLD", delivered)
 	paths, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(paths) != 1 {
@@ -394,45 +385,5 @@ func TestArchiveThatWantsImplicitGetsIt(t *testing.T) {
 	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{})
 	if err != nil || h.TransferSyntax != dicom.ImplicitLE || h.Data.Text(dicom.PatientName) != "Ødegård^Bjørn^Åge" {
 		t.Errorf("%v", err)
-	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// start runs a program for the time of the test.
-func start(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-}
-
-// ask asks an Orthanc and reads its JSON.
-func ask(t *testing.T, method, url, body string, into any) {
-	t.Helper()
-	rq, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs, err := http.DefaultClient.Do(rq)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	if err := json.NewDecoder(rs.Body).Decode(into); err != nil || rs.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s: %s, %v", method, url, rs.Status, err)
 	}
 }

@@ -12,22 +12,10 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/studytest/peers"
 	"varde/report"
 	"varde/study"
 )
-
-// peer finds a program of another maker, or skips the test where there is none.
-func peer(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
 
 // writeAll writes a report of each kind in each language, and gives the files by
 // name.
@@ -53,7 +41,7 @@ func writeAll(t *testing.T) map[string]string {
 // TestDciodvfyFindsNoFault checks the information object: attributes, references,
 // relations.
 func TestDciodvfyFindsNoFault(t *testing.T) {
-	program := peer(t, "dciodvfy")
+	program := peers.Need(t, "dciodvfy", "dicom3tools")
 	for name, path := range writeAll(t) {
 		out, err := exec.CommandContext(t.Context(), program, "-new", path).CombinedOutput()
 		if err != nil || !bytes.Contains(out, []byte("Comprehensive3DSR")) {
@@ -71,7 +59,7 @@ func TestDciodvfyFindsNoFault(t *testing.T) {
 }
 
 func TestDsrdumpReadsTheTree(t *testing.T) {
-	program := peer(t, "dsrdump")
+	program := peers.Need(t, "dsrdump", "dcmtk")
 	for name, path := range writeAll(t) {
 		out, err := exec.CommandContext(t.Context(), program, "-Ec", "+Pc", path).CombinedOutput()
 		if err != nil || !bytes.Contains(out, []byte("Qualitative Evaluations")) || bytes.Contains(out, []byte("E: ")) {
@@ -95,7 +83,7 @@ func TestPixelMedFindsNoFault(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a JVM for each report")
 	}
-	program := peer(t, "DicomSRValidator")
+	program := peers.Need(t, "DicomSRValidator", "pixelmed-apps")
 	files := writeAll(t)
 	// Half a dozen seconds each, most of it for compiling the templates.
 	slots := make(chan struct{}, 4)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/store"
 	"varde/study"
 )
@@ -290,24 +290,12 @@ func TestWhoIsNotAllowedLearnsNothing(t *testing.T) {
 	}
 }
 
-func lookPeer(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
 func (h *house) tool(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(h.addr)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, lookPeer(t, name), append(append([]string{"-v", "-aec", "VARDE", "-S"}, args...), host, port)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, peers.Need(t, name, "dcmtk"), append(append([]string{"-v", "-aec", "VARDE", "-S"}, args...), host, port)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, out)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -198,7 +199,7 @@ func TestLongCodesGoWhereTheyBelong(t *testing.T) {
 
 // TestOthersReadWhatWeWrite lets DCMTK and the validator of dicom3tools judge.
 func TestOthersReadWhatWeWrite(t *testing.T) {
-	dcmdump, dciodvfy := tool(t, "dcmdump"), tool(t, "dciodvfy")
+	dcmdump, dciodvfy := peers.Need(t, "dcmdump", "dcmtk"), peers.Need(t, "dciodvfy", "dicom3tools")
 	native := complete()
 	native.Native(2, 3, 3, 8, false, bytes.Repeat([]byte{1, 2, 3}, 6))
 	compressed := complete()

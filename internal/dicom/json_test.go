@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"varde/internal/dicom"
+	"varde/internal/studytest/peers"
 )
 
 func TestJSONFollowsTheModel(t *testing.T) {
@@ -88,24 +89,11 @@ func TestJSONTurnsBigEndianRound(t *testing.T) {
 	}
 }
 
-// tool finds a program of another make to test against.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
-
 // TestJSONAgreesWithDCMTK compares every attribute of the shared files with what
 // dcm2json makes of it. DCMTK cannot inline compressed pixels, so it is given
 // the files without their pixel data.
 func TestJSONAgreesWithDCMTK(t *testing.T) {
-	dcm2json := tool(t, "dcm2json")
+	dcm2json := peers.Need(t, "dcm2json", "dcmtk")
 	dir, files := dicomFiles(t)
 	compared, without := 0, 0
 	for _, f := range files {

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,21 +16,9 @@ import (
 	"time"
 
 	"varde/internal/dimse"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
-
-// peer finds a program of another maker, or skips the test where there is none.
-func peer(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
 
 // testData gives the folder of real files, or skips.
 func testData(t testing.TB) string {
@@ -112,18 +97,18 @@ func run(t testing.TB, name string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, peer(t, name), args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, peers.Need(t, name, "dcmtk"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, out)
 	}
 }
 
 func TestDCMTKEchoIsAnswered(t *testing.T) {
-	peer(t, "echoscu")
+	echoscu := peers.Need(t, "echoscu", "dcmtk")
 	r := serve(t, &dimse.Server{AET: "VARDE", Handler: &keeper{}})
 	_, port, _ := net.SplitHostPort(r.addr)
 	run(t, "echoscu", "-aec", "VARDE", "127.0.0.1", port)
 	run(t, "echoscu", "-aec", "VARDE", "--propose-ts", "38", "--propose-pc", "128", "127.0.0.1", port)
-	if out, err := exec.Command(peer(t, "echoscu"), "-aec", "PACS", "127.0.0.1", port).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("Called AE Title Not Recognized")) {
+	if out, err := exec.Command(echoscu, "-aec", "PACS", "127.0.0.1", port).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("Called AE Title Not Recognized")) {
 		t.Errorf("unknown called AE: %v\n%s", err, out)
 	}
 }
@@ -185,11 +170,11 @@ func expectLast(t *testing.T, sender string, k *keeper, f, want part10) {
 // its folder and port.
 func storescp(t testing.TB) (dir, port string) {
 	t.Helper()
-	program := peer(t, "storescp")
-	dir, port = t.TempDir(), freePort(t)
+	program := peers.Need(t, "storescp", "dcmtk")
+	dir, port = t.TempDir(), peers.Port(t)
 	cmd := exec.Command(program, "-od", dir, "+B", "+xa", "-pm", port)
 	cmd.Env = append(os.Environ(), "TCP_NODELAY=1")
-	start(t, cmd, port)
+	peers.Serve(t, cmd, "127.0.0.1:"+port)
 	return dir, port
 }
 
@@ -204,42 +189,6 @@ func fetchStored(t testing.TB, dir string, f func()) part10 {
 	got := readPart10(t, paths[0])
 	_ = os.Remove(paths[0])
 	return got
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// start runs a server for the time of the test and waits until it listens.
-func start(t testing.TB, cmd *exec.Cmd, port string) {
-	t.Helper()
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			_ = c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			t.Fatalf("%s does not listen\n%s", cmd.Path, &out)
-		}
-	}
 }
 
 // contextsFor proposes each syntax of the files by itself.
@@ -295,8 +244,8 @@ func even(b []byte) []byte {
 
 func TestOrthancTakesWhatWeSend(t *testing.T) {
 	files := sliceInManySyntaxes(t)
-	dicom, web := orthanc(t)
-	a, err := dimse.Dialer{Calling: "VARDE", Called: "ORTHANC", Timeout: 20 * time.Second}.Dial(t.Context(), "127.0.0.1:"+dicom, contextsFor(files)...)
+	o := peers.StartOrthanc(t, map[string]any{"OverwriteInstances": true, "UnknownSopClassAccepted": true})
+	a, err := dimse.Dialer{Calling: "VARDE", Called: "ORTHANC", Timeout: 20 * time.Second}.Dial(t.Context(), o.DICOM, contextsFor(files)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,69 +255,26 @@ func TestOrthancTakesWhatWeSend(t *testing.T) {
 			t.Fatalf("%s: %v, %v", f.syntax, s, err)
 		}
 		var ids []string
-		lookup(t, http.MethodPost, web+"/tools/lookup", string(f.instance), func(b []byte) error {
-			var found []struct{ ID, Type string }
-			err := json.Unmarshal(b, &found)
-			for _, o := range found {
-				if o.Type == "Instance" {
-					ids = append(ids, o.ID)
-				}
+		var found []struct{ ID, Type string }
+		o.Post(t, "/tools/lookup", string(f.instance), &found)
+		for _, one := range found {
+			if one.Type == "Instance" {
+				ids = append(ids, one.ID)
 			}
-			return err
-		})
+		}
 		if len(ids) != 1 {
 			t.Fatalf("%s: Orthanc knows %v", f.syntax, ids)
 		}
 		path := filepath.Join(t.TempDir(), "got.dcm")
-		lookup(t, http.MethodGet, web+"/instances/"+ids[0]+"/file", "", func(b []byte) error { return os.WriteFile(path, b, 0o600) })
+		if err := os.WriteFile(path, o.Call(t, http.MethodGet, "/instances/"+ids[0]+"/file", nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if got := readPart10(t, path); got.syntax != f.syntax || got.instance != f.instance { // the rest it writes anew
 			t.Errorf("%s: Orthanc kept %s", f.syntax, got.syntax)
 		}
-		lookup(t, http.MethodDelete, web+"/instances/"+ids[0], "", func([]byte) error { return nil })
+		o.Call(t, http.MethodDelete, "/instances/"+ids[0], nil)
 	}
 	if err := a.Release(); err != nil {
 		t.Error(err)
-	}
-}
-
-// orthanc starts an Orthanc and gives its DICOM port and its web address.
-func orthanc(t testing.TB) (dicom, web string) {
-	t.Helper()
-	program := peer(t, "Orthanc")
-	dir := t.TempDir()
-	dicom = freePort(t)
-	httpPort := freePort(t)
-	config := filepath.Join(dir, "orthanc.json")
-	text := fmt.Sprintf(`{"Name": "peer", "StorageDirectory": %q, "IndexDirectory": %q, "HttpPort": %s, "DicomPort": %s,
-		"DicomAet": "ORTHANC", "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true,
-		"Plugins": [], "OverwriteInstances": true, "UnknownSopClassAccepted": true}`, dir, dir, httpPort, dicom)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	start(t, exec.Command(program, config), dicom)
-	return dicom, "http://127.0.0.1:" + httpPort
-}
-
-// lookup asks Orthanc and hands the answer to f.
-func lookup(t testing.TB, method, url, body string, f func([]byte) error) {
-	t.Helper()
-	rq, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rs, err := http.DefaultClient.Do(rq)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	b, err := io.ReadAll(rs.Body)
-	if err == nil && rs.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", rs.Status, b)
-	}
-	if err == nil {
-		err = f(b)
-	}
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, url, err)
 	}
 }

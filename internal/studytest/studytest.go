@@ -8,7 +8,8 @@
 // What is drawn is plain geometry and seeded noise: it looks like the organ only
 // as far as the reference models need, every object says that it is synthetic,
 // and each study knows its truth. The same options give the same bytes. What only
-// tests may link is beside it: shared finds the set of real files.
+// tests may link is beside it: shared finds the set of real files, peers runs
+// programs of other makers.
 package studytest
 
 import (
