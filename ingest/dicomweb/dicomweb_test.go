@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -562,7 +563,8 @@ func TestAMatchTellsWhatIsKnown(t *testing.T) {
 }
 
 // TestMutatedBodiesAreSurvived sends bodies with bytes changed, cut and filled,
-// and expects an answer to each and a service that still works.
+// and expects an answer to each and a service that still works. VARDE_MUTATIONS
+// says how many.
 func TestMutatedBodiesAreSurvived(t *testing.T) {
 	s := newSite(t)
 	d := drawChest(t, 2)
@@ -573,6 +575,9 @@ func TestMutatedBodiesAreSurvived(t *testing.T) {
 	n := 600
 	if testing.Short() {
 		n = 200
+	}
+	if set, err := strconv.Atoi(os.Getenv("VARDE_MUTATIONS")); err == nil {
+		n = set
 	}
 	for range n {
 		body := slices.Clone(seed)
