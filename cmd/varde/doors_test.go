@@ -16,6 +16,7 @@ import (
 
 	"varde/internal/dimse"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -216,7 +217,7 @@ func TestBelowTheWatermarkSendersKeepWhatTheyHave(t *testing.T) {
 // own: with large objects, for which there is no room any more, and with small
 // ones up to the last byte.
 func TestFullDiskLosesNothing(t *testing.T) {
-	unshare := lookPeer(t, "unshare")
+	unshare := peers.Need(t, "unshare", "util-linux")
 	if e := runProgram(t, unshare, "-Urm", "true"); e.code != 0 {
 		t.Skipf("no mount of our own here: %s", e.stderr)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/internal/studytest/shared"
 	"varde/study"
 )
@@ -42,7 +43,7 @@ func truth(d studytest.Drawn) string {
 // with the programs that others use.
 func TestStudiesGoThroughTheHouse(t *testing.T) {
 	archive := newOrthanc(t)
-	s := newService(t, "--destinations", "PACS=ORTHANC@"+archive.dicom).start()
+	s := newService(t, "--destinations", "PACS=ORTHANC@"+archive.DICOM).start()
 	ct, mg, sm := smallCT(t, 1, true), smallMG(t, 2, false), smallSM(t, 3, true)
 	all := []studytest.Drawn{ct, mg, sm}
 
@@ -86,10 +87,10 @@ func TestStudiesGoThroughTheHouse(t *testing.T) {
 		if to := tried.Reports[0].Delivered[0]; to.Status != "waiting" || to.Destination != "PACS" {
 			t.Errorf("nobody is there, and the delivery is %+v", to)
 		}
-		archive.start(t)
+		archive.Start(t)
 		for _, d := range all {
 			v := s.await(d.Study, "delivered", studyView.delivered)
-			if n := archive.count(t, v.Reports[0].UID); n != 1 || v.Reports[0].Delivered[0].At == "" {
+			if n := countAt(t, archive, v.Reports[0].UID); n != 1 || v.Reports[0].Delivered[0].At == "" {
 				t.Errorf("%s: Orthanc has %d of its report; %+v", d.Name, n, v.Reports[0])
 			}
 		}
@@ -458,7 +459,7 @@ func sound(t *testing.T, file []byte) {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := peer(t, "dciodvfy", "-new", path)
+	e := runProgram(t, peers.Need(t, "dciodvfy", "dicom3tools"), "-new", path)
 	text := e.stdout + e.stderr
 	if e.code != 0 || !strings.Contains(text, "Comprehensive3DSR") || strings.Contains(text, "Error") {
 		t.Errorf("dciodvfy ends with %d\n%s", e.code, text)

@@ -19,6 +19,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 )
 
 // script sends one message by a shell's own means, and gives the answer. It is a
@@ -32,7 +33,7 @@ printf '%s' "$answer" | tr '\r' '\n'`
 func tell(t testing.TB, addr string, segments ...string) {
 	t.Helper()
 	host, port, _ := strings.Cut(addr, ":")
-	got := peer(t, "bash", "-c", script, "tell", host, port, strings.Join(segments, "\r")+"\r").must(t)
+	got := runProgram(t, peers.Need(t, "bash", "bash"), "-c", script, "tell", host, port, strings.Join(segments, "\r")+"\r").must(t)
 	if !strings.Contains(got, "\nMSA|AA|") {
 		t.Fatalf("answered %q", got)
 	}
@@ -49,7 +50,7 @@ func patientOf(t testing.TB, d studytest.Drawn) string {
 }
 
 func TestStatOrderFromAScriptMovesItsStudy(t *testing.T) {
-	addr := freeAddr(t)
+	addr := peers.Addr(t)
 	s := newService(t, "--hl7-addr", addr).start()
 	early, late := smallCT(t, 1, false), smallMG(t, 2, false)
 	tell(t, addr, `MSH|^~\&|RIS|H|VARDE|H|20260301080000||ORM^O01|1|P|2.3.1`, patientOf(t, early), "ORC|NW|P1|F1||||^^^^^S", "OBR|1|P1|F1",
@@ -86,7 +87,7 @@ func TestStatOrderFromAScriptMovesItsStudy(t *testing.T) {
 
 func TestMessagesComeOverTLSFromThoseWhoHaveACertificate(t *testing.T) {
 	cert, key, pair := certificate(t)
-	addr := freeAddr(t)
+	addr := peers.Addr(t)
 	newService(t, "--hl7-addr", addr, "--hl7-tls-cert", cert, "--hl7-tls-key", key, "--hl7-tls-ca", cert).start()
 	roots := x509.NewCertPool()
 	roots.AddCert(pair.Leaf)

@@ -22,6 +22,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -243,7 +244,7 @@ type sink struct {
 
 func newSink(t *testing.T) *sink {
 	t.Helper()
-	k := &sink{addr: freeAddr(t), got: map[study.UID]study.Hash{}}
+	k := &sink{addr: peers.Addr(t), got: map[study.UID]study.Hash{}}
 	l, err := net.Listen("tcp", k.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,7 @@ package main_test
 
 import (
 	"context"
-	"encoding/json"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +12,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -86,7 +85,7 @@ func (m *modality) ask(t *testing.T, s *service, d studytest.Drawn) {
 // listen, ends the process as a power cut would, and expects the report from the
 // next one.
 func TestPowerCutForgetsNoCommitment(t *testing.T) {
-	ear := freeAddr(t)
+	ear := peers.Addr(t)
 	s := newService(t, "--peers", "CT1@"+ear).start()
 	d := smallCT(t, 3, false)
 	s.push(d)
@@ -106,37 +105,17 @@ func TestPowerCutForgetsNoCommitment(t *testing.T) {
 	}
 }
 
-// knows makes us a modality of the archive, which it may report to.
-func (o *orthanc) knows(t *testing.T, s *service) {
-	t.Helper()
-	b, err := os.ReadFile(o.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config map[string]any
-	if err := json.Unmarshal(b, &config); err != nil {
-		t.Fatal(err)
-	}
-	config["DicomModalities"] = map[string]any{"varde": map[string]any{"AET": "VARDE", "Host": "127.0.0.1", "Port": port(t, s.dicom), "AllowStorageCommitment": true}}
-	if b, err = json.Marshal(config); err == nil {
-		err = os.WriteFile(o.config, b, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestOrthancCommitsToOurReports(t *testing.T) {
 	o := newOrthanc(t)
-	s := newService(t, "--destinations", "PACS=ORTHANC@"+o.dicom+"+commit", "--gap-cap", "2s")
-	o.knows(t, s)
-	o.start(t)
+	s := newService(t, "--destinations", "PACS=ORTHANC@"+o.DICOM+"+commit", "--gap-cap", "2s")
+	o.Settings["DicomModalities"] = map[string]any{"varde": peers.Modality(t, "VARDE", s.dicom)}
+	o.Start(t)
 	s.start()
 	d := smallCT(t, 5, true)
 	s.push(d)
 	for began := time.Now(); !strings.Contains(s.log.String(), "commitment received"); time.Sleep(50 * time.Millisecond) {
 		if time.Since(began) > 30*time.Second {
-			t.Fatalf("Orthanc does not answer for our report\n%s\n%s", s.log.tail(), o.log.tail())
+			t.Fatalf("Orthanc does not answer for our report\n%s\n%s", s.log.tail(), o.Log())
 		}
 	}
 	if log := s.log.String(); !strings.Contains(log, `"kept":1,"failed":0`) {

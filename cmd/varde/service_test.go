@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +20,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -58,24 +57,10 @@ func run(t testing.TB, args ...string) ending {
 	return runProgram(t, program, args...)
 }
 
-// peer runs a program of another maker to its end.
+// peer runs one of DCMTK's programs to its end.
 func peer(t testing.TB, name string, args ...string) ending {
 	t.Helper()
-	return runProgram(t, lookPeer(t, name), args...)
-}
-
-// lookPeer finds a program of another maker, or skips the test where there is
-// none.
-func lookPeer(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
+	return runProgram(t, peers.Need(t, name, "dcmtk"), args...)
 }
 
 func runProgram(t testing.TB, path string, args ...string) ending {
@@ -145,28 +130,12 @@ type service struct {
 // service is ended, and what it wrote on stderr is searched for patients.
 func newService(t testing.TB, args ...string) *service {
 	t.Helper()
-	s := &service{t: t, dir: t.TempDir(), dicom: freeAddr(t), web: freeAddr(t), args: args, persons: map[string]bool{}}
+	s := &service{t: t, dir: t.TempDir(), dicom: peers.Addr(t), web: peers.Addr(t), args: args, persons: map[string]bool{}}
 	t.Cleanup(func() {
 		s.kill()
 		s.discreet()
 	})
 	return s
-}
-
-// freeAddr finds a port that nobody listens on. It looks below the ports that
-// the system gives to clients: a client that dials a dead port of that range may
-// be given the very same port, and would talk to itself.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	for range 200 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // command is the service as it will be started.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 )
 
 // TestStartThatCannotBeSaysWhyAndLeavesNothing starts the program where it cannot
@@ -108,7 +109,7 @@ func TestSecondServiceOnOneFolderIsRefused(t *testing.T) {
 func TestFolderThatCannotBeWrittenIsNamed(t *testing.T) {
 	var line []string
 	if os.Geteuid() == 0 {
-		line = []string{lookPeer(t, "unshare"), "-U"}
+		line = []string{peers.Need(t, "unshare", "util-linux"), "-U"}
 		if e := runProgram(t, line[0], "-U", "true"); e.code != 0 {
 			t.Skipf("root may write anywhere, and has no user namespace here: %s", e.stderr)
 		}
