@@ -7,6 +7,7 @@
 //	Traffic            who is still sending, and what is still on its way
 //	Settler.Run        looks for studies that are whole, and settles them
 //	Notices            what modalities and archives tell of a study
+//	Inquirer           asks an archive what a study holds, and fetches what is missing
 //	Committer          answers for what is kept: storage commitment
 //	Wait               how long a study must be quiet to be whole
 //	Survey             where a slide has tissue
@@ -65,6 +66,13 @@ type Ledger interface {
 // are missing.
 type Teller interface {
 	Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error)
+}
+
+// An Asker asks an archive about studies; see [Inquirer].
+type Asker interface {
+	// Over reports whether there is nothing more to hear of a study as it is now.
+	// It may have the archive asked, and does not wait for it.
+	Over(st study.Study) bool
 }
 
 // Models tells which models may be asked now.

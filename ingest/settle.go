@@ -28,6 +28,8 @@ type Settler struct {
 	Decodes func(study.UID) bool
 	// Told says what peers have told of a study's objects. nil knows nothing.
 	Told Teller
+	// Archive is asked whether a study that seems whole is. nil asks nobody.
+	Archive Asker
 	// Wake is called after a study was settled, so that its jobs wait for no
 	// timer. nil wakes nobody.
 	Wake func()
@@ -62,6 +64,7 @@ type watch struct {
 	seen      time.Time
 	asked     time.Time // when Told was
 	told      told
+	asker     bool // the Archive had no more to say when it was last asked
 }
 
 // A told is what peers have told of a study.
@@ -157,15 +160,30 @@ func (s *Settler) whole(ctx context.Context, st study.Study, now time.Time) bool
 	known := s.sender(st.Sender)
 	signs.Gap, signs.EndedGap = known.within.pause(rhythmLeast), known.ended.pause(1)
 	s.mu.Unlock()
-	ready := quiet >= Wait(signs)
+	ready := quiet >= Wait(signs) && s.confirmed(st, signs, quiet, &w)
 	s.with(st.UID, func(at *watch) {
 		at.last, at.complete, at.lacking, at.busy = w.last, w.complete, w.lacking, ready
-		at.asked, at.told = w.asked, w.told
+		at.asked, at.told, at.asker = w.asked, w.told, w.asker
 		if ready {
 			at.ended = signs.Ended
 		}
 	})
 	return ready
+}
+
+// confirmed reports whether an archive has no more to say of a study, which it need
+// not be asked of one that is complete, and is waited for no longer than the cap.
+// What it has told is heard before the study counts as whole.
+func (s *Settler) confirmed(st study.Study, signs Signs, quiet time.Duration, w *watch) bool {
+	if s.Archive == nil || signs.Complete || quiet >= cmp.Or(s.Cap, defaultCap) {
+		return true
+	}
+	before := w.asker
+	if w.asker = s.Archive.Over(st); !w.asker || !before {
+		w.asked = time.Time{}
+		return false
+	}
+	return true
 }
 
 // hear asks what peers have told of a study, unless it was asked a moment ago.

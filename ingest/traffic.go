@@ -10,7 +10,7 @@ import (
 
 // A Source is who sends.
 type Source struct {
-	Kind   string // dimse, stow, folder, upload
+	Kind   string // dimse, get, stow, folder, upload
 	AE     string // calling AE title, when there is one
 	Remote string // address, host:port
 }

@@ -27,7 +27,7 @@ type Signs struct {
 	// Lacking says that something is missing which the objects announce.
 	Lacking bool
 	// Told is how many objects peers have said that the study has, by performed
-	// procedure steps and notices of availability; Missing is how many of those
+	// procedure steps, notices of availability and answers of an archive; Missing is how many of those
 	// are not here. Unfinished says that a step is still in progress.
 	Told, Missing int
 	Unfinished    bool

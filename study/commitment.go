@@ -20,12 +20,12 @@ type ObjectRef struct {
 }
 
 // An Expectation is what a modality or an archive has said of the objects of a
-// study: by a performed procedure step that is over (PS3.4 Annex F.7) or a notice
-// of availability (PS3.4 Annex R).
+// study: by a performed procedure step that is over (PS3.4 Annex F.7), a notice
+// of availability (PS3.4 Annex R) or the answer to a query (PS3.4 Annex C).
 type Expectation struct {
-	ID      UID    // of the step or the notice
+	ID      UID    // of the step or the notice; ours for a query
 	Study   UID    // whose objects these are
-	Source  string // mpps or ian
+	Source  string // mpps, ian or find
 	Over    bool   // nothing will be added; a step in progress may still grow
 	Objects []UID  // SOP instances
 	At      time.Time
