@@ -21,6 +21,7 @@ import (
 	"varde/internal/dimse"
 	"varde/internal/slide"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/models"
 	"varde/study"
 )
@@ -105,13 +106,7 @@ func draw(t *testing.T) []studytest.Drawn {
 // storescu sends a study's files with DCMTK's sender.
 func storescu(t *testing.T, addr string, d studytest.Drawn) {
 	t.Helper()
-	path, err := exec.LookPath("storescu")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal("storescu is not installed")
-	}
-	if err != nil {
-		t.Skip("storescu is not installed")
-	}
+	path := peers.Need(t, "storescu", "dcmtk")
 	dir := t.TempDir()
 	for i, o := range d.Objects {
 		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(1000+i)+".dcm"), o.File, 0o600); err != nil {

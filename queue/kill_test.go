@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"varde/internal/embedded"
+	"varde/internal/studytest/peers"
 	"varde/queue"
 	"varde/store"
 	"varde/store/storetest"
@@ -189,13 +190,7 @@ func TestKilledProcessScoresEverythingOnce(t *testing.T) {
 // realRedis runs Debian's redis-server in dir, as often as it is called.
 func realRedis(t *testing.T, dir string, port int) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed")
-	}
+	path := peers.Need(t, "redis-server", "redis-server")
 	cmd := exec.Command(path, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", dir,
 		"--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning")
 	if err := cmd.Start(); err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/dimse"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -198,13 +199,7 @@ func TestSecureDoorLetsInWhoHasTheRightCertificate(t *testing.T) {
 		t.Errorf("after those: %v", err)
 	}
 
-	program, err := exec.LookPath("echoscu")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip("echoscu is not installed")
-	}
+	program := peers.Need(t, "echoscu", "dcmtk")
 	scu := func(port string, args ...string) (string, error) {
 		out, err := exec.Command(program, append(args, "-to", "5", "-ta", "5", "-aet", "CT1", "-aec", "VARDE", "127.0.0.1", port)...).CombinedOutput()
 		return string(out), err

@@ -10,6 +10,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 )
 
 // drawings are small ones of each kind.
@@ -90,13 +91,7 @@ func TestDrawnStudiesSayThatTheyAreSyntheticAndReadBack(t *testing.T) {
 
 // TestDrawnStudiesConform asks dicom3tools about one object of each kind.
 func TestDrawnStudiesConform(t *testing.T) {
-	tool, err := exec.LookPath("dciodvfy")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("dciodvfy is missing; install dicom3tools")
-		}
-		t.Skip("dciodvfy is not installed (Debian: dicom3tools)")
-	}
+	tool := peers.Need(t, "dciodvfy", "dicom3tools")
 	for name, draw := range drawings {
 		t.Run(name, func(t *testing.T) {
 			d, err := draw()

@@ -13,6 +13,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/dicom/deid"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -194,13 +195,7 @@ func TestOptionsAndKeysAreChecked(t *testing.T) {
 // TestValidatorFindsNothingNew holds the faults that dciodvfy finds in a
 // rewritten object against those that the source has.
 func TestValidatorFindsNothingNew(t *testing.T) {
-	tool, err := exec.LookPath("dciodvfy")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("dciodvfy is missing; install dicom3tools")
-		}
-		t.Skip("dciodvfy is missing; install dicom3tools")
-	}
+	tool := peers.Need(t, "dciodvfy", "dicom3tools")
 	dir, paths := samples(t)
 	kinds := map[string]int{}
 	for _, path := range paths {
