@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -152,8 +153,8 @@ func (q *Inquirer) inquire(ctx context.Context, uid study.UID) {
 	}()
 	for try := 1; ; try++ {
 		missing, err := q.round(ctx, uid)
-		if missing == 0 {
-			return // whole, or nothing was learned
+		if missing == 0 || errors.Is(ctx.Err(), context.Canceled) {
+			return // whole, nothing was learned, or we stop
 		}
 		if try == inquiryTries || ctx.Err() != nil {
 			q.Log.WarnContext(ctx, "archive has objects that could not be fetched", "study", uid, "ae", q.AET, "missing", missing, "tries", try, "err", err)
@@ -170,10 +171,11 @@ func (q *Inquirer) inquire(ctx context.Context, uid study.UID) {
 // how much still is then, 0 where nothing was learned; err says why.
 func (q *Inquirer) round(ctx context.Context, uid study.UID) (missing int, err error) {
 	had, err := q.holding(ctx, uid)
-	var listed []remote
-	if err == nil {
-		listed, err = q.list(ctx, uid, had)
+	if err != nil {
+		q.Log.ErrorContext(ctx, "archive not asked", "study", uid, "err", err)
+		return 0, err
 	}
+	listed, err := q.list(ctx, uid, had)
 	q.answered(ctx, uid, err)
 	if err != nil || len(listed) == 0 {
 		return 0, err
@@ -202,6 +204,9 @@ func (q *Inquirer) round(ctx context.Context, uid study.UID) (missing int, err e
 
 // answered remembers whether the archive answers. Silence is told once.
 func (q *Inquirer) answered(ctx context.Context, uid study.UID, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // we stop
+	}
 	q.mu.Lock()
 	was := q.failing
 	q.failing = err != nil

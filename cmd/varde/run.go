@@ -53,7 +53,9 @@ func (h *house) run(ctx context.Context) error {
 		committer := h.committer()
 		g.Go(func() error { return committer.Run(ctx) })
 		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic, h.services(committer)) })
-		g.Go(func() error { return h.settler(traffic).Run(ctx) })
+		settler := h.settler(traffic)
+		h.inquire(ctx, g, settler, receiver, traffic)
+		g.Go(func() error { return settler.Run(ctx) })
 		if h.Watch != "" {
 			g.Go(func() error { return h.watch(ctx, receiver, traffic) })
 		}

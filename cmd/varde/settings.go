@@ -45,6 +45,7 @@ type Settings struct {
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
 	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port, and +commit behind it to ask for storage commitment"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port"`
+	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port; empty asks nobody"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
 	Watch        string        `toml:"watch" help:"folder whose DICOM files are taken in and moved to its done or refused folder; empty for none"`
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
@@ -256,6 +257,9 @@ func (l *loader) check() error {
 		bad("tls_addr %s needs tls_cert and tls_key", l.TLSAddr)
 	}
 	l.checkHL7(bad)
+	if _, err := l.archive(); err != nil {
+		errs = append(errs, err)
+	}
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
 	}

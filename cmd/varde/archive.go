@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"varde/ingest"
+	"varde/internal/dimse"
+	"varde/study"
+)
+
+// archive reads who is asked what studies hold; without one it has no address.
+func (s Settings) archive() (Destination, error) {
+	var d Destination
+	if s.Archive == "" {
+		return d, nil
+	}
+	if strings.ContainsAny(s.Archive, "=+") || d.UnmarshalText([]byte(s.Archive)) != nil {
+		return Destination{}, fmt.Errorf("archive %q is not AET@host:port: %w", s.Archive, study.ErrInvalid)
+	}
+	return d, nil
+}
+
+// inquire has the archive asked about studies that seem whole, where there is one.
+func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.Settler, receiver *ingest.Receiver, traffic *ingest.Traffic) {
+	d, err := h.archive()
+	if err != nil {
+		g.Go(func() error { return err })
+		return
+	}
+	if d.Addr == "" {
+		return
+	}
+	dialer := dimse.Dialer{Calling: h.AET, Called: d.AET, Timeout: peerTimeout}
+	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Log: h.log,
+		Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
+			return dialer.Dial(ctx, d.Addr, contexts...)
+		}}
+	settler.Archive = q
+	g.Go(func() error { return q.Run(ctx) })
+}
