@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -19,23 +18,8 @@ func TestPagesShowWhatTheDemoFound(t *testing.T) {
 	b := webuitest.Open(t, 1440, 900, "en")
 	s := defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
-	ctx, stop := context.WithCancel(t.Context())
-	h, err := openHouse(ctx, s, slog.New(slog.DiscardHandler), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- h.run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	rows := demoRows(ctx, t, h)
+	h := startHouse(t, s)
+	rows := demoRows(t.Context(), t, h)
 
 	b.Go("http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute))
 	b.Until(`location.search === "" && document.readyState === "complete" && document.querySelectorAll("#rows tr").length >= 6`)

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"varde/internal/dicom"
+	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
+	"varde/study"
+)
+
+// TestStudySentOverTLSIsReported has DCMTK's storescu push a study through the
+// secure door, with its certificate, while the plain one is shut.
+func TestStudySentOverTLSIsReported(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	ca := newSigner(t, dir)
+	ca.issue(t, "varde", false)
+	ca.issue(t, "ct1", false)
+	s := defaults()
+	s.Dir, s.DICOMAddr, s.HTTPAddr = filepath.Join(dir, "data"), "", "127.0.0.1:0"
+	s.TLSAddr, s.TLSCert, s.TLSKey, s.TLSCA = "127.0.0.1:0", at("varde.pem"), at("varde.key"), at("ca.pem")
+	s.Callers = []string{"CT1@127.0.0.0/8#ct1"}
+	h := startHouse(t, s)
+	_, port, err := net.SplitHostPort(h.tls.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := studytest.ChestCT(studytest.CT{Seed: 40, Slices: 12, StepMM: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-aet", "CT1", "-aec", "VARDE", "+tls", at("ct1.key"), at("ct1.pem"), "+cf", at("ca.pem"), "127.0.0.1", port}
+	for n, o := range d.Objects {
+		file := at(fmt.Sprintf("%d.dcm", n))
+		if err := os.WriteFile(file, o.File, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, file)
+	}
+	if out, err := exec.Command(peers.Need(t, "storescu", "dcmtk"), args...).CombinedOutput(); err != nil {
+		t.Fatalf("storescu over TLS: %v\n%s", err, out)
+	}
+	awaitReported(t, h, d.Study, len(d.Objects))
+}
+
+// startHouse runs a whole house in this process until the test ends.
+func startHouse(t *testing.T, s Settings) *house {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	h, err := openHouse(ctx, s, slog.New(slog.DiscardHandler), true)
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- h.run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// awaitReported waits until a study of n instances has its report.
+func awaitReported(t *testing.T, h *house, uid study.UID, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		c, err := h.ledger.Case(t.Context(), uid)
+		if err == nil && c.Study.Status == study.Reported && c.Study.Instances == n && len(c.Reports) == 1 && c.Reports[0].Class == dicom.Comprehensive3DSR {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("study %s is not reported: %+v, %v", uid, c.Study.Status, err)
+		}
+	}
+}
