@@ -62,12 +62,6 @@ func (h *house) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if !h.has("score") {
-		// A process that runs no networks has a heap of a few megabytes. To
-		// collect it twice as often costs it little, and keeps a receiver small
-		// beside others on its machine.
-		debug.SetGCPercent(50)
-	}
 	debug.FreeOSMemory() // what only the start needed
 	return nil
 }
