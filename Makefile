@@ -5,8 +5,9 @@ GO      ?= go
 TOOLS   := .tools
 MINIO   := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 PEERS   := dcmtk dicom3tools pixelmed-apps default-jre-headless orthanc redis-server \
-           chromium libturbojpeg0 libopenjp2-7 libcharls2 libstdc++6 curl
-PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium curl
+           chromium libturbojpeg0 libopenjp2-7 libcharls2 libstdc++6 \
+           libopenslide0 openslide-tools curl
+PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium openslide-write-png curl
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: build test test-go lint setup minio bench clean

@@ -39,9 +39,9 @@ var mayImport = map[string][]string{
 	"queue":  {},
 
 	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
-	"ingest/upload": {"ingest", "internal/webui"}, // the one page of ingest: a door for files, on its floor
+	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide"},
-	"report":        {"internal/dicom", "internal/dimse"},
+	"report":        {"internal/dicom", "internal/dimse", "internal/slide"}, // heatmaps are laid on a slide's grid
 	"worldlist":     {"internal/webui", "internal/pixel", "internal/codec", "internal/slide"},
 	"oversight":     {"models", "internal/webui"}, // it shows cards and moves states
 }
@@ -58,7 +58,7 @@ var doors = map[string][]string{
 	"github.com/suyashkumar/dicom":           {"internal/dicom"},
 	"golang.org/x/text":                      {"internal/dicom"},
 	"github.com/disintegration/imaging":      {"internal/pixel"},
-	"github.com/ebitengine/purego":           {"internal/codec"},
+	"github.com/ebitengine/purego":           {"internal/codec", "internal/slide"}, // native libraries found at run time: decoders, OpenSlide
 	"github.com/alicebob/miniredis":          {"internal/embedded"},
 	"github.com/spf13/cobra":                 {"cmd/varde"},
 	"github.com/spf13/pflag":                 {"cmd/varde"},           // the flags that cobra takes

@@ -66,6 +66,43 @@ type Image struct {
 	Slide          *SlideLevel  `json:",omitempty"`
 	Lossy          bool
 	Trouble        string // why the pixels must not be scored, or empty
+
+	// Origin is set when the frames lie in a slide file rather than in the
+	// instance's own object.
+	Origin *Origin `json:",omitempty"`
+}
+
+// An Origin says where the frames of an instance lie that stands for one level
+// of a slide file (SVS, Philips TIFF and the like): in that file, which is kept
+// once and as it came. The instance's own object then holds a data set without
+// pixels, and the spans of its [Frames] count from the beginning of the file.
+// Rows, Columns, Samples and bits of the image describe a frame once Coding is
+// undone; TransferSyntax is what it is in then.
+type Origin struct {
+	Key    string // of the file in the object store
+	Bytes  int64
+	SHA256 Hash
+	Format string // name of the reader that knows the file: "aperio", "philips" …
+	// Coding is a compression that DICOM does not have: "deflate", "lzw" or
+	// empty. Predictor is TIFF's tag 317: 2 means that every sample is stored as
+	// the difference from its left neighbor.
+	Coding    string `json:",omitempty"`
+	Predictor int    `json:",omitempty"`
+	// Head takes the place of the first two bytes (SOI) of every JPEG frame: a
+	// SOI with the tables that the file keeps apart, and with the marker that
+	// says the color. Empty: frames stand by themselves.
+	Head []byte `json:",omitempty"`
+	// Blank stands for a frame without bytes, of which a file may have many: an
+	// encoded tile of background in the transfer syntax.
+	Blank []byte `json:",omitempty"`
+}
+
+// PixelKey is the object that the spans of the instance's frames lie in.
+func (in Instance) PixelKey() string {
+	if in.Image != nil && in.Image.Origin != nil {
+		return in.Image.Origin.Key
+	}
+	return in.Key
 }
 
 // A SlideLevel places the frames of a VL Whole Slide instance, PS3.3 §C.8.12.
