@@ -63,6 +63,7 @@ func (h *house) open(ctx context.Context) error {
 		}
 	}
 	debug.FreeOSMemory() // what only the start needed
+	handBackProgram()
 	return nil
 }
 
