@@ -57,10 +57,17 @@ type Input struct {
 	Width  int        `toml:"width"`  // pixels; 0 = as the image is
 	Height int        `toml:"height"`
 
-	MicronsPerPixel float64    `toml:"microns_per_pixel"` // of patches
-	MinTissue       float64    `toml:"min_tissue"`        // share of a patch that must be tissue
-	SpacingMM       [3]float64 `toml:"spacing_mm"`        // z, y, x; 0 = as the image is
-	HaloPlanes      int        `toml:"halo_planes"`       // planes beyond a block that its planes depend on
+	MicronsPerPixel float64 `toml:"microns_per_pixel"` // of patches
+	MinTissue       float64 `toml:"min_tissue"`        // share of a patch that must be tissue
+	// Overlap is how far a patch reaches into its neighbors: a share of its side
+	// below 1, pixels of the input from 1 on.
+	Overlap float64 `toml:"overlap"`
+	// Stain brings the colors of a slide to those of a reference before the
+	// network sees them: macenko, reinhard, or empty for colors as they are.
+	Stain string `toml:"stain"`
+
+	SpacingMM  [3]float64 `toml:"spacing_mm"`  // z, y, x; 0 = as the image is
+	HaloPlanes int        `toml:"halo_planes"` // planes beyond a block that its planes depend on
 
 	// A value v goes in as (v·Scale + Offset − Mean[channel]) / Std[channel].
 	// Scale 0 stands for 1; no Mean and Std for 0 and 1.
@@ -70,6 +77,16 @@ type Input struct {
 	Std    []float64 `toml:"std"`
 
 	Batch int `toml:"batch"` // tiles a run; 0 = 4. A volume is always run alone
+}
+
+// Step is how far apart patches lie, in pixels of the input: their size less the
+// overlap.
+func (in Input) Step() (x, y float64) {
+	w, h := float64(in.Width), float64(in.Height)
+	if in.Overlap < 1 {
+		return w * (1 - in.Overlap), h * (1 - in.Overlap)
+	}
+	return w - in.Overlap, h - in.Overlap
 }
 
 // An Output gives one output tensor of the graph a meaning.

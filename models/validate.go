@@ -130,6 +130,12 @@ func (k *check) input(in Input) {
 		k.that(in.Width > 0, "input.width and height of patches are missing")
 		k.that(in.MicronsPerPixel > 0, "input.microns_per_pixel of patches is missing")
 		k.that(in.Values == ValuesRGB, "input.values of patches must be rgb")
+		k.word("input.stain", in.Stain, "", study.StainMacenko, study.StainReinhard)
+		x, y := in.Step()
+		k.that(in.Overlap >= 0 && x >= leastStep*float64(in.Width) && y >= leastStep*float64(in.Height),
+			"input.overlap is %v; it is a share below 1 or a number of pixels, and leaves steps of at least an eighth of a patch", in.Overlap)
+	} else {
+		k.that(in.Overlap == 0 && in.Stain == "", "input.overlap and stain are for patches")
 	}
 	k.amount("input.microns_per_pixel", in.MicronsPerPixel)
 	k.amount("input.spacing_mm", in.SpacingMM[:]...)
@@ -138,6 +144,10 @@ func (k *check) input(in Input) {
 	k.that(in.Batch >= 0 && in.Batch <= maxBatch, "input.batch is %d; at most %d", in.Batch, maxBatch)
 	k.normalization(in)
 }
+
+// leastStep bounds the work that an overlap makes: at an eighth every pixel is
+// seen 64 times.
+const leastStep = 1.0 / 8
 
 func (k *check) normalization(in Input) {
 	channels := in.channels()

@@ -97,6 +97,29 @@ type Block struct {
 	Last     int     `json:"last,omitempty"`
 	OriginMM float64 `json:"origin_mm,omitempty"`
 	StepMM   float64 `json:"step_mm,omitempty"`
+	// Stain is how the colors of the block's slide are changed before the network
+	// sees them; nil leaves them as they are.
+	Stain *Stain `json:"stain,omitempty"`
+}
+
+// The ways to bring the stain of a slide to that of a reference.
+const (
+	StainMacenko  = "macenko"
+	StainReinhard = "reinhard"
+)
+
+// A Stain is what was measured of a slide's colors, once for all of its blocks,
+// so that whoever scores a block, now or later, changes the colors alike.
+type Stain struct {
+	Method string `json:"method"`
+	// Vectors are the optical densities in red, green and blue of hematoxylin
+	// and of eosin, each of length 1, and Strong the concentration of each that
+	// 1 % of the tissue exceeds (Macenko).
+	Vectors [2][3]float64 `json:"vectors,omitzero"`
+	Strong  [2]float64    `json:"strong,omitzero"`
+	// Mean and Deviation of the tissue in the three channels of lαβ (Reinhard).
+	Mean      [3]float64 `json:"mean,omitzero"`
+	Deviation [3]float64 `json:"deviation,omitzero"`
 }
 
 // Planned is how many tiles the block answers for.
@@ -213,6 +236,7 @@ const (
 	ReasonDamaged        = "damaged"         // pixels that are cut short or contradictory
 	ReasonPositions      = "positions"       // a slide whose tiles have no certain place
 	ReasonTissue         = "tissue"          // no tissue found: needs review
+	ReasonStain          = "stain"           // a slide whose stain could not be measured
 	ReasonStopped        = "stopped"         // the model was stopped
 	ReasonInternal       = "internal"        // tried again and again without success
 )
