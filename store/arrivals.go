@@ -89,7 +89,7 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if !errors.Is(err, study.ErrNotFound) {
 		return study.Receipt{}, err
 	}
-	by, held, err := t.follow(&a.Study)
+	by, held, err := t.follow(&a.Study, i.Study)
 	if err != nil {
 		return study.Receipt{}, err
 	}

@@ -146,6 +146,18 @@ func survivor(a asker, p study.Person) (study.Person, error) {
 // itself reports whether the record was only updated.
 func (m merged) itself() bool { return m.old.ID == m.now.ID && m.old.Issuer == m.now.Issuer }
 
+// subject names the message that told of it.
+func (m merged) subject() string { return m.told.Sender + " " + m.told.ID }
+
+// heldFor is that a study was not given the merge or the update, for these facts.
+func (m merged) heldFor(s study.Study, facts []string) held {
+	kind := study.HoldMerge
+	if m.itself() {
+		kind = study.HoldUpdate
+	}
+	return held{kind: kind, subject: m.subject(), told: m.told, facts: facts, known: s.Patient.Reveal(), came: m.now}
+}
+
 // become gives the person that the merge made of p.
 func (m merged) become(p study.Person) study.Person {
 	if m.itself() {
@@ -187,22 +199,6 @@ func (m merged) against(p study.Person) []string {
 	return nil
 }
 
-// hold keeps that something told was not applied to a study, and flags the study.
-// It is done once for each subject.
-func (t *tx) hold(uid study.UID, kind, subject string, told study.Message, evidence []string) error {
-	n, err := t.exec(`INSERT INTO hold (study_uid, kind, subject, sender, message, evidence, at) VALUES `+values(7)+`
-		ON CONFLICT (study_uid, kind, subject) DO NOTHING`,
-		uid, kind, subject, clean(told.Sender), clean(told.ID), strings.Join(evidence, ", "), ms(t.now))
-	if err != nil || n == 0 {
-		return err
-	}
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, uid); err != nil {
-		return err
-	}
-	t.shown = true
-	return t.audit("hl7", kind+" held", entity(uid), fmt.Sprintf("%s; the study's patient differs in %s", citation(told), strings.Join(evidence, ", ")))
-}
-
 // citation names a message in the audit.
 func citation(m study.Message) string {
 	return fmt.Sprintf("message %s of %s", brief(m.ID), brief(m.Sender))
@@ -220,7 +216,7 @@ func brief(s string) string {
 // follow gives an arriving study the patient that its record was merged into, as
 // the register told of it last. A record whose facts contradict the merge stays what it is; held says what
 // contradicts, to be kept once the study has its row.
-func (t *tx) follow(in *study.Study) (by *merged, held []string, err error) {
+func (t *tx) follow(in *study.Study, uid study.UID) (by *merged, held []string, err error) {
 	for range maxMerges {
 		p := in.Patient.Reveal()
 		m, err := mergeOf(t, p)
@@ -231,7 +227,10 @@ func (t *tx) follow(in *study.Study) (by *merged, held []string, err error) {
 			return nil, nil, err
 		}
 		if held = m.against(p); held != nil {
-			return &m, held, nil
+			if released, err := t.mergeReleased(uid, m); !released {
+				return &m, held, err
+			}
+			held = nil
 		}
 		now := m.become(p)
 		in.Patient = study.NewPatient(now)
@@ -247,11 +246,15 @@ func (t *tx) follow(in *study.Study) (by *merged, held []string, err error) {
 
 // arrivedUnder records by what merge a new study has its patient, and applies
 // what is known of it already.
-func (t *tx) arrivedUnder(uid study.UID, by *merged, held []string) error {
+func (t *tx) arrivedUnder(uid study.UID, by *merged, facts []string) error {
 	switch {
 	case by == nil:
-	case held != nil:
-		if err := t.hold(uid, "merge", by.told.Sender+" "+by.told.ID, by.told, held); err != nil {
+	case facts != nil:
+		s, err := findStudy(t, uid)
+		if err != nil {
+			return err
+		}
+		if err := t.hold(uid, by.heldFor(s, facts)); err != nil {
 			return err
 		}
 	default:

@@ -210,11 +210,12 @@ func (t *tx) applyOrders(uid study.UID) (changed bool, held int, err error) {
 		if err != nil {
 			return false, 0, err
 		}
-		if evidence != nil {
+		stays, err := t.holdOrder(s, o, evidence)
+		if err != nil {
+			return false, 0, err
+		}
+		if stays {
 			held++
-			if err := t.hold(uid, "order", fmt.Sprint(o.id), o.Told, evidence); err != nil {
-				return false, 0, err
-			}
 			continue
 		}
 		told = append(told, o.Told)
@@ -235,6 +236,26 @@ func (t *tx) applyOrders(uid study.UID) (changed bool, held int, err error) {
 		return false, held, nil
 	}
 	return true, held, t.order(s, priority, deadline, told)
+}
+
+// heldFor is that a study was not given the order, for these facts.
+func (o keptOrder) heldFor(s study.Study, facts []string) held {
+	return held{kind: study.HoldOrder, subject: fmt.Sprint(o.id), told: o.Told, facts: facts,
+		known: s.Patient.Reveal(), came: o.Patient.Reveal()}
+}
+
+// holdOrder reports whether an order is not applied to a study: something speaks
+// against it, and no person has released it.
+func (t *tx) holdOrder(s study.Study, o keptOrder, facts []string) (bool, error) {
+	h := o.heldFor(s, facts)
+	if facts == nil {
+		return false, t.acquit(s.UID, h.kind, h.subject)
+	}
+	switch v, err := verdict(t, s.UID, h); {
+	case err != nil, v != "":
+		return v != study.HoldReleased, err
+	}
+	return true, t.hold(s.UID, h)
 }
 
 // priorityOf is an order's priority: a pathway comes before routine.
@@ -355,7 +376,13 @@ func (l *Ledger) Orders(ctx context.Context, uid study.UID) (out []study.Order, 
 			if err != nil {
 				return err
 			}
-			o.Held = evidence != nil
+			if evidence != nil {
+				v, err := verdict(a, uid, o.heldFor(s, evidence))
+				if err != nil {
+					return err
+				}
+				o.Held = v != study.HoldReleased
+			}
 			out = append(out, o.Order)
 		}
 		return nil

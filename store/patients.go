@@ -57,7 +57,8 @@ func (t *tx) updatePatient(c study.PatientChange, h *study.Heard) error {
 		record := study.Person{ID: clean(id.ID), Issuer: clean(id.Authority)}
 		told := now
 		told.ID, told.Issuer = record.ID, record.Issuer
-		stale, err := t.keepMerge(merged{old: record, now: told, told: c.Told})
+		m := merged{old: record, now: told, told: c.Told}
+		stale, err := t.keepMerge(m)
 		if err != nil {
 			return err
 		}
@@ -73,7 +74,7 @@ func (t *tx) updatePatient(c study.PatientChange, h *study.Heard) error {
 			p := s.Patient.Reveal()
 			if facts := differing(p, now); len(facts) >= tooMany {
 				h.Held++
-				if err := t.hold(s.UID, "update", c.Told.Sender+" "+c.Told.ID, c.Told, facts); err != nil {
+				if err := t.hold(s.UID, m.heldFor(s, facts)); err != nil {
 					return err
 				}
 				continue
@@ -126,7 +127,7 @@ func (t *tx) mergePatient(c study.PatientChange, old study.Identifier, h *study.
 		}
 		if evidence != nil {
 			h.Held++
-			if err := t.hold(s.UID, "merge", c.Told.Sender+" "+c.Told.ID, c.Told, evidence); err != nil {
+			if err := t.hold(s.UID, m.heldFor(s, evidence)); err != nil {
 				return err
 			}
 			continue
@@ -186,6 +187,9 @@ func (t *tx) setPatient(s study.Study, now study.Person, action string, told stu
 	if err := t.audit("hl7", action, entity(s.UID), citation(told)+"; changed "+strings.Join(what, ", ")); err != nil {
 		return err
 	}
-	_, _, err := t.applyOrders(s.UID) // one that was held may be this patient's now
-	return err
+	// What was held may be this patient's now.
+	if _, _, err := t.applyOrders(s.UID); err != nil {
+		return err
+	}
+	return t.reviewReports(s.UID)
 }

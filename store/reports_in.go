@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 
 	"varde/study"
 )
@@ -69,6 +68,7 @@ func (t *tx) keepReport(r study.ReportIn, h *study.Heard) error {
 		return err
 	}
 	p := cleanPerson(r.Patient.Reveal())
+	r.Patient = study.NewPatient(p)
 	n, err := t.exec(`INSERT INTO report_in (heard_at, sha256, `+reportInColumns+`) VALUES `+values(18)+`
 		ON CONFLICT (sender, message, sha256) DO NOTHING`, ms(t.now), sum[:], r.Told.Sender, r.Told.ID, ms(r.Told.At),
 		r.Study, r.Accession, r.Placer, r.Filler, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, r.Status, r.Text, codes)
@@ -90,7 +90,7 @@ func (t *tx) keepReport(r study.ReportIn, h *study.Heard) error {
 		}
 		if evidence != nil {
 			h.Held++
-			err = t.hold(uid, "report", sum.Short(), r.Told, evidence)
+			err = t.hold(uid, knownReport{ReportIn: r, sum: sum}.heldFor(s, evidence))
 		} else {
 			h.Studies, t.shown = append(h.Studies, uid), true
 			err = t.audit("hl7", "report in", entity(uid), "status "+brief(r.Status)+"; "+citation(r.Told))
@@ -102,40 +102,72 @@ func (t *tx) keepReport(r study.ReportIn, h *study.Heard) error {
 	return nil
 }
 
+// A knownReport is a report beside the study that it may be about. facts speak
+// against that; a person who released it has none left.
+type knownReport struct {
+	study.ReportIn
+	sum   study.Hash
+	facts []string
+}
+
+func scanKnownReport(rows *sql.Rows) (k knownReport, err error) {
+	k.ReportIn, err = scanReportIn(rows)
+	return k, err
+}
+
+// reportsOf gives the reports that name a study by its UID or by its accession
+// number, the latest first, those of another patient among them.
+func reportsOf(a asker, s study.Study) ([]knownReport, error) {
+	all, err := list(a, scanKnownReport, `SELECT `+reportInColumns+` FROM report_in WHERE study_uid = $1
+		OR $2 <> '' AND accession = $2 AND (study_uid = '' OR study_uid NOT IN (SELECT uid FROM study)) ORDER BY told_at DESC, id DESC`, s.UID, s.Accession)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		r := &all[i]
+		if r.sum, err = reportHash(r.ReportIn); err != nil {
+			return nil, err
+		}
+		facts, err := contradicts(a, s.Patient.Reveal(), person{r.Patient.Reveal(), r.Identifiers}, r.Study == s.UID)
+		if err != nil {
+			return nil, err
+		}
+		r.facts = facts
+	}
+	return all, nil
+}
+
+// heldFor is that a report was not counted as a study's, for these facts.
+func (k knownReport) heldFor(s study.Study, facts []string) held {
+	return held{kind: study.HoldReport, subject: k.sum.Short(), told: k.Told, facts: facts,
+		known: s.Patient.Reveal(), came: k.Patient.Reveal()}
+}
+
 // ReportsIn gives the reports that physicians wrote about a study, the latest
 // first: those that name it by its UID, and those that name its accession number
-// and patient. A report of another patient is left out.
+// and patient. A report of another patient is left out, unless a person released
+// it; see [Ledger.DecideHold].
 func (l *Ledger) ReportsIn(ctx context.Context, uid study.UID) (out []study.ReportIn, err error) {
 	err = l.view(ctx, func(a asker) error {
 		s, err := findStudy(a, uid)
 		if err != nil {
 			return err
 		}
-		all, err := list(a, scanReportIn, `SELECT `+reportInColumns+` FROM report_in WHERE study_uid = $1
-			OR $2 <> '' AND accession = $2 AND (study_uid = '' OR study_uid NOT IN (SELECT uid FROM study)) ORDER BY told_at DESC, id DESC`, s.UID, s.Accession)
+		all, err := reportsOf(a, s)
 		if err != nil {
 			return err
 		}
 		for _, r := range all {
-			evidence, err := contradicts(a, s.Patient.Reveal(), person{r.Patient.Reveal(), r.Identifiers}, r.Study == uid)
-			if err != nil {
-				return err
+			if r.facts != nil {
+				if v, err := verdict(a, uid, r.heldFor(s, r.facts)); err != nil {
+					return err
+				} else if v != study.HoldReleased {
+					continue
+				}
 			}
-			if evidence == nil {
-				out = append(out, r)
-			}
+			out = append(out, r.ReportIn)
 		}
 		return nil
 	})
 	return out, err
-}
-
-// Holds gives what was told of a study and not applied to it, because its patient
-// is not the study's: one line for each, latest first, without a patient's facts.
-func (l *Ledger) Holds(ctx context.Context, uid study.UID) ([]string, error) {
-	return list(l.ask(ctx), func(rows *sql.Rows) (string, error) {
-		var kind, sender, message, evidence string
-		err := rows.Scan(&kind, &sender, &message, &evidence)
-		return strings.Join([]string{kind, citation(study.Message{Sender: sender, ID: message}), evidence}, "; "), err
-	}, `SELECT kind, sender, message, evidence FROM hold WHERE study_uid = $1 ORDER BY id DESC`, uid)
 }

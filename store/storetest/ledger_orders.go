@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +25,10 @@ var orderPromises = []promise{
 	{"a merge gives a held order its study", mergeFrees},
 	{"an update changes the studies of the record", updating},
 	{"a report is found with its study, whichever came first", reportsIn},
+	{"what is held is released by a person, with a reason, or never applied", holdsDecided},
+	{"an order that names yet another patient is held again", holdsAgain},
+	{"a merge that is released holds for the images that still come", holdsMerge},
+	{"a hold ends when its reason is gone", holdsMoot},
 }
 
 var told = study.Message{Sender: "RIS|H", ID: "M1", At: time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC)}
@@ -146,9 +151,12 @@ func orderHeld(b *Bench) {
 	orders, err := b.Orders(context.Background(), "1.2")
 	b.OK(err)
 	Same(b, "held", orders[0].Held, true)
-	holds, err := b.Holds(context.Background(), "1.2")
+	holds, err := b.Holds(context.Background(), study.HoldFilter{Study: "1.2"})
 	b.OK(err)
-	Same(b, "evidence", holds, []string{"order; message M1 of RIS|H; patient ID, family name, birth date, sex"})
+	Same(b, "holds", len(holds), 1)
+	Same(b, "evidence", fmt.Sprint(holds[0].Evidence), "[PatientID PatientName PatientBirthDate PatientSex]")
+	Same(b, "both sides", holds[0].Evidence[0].Known+" "+holds[0].Evidence[0].Came, "P1.2 P9")
+	Same(b, "told", holds[0].Told.ID, "M1")
 
 	// The number of another register, of the same person.
 	b.Receive("1.3", 1, 1)
