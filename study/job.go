@@ -189,6 +189,17 @@ type ModelPlan struct {
 	Reason  Reason  // why there are no blocks, or why some pixels are left out
 	Unseen  int     // tiles that belong to the plan and can't be asked: they make the result partial
 	Planned int     // all tiles that the model should see, those of Unseen included
+	// Slides tells slide by slide what is asked, in the order of their series, so
+	// that a slide which is left out can be named. It is of patches alone.
+	Slides []SlidePlan `json:",omitempty"`
+}
+
+// A SlidePlan is what one model is asked about one slide.
+type SlidePlan struct {
+	Series  UID
+	Planned int     // tiles; 0 when the slide is not scored
+	State   AIState // out_of_scope or failed when it is not scored, else running
+	Reason  Reason  `json:",omitzero"` // why it is not scored
 }
 
 // A Plan is everything that is asked about one state of one study.

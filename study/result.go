@@ -35,6 +35,12 @@ type Candidate struct {
 	Mean    float32     `json:"m"`
 	Patient *[3]float64 `json:"mm,omitempty"` // center in the patient's coordinates, mm
 	Seam    *Seam       `json:"seam,omitempty"`
+	// Of a detection on a slide: how wide and high its box is, both 0 for a
+	// point, and whether it reaches the edge of its tile, beyond which it may go
+	// on. X, Y and sizes on a slide are pixels of the level's total matrix, the
+	// corner of the first pixel being (0,0).
+	Box [2]float64 `json:"box,omitzero"`
+	Cut bool       `json:"cut,omitempty"`
 }
 
 // A Seam joins the pieces of a candidate that goes on in the next block of its
@@ -55,6 +61,36 @@ type Seam struct {
 	// where it touches them: row, first column, last column, and so on.
 	Low  []int32 `json:"low,omitempty"`
 	High []int32 `json:"high,omitempty"`
+	// Runs and Edge are of slides, whose maps lie on one grid, column and row 0
+	// at the corner of the level. Runs are all of the candidate's, and Edge those
+	// parts of them that touch what another block answers for; both packed row
+	// by row.
+	Runs []byte `json:"runs,omitempty"`
+	Edge []byte `json:"edge,omitempty"`
+}
+
+// Features are what a network says of each tile to another one that judges the
+// slide by all of them. They lie in an object beside their part.
+type Features struct {
+	Key    string `json:"key"`
+	SHA256 Hash   `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+	Count  int    `json:"n"`   // tiles: those of the part's scores, in their order
+	Dim    int    `json:"dim"` // numbers of a tile
+	// Values are the numbers, tile by tile. They are in the object alone.
+	Values []float32 `json:"-"`
+}
+
+// A MapSum is what a map over a block's tiles adds up to, in whole numbers, so
+// that blocks add up to exactly what one block would have given.
+type MapSum struct {
+	Output string  `json:"output"`
+	Pixels int64   `json:"n"`     // of the map, each counted in one block
+	Above  int64   `json:"above"` // those at or above the card's threshold
+	Value  int64   `json:"value"` // sum of their values, in millionths
+	Peak   float32 `json:"peak"`
+	// Scale is what one pixel of the map measures, mm, across and down.
+	Scale [2]float64 `json:"scale"`
 }
 
 // A Miss is a planned tile that went unseen.
@@ -75,6 +111,8 @@ type Part struct {
 	Block      Block       `json:"block"`
 	Scores     []Score     `json:"scores"`
 	Candidates []Candidate `json:"candidates,omitempty"`
+	Maps       []MapSum    `json:"maps,omitempty"`     // of patches, in the card's order
+	Features   *Features   `json:"features,omitempty"` // of patches, when the card asks for them
 	Missed     []Miss      `json:"missed,omitempty"`
 	Seconds    float64     `json:"seconds"`
 	Ran        Provenance  `json:"ran"`
@@ -89,6 +127,9 @@ type Provenance struct {
 	Decoders []string `json:"decoders"`       // names and versions, sorted
 	Card     Hash     `json:"card_sha256"`
 	Varde    string   `json:"varde"`
+	// MIL is the hash of the second network, which judged each slide by the
+	// features of all its tiles; zero where the model has none.
+	MIL Hash `json:"mil_sha256,omitzero"`
 }
 
 // A Measurement is a coded number.
@@ -123,8 +164,9 @@ type Region struct {
 
 // A Finding is one thing that a model found, and where.
 type Finding struct {
-	Number       int           `json:"number"`   // from 1, most suspicious first
-	Tracking     UID           `json:"tracking"` // the same over re-runs of one model on the same finding
+	Slide        UID           `json:"slide_series_uid,omitempty"` // the slide that it is on; empty for other kinds
+	Number       int           `json:"number"`                     // from 1, most suspicious first
+	Tracking     UID           `json:"tracking"`                   // the same over re-runs of one model on the same finding
 	What         Code          `json:"what"`
 	Site         Code          `json:"site"`
 	Laterality   Code          `json:"laterality"`
@@ -147,12 +189,41 @@ type Result struct {
 	Calibrated   bool          `json:"calibrated"`
 	Findings     []Finding     `json:"findings"` // empty and AI not_flagged: ran, nothing found
 	Measurements []Measurement `json:"measurements"`
+	// Slide is the worst of the slides that were scored: Probability and
+	// Measurements are its. Slides tells of each one, the worst first and those
+	// that could not be scored last. Both are empty for other kinds.
+	Slide      UID           `json:"slide_series_uid,omitempty"`
+	Slides     []SlideResult `json:"slides,omitempty"`
+	Planned    int           `json:"tiles_planned"`
+	Seen       int           `json:"tiles_scored"`
+	Seconds    float64       `json:"seconds"` // compute, summed over the parts
+	Ran        Provenance    `json:"ran"`
+	Parameters string        `json:"parameters"` // thresholds in force, for the report
+	At         time.Time     `json:"at"`
+}
+
+// A SlideResult is what one model found on one slide of a case.
+type SlideResult struct {
+	Series       UID           `json:"series_uid"`
+	Container    string        `json:"container_id,omitempty"` // (0040,0512), as on the slide's label
+	AI           AIState       `json:"ai_state"`               // failed or out_of_scope: the slide was not scored
+	Reason       Reason        `json:"reason"`                 // why failed, out of scope or partial
+	Probability  *float64      `json:"probability,omitempty"`
+	Measurements []Measurement `json:"measurements"`
+	Findings     int           `json:"findings"` // all of them; the result may list fewer
+	Hotspot      *Hotspot      `json:"hotspot,omitempty"`
 	Planned      int           `json:"tiles_planned"`
 	Seen         int           `json:"tiles_scored"`
-	Seconds      float64       `json:"seconds"` // compute, summed over the parts
-	Ran          Provenance    `json:"ran"`
-	Parameters   string        `json:"parameters"` // thresholds in force, for the report
-	At           time.Time     `json:"at"`
+}
+
+// Partial reports whether some planned tile of the slide went unseen.
+func (r SlideResult) Partial() bool { return r.Seen < r.Planned }
+
+// A Hotspot is the window of a slide with the most detections in it.
+type Hotspot struct {
+	Count   int     `json:"count"`
+	AreaMM2 float64 `json:"area_mm2"` // of the window
+	Region  Region  `json:"region"`
 }
 
 // Partial reports whether some planned tile went unseen. A partial result is
