@@ -20,6 +20,9 @@ type Card struct {
 	Output []Output `toml:"output"`
 	Find   *Find    `toml:"find"` // how a map becomes findings; nil when the model gives none
 	Flag   Flag     `toml:"flag"`
+	HeatBy Heat     `toml:"heat"`  // which number of a patch is shown as heat
+	MIL    *MIL     `toml:"mil"`   // a second network that judges a slide by its patches' features
+	Count  *Count   `toml:"count"` // how detections are counted; nil when they are not
 
 	// Hash is of the card file. It is not in the file.
 	Hash study.Hash `toml:"-"`
@@ -92,28 +95,63 @@ func (in Input) Step() (x, y float64) {
 // An Output gives one output tensor of the graph a meaning.
 type Output struct {
 	Name string `toml:"name"` // of the graph's output
-	// Role is scalar (one number a tile, kept as a score), or map (same height
-	// and width as the input, or an integer fraction of them; searched by Find).
+	// Role is one of
+	//
+	//	scalar     one number a tile, kept as a score
+	//	map        same height and width as the input, or an integer fraction of
+	//	           them; searched by Find
+	//	boxes      [tiles, n, 4 or more]: rectangles in pixels of the input
+	//	points     [tiles, n, 2 or more]: places in pixels of the input
+	//	scores     [tiles, n] or [tiles, n, classes]: of the boxes or points
+	//	classes    [tiles, n]: numbers of their classes
+	//	features   [tiles, d]: what the second network sees, see [MIL]
+	//
+	// The last five are of patches alone.
 	Role string `toml:"role"`
 	// Index picks one number of a class vector; −1 or absent with one number.
 	Index      int    `toml:"index"`
 	Activation string `toml:"activation"` // none, sigmoid, softmax: done by the platform
-	// Aggregate makes the study's number from the tiles': sum, mean, max, or
-	// top: the mean of the highest 1 % and at least ten.
+	// Format of boxes: xyxy (left, top, right, bottom) or cxcywh (center, width,
+	// height). Without an output of scores the number that follows is the score,
+	// and the one after it the class.
+	Format string `toml:"format"`
+	// Aggregate makes the study's number from the tiles': sum, mean, max; top,
+	// the mean of the highest 1 % and at least ten, or of the highest Top; p1 to
+	// p99.9, a percentile; area, the mm² of the patches at or above Above, each
+	// place counted once. A map of patches has max, mean, and area, and share:
+	// that area by all that was seen.
 	Aggregate   string     `toml:"aggregate"`
+	Top         int        `toml:"top"`     // 0 = 1 %, at least ten
+	Above       float64    `toml:"above"`   // for area and share
 	Weight      string     `toml:"weight"`  // name of the scalar output that weighs a mean
 	Measure     study.Code `toml:"measure"` // concept of the study's number; zero = not reported
 	Unit        study.Code `toml:"unit"`    // UCUM
 	Probability bool       `toml:"probability"`
+	// Tile is how a map of a patch becomes the one number that a heatmap shows:
+	// max or mean; empty is max.
+	Tile string `toml:"tile"`
 }
 
 // A Find says how a map becomes candidates and candidates become findings. For
 // patches, whose places are the tiles themselves, Scalar names the output by
 // which the heaviest tiles are kept.
 type Find struct {
-	Map       string  `toml:"map"`
-	Scalar    string  `toml:"scalar"`
-	Threshold float64 `toml:"threshold"`  // a voxel at or above it belongs to a candidate
+	Map    string `toml:"map"`
+	Scalar string `toml:"scalar"`
+	// Objects names the output of boxes or points, Scores that of their scores
+	// and Classes that of their classes, of which Class is looked for. The latter
+	// two may be absent, see [Output].
+	Objects string `toml:"objects"`
+	Scores  string `toml:"scores"`
+	Classes string `toml:"classes"`
+	Class   *int   `toml:"class"` // nil = any
+	// Of two boxes that share at least Same of their union only the one with the
+	// higher score counts; 0 = 0.5. Of two points within SameUM of each other
+	// likewise.
+	Same   float64 `toml:"same"`
+	SameUM float64 `toml:"same_um"`
+
+	Threshold float64 `toml:"threshold"`  // a voxel at or above it belongs to a candidate; the least score of a box or point
 	MinMM     float64 `toml:"min_mm"`     // largest extent in the plane
 	MaxMM     float64 `toml:"max_mm"`     // 0 = no limit
 	MinVolume float64 `toml:"min_volume"` // mm³ of a volume, mm² of an image
@@ -134,4 +172,40 @@ type Flag struct {
 	By        string  `toml:"by"`
 	Flagged   float64 `toml:"flagged"`
 	Uncertain float64 `toml:"uncertain"`
+}
+
+// A Heat names the number of a patch that a heatmap shows: a scalar output, a
+// map, the output of boxes or points, or attention. Empty is the one that finds,
+// else the one that flags, else the attention of MIL, else the first. Low and
+// High are the ends of its scale; both 0 leave them to what was seen, or to 0
+// and 1 for a probability.
+type Heat struct {
+	Output string  `toml:"output"`
+	Low    float64 `toml:"low"`
+	High   float64 `toml:"high"`
+}
+
+// A MIL is multiple-instance learning: a second network sees the features of all
+// patches of a slide, from the top row to the lowest and from left to right, as
+// one tensor [n, d], or [1, n, d] with Batched, and judges the slide.
+type MIL struct {
+	Network  string     `toml:"network"` // file name beside the card
+	SHA256   study.Hash `toml:"sha256"`
+	Features string     `toml:"features"` // the first network's output
+	Input    string     `toml:"input"`    // of the second network's graph
+	Batched  bool       `toml:"batched"`
+	Most     int        `toml:"most"` // patches of a slide that it can judge; 0 = 100,000
+	// Attention names the output that weighs the patches, one number each, if the
+	// network gives one.
+	Attention string   `toml:"attention"`
+	Output    []Output `toml:"output"` // of role scalar, one number a slide
+}
+
+// A Count says how detections are counted, as mitoses are: in the window of that
+// area which holds the most of them, and by the area of tissue that was seen.
+type Count struct {
+	WindowMM2 float64    `toml:"window_mm2"` // of a square; 2.37 is ten high-power fields; 0 = none
+	Hotspot   study.Code `toml:"hotspot"`    // concept of the count in the window; zero = not reported
+	Total     study.Code `toml:"total"`      // … of the count on the slide
+	Density   study.Code `toml:"density"`    // … of the count per mm²
 }

@@ -26,8 +26,20 @@ const (
 	RoleScalar = "scalar"
 	RoleMap    = "map"
 
+	RoleBoxes    = "boxes"
+	RolePoints   = "points"
+	RoleScores   = "scores"
+	RoleClasses  = "classes"
+	RoleFeatures = "features"
+
+	FormatXYXY   = "xyxy"
+	FormatCXCYWH = "cxcywh"
+
 	// FlagFindings is the name by which a flag counts findings.
 	FlagFindings = "findings"
+	// FlagHotspot is the name by which a flag takes the count in the window with
+	// the most detections.
+	FlagHotspot = "hotspot"
 )
 
 // maxBatch bounds the tiles of one run: more gain nothing on a processor, and a
