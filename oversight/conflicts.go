@@ -39,47 +39,70 @@ func (p *pages) addConflicts() {
 	}
 }
 
-// A conflictLine is a conflict on the page: no fact of a patient.
+// A conflictLine is a conflict on the page.
 type conflictLine struct {
-	ID, Study, Kind, At, Sender, Differs string
-	Final                                bool // it can only be set aside
+	ID, Study, Kind, At, Sender string
+	Evidence                    evidence
+	Final                       bool // it can only be set aside
 }
 
 // conflictLines lists what is open.
-func (p *pages) conflictLines(ctx context.Context, l webui.Lang) ([]conflictLine, error) {
+func (p *pages) conflictLines(ctx context.Context, v webui.Visit) ([]conflictLine, error) {
 	open, err := p.Disputes.Conflicts(ctx, study.ConflictOpen, mostConflicts)
 	if err != nil {
 		return nil, err
 	}
 	var lines []conflictLine
 	for _, c := range open {
-		lines = append(lines, conflictLine{ID: c.ID, Study: string(c.Study), Kind: l.T("conflict." + c.Kind),
-			At: l.Moment(c.At.In(p.site.Zone())), Sender: c.Sender, Differs: strings.Join(attributes(c), ", "),
-			Final: c.Kind == study.ConflictStudy})
+		lines = append(lines, conflictLine{ID: c.ID, Study: string(c.Study), Kind: v.Lang.T("conflict." + c.Kind),
+			At: v.Lang.Moment(c.At.In(p.site.Zone())), Sender: c.Sender, Evidence: evidenceOf(v, c.Evidence), Final: c.Kind == study.ConflictStudy})
 	}
 	return lines, nil
 }
 
-// attributes names what differs.
-func attributes(c study.Conflict) (all []string) {
-	for _, d := range c.Evidence {
-		all = append(all, d.Attribute)
+// Evidence is what differs, for the page. Sides is empty for those who may not
+// see the patient anyway.
+type evidence struct {
+	Names       string
+	Known, Came string // what the two sides are called
+	Sides       []study.Difference
+}
+
+func evidenceOf(v webui.Visit, all []study.Difference) evidence {
+	e := evidence{Known: v.Lang.T("conflicts.known"), Came: v.Lang.T("conflicts.came")}
+	var names []string
+	for _, d := range all {
+		names = append(names, d.Attribute)
+		if v.Who.May(webui.SeeStudies) && d.Known+d.Came != "" {
+			e.Sides = append(e.Sides, d)
+		}
 	}
-	return all
+	e.Names = strings.Join(names, ", ")
+	return e
 }
 
 // decide ends a conflict by a verb, under the caller's name.
 func (p *pages) decide(ctx context.Context, id, verb, reason string) (study.Conflict, error) {
-	reason = strings.TrimSpace(reason)
-	switch {
-	case verb != "accept" && verb != "discard":
+	if verb != "accept" && verb != "discard" {
 		return study.Conflict{}, fmt.Errorf("conflict %s: no decision is called %q; there are accept and discard: %w", id, verb, study.ErrInvalid)
-	case reason == "":
-		return study.Conflict{}, fmt.Errorf("%s conflict %s: a reason is needed: %w", verb, id, study.ErrInvalid)
-	case len([]rune(reason)) > maxReason:
-		return study.Conflict{}, fmt.Errorf("%s conflict %s: a reason of more than %d characters: %w", verb, id, maxReason, study.ErrInvalid)
+	}
+	reason, err := reasonGiven(reason)
+	if err != nil {
+		return study.Conflict{}, fmt.Errorf("%s conflict %s: %w", verb, id, err)
 	}
 	return p.Disputes.Decide(ctx, id, verb == "accept", webui.VisitOf(ctx).Who.Name, reason)
+}
+
+// reasonGiven is the reason of a decision, which must have one.
+func reasonGiven(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "", fmt.Errorf("a reason is needed: %w", study.ErrInvalid)
+	case len([]rune(text)) > maxReason:
+		return "", fmt.Errorf("a reason of more than %d characters: %w", maxReason, study.ErrInvalid)
+	}
+	return text, nil
 }
 
 // decideForm is the form's door to decide.
@@ -118,16 +141,21 @@ type differenceJSON struct {
 // conflictOf writes a conflict for who asks: values only for those who may see
 // the patient anyway.
 func conflictOf(who webui.Identity, c study.Conflict) conflictJSON {
-	j := conflictJSON{ID: c.ID, Kind: c.Kind, Study: string(c.Study), Instance: string(c.Instance), Sender: c.Sender, At: c.At.UTC(),
-		Bytes: c.Bytes, SHA256: c.SHA256.String(), Differs: []differenceJSON{}, State: c.State, By: c.By, Reason: c.Reason, Decided: moment(c.Decided)}
-	for _, d := range c.Evidence {
+	return conflictJSON{ID: c.ID, Kind: c.Kind, Study: string(c.Study), Instance: string(c.Instance), Sender: c.Sender, At: c.At.UTC(),
+		Bytes: c.Bytes, SHA256: c.SHA256.String(), Differs: differences(who, c.Evidence), State: c.State, By: c.By, Reason: c.Reason, Decided: moment(c.Decided)}
+}
+
+// differences writes what differs for who asks.
+func differences(who webui.Identity, evidence []study.Difference) []differenceJSON {
+	all := []differenceJSON{}
+	for _, d := range evidence {
 		out := differenceJSON{Attribute: d.Attribute}
 		if who.May(webui.SeeStudies) {
 			out.Known, out.Came = &d.Known, &d.Came
 		}
-		j.Differs = append(j.Differs, out)
+		all = append(all, out)
 	}
-	return j
+	return all
 }
 
 type conflictsIn struct {

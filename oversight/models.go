@@ -38,6 +38,7 @@ func (p Pages) Add(site *webui.Site) {
 	webui.Operate(site, webui.Operation{ID: "get-operations", Method: http.MethodGet, Path: "/api/v1/operations",
 		Summary: "How much waits, runs and fails", Right: webui.SeeOperations}, h.apiOperations)
 	h.addConflicts()
+	h.addHolds()
 }
 
 // states are what a verb asks for.

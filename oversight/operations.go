@@ -17,6 +17,7 @@ type operations struct {
 	Studies    []countLine
 	Deliveries []countLine
 	Conflicts  []conflictLine
+	Holds      []heldLine
 	Decides    bool
 }
 
@@ -33,18 +34,25 @@ type countLine struct {
 }
 
 func (p *pages) operations(r *http.Request) (webui.View, error) {
-	l := webui.VisitOf(r.Context()).Lang
+	visit := webui.VisitOf(r.Context())
+	l := visit.Lang
 	c, err := p.Counter.Counts(r.Context())
 	if err != nil {
 		return webui.View{}, err
 	}
 	now := p.site.Now()
-	v := operations{Waits: l.T("ops.idle"), Decides: webui.VisitOf(r.Context()).Who.May(webui.DecideConflicts)}
-	if v.Conflicts, err = p.conflictLines(r.Context(), l); err != nil {
+	v := operations{Waits: l.T("ops.idle"), Decides: visit.Who.May(webui.DecideConflicts)}
+	if v.Conflicts, err = p.conflictLines(r.Context(), visit); err != nil {
 		return webui.View{}, err
 	}
 	if n := len(v.Conflicts); n > 0 {
 		v.Trouble = append(v.Trouble, l.T("conflicts.held", n))
+	}
+	if v.Holds, err = p.holdLines(r.Context(), visit); err != nil {
+		return webui.View{}, err
+	}
+	if n := len(v.Holds); n > 0 {
+		v.Trouble = append(v.Trouble, l.T("holds.held", n))
 	}
 	failed := 0
 	for _, j := range c.Jobs {

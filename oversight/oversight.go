@@ -2,7 +2,7 @@
 // is looked at and stopped, and on which an operator sees what waits and fails.
 //
 //	Pages.Add      /models with its stop switch, /operations with the conflicts
-//	               that wait for a decision, and their API
+//	               and held messages that wait for a decision, and their API
 //
 // A stop is asked for with a reason, under a name, and takes effect before the
 // next batch of tiles: the page only moves the state, and the workers ask for it.
@@ -44,6 +44,10 @@ type Pages struct {
 	Counter Counter
 	// Disputes is what waits for an operator's decision.
 	Disputes Disputes
+	// Holds is what other systems told and what waits for a decision, and Told
+	// all that they told of a study.
+	Holds Holds
+	Told  Told
 }
 
 //go:embed templates static
