@@ -36,10 +36,13 @@ type Opener interface {
 type Destination struct {
 	Name string // as deliveries name it
 	AET  string // called AE title
-	Addr string // host:port
+	Addr string // host:port; not needed with Dial
 	// Commit asks it to answer for what it was sent: storage commitment, PS3.4
 	// Annex J.
 	Commit bool
+	// Dial opens an association with it, over TLS where that is wanted; nil dials
+	// Addr in the clear.
+	Dial func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error)
 }
 
 // How tries are spaced. A destination that is down for a night is tried about
@@ -192,6 +195,9 @@ func (d *Deliverer) dial(ctx context.Context, name string, rows []study.Delivery
 		}
 		if to.Commit {
 			contexts = append(contexts, dimse.Plain(commitmentClass))
+		}
+		if to.Dial != nil {
+			return to.Dial(ctx, contexts...)
 		}
 		return dialer.Dial(ctx, to.Addr, contexts...)
 	}

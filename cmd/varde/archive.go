@@ -18,8 +18,9 @@ func (s Settings) archive() (Destination, error) {
 	if s.Archive == "" {
 		return d, nil
 	}
-	if strings.ContainsAny(s.Archive, "=+") || d.UnmarshalText([]byte(s.Archive)) != nil {
-		return Destination{}, fmt.Errorf("archive %q is not AET@host:port: %w", s.Archive, study.ErrInvalid)
+	before, _, _ := strings.Cut(s.Archive, "?")
+	if strings.Contains(before, "=") || d.UnmarshalText([]byte(s.Archive)) != nil || d.Commit {
+		return Destination{}, fmt.Errorf("archive %q is not AET@host:port, with +tls?ca=FILE&cert=FILE&key=FILE&name=HOST behind it as needed: %w", s.Archive, study.ErrInvalid)
 	}
 	return d, nil
 }
@@ -34,10 +35,9 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 	if d.Addr == "" {
 		return
 	}
-	dialer := dimse.Dialer{Calling: h.AET, Called: d.AET, Timeout: peerTimeout}
 	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Log: h.log,
 		Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
-			return dialer.Dial(ctx, d.Addr, contexts...)
+			return h.call(ctx, d, contexts...)
 		}}
 	settler.Archive = q
 	g.Go(func() error { return q.Run(ctx) })

@@ -2,11 +2,9 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -85,9 +83,8 @@ func (s Settings) admits() (func(dimse.Peer) bool, error) {
 	}, nil
 }
 
-// listenTLS opens the secure door after the BCP 195 profile, PS3.15 §B.12: TLS 1.2
-// with forward secrecy and authenticated encryption, or 1.3, and certificates on
-// both sides where it is said who may sign them.
+// listenTLS opens the secure door after the profile, with certificates on both
+// sides where it is said who may sign them.
 func (h *house) listenTLS() (net.Listener, error) {
 	config, err := h.tlsConfig()
 	if err != nil {
@@ -105,24 +102,14 @@ func (s Settings) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read our certificate; see --tls-cert and --tls-key: %w", err)
 	}
-	config := &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
-		CipherSuites: []uint16{ // of TLS 1.2, RFC 9325 §4.2; those of 1.3 are all good
-			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		},
-	}
+	config := profile()
+	config.Certificates = []tls.Certificate{pair}
 	if s.TLSCA == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(s.TLSCA)
-	if err != nil {
-		return nil, fmt.Errorf("read who signs for peers; see --tls-ca: %w", err)
+	if config.ClientCAs, err = signers(s.TLSCA); err != nil {
+		return nil, fmt.Errorf("%w; see --tls-ca", err)
 	}
-	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate; see --tls-ca: %w", s.TLSCA, study.ErrInvalid)
-	}
+	config.ClientAuth = tls.RequireAndVerifyClientCert
 	return config, nil
 }

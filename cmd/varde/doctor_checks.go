@@ -34,7 +34,7 @@ func (l *loader) examine(ctx context.Context) []check {
 	}
 	all := []check{verdict("settings", "sound", nil, "")}
 	for _, look := range []func(context.Context, Settings) []check{
-		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtModels, lookAtDecoders, lookAtDestinations,
+		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtModels, lookAtDecoders, lookAtPeers,
 	} {
 		limited, cancel := context.WithTimeout(ctx, examineLimit)
 		all = append(all, look(limited, l.Settings)...)
@@ -228,12 +228,30 @@ func lookAtDecoders(context.Context, Settings) []check {
 	return []check{k}
 }
 
-func lookAtDestinations(ctx context.Context, s Settings) (all []check) {
-	for _, d := range s.Destinations {
+// lookAtPeers asks the destinations, the archive and whoever is called back whether
+// they are there, over TLS where that is set.
+func lookAtPeers(ctx context.Context, s Settings) (all []check) {
+	ask := func(what string, d Destination) {
 		began := time.Now()
-		err := echo(ctx, dimse.Dialer{Calling: s.AET, Called: d.AET, Timeout: 5 * time.Second}, d.Addr)
-		all = append(all, verdict("destination", fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err,
-			"is it on, does it know our AE title "+s.AET+", may we reach its port?"))
+		dialer, err := s.dialer(d, 5*time.Second)
+		if err == nil {
+			err = echo(ctx, dialer, d.Addr)
+		}
+		k := verdict(what, fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err,
+			"is it on, does it know our AE title "+s.AET+", may we reach its port?")
+		if what == "peer" && k.Outcome == checkFail { // it may be off, as modalities are at night
+			k.Outcome = checkWarn
+		}
+		all = append(all, k)
+	}
+	for _, d := range s.Destinations {
+		ask("destination", d)
+	}
+	if a, err := s.archive(); err == nil && a.Addr != "" {
+		ask("archive", a)
+	}
+	for _, d := range s.Peers {
+		ask("peer", d)
 	}
 	return all
 }

@@ -98,5 +98,14 @@ func (h *house) dialPeer(ctx context.Context, ae string, contexts ...dimse.Conte
 	if !ok {
 		return nil, fmt.Errorf("no address of %s; add it to peers: %w", ae, study.ErrNotFound)
 	}
-	return dimse.Dialer{Calling: h.AET, Called: p.AET, Timeout: peerTimeout}.Dial(ctx, p.Addr, contexts...)
+	return h.call(ctx, p, contexts...)
+}
+
+// call opens an association with a peer, over TLS where that is set.
+func (h *house) call(ctx context.Context, d Destination, contexts ...dimse.Context) (*dimse.Association, error) {
+	dialer, err := h.dialer(d, peerTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return dialer.Dial(ctx, d.Addr, contexts...)
 }

@@ -13,6 +13,7 @@ import (
 	"varde/inference"
 	"varde/ingest"
 	"varde/internal/codec"
+	"varde/internal/dimse"
 	"varde/internal/embedded"
 	"varde/internal/onnx"
 	"varde/internal/slide"
@@ -171,7 +172,10 @@ func (h *house) writer() *report.Writer {
 func (h *house) deliverer() *report.Deliverer {
 	d := &report.Deliverer{Ledger: h.ledger, Objects: h.objects, Calling: h.AET, Heard: h.heardCommitment, Log: h.log}
 	for _, to := range h.Destinations {
-		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Addr: to.Addr, Commit: to.Commit})
+		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Commit: to.Commit,
+			Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
+				return h.call(ctx, to, contexts...)
+			}})
 	}
 	return d
 }

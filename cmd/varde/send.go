@@ -33,19 +33,23 @@ type outgoing struct {
 const maxContexts = 128
 
 func sendVerb() *cobra.Command {
-	var calling, called string
+	var as speaker
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "send HOST:PORT FILE|FOLDER…",
 		Short: "Send DICOM files by C-STORE",
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := as.dialer(args[0])
+			if err != nil {
+				return err
+			}
 			objects, skipped, err := outgoingFiles(args[1:])
 			if err != nil {
 				return err
 			}
 			began := time.Now()
-			sent, err := sendAll(cmd.Context(), dimse.Dialer{Calling: calling, Called: called}, args[0], objects, nil)
+			sent, err := sendAll(cmd.Context(), d, args[0], objects, nil)
 			if asJSON {
 				_ = json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"sent": sent, "of": len(objects),
 					"not_dicom": skipped, "seconds": time.Since(began).Seconds()})
@@ -56,29 +60,31 @@ func sendVerb() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&calling, "aet", "VARDE-SCU", "our AE title")
-	c.Flags().StringVar(&called, "called", "VARDE", "the AE title to call")
+	as.bind(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as JSON")
 	return c
 }
 
 func echoVerb() *cobra.Command {
-	var calling, called string
+	var as speaker
 	c := &cobra.Command{
 		Use:   "echo HOST:PORT",
 		Short: "Ask a DICOM node whether it is there (C-ECHO)",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			began := time.Now()
-			if err := echo(cmd.Context(), dimse.Dialer{Calling: calling, Called: called}, args[0]); err != nil {
+			d, err := as.dialer(args[0])
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s at %s answers in %d ms\n", called, args[0], time.Since(began).Milliseconds())
+			began := time.Now()
+			if err := echo(cmd.Context(), d, args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s at %s answers in %d ms\n", d.Called, args[0], time.Since(began).Milliseconds())
 			return nil
 		},
 	}
-	c.Flags().StringVar(&calling, "aet", "VARDE-SCU", "our AE title")
-	c.Flags().StringVar(&called, "called", "VARDE", "the AE title to call")
+	as.bind(c.Flags())
 	return c
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding"
 	"errors"
 	"fmt"
 	"os"
@@ -43,9 +42,9 @@ type Settings struct {
 	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
-	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port, and +commit behind it to ask for storage commitment"`
-	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port"`
-	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port; empty asks nobody"`
+	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port; behind it +commit to ask for storage commitment, +tls?ca=FILE for TLS"`
+	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port, and +tls?ca=FILE behind it for TLS"`
+	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port, and +tls?ca=FILE behind it for TLS; empty asks nobody"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
 	Watch        string        `toml:"watch" help:"folder whose DICOM files are taken in and moved to its done or refused folder; empty for none"`
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
@@ -57,45 +56,6 @@ type Settings struct {
 	Log             string `toml:"log" help:"json, text, or auto: text on a terminal"`
 	S3AccessKey     string `toml:"-" env:"VARDE_S3_ACCESS_KEY"`
 	S3SecretKey     string `toml:"-" env:"VARDE_S3_SECRET_KEY"`
-}
-
-// A Destination is an archive that is sent every report.
-type Destination struct {
-	Name string `toml:"name" json:"name"`
-	AET  string `toml:"aet" json:"aet"`
-	Addr string `toml:"addr" json:"addr"`
-	// Commit asks the archive to answer for what it was sent.
-	Commit bool `toml:"commit" json:"commit,omitempty"`
-}
-
-var _ encoding.TextUnmarshaler = (*Destination)(nil)
-
-// UnmarshalText reads NAME=AET@host:port, with +commit behind it where commitment
-// is to be asked for; without NAME= the title is the name.
-func (d *Destination) UnmarshalText(b []byte) error {
-	name, rest, named := strings.Cut(string(b), "=")
-	if !named {
-		rest = name
-	}
-	rest, commit := strings.CutSuffix(rest, "+commit")
-	aet, addr, ok := strings.Cut(rest, "@")
-	if !ok || aet == "" || addr == "" {
-		return fmt.Errorf("destination %q is not NAME=AET@host:port: %w", b, study.ErrInvalid)
-	}
-	if !named {
-		name = aet
-	}
-	*d = Destination{Name: name, AET: aet, Addr: addr, Commit: commit}
-	return nil
-}
-
-// String writes what UnmarshalText reads.
-func (d Destination) String() string {
-	s := d.Name + "=" + d.AET + "@" + d.Addr
-	if d.Commit {
-		s += "+commit"
-	}
-	return s
 }
 
 func defaults() Settings {
@@ -260,6 +220,7 @@ func (l *loader) check() error {
 	if _, err := l.archive(); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, l.checkPeers())
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
 	}

@@ -64,22 +64,6 @@ func (d Dialer) Dial(ctx context.Context, addr string, contexts ...Context) (*As
 	return a, nil
 }
 
-// secure opens TLS over a connection, which it closes when that fails.
-func secure(ctx context.Context, c net.Conn, timeout time.Duration, addr string, config *tls.Config) (net.Conn, error) {
-	if config.ServerName == "" && !config.InsecureSkipVerify {
-		config = config.Clone()
-		config.ServerName, _, _ = net.SplitHostPort(addr)
-	}
-	over := tls.Client(c, config)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := over.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	return over, nil
-}
-
 // request makes the A-ASSOCIATE-RQ.
 func (d Dialer) request(contexts []Context) (associate, error) {
 	rq := associate{called: d.Called, calling: d.Calling, maxLength: defaultMaxPDU}
@@ -126,7 +110,7 @@ func (a *Association) open(rq associate) error {
 	a.t.wait()
 	h, err := readHeader(a.in.r, sta5, 0)
 	if err != nil {
-		return unexpectedEnd(err)
+		return refusedOver(unexpectedEnd(err))
 	}
 	body, err := readBody(a.in.r, h)
 	if err != nil {

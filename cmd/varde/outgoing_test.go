@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"varde/internal/dicom"
+	"varde/internal/dimse"
+	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
+	"varde/study"
+)
+
+// TestDestinationsReadAsTheyAreWritten takes what a peer is written as apart and
+// puts it together again.
+func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
+	for text, want := range map[string]Destination{
+		"PACS=ARCHIVE@pacs:104":                         {Name: "PACS", AET: "ARCHIVE", Addr: "pacs:104"},
+		"PACS=ARCHIVE@pacs:104+commit+tls":              {Name: "PACS", AET: "ARCHIVE", Addr: "pacs:104", Commit: true, TLS: true},
+		"P=A@h:1+tls?ca=%2Fetc%2Fca.pem&name=pacs.test": {Name: "P", AET: "A", Addr: "h:1", TLS: true, CA: "/etc/ca.pem", ServerName: "pacs.test"},
+	} {
+		var d Destination
+		if err := d.UnmarshalText([]byte(text)); err != nil || d != want || d.String() != text {
+			t.Errorf("%s: %+v, written %s, %v", text, d, d, err)
+		}
+	}
+	var d Destination
+	if err := d.UnmarshalText([]byte("A@h:1?cert=c.pem&key=c.key")); err != nil || !d.TLS || d.Name != "A" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	for _, bad := range []string{"", "A", "A@", "@h:1", "A@h:1+tsl", "A@h:1?cn=x", "A@h:1+commit+x"} {
+		if err := d.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+	for _, bad := range []Destination{
+		{Name: "P", AET: "A", Addr: "h:1", CA: "ca.pem"},
+		{Name: "P", AET: "A", Addr: "h:1", TLS: true, CA: "missing.pem"},
+		{Name: "P", AET: "A", Addr: "h:1", TLS: true, Cert: "c.pem"},
+	} {
+		if err := (Settings{Destinations: []Destination{bad}}).checkPeers(); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+}
+
+// certificates writes what a test of TLS needs into a folder: a CA with the
+// certificates varde and peer, and another CA.
+func certificates(t *testing.T) (at func(string) string) {
+	t.Helper()
+	dir := t.TempDir()
+	ca := newSigner(t, dir)
+	ca.issue(t, "varde", false)
+	ca.issue(t, "peer", false)
+	if err := os.Mkdir(filepath.Join(dir, "other"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	newSigner(t, filepath.Join(dir, "other")).issue(t, "stranger", false)
+	return func(name string) string { return filepath.Join(dir, name) }
+}
+
+// secureStore runs DCMTK's storescp, which asks for certificates, and gives its
+// address and the folder of what it takes.
+func secureStore(t *testing.T, at func(string) string) (addr, taken string) {
+	t.Helper()
+	port, dir := peers.Port(t), t.TempDir()
+	c := exec.Command(peers.Need(t, "storescp", "dcmtk"), "-od", dir, "-aet", "PACS", "+tls", at("peer.key"), at("peer.pem"), "+cf", at("ca.pem"), "-rc", port)
+	peers.Serve(t, c, "127.0.0.1:"+port)
+	return "127.0.0.1:" + port, dir
+}
+
+// TestCallsOverTLSSayWhatIsMissing calls DCMTK's storescp and a door of ours, each
+// of which wants a certificate, in the right way and in each wrong one.
+func TestCallsOverTLSSayWhatIsMissing(t *testing.T) {
+	at := certificates(t)
+	dcmtk, _ := secureStore(t, at)
+	own := "127.0.0.1:" + secureDoor(t, Settings{TLSCert: at("peer.pem"), TLSKey: at("peer.key"), TLSCA: at("ca.pem")})
+	plain := peers.Addr(t)
+	listenPlain(t, plain)
+	good := Destination{TLS: true, CA: at("ca.pem"), Cert: at("varde.pem"), Key: at("varde.key")}
+	for _, tt := range []struct {
+		what   string
+		change func(*Destination)
+		words  string // of the error; empty where there is none
+	}{
+		{"right", func(*Destination) {}, ""},
+		{"another CA", func(d *Destination) { d.CA = at("other/ca.pem") }, "name the file of who has, the CA"},
+		{"another host", func(d *Destination) { d.ServerName = "pacs.example" }, "set the server name"},
+		{"no certificate of ours", func(d *Destination) { d.Cert, d.Key = "", "" }, "certificate of ours"},
+		{"a stranger's certificate", func(d *Destination) { d.Cert, d.Key = at("other/stranger.pem"), at("other/stranger.key") }, "certificate"},
+	} {
+		for _, addr := range []string{dcmtk, own} {
+			d := good
+			tt.change(&d)
+			d.AET = "VARDE"
+			dialer, err := (&speaker{calling: "CT1", to: d}).dialer(addr)
+			if err == nil {
+				dialer.Timeout = 5 * time.Second
+				err = echo(t.Context(), dialer, addr)
+			}
+			if (err == nil) != (tt.words == "") || err != nil && !strings.Contains(err.Error(), tt.words) {
+				t.Errorf("%s: %s: %v", addr, tt.what, err)
+			}
+		}
+	}
+	dialer, err := (&speaker{calling: "CT1", to: good}).dialer(plain)
+	dialer.Called, dialer.Timeout = "VARDE", 5*time.Second
+	if err == nil {
+		err = echo(t.Context(), dialer, plain)
+	}
+	if err == nil || !strings.Contains(err.Error(), "TLS at this port") {
+		t.Errorf("a door without TLS: %v", err)
+	}
+}
+
+// listenPlain serves C-ECHO in the clear.
+func listenPlain(t *testing.T, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- (&dimse.Server{AET: "VARDE", Handler: deaf{}}).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestEverythingGoesOutOverTLS has one house be the archive of another. Both shut
+// their plain doors and ask for certificates. Missing slices come by C-GET, a
+// report goes out by C-STORE to the archive, which answers for it on a new
+// association, and to DCMTK's storescp; and the archive is moved from.
+func TestEverythingGoesOutOverTLS(t *testing.T) {
+	at := certificates(t)
+	dcmtk, taken := secureStore(t, at)
+	doors := map[string]string{"VARDE": peers.Addr(t), "ARCHIVE": peers.Addr(t)}
+	over := func(name, certificate string) Destination {
+		return Destination{Name: name, AET: name, Addr: doors[name], TLS: true, CA: at("ca.pem"), Cert: at(certificate + ".pem"), Key: at(certificate + ".key")}
+	}
+	door := func(aet, certificate string) Settings {
+		s := defaults()
+		s.Dir, s.AET, s.DICOMAddr, s.HTTPAddr, s.TLSAddr = t.TempDir(), aet, "", "127.0.0.1:0", doors[aet]
+		s.TLSCert, s.TLSKey, s.TLSCA = at(certificate+".pem"), at(certificate+".key"), at("ca.pem")
+		return s
+	}
+	a := door("ARCHIVE", "peer")
+	a.Roles, a.Peers = []string{"ingest"}, []Destination{over("VARDE", "peer")}
+	s := door("VARDE", "varde")
+	s.Archive = "ARCHIVE@" + doors["ARCHIVE"] + "+tls" // with our own certificates
+	pacs := over("ARCHIVE", "varde")
+	pacs.Name, pacs.Commit = "PACS", true
+	s.Destinations = []Destination{pacs, {Name: "STORE", AET: "PACS", Addr: dcmtk, TLS: true}}
+	h := startHouse(t, s)
+	archive := startHouse(t, a)
+
+	d, err := studytest.ChestCT(studytest.CT{Seed: 41, Slices: 12, StepMM: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(to Destination, objects []outgoing) {
+		dialer, err := s.dialer(to, 20*time.Second)
+		if err == nil {
+			_, err = sendAll(t.Context(), dialer, to.Addr, objects, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(over("ARCHIVE", "varde"), outgoingDrawn(d))
+	send(over("VARDE", "varde"), outgoingDrawn(d)[:8])
+	awaitReported(t, h, d.Study, len(d.Objects))
+	eventually(t, "the report is not everywhere", func() bool {
+		c, err := h.ledger.Case(t.Context(), d.Study)
+		if err != nil || len(c.Reports) != 1 {
+			return false
+		}
+		for _, r := range c.Reports[0].Deliveries {
+			if r.Status != "delivered" {
+				return false
+			}
+		}
+		held, err := archive.ledger.ObjectsOf(t.Context(), d.Study, "")
+		files, _ := filepath.Glob(filepath.Join(taken, "*"))
+		return err == nil && len(held) == len(d.Objects)+1 && len(files) == 1
+	})
+	eventually(t, "no commitment in the audit", func() bool {
+		rows, err := h.ledger.AuditRows(t.Context(), 0, 1000)
+		return err == nil && audited(rows, "commitment received")
+	})
+	mover, err := s.dialer(over("ARCHIVE", "varde"), 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as, err := mover.Dial(t.Context(), doors["ARCHIVE"], dimse.Plain("1.2.840.10008.5.1.4.1.2.2.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := dicom.NewItem().Set(dicom.QueryRetrieveLevel, "STUDY").Set(dicom.StudyInstanceUID, string(d.Study))
+	counts, status, err := as.Move(t.Context(), "1.2.840.10008.5.1.4.1.2.2.2", one, "VARDE", nil)
+	if err != nil || status != dimse.Success || counts.Completed != len(d.Objects)+1 {
+		t.Errorf("move: %+v, %v, %v", counts, status, err)
+	}
+	_ = as.Release()
+	for _, k := range lookAtPeers(t.Context(), s) {
+		if k.Outcome != checkOK {
+			t.Errorf("doctor: %+v", k)
+		}
+	}
+}
+
+func audited(rows []study.AuditRow, action string) bool {
+	for _, r := range rows {
+		if r.Action == action {
+			return true
+		}
+	}
+	return false
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, otherwise string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise)
+		}
+	}
+}
