@@ -43,6 +43,7 @@ type Registry struct {
 type kept struct {
 	card    Card
 	network []byte
+	second  []byte // nil when the card names none
 }
 
 // Open reads the models in a folder, which is made if it does not exist. A folder
@@ -110,12 +111,13 @@ func (r *Registry) Faults() error {
 // bytes again changes nothing, except that a network which was damaged on disk is
 // put right; other bytes under a known version are refused
 // ([study.ErrRefused]), and a faulty card or network wraps [study.ErrInvalid].
-func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string) (Card, error) {
+// second is the second network of a card that names one.
+func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string, second ...[]byte) (Card, error) {
 	card, err := Parse(cardTOML)
 	if err != nil {
 		return Card{}, err
 	}
-	if _, err := Check(card, network); err != nil {
+	if _, err := Check(card, network, second...); err != nil {
 		return Card{}, err
 	}
 	if by == "" {
@@ -128,7 +130,11 @@ func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string)
 	switch {
 	case err == nil && old.Hash == card.Hash:
 		r.cards[card.Ref().String()] = card
-		if err := mend(filepath.Join(folder, card.Network), network); err != nil {
+		err := mend(filepath.Join(folder, card.Network), network)
+		for _, b := range second {
+			err = errors.Join(err, mend(filepath.Join(folder, card.MIL.Network), b))
+		}
+		if err != nil {
 			return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 		}
 		return card, nil
@@ -139,7 +145,11 @@ func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string)
 	}
 	// The files go first: a state without a network would be a model that is
 	// asked for and can't run. Files without a state are a draft.
-	if err := keep(folder, map[string][]byte{CardFile: cardTOML, card.Network: network}); err != nil {
+	files := map[string][]byte{CardFile: cardTOML, card.Network: network}
+	for _, b := range second {
+		files[card.MIL.Network] = b
+	}
+	if err := keep(folder, files); err != nil {
 		return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
 	r.cards[card.Ref().String()] = card
@@ -198,28 +208,54 @@ func (r *Registry) Card(ref study.ModelRef) (Card, error) {
 }
 
 // Network reads a model's network and checks its hash again: a file that was
-// changed or damaged on disk is [study.ErrInvalid] and never runs.
+// changed or damaged on disk is [study.ErrInvalid] and never runs. A ref with the
+// hash of the model's second network gives that one, see [Card.Second].
 func (r *Registry) Network(ref study.ModelRef) ([]byte, error) {
-	card, err := r.Card(ref)
+	card, name, want, err := r.file(ref)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
-	l, ok := r.loose[looseKey(ref)]
+	l, ok := r.loose[looseKey(card.Ref())]
 	r.mu.Unlock()
+	if ok && want != card.SHA256 {
+		return l.second, nil
+	}
 	if ok {
 		return l.network, nil
 	}
-	path := filepath.Join(r.dir, card.Ref().String(), card.Network)
+	path := filepath.Join(r.dir, card.Ref().String(), name)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read network of %s: %w", ref, err)
 	}
-	if h := study.Hash(sha256.Sum256(b)); h != card.SHA256 {
+	if h := study.Hash(sha256.Sum256(b)); h != want {
 		return nil, fmt.Errorf("read network of %s: %s has SHA-256 %s, and the card names %s: altered or damaged; add the model again from its source: %w",
-			ref, path, h, card.SHA256, study.ErrInvalid)
+			ref, path, h, want, study.ErrInvalid)
 	}
 	return b, nil
+}
+
+// file finds the card that a ref to one of its networks belongs to, and that
+// network's name and hash.
+func (r *Registry) file(ref study.ModelRef) (c Card, name string, h study.Hash, err error) {
+	if c, err = r.Card(ref); err == nil {
+		return c, c.Network, c.SHA256, nil
+	}
+	second := func(c Card) bool {
+		return c.MIL != nil && c.Ref().String() == ref.String() && c.MIL.SHA256 == ref.SHA256
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.cards[ref.String()]; ok && second(c) {
+		return c, c.MIL.Network, c.MIL.SHA256, nil
+	}
+	for _, l := range r.loose {
+		if second(l.card) {
+			return l.card, l.card.MIL.Network, l.card.MIL.SHA256, nil
+		}
+	}
+	return Card{}, "", study.Hash{}, err
 }
 
 // Resolve turns what a person typed into a model: "id@version"; "id", which is
@@ -268,12 +304,20 @@ func (r *Registry) resolveFolder(path string) (study.ModelRef, error) {
 	if err != nil {
 		return study.ModelRef{}, fmt.Errorf("model %s: %w", path, err)
 	}
-	if _, err := Check(card, network); err != nil {
+	k := kept{card: card, network: network}
+	var second [][]byte
+	if card.MIL != nil {
+		if k.second, err = os.ReadFile(filepath.Join(path, card.MIL.Network)); err != nil {
+			return study.ModelRef{}, fmt.Errorf("model %s: %w", path, err)
+		}
+		second = append(second, k.second)
+	}
+	if _, err := Check(card, network, second...); err != nil {
 		return study.ModelRef{}, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.loose[looseKey(card.Ref())] = kept{card: card, network: network}
+	r.loose[looseKey(card.Ref())] = k
 	return card.Ref(), nil
 }
 

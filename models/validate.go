@@ -89,6 +89,7 @@ func (c Card) faults() []error {
 		k.find(c)
 	}
 	k.flag(c)
+	k.slides(c)
 	return k.faults
 }
 
@@ -104,8 +105,7 @@ func (k *check) identity(c Card) {
 	k.that(c.Name != "" && len(c.Name) <= 64, "name must be 1 to 64 characters: reports bear it")
 	k.that(c.Vendor != "" && len(c.Vendor) <= 64, "vendor must be 1 to 64 characters: reports bear it")
 	k.that(c.Regulatory != "", "regulatory is empty; say \"not a medical device\", or class, notified body and UDI")
-	k.that(c.Network != "" && filepath.Base(c.Network) == c.Network && !strings.ContainsAny(c.Network, `/\`) &&
-		c.Network != CardFile && !strings.HasPrefix(c.Network, "."),
+	k.that(fileName(c.Network),
 		"network is %q; it must be the name of a file beside the card", c.Network)
 	k.that(c.SHA256 != study.Hash{}, "sha256 of the network is missing")
 }
@@ -188,28 +188,56 @@ func (k *check) outputs(c Card) {
 	seen := map[string]bool{}
 	for i, o := range c.Output {
 		at := fmt.Sprintf("output %d (%s)", i+1, o.Name)
-		k.that(o.Name != "" && o.Name != FlagFindings, "%s: name is empty, or %q, which flags use", at, FlagFindings)
-		k.that(!seen[o.Name], "%s: named twice", at)
-		seen[o.Name] = true
-		k.word(at+": role", o.Role, RoleScalar, RoleMap)
-		k.word(at+": activation", o.Activation, "", "none", "sigmoid", "softmax")
-		k.word(at+": aggregate", o.Aggregate, "", "sum", "mean", "max", "top")
-		k.that(o.Index >= -1, "%s: index is %d", at, o.Index)
-		k.code(at+": measure", o.Measure)
-		k.code(at+": unit", o.Unit)
-		k.that(o.Measure.Zero() == o.Unit.Zero(), "%s: measure and unit go together", at)
-		if o.Role == RoleMap {
-			k.that(o.Aggregate == "" && o.Weight == "" && o.Measure.Zero(), "%s: a map has no aggregate, weight or measure", at)
-			continue
+		k.named(at, o, seen)
+		k.word(at+": role", o.Role, RoleScalar, RoleMap, RoleBoxes, RolePoints, RoleScores, RoleClasses, RoleFeatures)
+		k.that(c.Input.Kind == study.Patches || o.Role == RoleScalar || o.Role == RoleMap, "%s: %s are of patches alone", at, o.Role)
+		k.aggregate(at, c, o)
+		k.that(o.Format == "" || o.Role == RoleBoxes, "%s: format is for boxes", at)
+		k.that(o.Tile == "" || o.Role == RoleMap && c.Input.Kind == study.Patches, "%s: tile is for maps of patches", at)
+		k.word(at+": tile", o.Tile, "", "max", "mean")
+		if o.Role == RoleBoxes {
+			k.word(at+": format", o.Format, FormatXYXY, FormatCXCYWH)
 		}
-		k.that(o.Measure.Zero() || o.Aggregate != "", "%s: a measure needs an aggregate", at)
-		k.that(!o.Probability || o.Aggregate != "sum", "%s: a sum is no probability", at)
+		if o.Role != RoleScalar && o.Role != RoleMap {
+			k.that(o.Aggregate == "" && o.Weight == "" && o.Measure.Zero(), "%s: %s have no aggregate, weight or measure", at, o.Role)
+		}
 		if o.Weight != "" {
 			w, ok := c.output(o.Weight)
-			k.that(o.Aggregate == "mean", "%s: weight goes with aggregate mean", at)
+			k.that(o.Aggregate == "mean" && o.Role == RoleScalar, "%s: weight goes with aggregate mean", at)
 			k.that(ok && w.Role == RoleScalar, "%s: weight %q is no scalar output", at, o.Weight)
 		}
 	}
+}
+
+// named checks what outputs of either network have in common.
+func (k *check) named(at string, o Output, seen map[string]bool) {
+	k.that(o.Name != "" && !slices.Contains([]string{FlagFindings, FlagHotspot, Attention}, o.Name),
+		"%s: name is empty, or one of %s, %s and %s, which mean something else", at, FlagFindings, FlagHotspot, Attention)
+	k.that(!seen[o.Name], "%s: named twice", at)
+	seen[o.Name] = true
+	k.word(at+": activation", o.Activation, "", "none", "sigmoid", "softmax")
+	k.that(o.Index >= -1, "%s: index is %d", at, o.Index)
+	k.code(at+": measure", o.Measure)
+	k.code(at+": unit", o.Unit)
+	k.that(o.Measure.Zero() == o.Unit.Zero(), "%s: measure and unit go together", at)
+}
+
+// aggregate checks how a scalar or a map becomes a number of the study.
+func (k *check) aggregate(at string, c Card, o Output) {
+	_, percentile := o.Percentile()
+	known := []string{"", "sum", "mean", "max", "top", "area", "share"}
+	k.that(percentile || slices.Contains(known, o.Aggregate), "%s: aggregate is %q; it must be one of %s, or p1 to p99.9", at, o.Aggregate, strings.Join(known[1:], ", "))
+	area := o.Aggregate == "area" || o.Aggregate == "share"
+	if o.Role == RoleMap {
+		k.that(c.Input.Kind == study.Patches || o.Aggregate == "" && o.Measure.Zero(), "%s: a map has no aggregate, weight or measure, unless it is of patches", at)
+		k.word(at+": aggregate of a map", o.Aggregate, "", "max", "mean", "area", "share")
+	}
+	k.that(!area || c.Input.Kind == study.Patches, "%s: aggregate %s is for patches", at, o.Aggregate)
+	k.that(o.Measure.Zero() || o.Aggregate != "", "%s: a measure needs an aggregate", at)
+	k.that(o.Aggregate != "area" || o.Measure.Zero() || o.Unit.Value == "mm2", "%s: an area is in mm2, not in %q", at, o.Unit.Value)
+	k.that(!o.Probability || o.Aggregate != "sum" && !area, "%s: a %s is no probability", at, o.Aggregate)
+	k.that(o.Top == 0 || o.Aggregate == "top" && o.Top > 0, "%s: top is %d; it goes with aggregate top, and is above 0", at, o.Top)
+	k.that(!math.IsNaN(o.Above) && !math.IsInf(o.Above, 0) && (o.Above == 0 || area), "%s: above is %v; it goes with aggregate area or share", at, o.Above)
 }
 
 // output finds an output by name.
@@ -223,7 +251,13 @@ func (c Card) output(name string) (Output, bool) {
 
 func (k *check) find(c Card) {
 	f := c.Find
-	k.that((f.Map == "") != (f.Scalar == ""), "find needs either map or scalar")
+	ways := 0
+	for _, name := range []string{f.Map, f.Scalar, f.Objects} {
+		if name != "" {
+			ways++
+		}
+	}
+	k.that(ways == 1, "find needs either map or scalar, or objects")
 	if f.Map != "" {
 		o, ok := c.output(f.Map)
 		k.that(ok && o.Role == RoleMap, "find.map: %q is no map output", f.Map)
@@ -234,6 +268,7 @@ func (k *check) find(c Card) {
 		k.that(c.Input.Kind == study.Patches, "find.scalar is for patches, whose places are the tiles")
 		k.that(f.MinCluster <= 1 && f.MinMM == 0 && f.MaxMM == 0 && f.MinVolume == 0, "find: sizes and clusters are for maps")
 	}
+	k.objects(c)
 	k.that(!math.IsNaN(f.Threshold) && !math.IsInf(f.Threshold, 0), "find.threshold is %v", f.Threshold)
 	k.amount("find.min_mm", f.MinMM)
 	k.amount("find.max_mm", f.MaxMM)
@@ -249,15 +284,24 @@ func (k *check) find(c Card) {
 
 func (k *check) flag(c Card) {
 	f := c.Flag
-	if f.By == FlagFindings {
+	switch o, ok := c.output(f.By); {
+	case f.By == FlagFindings:
 		k.that(c.Find != nil, "flag.by is findings, and the card says nothing of finding any")
 		k.that(f.Flagged >= 1, "flag.flagged is %v; a study with no finding would be flagged", f.Flagged)
-	} else {
-		o, ok := c.output(f.By)
-		k.that(ok && o.Role == RoleScalar && o.Aggregate != "", "flag.by: %q is no scalar output with an aggregate, nor %q", f.By, FlagFindings)
+	case f.By == FlagHotspot:
+		k.that(c.Count != nil && c.Count.WindowMM2 > 0, "flag.by is hotspot, and count.window_mm2 is missing")
+		k.that(f.Flagged > 0, "flag.flagged is %v; a study with no finding would be flagged", f.Flagged)
+	case c.MIL != nil && slices.ContainsFunc(c.MIL.Output, func(o Output) bool { return o.Name == f.By }):
+	default:
+		k.that(ok && (o.Role == RoleScalar || o.Role == RoleMap) && o.Aggregate != "", "flag.by: %q is no scalar output with an aggregate, nor %q", f.By, FlagFindings)
 	}
 	for _, v := range []float64{f.Flagged, f.Uncertain} {
 		k.that(!math.IsNaN(v) && !math.IsInf(v, 0), "flag: a threshold is %v", v)
 	}
 	k.that(f.Uncertain == 0 || f.Uncertain < f.Flagged, "flag.uncertain must be below flagged")
+}
+
+// fileName reports whether a word can name a network beside the card.
+func fileName(s string) bool {
+	return s != "" && filepath.Base(s) == s && !strings.ContainsAny(s, `/\`) && s != CardFile && !strings.HasPrefix(s, ".")
 }
