@@ -65,6 +65,9 @@ func showModel(ctx context.Context, d *desk, args []string) error {
 	d.print(map[string]any{"card": card, "state": state, "history": history},
 		"%s  %s\n%s: %s\nsha256 %s\nfor: %s\nmeasures: %s\ncannot: %s", card.Ref(), state, card.Name, card.Regulatory, card.SHA256,
 		card.Use.Text, card.Use.Measures, card.Use.Limits)
+	if card.MIL != nil && !d.asJSON {
+		d.print(nil, "second network %s, sha256 %s: judges a slide by %s", card.MIL.Network, card.MIL.SHA256, card.MIL.Features)
+	}
 	if !d.asJSON {
 		for _, h := range history {
 			d.print(nil, "%s  %-10s by %s: %s", h.At.Format("2006-01-02 15:04:05"), h.State, h.By, h.Reason)
@@ -101,11 +104,11 @@ func (d *desk) find(ctx context.Context, text string) (models.Card, study.ModelS
 }
 
 func addModel(ctx context.Context, d *desk, args []string) error {
-	card, network, err := readModel(args[0])
+	card, network, second, err := readModel(args[0])
 	if err != nil {
 		return err
 	}
-	kept, err := d.registry.Add(ctx, card, network, d.who)
+	kept, err := d.registry.Add(ctx, card, network, d.who, second...)
 	if err != nil {
 		return err
 	}
@@ -113,19 +116,27 @@ func addModel(ctx context.Context, d *desk, args []string) error {
 	return nil
 }
 
-// readModel reads a folder with a card.toml and the network that it names.
-func readModel(folder string) (card, network []byte, err error) {
+// readModel reads a folder with a card.toml and the networks that it names: one,
+// or two where the card has a section mil.
+func readModel(folder string) (card, network []byte, second [][]byte, err error) {
 	if card, err = os.ReadFile(filepath.Join(folder, "card.toml")); err != nil {
-		return nil, nil, fmt.Errorf("read the model's card: %w", err)
+		return nil, nil, nil, fmt.Errorf("read the model's card: %w", err)
 	}
 	c, err := models.Parse(card)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if network, err = os.ReadFile(filepath.Join(folder, filepath.Base(c.Network))); err != nil {
-		return nil, nil, fmt.Errorf("read the model's network: %w", err)
+		return nil, nil, nil, fmt.Errorf("read the model's network: %w", err)
 	}
-	return card, network, nil
+	if c.MIL != nil {
+		b, err := os.ReadFile(filepath.Join(folder, filepath.Base(c.MIL.Network)))
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("read the model's second network: %w", err)
+		}
+		second = append(second, b)
+	}
+	return card, network, second, nil
 }
 
 // checkModelVerb needs no data folder: it reads a model that is kept nowhere yet.
@@ -133,11 +144,11 @@ func checkModelVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "check FOLDER", Short: "Check a card.toml and its network; keep nothing", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			card, network, err := readModel(args[0])
+			card, network, second, err := readModel(args[0])
 			if err == nil {
 				var c models.Card
 				if c, err = models.Parse(card); err == nil {
-					_, err = models.Check(c, network)
+					_, err = models.Check(c, network, second...)
 				}
 			}
 			if err != nil {
