@@ -8,6 +8,7 @@
 //	Between, Volume       slices to evenly spaced planes
 //	Normalize             values into an input tensor
 //	Tissue                where on a slide there is tissue
+//	FitStain, Stainer     a slide's colors to those of a reference
 //	Components            where in a map there is something
 //	Thumbnail, PNG, JPEG  pictures for pages and captures
 //

