@@ -4,6 +4,8 @@
 //	ReadFrame   fetches one frame of a stored object and decodes it
 //	Decode      decodes the fragments of one frame
 //	Frame.RGB   gives a color frame as 8-bit red, green and blue
+//	Encoded     gives one frame's bytes as they are handed on to others
+//	Inspect     tells what a codestream says of itself
 //	Supported   says whether a transfer syntax is decoded here
 //	Decoders    names what is in use, for the provenance of a result
 //	ServeChild  makes this program a child that decodes for another one
@@ -16,7 +18,6 @@
 package codec
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -195,7 +196,8 @@ func Decoders() []string {
 
 // Decode decodes one frame from its fragments, in order. A native frame is one
 // fragment, which begins with the frame's first byte and may be longer; of a
-// deflated object it is the inflated bytes. Samples of 8 bits and less in a
+// deflated object it is the inflated bytes. Where the image has an Origin the
+// bytes are those of the slide file, and a frame without any is white. Samples of 8 bits and less in a
 // big-endian object are taken as they come, which is right for the value
 // representation OB; only [ReadFrame] sees whether they are OW. An error wraps
 // [study.ErrUnsupported] or [study.ErrInvalid], or [study.ErrBusy] where no child
@@ -214,12 +216,17 @@ func DecodeWith(o Options, img study.Image, ts study.UID, fragments [][]byte) (F
 	if err != nil {
 		return Frame{}, err
 	}
+	frame := joined(fragments)
+	if img.Origin != nil {
+		if len(frame) == 0 {
+			return whiteSamples(img), nil
+		}
+		if frame, err = restore(img, ts, frame); err != nil {
+			return Frame{}, err
+		}
+	}
 	if len(fragments) == 0 {
 		return Frame{}, fmt.Errorf("frame without data: %w", study.ErrInvalid)
-	}
-	frame := fragments[0]
-	if len(fragments) > 1 {
-		frame = bytes.Join(fragments, nil)
 	}
 	f, err := d.decode(o, img, frame)
 	if err != nil {

@@ -26,6 +26,7 @@ type j2kHeader struct {
 	precision     int
 	signed        bool
 	transform     bool // the multiple component transform: what comes out is RGB
+	reversible    bool // the 5-3 wavelet
 	color         Color
 	order         []int // where JP2 says so: for each sample its component
 }
@@ -147,6 +148,7 @@ func (h *j2kHeader) read(b []byte) error {
 				return errJ2K
 			}
 			h.transform = payload[4] == 1
+			h.reversible = len(payload) > 9 && payload[9] == 1
 		case jSOT:
 			return nil
 		}

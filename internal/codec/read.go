@@ -49,10 +49,17 @@ func (opts Options) read(ctx context.Context, r Ranger, in study.Instance, frame
 	if err != nil {
 		return Frame{}, err
 	}
-	if len(spans) == 0 {
+	if len(spans) == 0 && in.Image.Origin == nil {
 		return Frame{}, fmt.Errorf("frame without data: %w", study.ErrInvalid)
 	}
-	o := object{r: r, key: in.Key}
+	o := object{r: r, key: in.PixelKey()}
+	if in.Image.Origin != nil { // a slide file: each frame stands by itself
+		fragments, err := o.fetch(ctx, spans)
+		if err != nil {
+			return Frame{}, err
+		}
+		return DecodeWith(opts, *in.Image, in.TransferSyntax, fragments)
+	}
 	if in.TransferSyntax == deflatedSyntax {
 		o.r = inflater{r}
 	}

@@ -129,7 +129,7 @@ func (o *open) fetch(ctx context.Context, list []fetched) error {
 			to = max(to, w.Off+w.Len)
 		}
 		if sliceable(in.TransferSyntax) && from > 0 && to > from && to-from <= codec.MaxEncodedBytes {
-			if err := o.request(ctx, in.Key, from, to, list[:n]); err != nil {
+			if err := o.request(ctx, in.PixelKey(), from, to, list[:n]); err != nil {
 				return err
 			}
 		}

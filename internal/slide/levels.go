@@ -33,7 +33,7 @@ func Levels(in []study.Instance) ([]Level, error) {
 	}
 	finest := groups[0][0].Image.Slide
 	mpp := finest.MicronsPerPixel
-	if err := plausible(mpp); err != nil {
+	if err := Plausible(mpp); err != nil {
 		return nil, err
 	}
 	var levels []Level
@@ -63,8 +63,10 @@ func Levels(in []study.Instance) ([]Level, error) {
 	return levels, nil
 }
 
-// plausible gates the spacing of the finest level.
-func plausible(mpp [2]float64) error {
+// Plausible gates the spacing of a slide's finest level, µm per pixel: whether it
+// is there, is what scanners have, and is the same in x and y. An error is a
+// *[RefusedError].
+func Plausible(mpp [2]float64) error {
 	switch x, y := mpp[0], mpp[1]; {
 	case !(x > 0) || !(y > 0):
 		return refuse(study.ReasonSpacing, "no pixel spacing")

@@ -1,0 +1,56 @@
+package codec
+
+import (
+	"fmt"
+
+	"varde/study"
+)
+
+// A Look is what a codestream says of itself before its first scan or tile.
+type Look struct {
+	Columns, Rows int
+	Components    int
+	Bits          int   // of a sample
+	Color         Color // by the rule of the house: evidence first, the tag last
+	Subsampled    bool  // the color differences have fewer samples
+	Marked        bool  // JPEG: a JFIF or Adobe marker says the color
+	Transformed   bool  // JPEG 2000: the component transform has made what is stored
+	Reversible    bool  // JPEG 2000: the wavelet loses nothing
+}
+
+// Inspect looks at the first bytes of a JPEG baseline or JPEG 2000 frame; as many
+// as hold its header are enough. tagged is the photometric interpretation that
+// the file around it gives, which counts where the codestream says nothing. An
+// error wraps [study.ErrInvalid] or [study.ErrUnsupported].
+func Inspect(ts study.UID, tagged string, head []byte) (Look, error) {
+	img := study.Image{Samples: 3, Photometric: tagged}
+	switch ts {
+	case jpegBaseline:
+		h, err := readHeader(head)
+		if err != nil {
+			return Look{}, err
+		}
+		if h.process == mSOF3 {
+			return Look{}, fmt.Errorf("lossless JPEG among baseline frames: %w", study.ErrUnsupported)
+		}
+		return Look{
+			Columns: h.width, Rows: h.height, Components: len(h.components), Bits: h.precision,
+			Color: h.color(img), Subsampled: h.hMax > 1 || h.vMax > 1, Marked: h.jfif || h.adobe,
+		}, nil
+	case j2k, j2kLossless:
+		h := &j2kHeader{}
+		stream, err := h.unwrap(head)
+		if err != nil {
+			return Look{}, err
+		}
+		if err := h.read(stream); err != nil {
+			return Look{}, err
+		}
+		img.Samples = h.components
+		return Look{
+			Columns: h.width, Rows: h.height, Components: h.components, Bits: h.precision,
+			Color: h.colorOf(img), Transformed: h.transform, Reversible: h.reversible,
+		}, nil
+	}
+	return Look{}, fmt.Errorf("header of transfer syntax %s: %w", ts, study.ErrUnsupported)
+}
