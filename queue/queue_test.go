@@ -170,6 +170,35 @@ func TestStatOvertakes(t *testing.T) {
 	}
 }
 
+// TestOrderOvertakesWhatLiesOnTheConveyor makes a study stat whose job lies on the
+// conveyor behind a long one: it runs at once in the slot that is reserved.
+func TestOrderOvertakesWhatLiesOnTheConveyor(t *testing.T) {
+	inHouse(t, func(h *house) {
+		h.dispatch()
+		h.serve(1, 1, func(ctx context.Context, j study.Job) error {
+			if j.Study == "1.1" {
+				time.Sleep(20 * time.Second)
+			}
+			return h.finish(ctx, j)
+		})
+		h.Settle("1.1", storetest.Asked("slide", 1))
+		time.Sleep(500 * time.Millisecond)
+		h.Settle("1.2", storetest.Asked("ct", 1))
+		time.Sleep(500 * time.Millisecond)
+		all, _, err := h.InFlight(h.ctx, study.PoolCPU)
+		h.OK(err)
+		storetest.Same(h.Bench, "jobs on the conveyor", all, 2)
+		s, err := h.Study(h.ctx, "1.2")
+		h.OK(err)
+		heard, err := h.TakeOrders(h.ctx, []study.Order{{Told: study.Message{Sender: "RIS", ID: "1", At: time.Now()}, Study: "1.2",
+			Patient: s.Patient, Priority: study.PriorityStat}})
+		h.OK(err)
+		storetest.Same(h.Bench, "studies that changed", len(heard.Studies), 1)
+		h.within(2*time.Second, "the stat study is reported", h.isReported("1.2"))
+		h.within(time.Minute, "the other is reported", h.isReported("1.1"))
+	})
+}
+
 func TestPoisonJobFailsAfterThreeAndItsStudyGoesOn(t *testing.T) {
 	inHouse(t, func(h *house) {
 		h.dispatch()

@@ -15,7 +15,7 @@ import (
 
 // TakeOrders keeps what a referrer's system says of examinations, all of it or
 // nothing, and applies it to the studies that are here: priority, deadline, the
-// place in the reading order, and the lane of jobs that no worker was given yet.
+// place in the reading order, and the lane of jobs that no worker has begun.
 // Since it is the referrer's word, it may set a study back as well as forward; a
 // study that a reader has opened keeps its place. Of several orders for one study
 // the most urgent and the nearest deadline count. What comes before the images is
@@ -127,13 +127,13 @@ func (t *tx) keepOrder(o study.Order, touched map[study.UID]bool, h *study.Heard
 		return err
 	}
 	p := o.Patient.Reveal()
-	var id any // the engine's choice
-	if known {
-		id = was.id
+	columns, row := `heard_at, `+orderColumns, []any{ms(t.now), o.Told.Sender, o.Told.ID, ms(o.Told.At), bit(o.Canceled),
+		o.Study, o.Accession, o.Placer, o.Filler, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, o.Priority, o.Pathway,
+		ms(o.ReferredAt), ms(o.Deadline)}
+	if known { // else the engine chooses
+		columns, row = columns+`, id`, append(row, was.id)
 	}
-	if _, err := t.exec(`INSERT INTO placed_order (id, heard_at, `+orderColumns+`) VALUES `+values(20),
-		id, ms(t.now), o.Told.Sender, o.Told.ID, ms(o.Told.At), bit(o.Canceled), o.Study, o.Accession, o.Placer, o.Filler,
-		p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, o.Priority, o.Pathway, ms(o.ReferredAt), ms(o.Deadline)); err != nil {
+	if _, err := t.exec(`INSERT INTO placed_order (`+columns+`) VALUES `+values(len(row)), row...); err != nil {
 		return err
 	}
 	return t.speaksOf(o.Study, o.Accession, touched)
@@ -334,10 +334,16 @@ func (t *tx) placeByOrder(s study.Study, deadline time.Time) (study.Place, error
 	return p, nil
 }
 
-// relane moves the jobs of a study that no worker was given yet, and what is to
-// follow from them, to the lane of its priority.
+// relane moves the jobs of a study that no worker has begun, and what is to follow
+// from them, to the lane of its priority. One that lies on the conveyor already
+// goes back to the line, and is laid on anew in its new lane: its next attempt
+// fences the note that is left in the old one.
 func (t *tx) relane(s study.Study) error {
 	lane := s.Priority.Lane()
+	if _, err := t.exec(`UPDATE job SET state = 'ready' WHERE study_uid = $1 AND rev = $2 AND state = 'enqueued' AND worker = '' AND lane <> $3 AND lane <> $4`,
+		s.UID, s.Rev, lane, study.Backfill); err != nil {
+		return err
+	}
 	if _, err := t.exec(`UPDATE job SET lane = $3, due_at = $4 WHERE study_uid = $1 AND rev = $2 AND state = 'ready' AND lane <> $5`,
 		s.UID, s.Rev, lane, ms(due(s, lane)), study.Backfill); err != nil {
 		return err

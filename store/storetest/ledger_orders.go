@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store"
 	"varde/study"
 )
 
@@ -13,6 +14,7 @@ var orderPromises = []promise{
 	{"an order moves a study that is here, both ways", orderAfter},
 	{"an order waits for its images", orderBefore},
 	{"an order moves the jobs that no worker has", orderLanes},
+	{"an order takes jobs off the conveyor that no worker has begun", orderTakesBack},
 	{"a plan made before the order settles in the order's lane", orderDuringPlan},
 	{"an order finds its study by accession number and patient", orderByAccession},
 	{"an order of another patient is held and flagged", orderHeld},
@@ -110,6 +112,25 @@ func orderLanes(b *Bench) {
 		b.OK(b.FinishPart(context.Background(), j, "results/"+j.ID, 1, 1, 0.5))
 	}
 	Same(b, "lane of what follows", b.ClaimOne(study.PoolReport).Lane, study.Stat)
+}
+
+func orderTakesBack(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("m", 3))
+	enqueued := b.Claim(study.PoolCPU, 3)
+	b.OK(b.Ledger.Started(ctx, enqueued[0].ID, enqueued[0].Attempt, "w"))
+	b.take(orderFor("1.2", study.PriorityStat))
+	_, stat, err := b.InFlight(ctx, study.PoolCPU)
+	b.OK(err)
+	Same(b, "stat jobs on the conveyor", stat, 0)
+	again := b.Claim(study.PoolCPU, 3)
+	Same(b, "jobs laid on anew", len(again), 2)
+	for _, j := range again {
+		Same(b, "lane", j.Lane, study.Stat)
+		Same(b, "attempt", j.Attempt, 2)
+	}
+	b.Is(b.Ledger.Started(ctx, enqueued[1].ID, enqueued[1].Attempt, "w"), store.ErrFenced)
+	b.OK(b.FinishPart(ctx, enqueued[0], "results/"+enqueued[0].ID, 1, 1, 0.5))
 }
 
 func orderDuringPlan(b *Bench) {
