@@ -3,13 +3,14 @@
 // own reports among them.
 //
 //	Service.Handler      the routes, relative to the service's base
-//	store, parts         STOW-RS: each part of the request is one object of ingest
+//	store, parts         STOW-RS (stow.go): each part of the request is one object of ingest
 //	search               QIDO-RS: queries of the ledger
 //	retrieve, metadata   WADO-RS: whole objects, their attributes, frames, bulk data
 //	rendered             WADO-RS: pictures for a browser
 //	media                what clients write in Content-Type and Accept
 //
-// Objects stream through: no answer and no request is held in memory.
+// Objects stream through: no answer is held in memory, and of a request only a
+// few short objects at once.
 package dicomweb
 
 import (
@@ -74,11 +75,16 @@ type Service struct {
 
 	begin   sync.Once
 	drawing chan struct{} // held by whoever decodes pixels
+	short   chan struct{} // held for each part of a STOW request that is in memory
+	buffers sync.Pool     // of *[]byte, shortPart long
 }
 
 // Handler gives the routes, relative to Base.
 func (s *Service) Handler() http.Handler {
-	s.begin.Do(func() { s.drawing = make(chan struct{}, runtime.GOMAXPROCS(0)) })
+	s.begin.Do(func() {
+		s.drawing = make(chan struct{}, runtime.GOMAXPROCS(0))
+		s.short = make(chan struct{}, shortParts)
+	})
 	m := http.NewServeMux()
 	m.HandleFunc("POST /studies", s.store)
 	m.HandleFunc("POST /studies/{study}", s.store)

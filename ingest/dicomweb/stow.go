@@ -2,6 +2,7 @@ package dicomweb
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"varde/ingest"
 	"varde/internal/dicom"
@@ -21,19 +24,58 @@ const (
 	bodyBuffer = 256 << 10
 	// maxParts bounds one request, for its answer is held in memory.
 	maxParts = 100_000
+	// shortPart is how long a part may be that is read into memory, so that the
+	// next one can be read while this one is kept. Most slices are shorter.
+	shortPart = 2 << 20
+	// partsAtOnce is how many short parts of one request are kept at once: enough
+	// for one commit of the ledger to hold many.
+	partsAtOnce = 8
+	// shortParts bounds them over all requests.
+	shortParts = 24
 )
 
 // An outcome is what became of a STOW request.
 type outcome struct {
+	results []*result // in the order of the request's parts
 	kept    []ingest.Kept
 	failed  []failure
 	studies map[study.UID]bool
 	broken  error // why no more of the request could be read
 }
 
+// A result is what became of one object.
+type result struct {
+	kept ingest.Kept
+	err  error
+}
+
 type failure struct {
 	ingest.Kept
 	err error
+}
+
+// add makes room for the next part's result. It stays where it is.
+func (o *outcome) add() *result {
+	r := &result{}
+	o.results = append(o.results, r)
+	return r
+}
+
+// sort parts what was kept from what was not, and notes whether the request broke
+// off.
+func (o *outcome) sort() {
+	o.studies = map[study.UID]bool{}
+	for _, r := range o.results {
+		if r.err == nil {
+			o.kept = append(o.kept, r.kept)
+			o.studies[r.kept.Study] = true
+			continue
+		}
+		o.failed = append(o.failed, failure{r.kept, r.err})
+		if o.broken == nil && errors.Is(r.err, ingest.ErrBroken) {
+			o.broken = r.err
+		}
+	}
 }
 
 // store keeps the objects of a STOW-RS request, PS3.18 §10.5: multipart/related,
@@ -54,16 +96,17 @@ func (s *Service) store(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	media, params := parseMedia(r.Header.Get("Content-Type"))
-	o := outcome{studies: map[study.UID]bool{}}
+	o := outcome{}
 	switch {
 	case media == typeMultipart && params["boundary"] != "" && covers(strings.ToLower(params["type"]), typeDICOM):
 		s.parts(r, into, params["boundary"], &o)
 	case media == typeDICOM:
-		s.part(r, into, r.Body, max(0, r.ContentLength), &o)
+		s.part(r, into, r.Body, max(0, r.ContentLength), o.add())
 	default:
 		http.Error(w, "the body must be multipart/related; type=\"application/dicom\" with a boundary, or application/dicom", http.StatusUnsupportedMediaType)
 		return
 	}
+	o.sort()
 	if s.Ended != nil {
 		uids := make([]study.UID, 0, len(o.studies))
 		for uid := range o.studies {
@@ -77,8 +120,13 @@ func (s *Service) store(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, into, &o)
 }
 
-// parts keeps each part of a multipart body.
+// parts keeps each part of a multipart body. The body is one stream, so a part is
+// read into memory while the ones before it are still being kept; a long part is
+// kept as it comes.
 func (s *Service) parts(r *http.Request, into study.UID, boundary string, o *outcome) {
+	var keeping errgroup.Group
+	keeping.SetLimit(partsAtOnce)
+	defer func() { _ = keeping.Wait() }() // what became of a part stands in its result
 	m := multipart.NewReader(bufio.NewReaderSize(r.Body, bodyBuffer), boundary)
 	for range maxParts {
 		p, err := m.NextRawPart()
@@ -86,19 +134,55 @@ func (s *Service) parts(r *http.Request, into study.UID, boundary string, o *out
 			return
 		}
 		if err != nil {
-			o.broken = fmt.Errorf("read part %d: %w", len(o.kept)+len(o.failed)+1, err)
+			o.broken = fmt.Errorf("read part %d: %w", len(o.results)+1, err)
 			return
 		}
 		media, _ := parseMedia(p.Header.Get("Content-Type"))
+		to := o.add()
 		if media != "" && media != typeDICOM && media != typeOctets {
-			o.failed = append(o.failed, failure{err: fmt.Errorf("a part of type %.40q: %w", media, study.ErrInvalid)})
+			to.err = fmt.Errorf("a part of type %.40q: %w", media, study.ErrInvalid)
 			continue
 		}
-		if s.part(r, into, &filled{r: p}, 0, o); o.broken != nil {
-			return
-		}
+		s.onePart(r, into, &filled{r: p}, to, &keeping)
 	}
 	o.broken = fmt.Errorf("more than %d parts: %w", maxParts, study.ErrInvalid)
+}
+
+// onePart keeps a part beside others when it is short and there is memory for it,
+// else by itself.
+func (s *Service) onePart(r *http.Request, into study.UID, body *filled, to *result, keeping *errgroup.Group) {
+	select {
+	case s.short <- struct{}{}:
+	default: // others hold it all: a slow client must not make this one wait
+		s.part(r, into, body, 0, to)
+		return
+	}
+	buf := s.buffer()
+	give := func() { s.buffers.Put(buf); <-s.short }
+	n, _ := body.Read(*buf)
+	if body.err != io.EOF { // longer, or broken off
+		defer give()
+		s.part(r, into, io.MultiReader(bytes.NewReader((*buf)[:n]), body), 0, to)
+		return
+	}
+	keeping.Go(func() error {
+		defer give()
+		s.part(r, into, bytes.NewReader((*buf)[:n]), int64(n), to)
+		if errors.Is(to.err, study.ErrBusy) {
+			// Another part of the same UID was just being kept. It is by now, so
+			// that the two can be compared.
+			s.part(r, into, bytes.NewReader((*buf)[:n]), int64(n), to)
+		}
+		return nil
+	})
+}
+
+func (s *Service) buffer() *[]byte {
+	if b, ok := s.buffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, shortPart)
+	return &b
 }
 
 // filled fills what it is given. A part of a multipart body comes in pieces of
@@ -121,18 +205,9 @@ func (f *filled) Read(p []byte) (n int, err error) {
 }
 
 // part keeps one object.
-func (s *Service) part(r *http.Request, into study.UID, body io.Reader, size int64, o *outcome) {
+func (s *Service) part(r *http.Request, into study.UID, body io.Reader, size int64, to *result) {
 	src := ingest.Source{Kind: "stow", Remote: r.RemoteAddr}
-	kept, err := s.Receiver.Receive(r.Context(), src, ingest.Object{Data: body, Size: size, Study: into})
-	if err != nil {
-		o.failed = append(o.failed, failure{kept, err})
-		if errors.Is(err, ingest.ErrBroken) {
-			o.broken = err
-		}
-		return
-	}
-	o.kept = append(o.kept, kept)
-	o.studies[kept.Study] = true
+	to.kept, to.err = s.Receiver.Receive(r.Context(), src, ingest.Object{Data: body, Size: size, Study: into})
 }
 
 // answer tells what became of each object, PS3.18 §10.5.3 and §I.
