@@ -52,6 +52,10 @@ type Object struct {
 	// What the sender said of the object; empty when it did not say. Class and
 	// Instance must be given with a bare data set.
 	Study, Class, Instance study.UID
+
+	// Elsewhere says where the frames lie of an object that stands for a level of
+	// a slide file. nil for every object that holds its own.
+	Elsewhere *Elsewhere
 }
 
 // Kept is what became of an object. The UIDs are set as far as they were read,
@@ -108,6 +112,7 @@ func (r *Receiver) receive(ctx context.Context, src Source, o Object) (Kept, err
 	if err != nil {
 		return in.ids, err
 	}
+	o.Elsewhere.put(&arrival)
 	now := time.Now
 	if r.Now != nil {
 		now = r.Now

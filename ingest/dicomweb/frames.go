@@ -2,6 +2,7 @@ package dicomweb
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"varde/ingest/slidefile"
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/study"
@@ -181,6 +183,10 @@ func (s *Service) chosen(ctx context.Context, in study.Instance, index study.Fra
 
 // frame opens the bytes of one frame.
 func (s *Service) frame(ctx context.Context, in study.Instance, index study.Frames, n int) (io.ReadCloser, error) {
+	if elsewhere(in) {
+		b, err := slidefile.Frame(ctx, s.Objects, in, index, n)
+		return io.NopCloser(bytes.NewReader(b)), err
+	}
 	spans, err := index.Frame(n)
 	if err != nil {
 		return nil, err

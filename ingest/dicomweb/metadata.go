@@ -1,7 +1,9 @@
 package dicomweb
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -60,18 +62,36 @@ func (s *Service) attributes(r *http.Request, in study.Instance) ([]byte, error)
 		return nil, err
 	}
 	base := instanceURL(s.base(r), in.Study, in.Series, in.UID) + "/bulkdata/"
-	return dicom.JSON(h.Data, func(path string, t dicom.Tag, length int64) string {
+	text, err := dicom.JSON(h.Data, func(path string, t dicom.Tag, length int64) string {
 		if length >= 0 && length <= inlineBytes && t.Group() != dicom.PixelData.Group() { // pixels are not in the header, be they few
 			return ""
 		}
 		return base + path
 	})
+	if err == nil && elsewhere(in) {
+		text = withPixels(text, base+pixelPath)
+	}
+	return text, err
+}
+
+// pixelPath is the bulk data path of the pixels.
+const pixelPath = "7FE00010"
+
+// withPixels adds the pixels to the attributes of an object that does not hold
+// them itself. Their tag is the highest that it has.
+func withPixels(text []byte, url string) []byte {
+	quoted, err := json.Marshal(url)
+	end := bytes.LastIndexByte(text, '}')
+	if err != nil || end < 0 {
+		return text
+	}
+	return fmt.Appendf(text[:end:end], `,"%s":{"vr":"OB","BulkDataURI":%s}}`, pixelPath, quoted)
 }
 
 // header reads an object up to its pixels.
 func (s *Service) header(ctx context.Context, in study.Instance) (*dicom.Header, error) {
 	end := int64(-1)
-	if !deflated(in) {
+	if !deflated(in) && !elsewhere(in) {
 		frames, err := s.Catalog.Frames(ctx, in.UID)
 		if err != nil {
 			return nil, err
@@ -101,6 +121,10 @@ func (s *Service) bulkdata(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := all[0]
+	if elsewhere(in) && r.PathValue("path") == pixelPath {
+		s.allFrames(w, r, in)
+		return
+	}
 	h, err := s.header(r.Context(), in)
 	if err != nil {
 		s.fail(w, r, err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"varde/ingest/slidefile"
 	"varde/study"
 )
 
@@ -70,14 +71,14 @@ func (s *Service) retrieve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) sendOne(w http.ResponseWriter, r *http.Request, in study.Instance) {
-	body, err := s.Objects.Range(r.Context(), in.Key, 0, -1)
+	body, size, err := s.whole(r.Context(), in)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	defer body.Close()
 	w.Header().Set("Content-Type", typeDICOM+"; transfer-syntax="+string(in.TransferSyntax))
-	w.Header().Set("Content-Length", strconv.FormatInt(in.Bytes, 10))
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	if _, err := copyOut(w, body); err != nil {
 		s.abort(r, err)
 	}
@@ -87,7 +88,7 @@ func (s *Service) sendAll(w http.ResponseWriter, r *http.Request, all []study.In
 	m := multipartAnswer(w, typeDICOM)
 	for _, in := range all {
 		err := func() error {
-			body, err := s.Objects.Range(r.Context(), in.Key, 0, -1)
+			body, _, err := s.whole(r.Context(), in)
 			if err != nil {
 				return err
 			}
@@ -110,6 +111,15 @@ func (s *Service) sendAll(w http.ResponseWriter, r *http.Request, all []study.In
 		s.abort(r, err)
 	}
 }
+
+// whole opens an object from its beginning to its end and says how long it is. A
+// level of a slide file is put together on the way.
+func (s *Service) whole(ctx context.Context, in study.Instance) (io.ReadCloser, int64, error) {
+	return slidefile.Objects{Archive: s.Objects, Frames: s.Catalog.Frames}.Open(ctx, in)
+}
+
+// elsewhere reports whether the frames of an instance lie in a slide file.
+func elsewhere(in study.Instance) bool { return in.Image != nil && in.Image.Origin != nil }
 
 // multipartAnswer begins a multipart/related answer.
 func multipartAnswer(w http.ResponseWriter, inner string) *multipart.Writer {

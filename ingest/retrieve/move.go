@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"varde/ingest/slidefile"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/study"
@@ -189,9 +190,12 @@ func (r *retrieval) count(of *int) {
 // errHeld is an object of ours that can't be read.
 var errHeld = errors.New("object can't be read")
 
-// send sends one object as it lies in the archive.
+// send sends one object as it lies in the archive, or as it is put together.
 func (r *retrieval) send(ctx context.Context, to sender, i study.Instance) (dimse.Status, error) {
-	body, err := r.p.Objects.Range(ctx, i.Key, 0, -1)
+	if r.p.Frames == nil && i.PixelKey() != i.Key {
+		return 0, fmt.Errorf("its pixels lie in a slide file: %w", errHeld)
+	}
+	body, _, err := slidefile.Objects{Archive: r.p.Objects, Frames: r.p.Frames}.Open(ctx, i)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errHeld, err)
 	}

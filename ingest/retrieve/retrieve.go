@@ -43,7 +43,10 @@ type Objects interface {
 type Provider struct {
 	Finder  Finder
 	Objects Objects
-	AET     string // ours, as peers may retrieve from
+	// Frames gives where the frames of an object lie. Without it an object that
+	// stands for a level of a slide file can't be sent.
+	Frames func(ctx context.Context, uid study.UID) (study.Frames, error)
+	AET    string // ours, as peers may retrieve from
 	// Allowed says who may ask. nil lets all.
 	Allowed func(ae, remote string) bool
 	// Dial opens an association with the destination of a C-MOVE. The error wraps
