@@ -13,6 +13,9 @@ import (
 // Backup writes a sound copy of the ledger into a new file, while work goes on.
 // A file that is there already is [study.ErrRefused].
 func (l *Ledger) Backup(ctx context.Context, file string) error {
+	if l.engine.shared {
+		return fmt.Errorf("back up ledger: it lies in PostgreSQL; use pg_dump: %w", study.ErrUnsupported)
+	}
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("back up ledger to %s: the file is there already: %w", file, study.ErrRefused)
 	}

@@ -75,7 +75,7 @@ func (t *tx) hold(uid study.UID, h held) error {
 	names := strings.Join(h.facts, ", ")
 	n, err := t.exec(`INSERT INTO hold (study_uid, kind, subject, sender, message, told_at, evidence, differs, at) VALUES `+values(9)+`
 		ON CONFLICT (study_uid, kind, subject) DO UPDATE SET sender = $4, message = $5, told_at = $6, evidence = $7, differs = $8, at = $9,
-		state = 'open', decided_by = '', reason = '', decided_at = 0 WHERE state <> 'open' AND differs <> $8`,
+		state = 'open', decided_by = '', reason = '', decided_at = 0 WHERE hold.state <> 'open' AND hold.differs <> $8`,
 		uid, h.kind, h.subject, clean(h.told.Sender), clean(h.told.ID), ms(h.told.At), names, differs, ms(t.now))
 	if err != nil || n == 0 {
 		return err

@@ -88,7 +88,7 @@ func (t *tx) choose(pool string, k int, worst study.Lane, busy map[study.UID]int
 	for _, limit := range []int{min(4*k, maxCandidates), maxCandidates} {
 		waiting, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
 			WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3
-			ORDER BY lane, due_at, created_at, part, id LIMIT $4 `+skipLocked, pool, worst, ms(t.now), limit)
+			ORDER BY lane, due_at, created_at, part, id LIMIT $4`, pool, worst, ms(t.now), limit)
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,10 @@ import (
 type Ledger struct {
 	place   study.Placer
 	now     func() time.Time
-	lock    *os.File // held while open, so that there is one process
+	engine  *engine
+	lock    *os.File // of a file, held while open, so that there is one process
+	stop    context.CancelFunc
+	deaf    chan struct{} // closed when nothing more is heard of other processes
 	reader  *reader
 	writer  *writer
 	tallies tallies
@@ -51,10 +54,12 @@ var ErrFenced = fmt.Errorf("job belongs to another attempt: %w", study.ErrRefuse
 // errClosed is the error of every change after Close.
 var errClosed = fmt.Errorf("ledger is closed: %w", study.ErrBusy)
 
-// OpenLedger opens the ledger in the file at path and brings its tables up to
-// date; a file that isn't there is made, readable by its owner only. A second
-// process on the same file is refused with [study.ErrBusy].
-func OpenLedger(ctx context.Context, path string, o LedgerOptions) (*Ledger, error) {
+// OpenLedger opens a ledger and brings its tables up to date. Location is the path
+// of a SQLite file, which is made if it isn't there, readable by its owner only; a
+// second process on the same file is refused with [study.ErrBusy]. Or it is the
+// address of a PostgreSQL database, postgres://user:password@host/database, on
+// which any number of processes may work.
+func OpenLedger(ctx context.Context, location string, o LedgerOptions) (*Ledger, error) {
 	l := &Ledger{place: o.Place, now: o.Now}
 	if l.place == nil {
 		l.place = byArrival
@@ -63,47 +68,57 @@ func OpenLedger(ctx context.Context, path string, o LedgerOptions) (*Ledger, err
 		l.now = time.Now
 	}
 	var err error
-	if o.Guest {
-		if _, err = os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	switch {
+	case IsPostgres(location):
+	case o.Guest:
+		if _, err = os.Stat(location); errors.Is(err, os.ErrNotExist) {
 			err = fmt.Errorf("%w: %w", study.ErrNotFound, err)
 		}
-	} else {
-		l.lock, err = lockFile(path + ".lock")
+	default:
+		l.lock, err = lockFile(location + ".lock")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+		return nil, fmt.Errorf("open ledger %s: %w", location, err)
 	}
-	if err := l.open(ctx, path, o.Guest); err != nil {
-		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), l.Close())
+	if err := l.open(ctx, location, o.Guest); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", HideSecret(location), err), l.Close())
 	}
 	return l, nil
 }
 
-func (l *Ledger) open(ctx context.Context, path string, guest bool) error {
-	write, read, err := openSQLite(path)
-	if err != nil {
+func (l *Ledger) open(ctx context.Context, location string, guest bool) (err error) {
+	if l.engine, err = openEngine(ctx, location); err != nil {
 		return err
 	}
-	l.reader = &reader{db: read, statements: map[string]*sql.Stmt{}}
-	if l.writer, err = newWriter(ctx, l, write); err != nil {
+	l.reader = &reader{db: l.engine.read, statements: map[string]*sql.Stmt{}}
+	if l.writer, err = newWriter(ctx, l, l.engine.write); err != nil {
 		return err
 	}
 	settle := l.settleIn
 	if guest {
-		settle = func(ctx context.Context) error { return migrate(ctx, l.writer.conn, sqliteMigrations, false) }
+		settle = func(ctx context.Context) error { return migrate(ctx, l.writer.conn, l.engine, false) }
 	}
 	if err := settle(ctx); err != nil {
 		return err
 	}
 	go l.writer.run()
 	l.writer.running = true
+	if l.engine.listen != nil {
+		var listening context.Context
+		listening, l.stop = context.WithCancel(context.WithoutCancel(ctx)) // until Close
+		l.deaf = make(chan struct{})
+		go l.hear(listening)
+	}
 	return nil
 }
 
-// settleIn does what the one process that serves does first.
+// settleIn does what a process that serves does first.
 func (l *Ledger) settleIn(ctx context.Context) error {
-	if err := migrate(ctx, l.writer.conn, sqliteMigrations, true); err != nil {
+	if err := migrate(ctx, l.writer.conn, l.engine, true); err != nil {
 		return err
+	}
+	if l.engine.shared {
+		return nil // others may be at work; those that are not are found by their beats
 	}
 	// The lock says that we are alone, so whoever worked before is gone. Without
 	// an epoch whatever still lies on the conveyor for them is taken back.
@@ -116,6 +131,10 @@ func (l *Ledger) settleIn(ctx context.Context) error {
 // Close waits for the changes under way and gives the file free.
 func (l *Ledger) Close() error {
 	var errs []error
+	if l.stop != nil {
+		l.stop()
+		<-l.deaf
+	}
 	if l.writer != nil {
 		errs = append(errs, l.writer.close())
 	}

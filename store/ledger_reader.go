@@ -82,7 +82,7 @@ func (l *Ledger) ask(ctx context.Context) asker {
 
 // view runs do over one snapshot.
 func (l *Ledger) view(ctx context.Context, do func(asker) error) error {
-	tx, err := l.reader.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := l.reader.db.BeginTx(ctx, l.engine.snapshot)
 	if err != nil {
 		return refine(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"varde/internal/studytest/peers"
 	"varde/store"
 	"varde/store/storetest"
 )
@@ -22,6 +23,24 @@ func openSQLite(t testing.TB, o store.LedgerOptions) *store.Ledger {
 		}
 	})
 	return l
+}
+
+// TestLedgerOnPostgreSQL holds a ledger on a server to the same promises.
+func TestLedgerOnPostgreSQL(t *testing.T) {
+	server := peers.StartPostgres(t)
+	storetest.TestLedger(t, func(t testing.TB, o store.LedgerOptions) *store.Ledger {
+		t.Helper()
+		l, err := store.OpenLedger(context.Background(), server.Schema(t), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return l
+	})
 }
 
 func TestLedgerOnSQLite(t *testing.T) { storetest.TestLedger(t, openSQLite) }

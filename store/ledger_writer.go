@@ -120,7 +120,7 @@ gather:
 // transact runs all changes in one transaction, or none.
 func (w *writer) transact(group []*change) (err error) {
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, beginWrite); err != nil {
+	if err := w.begin(ctx); err != nil {
 		return fmt.Errorf("begin: %w", refine(err))
 	}
 	defer func() {
@@ -135,6 +135,9 @@ func (w *writer) transact(group []*change) (err error) {
 			return err
 		}
 	}
+	if err := t.tell(ctx); err != nil {
+		return err
+	}
 	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
 		return fmt.Errorf("commit: %w", refine(err))
 	}
@@ -145,6 +148,53 @@ func (w *writer) transact(group []*change) (err error) {
 		w.ledger.changes.fire()
 	}
 	return nil
+}
+
+// begin begins a transaction. A connection that was lost, because the server was
+// started afresh for instance, is replaced.
+func (w *writer) begin(ctx context.Context) error {
+	err := w.enter(ctx)
+	if err == nil || !w.ledger.engine.shared || !gone(refine(err)) {
+		return err
+	}
+	conn, again := w.db.Conn(ctx)
+	if again != nil {
+		return again
+	}
+	for _, s := range w.statements {
+		_ = s.Close() // they went with the connection
+	}
+	_ = w.conn.Close()
+	w.conn, w.statements = conn, map[string]*sql.Stmt{}
+	return w.enter(ctx)
+}
+
+func (w *writer) enter(ctx context.Context) error {
+	for _, text := range w.ledger.engine.begin {
+		if _, err := w.conn.ExecContext(ctx, text); err != nil {
+			_, _ = w.conn.ExecContext(ctx, `ROLLBACK`) // fails where nothing has begun
+			return err
+		}
+	}
+	return nil
+}
+
+// tell lets the other processes know, at the commit, what this transaction has
+// moved.
+func (t *tx) tell(ctx context.Context) error {
+	what := ""
+	if t.moved {
+		what += jobsMoved
+	}
+	if t.shown {
+		what += shownMoved
+	}
+	channel := t.ledger.engine.channel
+	if channel == "" || what == "" {
+		return nil
+	}
+	_, err := t.writer.conn.ExecContext(ctx, `SELECT pg_notify($1, $2)`, channel, t.ledger.engine.self+what)
+	return refine(err)
 }
 
 func (w *writer) close() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -20,13 +21,18 @@ import (
 // more than this program knows is refused, and so is one whose steps were other
 // ones: what runs on tables that it does not know may harm them. Without write a
 // step that is missing is an error too.
-func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS, write bool) error {
-	files, err := fs.Glob(steps, "migrations/*/*.sql")
+func migrate(ctx context.Context, conn *sql.Conn, e *engine, write bool) (err error) {
+	files, err := fs.Glob(e.steps, "migrations/*/*.sql")
 	if err != nil {
 		return err
 	}
 	sort.Strings(files)
 	if write {
+		end, err := e.exclude(ctx, conn)
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		defer func() { err = errors.Join(err, end()) }()
 		if _, err := conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration
 			(version BIGINT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, at BIGINT NOT NULL)`); err != nil {
 			return fmt.Errorf("migrate: %w", refine(err))
@@ -37,17 +43,17 @@ func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS, write bool) error
 		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, file := range files {
-		text, err := fs.ReadFile(steps, file)
+		name := path.Base(file)
+		text, err := e.step(file, name)
 		if err != nil {
 			return err
 		}
-		name := path.Base(file)
 		digits, _, _ := strings.Cut(name, "_")
 		version, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil {
 			return fmt.Errorf("migration %s has no number: %w", name, study.ErrInvalid)
 		}
-		hash := fmt.Sprintf("%x", sha256.Sum256(text))
+		hash := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
 		if was, ok := seen[version]; ok {
 			if was != hash {
 				return fmt.Errorf("migration %s is not the one that made this ledger: %w", name, study.ErrInvalid)
@@ -58,7 +64,7 @@ func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS, write bool) error
 		if !write {
 			return fmt.Errorf("the ledger has not had migration %s; open it for writing once: %w", name, study.ErrInvalid)
 		}
-		if err := step(ctx, conn, version, name, hash, string(text)); err != nil {
+		if err := step(ctx, conn, version, name, hash, text); err != nil {
 			return fmt.Errorf("migrate %s: %w", name, err)
 		}
 	}
@@ -66,6 +72,21 @@ func migrate(ctx context.Context, conn *sql.Conn, steps fs.FS, write bool) error
 		return fmt.Errorf("the ledger was made by a newer Varde (migration %d): %w", version, study.ErrInvalid)
 	}
 	return nil
+}
+
+// exclude keeps other processes from migrating at the same time, until the
+// function that it gives is called.
+func (e *engine) exclude(ctx context.Context, conn *sql.Conn) (end func() error, err error) {
+	if e.alone == "" {
+		return func() error { return nil }, nil
+	}
+	if _, err := conn.ExecContext(ctx, e.alone); err != nil {
+		return nil, refine(err)
+	}
+	return func() error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), e.together)
+		return refine(err)
+	}, nil
 }
 
 func migrations(ctx context.Context, conn *sql.Conn) (map[int64]string, error) {

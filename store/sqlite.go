@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -15,15 +16,9 @@ import (
 	"varde/study"
 )
 
-// What follows is all that the ledger says to SQLite in particular. PostgreSQL
-// would begin with BEGIN and lock with FOR UPDATE SKIP LOCKED.
-const (
-	// beginWrite takes the write lock at once: a transaction that begins by
-	// reading could lose the race to its first write.
-	beginWrite = `BEGIN IMMEDIATE`
-	// skipLocked lets several dispatchers claim at once. SQLite has one writer.
-	skipLocked = ``
-)
+// beginWrite takes the write lock at once: a transaction that begins by reading
+// could lose the race to its first write.
+const beginWrite = `BEGIN IMMEDIATE`
 
 // sqliteMigrations holds the steps by which the tables came to be what they are.
 //
@@ -37,17 +32,17 @@ const readers = 6
 // openSQLite opens the one connection that writes and those that read.
 // synchronous=FULL means that a commit is an fsync of the log: what was
 // acknowledged outlives the power.
-func openSQLite(path string) (write, read *sql.DB, err error) {
+func openSQLite(path string) (*engine, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// The file holds names of patients. SQLite gives its log the same mode.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := f.Close(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pragmas := url.Values{"_pragma": {
 		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)",
@@ -63,14 +58,15 @@ func openSQLite(path string) (write, read *sql.DB, err error) {
 		db.SetMaxIdleConns(n)
 		return db, nil
 	}
-	if write, err = open(pragmas, 1); err != nil {
-		return nil, nil, err
+	e := &engine{name: "SQLite", begin: []string{beginWrite}, steps: sqliteMigrations, snapshot: &sql.TxOptions{ReadOnly: true}}
+	if e.write, err = open(pragmas, 1); err != nil {
+		return nil, err
 	}
 	pragmas.Add("_pragma", "query_only(1)")
-	if read, err = open(pragmas, readers); err != nil {
-		return nil, nil, errors.Join(err, write.Close())
+	if e.read, err = open(pragmas, readers); err != nil {
+		return nil, errors.Join(err, e.write.Close())
 	}
-	return write, read, nil
+	return e, nil
 }
 
 // refine adds to an error of the driver the kind that it is of: a disk that is
@@ -87,7 +83,10 @@ func refine(err error) error {
 			return fmt.Errorf("%w: %w", study.ErrBusy, err)
 		}
 	}
-	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) {
+	if kind := refinePostgres(err); kind != nil {
+		return fmt.Errorf("%w: %w", kind, err)
+	}
+	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn) {
 		return fmt.Errorf("%w: %w", study.ErrBusy, err)
 	}
 	return err

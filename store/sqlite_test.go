@@ -265,7 +265,7 @@ func TestLedgerOfANewerProgramIsRefused(t *testing.T) {
 		{"other step of the same number", fstest.MapFS{"migrations/sqlite/0001_ledger.sql": {Data: []byte("SELECT 1")}}},
 		{"no number", fstest.MapFS{"migrations/sqlite/first.sql": {Data: []byte("SELECT 1")}}},
 	} {
-		if err := migrate(t.Context(), l.writer.conn, tt.steps, true); !errors.Is(err, study.ErrInvalid) {
+		if err := migrate(t.Context(), l.writer.conn, &engine{steps: tt.steps}, true); !errors.Is(err, study.ErrInvalid) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -306,7 +306,7 @@ func TestMigrationThatFailsLeavesNothing(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	steps := fstest.MapFS{"migrations/x/0001_a.sql": {Data: []byte("CREATE TABLE a (x BIGINT)")}}
 	steps["migrations/x/0002_b.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE b (x BIGINT); CREATE TABLE a (x BIGINT)")}
-	if err := migrate(t.Context(), conn, steps, true); err == nil {
+	if err := migrate(t.Context(), conn, &engine{steps: steps}, true); err == nil {
 		t.Fatal("the second step should fail")
 	}
 	if _, err := conn.ExecContext(t.Context(), `INSERT INTO b VALUES (1)`); err == nil {
@@ -314,7 +314,7 @@ func TestMigrationThatFailsLeavesNothing(t *testing.T) {
 	}
 	steps["migrations/x/0002_b.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE b (x BIGINT)")}
 	for range 2 {
-		if err := migrate(t.Context(), conn, steps, true); err != nil {
+		if err := migrate(t.Context(), conn, &engine{steps: steps}, true); err != nil {
 			t.Fatal(err)
 		}
 	}

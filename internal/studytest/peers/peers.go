@@ -5,6 +5,7 @@
 //	Port          a port that nobody listens on
 //	Serve         a server that runs until the test ends
 //	NewOrthanc    an archive, with an AE title, modalities and a REST API
+//	StartPostgres a PostgreSQL server, which can be killed and started again
 //
 // A test that looks for a program never passes for want of it: where the
 // environment says CI=true, all are meant to be there, and a missing one fails.
@@ -103,14 +104,20 @@ func serve(tb testing.TB, cmd *exec.Cmd, log *journal, up func() bool) {
 			tb.Logf("%s says:\n%s", cmd.Path, log.tail())
 		}
 	})
+	waitUntil(tb, cmd.Path, over, up)
+}
+
+// waitUntil waits until what was started is up; over is closed when it has ended.
+func waitUntil(tb testing.TB, what string, over <-chan struct{}, up func() bool) {
+	tb.Helper()
 	for began := time.Now(); !up(); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-over:
-			tb.Fatalf("%s stops: %s", cmd.Path, cmd.ProcessState)
+			tb.Fatalf("%s stops", what)
 		default:
 		}
 		if time.Since(began) > patience {
-			tb.Fatalf("%s does not answer", cmd.Path)
+			tb.Fatalf("%s does not answer", what)
 		}
 	}
 }
