@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"varde/internal/codec"
 	"varde/internal/dimse"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
@@ -218,14 +217,6 @@ func examineModels(r *models.Registry, entries []models.Entry, remedy string) (a
 		all = append(all, verdict("model", fmt.Sprintf("%s is %s, sha256 %s", e.Card.Ref(), e.State, e.Card.SHA256.Short()), err, remedy))
 	}
 	return all
-}
-
-func lookAtDecoders(context.Context, Settings) []check {
-	k := verdict("decoders", strings.Join(codec.Decoders(), ", "), nil, "")
-	if !strings.Contains(k.Found, "turbo") {
-		k.Outcome, k.Remedy = checkWarn, "JPEG is decoded in Go, 2 to 3 times slower; apt-get install libturbojpeg0"
-	}
-	return []check{k}
 }
 
 // lookAtPeers asks the destinations, the archive and whoever is called back whether
