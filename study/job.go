@@ -97,6 +97,9 @@ type Block struct {
 	Last     int     `json:"last,omitempty"`
 	OriginMM float64 `json:"origin_mm,omitempty"`
 	StepMM   float64 `json:"step_mm,omitempty"`
+	// Beyond are patches of other blocks that reach into this one's: they are not
+	// looked at here, and what several patches cover belongs to the last of them.
+	Beyond []Tile `json:"beyond,omitempty"`
 	// Stain is how the colors of the block's slide are changed before the network
 	// sees them; nil leaves them as they are.
 	Stain *Stain `json:"stain,omitempty"`

@@ -47,16 +47,17 @@ type Candidate struct {
 // volume. It holds whole numbers, so that the pieces add up to exactly what one
 // block would have given.
 type Seam struct {
-	Voxels int64    `json:"n"`     // of the map
-	Sum    [3]int64 `json:"sum"`   // of their columns, rows and planes
-	Value  int64    `json:"value"` // sum of their values, in millionths
+	Voxels int64    `json:"n,omitempty"`  // of the map
+	Sum    [3]int64 `json:"sum,omitzero"` // of their columns, rows and planes
+	Value  int64    `json:"value"`        // sum of their values, in millionths
 	// Scale is how many pixels of the tile's frame a column and a row of the map
 	// have, and Voxel what one voxel has, mm³.
 	Scale [2]float64 `json:"scale"`
 	Voxel float64    `json:"voxel"`
+	MM    [2]float64 `json:"mm,omitzero"` // a column and a row of a slide's map, mm
 	// Hull is the outline of the candidate's shadow on the plane: corners of the
 	// map's voxels, column and row in turn.
-	Hull []int32 `json:"hull"`
+	Hull []int32 `json:"hull,omitempty"`
 	// Low and High are the candidate's runs on the block's first and last plane,
 	// where it touches them: row, first column, last column, and so on.
 	Low  []int32 `json:"low,omitempty"`
@@ -64,7 +65,7 @@ type Seam struct {
 	// Runs and Edge are of slides, whose maps lie on one grid, column and row 0
 	// at the corner of the level. Runs are all of the candidate's, and Edge those
 	// parts of them that touch what another block answers for; both packed row
-	// by row.
+	// by row. They stand for Voxels, Sum, Hull, Low and High, which are empty then.
 	Runs []byte `json:"runs,omitempty"`
 	Edge []byte `json:"edge,omitempty"`
 }
@@ -295,7 +296,7 @@ type Delivery struct {
 	Key         string    `json:"-"` // of the report in the object store
 	Class       UID       `json:"-"`
 	Destination string    `json:"destination"`
-	Status      string    `json:"status"` // waiting, delivered, failed
+	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed
 	Tries       int       `json:"tries"`
 	NextAt      time.Time `json:"next_at"`
 	At          time.Time `json:"at"` // delivered at
