@@ -83,7 +83,7 @@ func (l level) identity(obj *dicom.Object) {
 		Set(dicom.StudyDate, id.StudyDate).Set(dicom.StudyTime).
 		Set(dicom.StudyID, id.Case).Set(dicom.AccessionNumber, id.Accession).
 		Set(dicom.ReferringPhysicianName, id.Referring).
-		Set(dicom.Modality, study.SM).Set(dicom.SeriesNumber, 1).Set(dicom.Laterality)
+		Set(dicom.Modality, study.SM).Set(dicom.SeriesNumber, 1)
 	if id.Issuer != "" {
 		obj.Set(dicom.IssuerOfPatientID, id.Issuer)
 	}

@@ -427,3 +427,21 @@ func (in *incoming) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// HeadBytes is how much of a file [Looks] wants to see.
+const HeadBytes = 132
+
+// Looks reports whether a file that begins so is for a [Keeper]: a TIFF of any
+// kind, or one of the archives and databases that scanners write. A DICOM object
+// is not, also when it is a TIFF at the same time (PS3.10 §7.1).
+func Looks(head []byte) bool {
+	if len(head) >= HeadBytes && string(head[128:132]) == "DICM" {
+		return false
+	}
+	for _, magic := range []string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+", "PK\x03\x04", "SQLite format 3\x00", "ZISRAWFILE"} {
+		if strings.HasPrefix(string(head), magic) {
+			return true
+		}
+	}
+	return strings.Contains(string(head), "DPUfsImport") // Philips iSyntax, which is refused with a remedy
+}

@@ -1,7 +1,8 @@
 // Package upload is the page on which DICOM files are handed in by a browser.
 //
-//	Pages.Add     GET and POST /upload, for those who may send studies
-//	pages.take    each file of the form is one object of ingest
+//	Pages.Add         GET and POST /upload, for those who may send studies
+//	pages.take        each file of the form is one object of ingest, or a slide file
+//	pages.postSlide   POST /api/v1/slides: a slide file, with whose it is
 //
 // It stands beside the DICOMweb service, on the floor of ingest, for it is one
 // more door of the same receiver. Files stream through: none is held in memory.
@@ -38,6 +39,8 @@ const maxFiles = 20_000
 // Pages is the upload page. Receiver and Log are needed.
 type Pages struct {
 	Receiver Receiver
+	// Slides keeps the slide files that are no DICOM. nil takes none.
+	Slides SlideKeeper
 	// Ended is told the studies of each form when it is over. nil is told
 	// nothing.
 	Ended func(studies ...study.UID)
@@ -62,13 +65,17 @@ func folder(name string) fs.FS {
 	return f
 }
 
-type pages struct{ Pages }
+type pages struct {
+	Pages
+	site *webui.Site
+}
 
 // Add adds the page to a site.
 func (p Pages) Add(site *webui.Site) {
-	on := &pages{p}
+	on := &pages{p, site}
 	site.Page("GET /upload", webui.SendStudies, on.show)
 	site.Page("POST /upload", webui.SendStudies, on.take)
+	on.api(site)
 }
 
 // view is what the template sees.
@@ -79,6 +86,7 @@ type view struct {
 	Lead    string
 	Broken  bool // the form ended early
 	Studies []study.UID
+	Fields  []field // whose the slide files are; none where no slide files are taken
 }
 
 // A line is what became of one file.
@@ -94,6 +102,9 @@ func (p *pages) show(r *http.Request) (webui.View, error) {
 }
 
 func (p *pages) view(r *http.Request, v view, code int) webui.View {
+	if p.Slides != nil {
+		v.Fields = fields()
+	}
 	return webui.View{Template: "upload", Title: webui.VisitOf(r.Context()).Lang.T("nav.upload"), Data: v, Status: code}
 }
 
@@ -104,7 +115,7 @@ func (p *pages) take(r *http.Request) (webui.View, error) {
 		return webui.View{}, fmt.Errorf("read the form: %w: %w", study.ErrInvalid, err)
 	}
 	l := webui.VisitOf(r.Context()).Lang
-	v := view{Sent: true}
+	v, about := view{Sent: true}, map[string]string{}
 	for len(v.Files) < maxFiles {
 		part, err := form.NextRawPart()
 		if err == io.EOF {
@@ -115,10 +126,12 @@ func (p *pages) take(r *http.Request) (webui.View, error) {
 			break
 		}
 		name := path.Base(strings.ReplaceAll(part.FileName(), `\`, "/"))
-		if part.FormName() != "files" || part.FileName() == "" {
+		if known, err := readField(about, part); err != nil {
+			return webui.View{}, err
+		} else if known || part.FormName() != "files" || part.FileName() == "" {
 			continue
 		}
-		kept, err := p.Receiver.Receive(r.Context(), ingest.Source{Kind: "upload", Remote: r.RemoteAddr}, ingest.Object{Data: part})
+		kept, err := p.takeFile(r, about, name, part)
 		v.Files = append(v.Files, p.line(l, name, kept, err))
 		if err == nil {
 			v.Kept++
@@ -151,7 +164,7 @@ var reasons = []struct {
 	{study.ErrBusy, "busy"},
 	{ingest.ErrMismatch, "invalid"},
 	{study.ErrRefused, "refused"},
-	{study.ErrUnsupported, "invalid"},
+	{study.ErrUnsupported, "unsupported"},
 	{study.ErrInvalid, "invalid"},
 }
 
