@@ -7,29 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"varde/report/identity"
 	"varde/study"
 )
 
 // A Device is who writes the reports: it is the observer in each of them, and
 // their equipment. What is empty has a default.
-type Device struct {
-	UID          study.UID // made from the serial number
-	Name         string    // "Varde"
-	Manufacturer string    // "Varde"
-	Model        string    // "Varde"
-	Serial       string    // "1"
-	Version      string    // "unknown"
-}
-
-func (d Device) filled() Device {
-	d.Name = or(d.Name, "Varde")
-	d.Manufacturer = or(d.Manufacturer, "Varde")
-	d.Model = or(d.Model, "Varde")
-	d.Serial = or(d.Serial, "1")
-	d.Version = or(d.Version, "unknown")
-	d.UID = or(d.UID, study.DerivedUID("device", d.Manufacturer, d.Model, d.Serial))
-	return d
-}
+type Device = identity.Device
 
 func or[T comparable](v, d T) T {
 	var zero T
@@ -67,7 +51,7 @@ type Document struct {
 // instances are the study's, in order; those without an image are left out.
 func Build(s study.Study, instances []study.Instance, r study.Result, o Options) Document {
 	d := Document{
-		Study: s, Model: r.Model, At: r.At.In(or(o.Location, time.Local)), Device: o.Device.filled(),
+		Study: s, Model: r.Model, At: r.At.In(or(o.Location, time.Local)), Device: o.Device.Filled(),
 		Label: tongue(o.Lang).series, Predecessor: o.Predecessor,
 	}
 	id := []string{string(r.Study), fmt.Sprint(r.Rev), r.Model.ID, r.Model.Version, r.Model.SHA256.String(), r.Ran.Card.String()}

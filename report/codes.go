@@ -9,10 +9,6 @@ func sct(value, meaning string) study.Code {
 	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
 }
 
-// ownScheme is our private coding scheme, in which cards may name what PS3.16 has
-// no word for. Private designators begin with 99 (PS3.3 §8.2).
-const ownScheme = "99VARDE"
-
 // Concepts of TID 1500 and of the templates below it, PS3.16.
 var (
 	conceptReport          = dcm("126000", "Imaging Measurement Report")

@@ -2,18 +2,10 @@ package report
 
 import (
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"varde/internal/dicom"
+	"varde/report/identity"
 	"varde/study"
-)
-
-// Tags of the coding scheme that is our own, PS3.3 §C.12.1.1.2.
-const (
-	codingSchemeIdentificationSequence dicom.Tag = 0x00080110
-	codingSchemeName                   dicom.Tag = 0x00080115
-	codingSchemeResponsible            dicom.Tag = 0x00080116
 )
 
 // Series and instance numbers of our reports: behind every number that a scanner
@@ -28,9 +20,7 @@ const (
 // to an image that is not in the evidence.
 func (d Document) Encode() ([]byte, error) {
 	o := dicom.NewObject(dicom.Comprehensive3DSR, d.UID)
-	d.patient(o)
-	d.study(o)
-	d.equipment(o)
+	identity.Identity{Study: d.Study, Device: d.Device, At: d.At}.Write(o)
 	evidence, err := d.evidence()
 	if err != nil {
 		return nil, fmt.Errorf("encode report %s: %w", d.UID, err)
@@ -39,21 +29,14 @@ func (d Document) Encode() ([]byte, error) {
 		Set(dicom.SeriesInstanceUID, d.Series).
 		Set(dicom.SeriesNumber, seriesNumber).
 		Set(dicom.SeriesDescription, d.Label).
-		Set(dicom.SeriesDate, d.At).Set(dicom.SeriesTime, d.At).
 		Seq(dicom.ReferencedPerformedProcedureStepSequence).
 		Set(dicom.InstanceNumber, instanceNumber).
 		Set(dicom.CompletionFlag, "COMPLETE").
 		Set(dicom.VerificationFlag, "UNVERIFIED").
 		Set(dicom.PreliminaryFlag, "PRELIMINARY").
-		Set(dicom.ContentDate, d.At).Set(dicom.ContentTime, d.At).
-		Set(dicom.InstanceCreationDate, d.At).Set(dicom.InstanceCreationTime, d.At).
-		Set(dicom.TimezoneOffsetFromUTC, d.At.Format("-0700")).
 		Seq(dicom.PerformedProcedureCodeSequence)
-	if d.Root.uses(ownScheme) {
-		o.Seq(codingSchemeIdentificationSequence, dicom.NewItem().
-			Set(dicom.CodingSchemeDesignator, ownScheme).
-			Set(codingSchemeName, "Varde concepts of model cards").
-			Set(codingSchemeResponsible, "Varde"))
+	if d.Root.uses(identity.Scheme) {
+		identity.OwnScheme(o)
 	}
 	if len(evidence) > 0 {
 		o.Seq(dicom.CurrentRequestedProcedureEvidenceSequence, evidence...)
@@ -67,60 +50,6 @@ func (d Document) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode report %s: %w", d.UID, err)
 	}
 	return b, nil
-}
-
-// patient writes the patient as the images have it.
-func (d Document) patient(o *dicom.Object) {
-	p := d.Study.Patient.Reveal()
-	o.Set(dicom.PatientName, fits(p.Name, 64*3, "")).
-		Set(dicom.PatientID, fits(p.ID, 64, "")).
-		Set(dicom.PatientBirthDate, fits(p.Birth, 8, digits)).
-		Set(dicom.PatientSex, fits(p.Sex, 1, "MFO"))
-	if issuer := fits(p.Issuer, 64, ""); issuer != "" {
-		o.Set(dicom.IssuerOfPatientID, issuer)
-	}
-}
-
-// study writes the study as the images have it: the report belongs to it.
-func (d Document) study(o *dicom.Object) {
-	s := d.Study
-	o.Set(dicom.StudyInstanceUID, s.UID).
-		Set(dicom.StudyDate, fits(s.Date, 8, digits)).
-		Set(dicom.StudyTime, fits(s.Time, 13, digits+".")).
-		Set(dicom.ReferringPhysicianName, fits(s.Referring, 64*3, "")).
-		Set(dicom.StudyID, fits(s.ID, 16, "")).
-		Set(dicom.AccessionNumber, fits(s.Accession, 16, ""))
-	if text := fits(s.Description, 64, ""); text != "" {
-		o.Set(dicom.StudyDescription, text)
-	}
-}
-
-func (d Document) equipment(o *dicom.Object) {
-	o.Set(dicom.Manufacturer, d.Device.Manufacturer).
-		Set(dicom.ManufacturerModelName, d.Device.Model).
-		Set(dicom.DeviceSerialNumber, d.Device.Serial).
-		Set(dicom.SoftwareVersions, d.Device.Version)
-}
-
-const digits = "0123456789"
-
-// fits gives a sender's value if it may stand in our object, and nothing if it may
-// not: half an identifier could be another patient's, so none is ever cut. allowed
-// lists the characters that may occur; empty allows all that DICOM does.
-func fits(v string, most int, allowed string) string {
-	v = strings.TrimSpace(v)
-	bad := func(r rune) bool {
-		return r < ' ' || r == 0x7F || r == '\\' || r == utf8.RuneError || allowed != "" && !strings.ContainsRune(allowed, r)
-	}
-	if utf8.RuneCountInString(v) > most || strings.ContainsFunc(v, bad) {
-		return ""
-	}
-	for group := range strings.SplitSeq(v, "=") { // of a name
-		if utf8.RuneCountInString(group) > 64 {
-			return ""
-		}
-	}
-	return v
 }
 
 // evidence lists every image that the tree refers to, PS3.3 §C.17.2.1: by study,
