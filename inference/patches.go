@@ -21,7 +21,7 @@ func (w *work) patches(ctx context.Context) error {
 	for i, t := range w.Block.Tiles {
 		rects[i] = slide.Rect{X: t.X, Y: t.Y, W: t.W, H: t.H}
 	}
-	filler, err := newFiller(w.Card.Input, w.batchSize())
+	filler, err := newFiller(w.Card.Input, w.Block.Stain, w.batchSize())
 	if err != nil {
 		return err
 	}
@@ -76,16 +76,33 @@ func (w *work) level() (slide.Level, error) {
 // A filler puts patches into batches. It is the preparer's.
 type filler struct {
 	in     models.Input
-	look   *pixel.Lookup // nil for 8-bit colors, which go in as they are
-	size   int           // numbers of a patch
+	look   *pixel.Lookup  // nil for 8-bit colors, which go in as they are
+	stain  *pixel.Stainer // nil for colors as the scanner gave them
+	size   int            // numbers of a patch
 	most   int
 	batch  batch
 	bytes  []uint8
 	floats []float32
 }
 
-func newFiller(in models.Input, most int) (*filler, error) {
+// newFiller refuses a block whose colors were not measured for a card that asks
+// for it, and one that was measured for another card: a network that is shown
+// other colors than it was made for answers as readily.
+func newFiller(in models.Input, stain *study.Stain, most int) (*filler, error) {
 	f := &filler{in: in, size: 3 * in.Width * in.Height, most: most}
+	measured := ""
+	if stain != nil {
+		measured = stain.Method
+	}
+	if in.Stain != measured {
+		return nil, fmt.Errorf("a block of stain %q for a model of stain %q: %w", measured, in.Stain, study.ErrInvalid)
+	}
+	if stain != nil {
+		var err error
+		if f.stain, err = pixel.NewStainer(*stain); err != nil {
+			return nil, err
+		}
+	}
 	if in.Values != models.ValuesRGB || f.size <= 0 {
 		return nil, fmt.Errorf("patches of %d×%d pixels of %q: %w", in.Width, in.Height, in.Values, study.ErrInvalid)
 	}
@@ -110,6 +127,9 @@ func (f *filler) add(p slide.Patch, tiles []study.Tile) error {
 	}
 	if len(p.RGB) != f.size {
 		return fmt.Errorf("a patch of %d bytes, not %d: %w", len(p.RGB), f.size, study.ErrInvalid)
+	}
+	if f.stain != nil {
+		f.stain.Apply(p.RGB) // the patch is ours until the next
 	}
 	f.batch.tiles = append(f.batch.tiles, p.Index)
 	f.batch.decoders = append(f.batch.decoders, p.Decoders...)

@@ -15,11 +15,19 @@ import (
 // the slide that they lie on, so that each tile is decoded about once.
 const patchesAcross = 16
 
+// leadAcross is the side of the blocks into which the first block of a slide is
+// cut: a worker is done with 64 patches within seconds also where the network is
+// heavy, so that the map begins to grow soon.
+const leadAcross = 8
+
 // Tissue is what is known of the tissue of one slide: where it is, or why that is
 // not known.
 type Tissue struct {
 	Mask   *pixel.Mask
 	Reason study.Reason
+	// Stains holds what was measured for each card, by its hash, that asks for
+	// the stain to be normalized. What could not be measured is not in it.
+	Stains map[study.Hash]*study.Stain
 }
 
 // planPatches plans the slides of a model that sees patches. Each series is a
@@ -90,7 +98,8 @@ func whyRefused(err error) (study.Reason, study.AIState) {
 }
 
 // patchBlocks lays a grid of patches over one slide at the card's resolution and
-// keeps those with enough tissue, in blocks of 16×16 places of the grid.
+// keeps those with enough tissue, in blocks of 16×16 places of the grid. The first
+// block that has any comes in quarters.
 func patchBlocks(card models.Card, group []*study.Instance, faults map[study.UID]study.Reason, tissue Tissue) ([]study.Block, error) {
 	instances := make([]study.Instance, len(group))
 	for i, in := range group {
@@ -119,10 +128,16 @@ func patchBlocks(card models.Card, group []*study.Instance, faults map[study.UID
 	case mask.Share() > pixel.MostTissue:
 		return nil, &notAskedError{study.Reason{Code: study.ReasonTissue, Detail: fmt.Sprintf("%.0f %%", 100*mask.Share())}, study.Failed}
 	}
+	stepX, stepY := card.Input.Step()
 	g := patchGrid{level: level, mask: mask, least: card.Input.MinTissue,
-		w: float64(card.Input.Width) * scale, h: float64(card.Input.Height) * scale}
-	if g.w < 1 || g.h < 1 {
+		w: float64(card.Input.Width) * scale, h: float64(card.Input.Height) * scale, stepX: stepX * scale, stepY: stepY * scale}
+	if g.stepX < 1 || g.stepY < 1 {
 		return nil, &notAskedError{study.Reason{Code: study.ReasonInternal, Detail: "patch size"}, study.Failed}
+	}
+	if card.Input.Stain != "" {
+		if g.stain = tissue.Stains[card.Hash]; g.stain == nil || g.stain.Method != card.Input.Stain {
+			return nil, &notAskedError{study.Reason{Code: study.ReasonStain, Detail: card.Input.Stain}, study.Failed}
+		}
 	}
 	blocks := g.blocks(group[0].Series)
 	if len(blocks) == 0 { // some tissue, and nowhere enough of it
@@ -134,37 +149,58 @@ func patchBlocks(card models.Card, group []*study.Instance, faults map[study.UID
 // A patchGrid covers a level without gaps: patches at the right and the lower
 // edge reach over it.
 type patchGrid struct {
-	level slide.Level
-	mask  *pixel.Mask
-	w, h  float64 // of a patch, pixels of the level
-	least float64 // share of tissue
+	level        slide.Level
+	mask         *pixel.Mask
+	w, h         float64 // of a patch, pixels of the level
+	stepX, stepY float64 // from one patch to the next; less than w and h where they overlap
+	least        float64 // share of tissue
+	stain        *study.Stain
+}
+
+// places is how many patches cover a stretch.
+func places(stretch int, size, step float64) int {
+	return 1 + max(0, int(math.Ceil((float64(stretch)-size)/step-1e-9)))
 }
 
 func (g patchGrid) blocks(series study.UID) []study.Block {
-	across := int(math.Ceil(float64(g.level.Columns) / g.w))
-	down := int(math.Ceil(float64(g.level.Rows) / g.h))
+	across, down := places(g.level.Columns, g.w, g.stepX), places(g.level.Rows, g.h, g.stepY)
 	var out []study.Block
 	for by := 0; by < down; by += patchesAcross {
 		for bx := 0; bx < across; bx += patchesAcross {
-			b := study.Block{Kind: study.Patches, Series: series}
-			for y := by; y < min(by+patchesAcross, down); y++ {
-				for x := bx; x < min(bx+patchesAcross, across); x++ {
-					if t, ok := g.tile(x, y); ok {
-						b.Tiles = append(b.Tiles, t)
+			x1, y1 := min(bx+patchesAcross, across), min(by+patchesAcross, down)
+			step := patchesAcross
+			if len(out) == 0 {
+				step = leadAcross
+			}
+			for y := by; y < y1; y += step {
+				for x := bx; x < x1; x += step {
+					b := study.Block{Kind: study.Patches, Series: series, Stain: g.stain,
+						Tiles: g.tiles(x, y, min(x+step, x1), min(y+step, y1))}
+					if len(b.Tiles) > 0 {
+						out = append(out, b)
 					}
 				}
-			}
-			if len(b.Tiles) > 0 {
-				out = append(out, b)
 			}
 		}
 	}
 	return out
 }
 
+// tiles gives the places of a rectangle of the grid that have enough tissue.
+func (g patchGrid) tiles(x0, y0, x1, y1 int) (tiles []study.Tile) {
+	for y := y0; y < y1; y++ {
+		for x := x0; x < x1; x++ {
+			if t, ok := g.tile(x, y); ok {
+				tiles = append(tiles, t)
+			}
+		}
+	}
+	return tiles
+}
+
 // tile is one place of the grid, if there is enough tissue.
 func (g patchGrid) tile(x, y int) (study.Tile, bool) {
-	t := study.Tile{Instance: g.level.Key(), X: int(math.Round(float64(x) * g.w)), Y: int(math.Round(float64(y) * g.h)),
+	t := study.Tile{Instance: g.level.Key(), X: int(math.Round(float64(x) * g.stepX)), Y: int(math.Round(float64(y) * g.stepY)),
 		W: int(math.Round(g.w)), H: int(math.Round(g.h))}
 	mx, my := g.level.MPP[0], g.level.MPP[1]
 	share := g.mask.Fraction(float64(t.X)*mx, float64(t.Y)*my, float64(t.W)*mx, float64(t.H)*my)

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -138,5 +139,92 @@ func TestOneOfTwoSlidesUnscoredMakesThePlanPartial(t *testing.T) {
 	p := ingest.Plan(slideFacts(in, map[study.UID]ingest.Tissue{"1.4.1": paint(t, 128, 64, 384, 192), "1.4.2": paint(t, 0, 0, 0, 0)})).Models[0]
 	if p.State != study.Running || p.Unseen != 1 || p.Reason.Code != study.ReasonTissue || p.Planned == 1 {
 		t.Errorf("%s, %d of %d unseen because of %s", p.State, p.Unseen, p.Planned, p.Reason)
+	}
+}
+
+// TestOverlappingPatchesCoverEveryPlace: neighbors lie a step apart, and nothing
+// between the first and the last is left out.
+func TestOverlappingPatchesCoverEveryPlace(t *testing.T) {
+	for _, tt := range []struct {
+		overlap, mpp float64
+		step, side   float64
+	}{{0, 0.5, 128, 128}, {0.25, 0.5, 96, 128}, {64, 0.5, 64, 128}, {0.5, 0.75, 96, 192}, {16, 0.65, 145.6, 166.4}} {
+		f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 64, 32, 448, 224)})
+		f.Models[0].Card.Input.Overlap, f.Models[0].Card.Input.MicronsPerPixel = tt.overlap, tt.mpp
+		f.Models[0].Card.Input.MinTissue = 0
+		p := ingest.Plan(f).Models[0]
+		seen := map[[2]int]bool{}
+		covered := make([]bool, 8192/8*4096/8)
+		for _, b := range p.Blocks {
+			for _, tile := range b.Tiles {
+				if tile.W != int(math.Round(tt.side)) {
+					t.Fatalf("overlap %g: a patch of %d pixels", tt.overlap, tile.W)
+				}
+				at := [2]int{int(math.Round(float64(tile.X) / tt.step)), int(math.Round(float64(tile.Y) / tt.step))}
+				if seen[at] || math.Abs(float64(at[0])*tt.step-float64(tile.X)) > 0.5 || math.Abs(float64(at[1])*tt.step-float64(tile.Y)) > 0.5 {
+					t.Fatalf("overlap %g: a patch at %d, %d, twice or off the grid", tt.overlap, tile.X, tile.Y)
+				}
+				seen[at] = true
+				for y := tile.Y / 8; y < min((tile.Y+tile.H)/8, 512); y++ {
+					for x := tile.X / 8; x < min((tile.X+tile.W)/8, 1024); x++ {
+						covered[y*1024+x] = true
+					}
+				}
+			}
+		}
+		for y := 66; y < 446; y++ { // the tissue, in pixels of 4 µm
+			for x := 130; x < 894; x++ {
+				if !covered[y*1024+x] {
+					t.Fatalf("overlap %g: tissue at %d, %d is in no patch", tt.overlap, 8*x, 8*y)
+				}
+			}
+		}
+	}
+}
+
+// TestFirstBlockIsSmall: the map begins to grow before a whole block is done.
+func TestFirstBlockIsSmall(t *testing.T) {
+	f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 0, 0, 480, 256)})
+	p := ingest.Plan(f).Models[0]
+	if len(p.Blocks) < 8 {
+		t.Fatalf("%d blocks", len(p.Blocks))
+	}
+	for i, b := range p.Blocks {
+		if most := map[bool]int{true: 64, false: 256}[i < 4]; len(b.Tiles) > most {
+			t.Errorf("block %d has %d patches, more than %d", i, len(b.Tiles), most)
+		}
+	}
+}
+
+func TestStainIsPartOfThePlan(t *testing.T) {
+	measured := &study.Stain{Method: study.StainMacenko, Vectors: [2][3]float64{{0.65, 0.70, 0.29}, {0.07, 0.99, 0.11}}, Strong: [2]float64{2, 1}}
+	plan := func(asked string, s *study.Stain) study.Plan {
+		tissue := paint(t, 128, 64, 384, 192)
+		f := slideFacts(glass("1.4.1"), nil)
+		f.Models[0].Card.Input.Stain = asked
+		tissue.Stains = map[study.Hash]*study.Stain{f.Models[0].Card.Hash: s}
+		f.Tissue = map[study.UID]ingest.Tissue{"1.4.1": tissue}
+		return ingest.Plan(f)
+	}
+	with := plan(study.StainMacenko, measured)
+	for _, b := range with.Models[0].Blocks {
+		if b.Stain != measured {
+			t.Fatalf("a block of stain %+v", b.Stain)
+		}
+	}
+	other := *measured
+	other.Strong[0] = 2.1
+	if len(with.Models[0].Blocks) == 0 || with.Hash() == plan(study.StainMacenko, &other).Hash() {
+		t.Error("another measure makes the same plan")
+	}
+	for name, p := range map[string]study.Plan{"not measured": plan(study.StainMacenko, nil), "measured otherwise": plan(study.StainReinhard, measured)} {
+		if m := p.Models[0]; len(m.Blocks) != 0 || m.State != study.Failed || m.Reason.Code != study.ReasonStain {
+			t.Errorf("%s: %d blocks, %s because of %s", name, len(m.Blocks), m.State, m.Reason)
+		}
+	}
+	for _, b := range plan("", measured).Models[0].Blocks {
+		if b.Stain != nil {
+			t.Fatal("a block of a model that asks for no stain has one")
+		}
 	}
 }

@@ -19,11 +19,13 @@ import (
 // A Settler watches the studies that are being received. One that is whole gets
 // its plan, and the ledger sends it on.
 type Settler struct {
-	Ledger  Ledger
-	Models  Models
-	Slides  *slide.Reader // for the tissue of slides
-	Traffic *Traffic
-	Log     *slog.Logger
+	Ledger Ledger
+	Models Models
+	Slides *slide.Reader // for the tissue of slides
+	// Pictures keeps mask and thumbnail of the slides; nil keeps none.
+	Pictures slide.Shelf
+	Traffic  *Traffic
+	Log      *slog.Logger
 	// Decodes says whether this build decodes a transfer syntax.
 	Decodes func(study.UID) bool
 	// Told says what peers have told of a study's objects. nil knows nothing.
@@ -281,7 +283,7 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow})
 		}
 	}
-	if f.Tissue, err = Survey(ctx, s.Slides, f); err != nil {
+	if f.Tissue, err = (Surveyor{s.Slides, s.Pictures}).Survey(ctx, f); err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
 	p := Plan(f)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"varde/internal/codec"
 	"varde/study"
@@ -27,8 +28,10 @@ type open struct {
 	*Reader
 	level  Level
 	places *placement
-	frames []study.Frames // by part, once asked for
-	got    []bool
+
+	mu     *sync.Mutex    // held while an index is asked for
+	frames []study.Frames // by part, once asked for; guarded by mu
+	got    []bool         // guarded by mu
 }
 
 func (r *Reader) open(l Level) (*open, error) {
@@ -42,7 +45,7 @@ func (r *Reader) open(l Level) (*open, error) {
 			return nil, err
 		}
 	}
-	return &open{Reader: r, level: l, places: p, frames: make([]study.Frames, len(l.Instances)), got: make([]bool, len(l.Instances))}, nil
+	return &open{Reader: r, level: l, places: p, mu: &sync.Mutex{}, frames: make([]study.Frames, len(l.Instances)), got: make([]bool, len(l.Instances))}, nil
 }
 
 // touching gives the sources that hold pixels of a rectangle, as indices in
@@ -69,16 +72,27 @@ func (o *open) touching(r Rect) []int32 {
 	return out
 }
 
+// index gives where the frames of a part lie.
+func (o *open) index(ctx context.Context, part int32) (study.Frames, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.got[part] {
+		f, err := o.Frames(ctx, o.level.Instances[part].UID)
+		if err != nil {
+			return f, fmt.Errorf("frame index of %s: %w", o.level.Instances[part].UID, err)
+		}
+		o.frames[part], o.got[part] = f, true
+	}
+	return o.frames[part], nil
+}
+
 // spans gives where a source's bytes lie.
 func (o *open) spans(ctx context.Context, s source) ([]study.Span, error) {
-	if !o.got[s.part] {
-		f, err := o.Frames(ctx, o.level.Instances[s.part].UID)
-		if err != nil {
-			return nil, fmt.Errorf("frame index of %s: %w", o.level.Instances[s.part].UID, err)
-		}
-		o.frames[s.part], o.got[s.part] = f, true
+	frames, err := o.index(ctx, s.part)
+	if err != nil {
+		return nil, err
 	}
-	return o.frames[s.part].Frame(int(s.frame))
+	return frames.Frame(int(s.frame))
 }
 
 // A fetched frame is one whose bytes are here. Without fragments it is still to
@@ -193,8 +207,9 @@ func (o *open) decode(ctx context.Context, f fetched) (tile, error) {
 			err = fmt.Errorf("frame %d of %s: %w", s.frame+1, in.UID, err)
 		}
 	} else {
-		if _, err = o.spans(ctx, s); err == nil {
-			frame, err = codec.ReadFrameWith(ctx, opts, o.Objects, in, o.frames[s.part], int(s.frame))
+		var frames study.Frames
+		if frames, err = o.index(ctx, s.part); err == nil {
+			frame, err = codec.ReadFrameWith(ctx, opts, o.Objects, in, frames, int(s.frame))
 		}
 		if errors.Is(err, study.ErrNotFound) {
 			err = fmt.Errorf("frame %d of %s is not in its object: %w", s.frame+1, in.UID, study.ErrInvalid)

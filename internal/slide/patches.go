@@ -13,7 +13,7 @@ import (
 // A Patch is one rectangle that was read, or why it was not.
 type Patch struct {
 	Index    int    // in the rectangles asked for
-	RGB      []byte // interleaved; valid until the next patch
+	RGB      []byte // interleaved; the receiver's until the next patch
 	Decoders []string
 	// Err of kind ErrInvalid or ErrUnsupported is about this patch alone: one of
 	// its frames is damaged. Any other error ends the sequence.

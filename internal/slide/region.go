@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"varde/internal/pixel"
 	"varde/study"
@@ -36,21 +39,41 @@ func (r *Reader) Region(ctx context.Context, l Level, x, y, w, h int) (rgb []byt
 		if err := o.fetch(ctx, list[:n]); err != nil {
 			return nil, nil, err
 		}
-		for i := range list[:n] {
-			if err := ctx.Err(); err != nil {
-				return nil, nil, err
-			}
-			t, err := o.decode(ctx, list[i])
-			if err != nil {
-				return nil, nil, err
-			}
-			o.paste(rgb, rect, t)
-			decoders = note(decoders, t.decoder)
-			list[i].fragments = nil
+		if decoders, err = o.pasteAll(ctx, rgb, rect, list[:n], decoders); err != nil {
+			return nil, nil, err
 		}
 		list = list[n:]
 	}
 	return rgb, decoders, nil
+}
+
+// pasteAll decodes frames, several at once, and pastes them one after the other,
+// in their order: where two lie over each other the later one counts.
+func (o *open) pasteAll(ctx context.Context, dst []byte, r Rect, list []fetched, decoders []string) ([]string, error) {
+	tiles := make([]tile, 2*runtime.GOMAXPROCS(0))
+	for len(list) > 0 {
+		n := min(len(list), len(tiles))
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(runtime.GOMAXPROCS(0))
+		for i := range n {
+			group.Go(func() (err error) {
+				if err = ctx.Err(); err == nil {
+					tiles[i], err = o.decode(ctx, list[i])
+				}
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+		for i := range n {
+			o.paste(dst, r, tiles[i])
+			decoders = note(decoders, tiles[i].decoder)
+			tiles[i], list[i].fragments = tile{}, nil
+		}
+		list = list[n:]
+	}
+	return decoders, nil
 }
 
 // sane keeps sums of coordinates within an int32.
@@ -69,10 +92,11 @@ func batch(list []fetched) int {
 	return n
 }
 
-// note adds a name to a sorted list of names.
+// note adds a name to a sorted list of names. Background of which there are no
+// bytes was decoded by nobody.
 func note(names []string, name string) []string {
 	i, found := slices.BinarySearch(names, name)
-	if found {
+	if found || name == "" {
 		return names
 	}
 	return slices.Insert(slices.Clip(names), i, name)
@@ -152,13 +176,4 @@ func (r *Reader) shrink(ctx context.Context, l Level, dst []byte, w, h int, b Re
 		copy(dst[3*((b.Y+y)*w+b.X):], small[3*y*b.W:3*(y+1)*b.W])
 	}
 	return nil
-}
-
-// Tissue finds the tissue of a slide at about 8 µm per pixel.
-func (r *Reader) Tissue(ctx context.Context, levels []Level) (*pixel.Mask, error) {
-	rgb, w, h, at, err := r.Overview(ctx, levels, pixel.TissueMPP)
-	if err != nil {
-		return nil, err
-	}
-	return pixel.Tissue(rgb, w, h, at)
 }

@@ -5,7 +5,8 @@
 //	Pick             the level from which a wanted resolution is read
 //	Reader.Region    a rectangle of a level
 //	Reader.Patches   many rectangles of a level, each source frame decoded once
-//	Reader.Tissue    where on the slide there is tissue
+//	Reader.Glance    the whole slide small, and where on it there is tissue
+//	Reader.Stain     how strongly it is stained
 //
 // Geometry is in µm per pixel, never in "levels" or "magnification". A slide
 // whose tiles have no certain place, or whose spacing is missing or implausible,
