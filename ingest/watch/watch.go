@@ -8,7 +8,8 @@
 // that is still being written is kept. What was taken in is moved to done/; what
 // was refused to refused/, with the reason in a file beside it. What can't be
 // taken just now, for the disk is full or the ledger away, stays where it is.
-// All state is in the folder: a process that dies between the two finds the file
+// A slide file that is no DICOM waits for a JSON file of its name that says whose
+// it is; what it waits for is said in waiting/. All state is in the folder: a process that dies between the two finds the file
 // again and the receiver knows it as a duplicate.
 package watch
 
@@ -28,6 +29,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"varde/ingest"
+	"varde/ingest/slidefile"
 	"varde/study"
 )
 
@@ -57,7 +59,9 @@ const (
 // must be set.
 type Watcher struct {
 	Receiver Receiver
-	Folder   string // made when it is missing
+	// Slides keeps the slide files that are no DICOM. nil takes none.
+	Slides SlideKeeper
+	Folder string // made when it is missing
 	// Ended is told the studies of which files were taken in, each time that
 	// nothing more is ready. nil is told nothing.
 	Ended func(studies ...study.UID)
@@ -140,11 +144,11 @@ func (w *Watcher) look(ctx context.Context, root *os.Root) error {
 			return nil
 		case err != nil:
 			return err
-		case name == "." || d.IsDir() && name != done && name != refused && d.Name()[0] != '.':
+		case name == "." || d.IsDir() && name != done && name != refused && name != waiting && d.Name()[0] != '.' && !w.belongs(root, name):
 			return ctx.Err()
 		case d.IsDir():
 			return fs.SkipDir
-		case !d.Type().IsRegular() || unfinished(d.Name()):
+		case !d.Type().IsRegular() || unfinished(d.Name()) || w.isSidecar(d.Name()):
 			return nil
 		}
 		info, err := d.Info()
@@ -217,12 +221,14 @@ func (w *Watcher) take(ctx context.Context, root *os.Root, name string) (study.U
 	if ctx.Err() != nil {
 		return "", false
 	}
-	kept, err := w.receive(ctx, root, name)
+	uid, err := w.receive(ctx, root, name)
 	f := w.seen[name]
 	switch {
 	case err == nil:
 		w.move(ctx, root, name, done, "")
-		return kept.Study, true
+		return uid, true
+	case errors.Is(err, errWaits):
+		f.not = time.Now().Add(or(w.Every, defaultEvery))
 	case errors.Is(err, fs.ErrNotExist): // somebody took it away
 	case !hopeless(err):
 		f.not = time.Now().Add(again)
@@ -248,23 +254,29 @@ func hopeless(err error) bool {
 var errChanged = errors.New("the file changed while it was read")
 
 // receive hands one file to the receiver.
-func (w *Watcher) receive(ctx context.Context, root *os.Root, name string) (ingest.Kept, error) {
+func (w *Watcher) receive(ctx context.Context, root *os.Root, name string) (study.UID, error) {
 	f, err := root.Open(name)
 	if err != nil {
-		return ingest.Kept{}, err
+		return "", err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return ingest.Kept{}, err
+		return "", err
 	}
-	var head [132]byte
-	if n, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF {
-		return ingest.Kept{}, err
-	} else if n < len(head) || string(head[128:]) != "DICM" {
-		return ingest.Kept{}, fmt.Errorf("no DICOM file (PS3.10): %w", study.ErrInvalid)
+	head := make([]byte, slidefile.HeadBytes)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return "", err
 	}
-	return w.Receiver.Receive(ctx, ingest.Source{Kind: "folder"}, ingest.Object{Data: &steady{f, info}, Size: info.Size()})
+	if w.isSlide(name, head[:n]) {
+		return w.receiveSlide(ctx, root, name, f, info)
+	}
+	if n < len(head) || string(head[128:]) != "DICM" {
+		return "", fmt.Errorf("no DICOM file (PS3.10) and no slide file: %w", study.ErrInvalid)
+	}
+	kept, err := w.Receiver.Receive(ctx, ingest.Source{Kind: "folder"}, ingest.Object{Data: &steady{f, info}, Size: info.Size()})
+	return kept.Study, err
 }
 
 // steady reads a file and ends in order only when it is still what it was.
@@ -303,6 +315,7 @@ func (w *Watcher) move(ctx context.Context, root *os.Root, name, to, reason stri
 		w.Log.WarnContext(ctx, "file can't be moved within the watched folder", "to", to)
 		return
 	}
+	w.alongside(ctx, root, name, to)
 	w.Log.InfoContext(ctx, "file taken from the watched folder", "to", to)
 }
 
