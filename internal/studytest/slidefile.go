@@ -20,6 +20,7 @@ const (
 	PhilipsTIFF SlideKind = "philips-tiff"
 	LeicaSCN    SlideKind = "leica"
 	VentanaTIFF SlideKind = "ventana"
+	VentanaBIF  SlideKind = "ventana-bif"
 )
 
 // Ext is the extension that the maker gives to such a file.
@@ -31,6 +32,8 @@ func (k SlideKind) Ext() string {
 		return ".ome.tif"
 	case LeicaSCN:
 		return ".scn"
+	case VentanaBIF:
+		return ".bif"
 	}
 	return ".tiff"
 }
@@ -62,7 +65,7 @@ type SlideFile struct {
 	// it. With more than 4 GiB, BigTIFF is needed. Where the writer can seek it
 	// costs nothing.
 	Gap int64
-	// Overlap makes the tiles of a Ventana file overlap, and Regions gives a
+	// Overlap makes the tiles of a VentanaBIF overlap, and Regions gives a
 	// Leica file that many scanned areas: what readers must refuse or do right.
 	Overlap bool
 	Regions int
@@ -141,7 +144,7 @@ func (f SlideFile) pages() ([]*tiffPage, error) {
 		return f.philips(enc, levels), nil
 	case LeicaSCN:
 		return f.leica(enc, levels), nil
-	case VentanaTIFF:
+	case VentanaTIFF, VentanaBIF:
 		return f.ventana(enc, levels), nil
 	}
 	return nil, fmt.Errorf("slide file of kind %q: %w", f.Kind, study.ErrUnsupported)

@@ -26,8 +26,12 @@ func (f SlideFile) page(e tileEncoder, l slideLevel, width, height int) *tiffPag
 	if e.tables != nil {
 		p.add(tiffTag{id: 347, raw: e.tables})
 	}
-	if e.half {
-		p.add(tiffTag{id: 530, numbers: []uint64{2, 2}})
+	if e.photometric == 6 {
+		n := uint64(1)
+		if e.half {
+			n = 2
+		}
+		p.add(tiffTag{id: 530, numbers: []uint64{n, n}})
 	}
 	return p
 }
@@ -220,28 +224,59 @@ func (f SlideFile) ventana(e tileEncoder, levels []slideLevel) []*tiffPage {
 		res = fmt.Sprintf(` ScanRes="%g"`, f.MPP)
 	}
 	scan := fmt.Sprintf(`<iScan Magnification="20"%s UnitNumber="SYNTHETIC" ScanWhitePoint="243" Z-layers="1"><AOI0 Left="0" Top="0"/></iScan>`, res)
+	settings := tiffTag{id: 700, raw: []byte("<Metadata>" + scan + "</Metadata>")}
+	label := picture(40, 48, "Label_Image", 250)
 	var pages []*tiffPage
 	for i, l := range levels {
 		p := f.page(e, l, l.columns, l.rows)
 		p.add(tiffTag{id: 270, text: fmt.Sprintf("level=%d mag=%g quality=80", i, 20/float64(l.down))})
-		if i == 0 {
-			p.add(tiffTag{id: 700, raw: []byte(f.joints(scan, l))}, tiffTag{id: 305, text: "ScanOutputManager 1.0"})
-		} else {
+		switch {
+		case i > 0:
 			p.add(reduced)
+		case f.Kind == VentanaBIF:
+			p.add(tiffTag{id: 700, raw: []byte(f.joints(scan, l))})
+		default:
+			p.add(settings, tiffTag{id: 305, text: "ScanOutputManager 1.0"})
 		}
 		pages = append(pages, p)
 	}
-	return append(pages, picture(40, 48, "Label_Image", 250))
+	if f.Kind == VentanaBIF { // the label comes first and has the settings
+		label.add(settings, tiffTag{id: 305, text: "ScanOutputManager 1.0"})
+		return append([]*tiffPage{label, picture(30, 60, "Thumbnail", 240)}, pages...)
+	}
+	return append(pages, label)
 }
 
-// joints wraps the scanner's settings in what a BIF says of how its tiles meet;
-// a plain TIFF of the same maker has the settings alone.
+// joints is what a BIF says of how its tiles meet. A plain TIFF of the same maker
+// has nothing of it.
 func (f SlideFile) joints(scan string, l slideLevel) string {
-	if !f.Overlap {
-		return "<Metadata>" + scan + "</Metadata>"
-	}
 	across, down := (l.columns+f.Tile-1)/f.Tile, (l.rows+f.Tile-1)/f.Tile
+	overlap := 0
+	if f.Overlap {
+		overlap = 12
+	}
+	// Tiles are numbered from the lower left, to and fro, and each meets its
+	// neighbors to the right and above.
+	tile := func(x, y int) int {
+		if y%2 == 1 {
+			x = across - 1 - x
+		}
+		return y*across + x + 1
+	}
+	var b strings.Builder
+	joint := func(from, to int, direction string) {
+		fmt.Fprintf(&b, `<TileJointInfo FlagJoined="1" Confidence="99" Direction=%q Tile1="%d" Tile2="%d" OverlapX="%d" OverlapY="0"/>`, direction, from, to, overlap)
+	}
+	for y := range down {
+		for x := range across {
+			if x+1 < across {
+				joint(tile(x, y), tile(x+1, y), "RIGHT")
+			}
+			if y+1 < down {
+				joint(tile(x, y), tile(x, y+1), "UP")
+			}
+		}
+	}
 	return fmt.Sprintf(`<EncodeInfo Ver="2"><SlideInfo>%s</SlideInfo><SlideStitchInfo><ImageInfo AOIScanned="1" AOIIndex="0" Width="%d" Height="%d" NumRows="%d" NumCols="%d" Pos-X="0" Pos-Y="0">`+
-		`<TileJointInfo FlagJoined="1" Confidence="99" Direction="RIGHT" Tile1="1" Tile2="2" OverlapX="12" OverlapY="0"/></ImageInfo></SlideStitchInfo>`+
-		`<AoiOrigin><AOI0 OriginX="0" OriginY="0"/></AoiOrigin></EncodeInfo>`, scan, across*f.Tile, down*f.Tile, down, across)
+		`%s</ImageInfo></SlideStitchInfo><AoiOrigin><AOI0 OriginX="0" OriginY="0"/></AoiOrigin></EncodeInfo>`, scan, f.Tile, f.Tile, down, across, b.String())
 }
