@@ -78,7 +78,7 @@ func (p *pages) operations(r *http.Request) (webui.View, error) {
 	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
 		v.Studies = append(v.Studies, countLine{l.T("status." + string(s)), c.Studies[s], false})
 	}
-	for _, s := range []string{"waiting", "failed", "delivered"} {
+	for _, s := range []string{"waiting", "sent", "failed", "delivered"} {
 		v.Deliveries = append(v.Deliveries, countLine{l.T("delivery." + s), c.Deliveries[s], s == "failed" && c.Deliveries[s] > 0})
 	}
 	return webui.View{Template: "operations", Title: l.T("nav.operations"), Data: v}, nil

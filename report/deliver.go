@@ -38,7 +38,8 @@ type Destination struct {
 	AET  string // called AE title
 	Addr string // host:port; not needed with Dial
 	// Commit asks it to answer for what it was sent: storage commitment, PS3.4
-	// Annex J.
+	// Annex J. Nothing counts as delivered there before it has. It needs the
+	// Deliverer's Owing.
 	Commit bool
 	// Dial opens an association with it, over TLS where that is wanted; nil dials
 	// Addr in the clear.
@@ -66,8 +67,12 @@ type Deliverer struct {
 	Timeout      time.Duration // of each wait for a destination; 0 stands for 30 s
 	Poll         time.Duration // between looks for new deliveries; 0 stands for half a second
 	Log          *slog.Logger  // nil discards
+	// Owing keeps what destinations have to answer for. nil asks none.
+	Owing Owing
+	// Patience is how long a destination may take to answer; 0 stands for a day.
+	Patience time.Duration
 	// Heard is told of a destination's report of commitment when it comes over the
-	// association that asked. nil is told nothing.
+	// association that asked. nil leaves it to come over another.
 	Heard func(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status
 
 	mu   sync.Mutex
@@ -93,7 +98,8 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	}
 }
 
-// round starts sending to each idle destination that has something due.
+// round starts sending to each idle destination that has something due, and asks
+// each for what it owes.
 func (d *Deliverer) round(ctx context.Context, sending *sync.WaitGroup) error {
 	work, err := d.due(ctx)
 	if err != nil {
@@ -105,6 +111,18 @@ func (d *Deliverer) round(ctx context.Context, sending *sync.WaitGroup) error {
 			defer d.setBusy(name, false)
 			if err := d.send(ctx, name, rows); err != nil && ctx.Err() == nil {
 				logger(d.Log).ErrorContext(ctx, "delivery not recorded", "destination", name, "err", err)
+			}
+		})
+	}
+	for _, to := range d.Destinations {
+		if !d.asks(to) || d.isBusy(to.Name) {
+			continue
+		}
+		d.setBusy(to.Name, true)
+		sending.Go(func() {
+			defer d.setBusy(to.Name, false)
+			if err := d.remind(ctx, to); err != nil && ctx.Err() == nil {
+				logger(d.Log).ErrorContext(ctx, "commitment not asked", "destination", to.Name, "err", err)
 			}
 		})
 	}
@@ -170,38 +188,54 @@ func (d *Deliverer) send(ctx context.Context, name string, rows []study.Delivery
 			return err
 		}
 	}
-	d.commit(ctx, a, name, rows)
+	if to, ok := d.destination(name); ok && d.asks(to) {
+		if err := d.commit(ctx, a, to); err != nil {
+			return err
+		}
+	}
 	_ = a.Release() // everything is recorded: how the association ends changes nothing
 	return nil
 }
 
+// destination finds one by its name.
+func (d *Deliverer) destination(name string) (Destination, bool) {
+	for _, to := range d.Destinations {
+		if to.Name == name {
+			return to, true
+		}
+	}
+	return Destination{}, false
+}
+
 // dial opens an association with a destination for the classes of the deliveries.
 func (d *Deliverer) dial(ctx context.Context, name string, rows []study.Delivery) (*dimse.Association, error) {
-	for _, to := range d.Destinations {
-		if to.Name != name {
+	to, ok := d.destination(name)
+	if !ok {
+		return nil, fmt.Errorf("destination %s is not configured: %w", name, study.ErrNotFound)
+	}
+	var contexts []dimse.Context
+	seen := map[study.UID]bool{}
+	for _, r := range rows {
+		if seen[r.Class] {
 			continue
 		}
-		dialer := dimse.Dialer{Calling: or(d.Calling, "VARDE"), Called: to.AET, Timeout: or(d.Timeout, 30*time.Second)}
-		var contexts []dimse.Context
-		seen := map[study.UID]bool{}
-		for _, r := range rows {
-			if seen[r.Class] {
-				continue
-			}
-			seen[r.Class] = true
-			contexts = append(contexts,
-				dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ExplicitLE}},
-				dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ImplicitLE}})
-		}
-		if to.Commit {
-			contexts = append(contexts, dimse.Plain(commitmentClass))
-		}
-		if to.Dial != nil {
-			return to.Dial(ctx, contexts...)
-		}
-		return dialer.Dial(ctx, to.Addr, contexts...)
+		seen[r.Class] = true
+		contexts = append(contexts,
+			dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ExplicitLE}},
+			dimse.Context{Class: r.Class, Syntaxes: []study.UID{dicom.ImplicitLE}})
 	}
-	return nil, fmt.Errorf("destination %s is not configured: %w", name, study.ErrNotFound)
+	if d.asks(to) {
+		contexts = append(contexts, dimse.Plain(commitmentClass))
+	}
+	return d.call(ctx, to, contexts...)
+}
+
+func (d *Deliverer) call(ctx context.Context, to Destination, contexts ...dimse.Context) (*dimse.Association, error) {
+	if to.Dial != nil {
+		return to.Dial(ctx, contexts...)
+	}
+	dialer := dimse.Dialer{Calling: or(d.Calling, "VARDE"), Called: to.AET, Timeout: or(d.Timeout, 30*time.Second)}
+	return dialer.Dial(ctx, to.Addr, contexts...)
 }
 
 // store sends one report and records what became of it. lost says that the
@@ -224,6 +258,10 @@ func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Del
 	log := logger(d.Log)
 	if status.Warning() {
 		log.WarnContext(ctx, "report taken with a warning", "destination", r.Destination, "instance", r.Report, "status", status.String())
+	}
+	if to, ok := d.destination(r.Destination); ok && d.asks(to) {
+		log.InfoContext(ctx, "report sent", "study", r.Study, "instance", r.Report, "destination", r.Destination)
+		return false, d.Owing.Sent(ctx, r.ID)
 	}
 	log.InfoContext(ctx, "report delivered", "study", r.Study, "instance", r.Report, "destination", r.Destination)
 	return false, d.Ledger.Delivered(ctx, r.ID)

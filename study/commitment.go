@@ -30,3 +30,29 @@ type Expectation struct {
 	Objects []UID  // SOP instances
 	At      time.Time
 }
+
+// A CommitmentAnswer is what a destination says of objects that it was sent: for
+// which it answers, and which it does not keep.
+type CommitmentAnswer struct {
+	Transaction UID
+	Kept        []UID
+	Failed      []NotKept
+}
+
+// A NotKept is an object that a destination does not keep.
+type NotKept struct {
+	Instance UID
+	Reason   string // the standard's word, PS3.3 §C.14.1.1
+}
+
+// An OwedCount is how much a destination has still to answer for, and how it has
+// kept its word.
+type OwedCount struct {
+	Destination string    `json:"destination"`
+	Awaited     int       `json:"awaited"` // objects that it took and has not answered for
+	Oldest      time.Time `json:"oldest"`  // when it took the first of these; zero without any
+	Kept        int       `json:"kept"`
+	Broken      int       `json:"broken"` // objects that it took and then did not have, once at least
+	Late        int       `json:"late"`   // objects for which it gave no answer in time
+	Error       string    `json:"error,omitempty"`
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"varde/ingest/retrieve"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
+	"varde/report"
 	"varde/study"
 )
 
@@ -61,19 +63,34 @@ func (h *house) committer() *ingest.Committer {
 		Heard: h.heardCommitment, Log: h.log}
 }
 
-// heardCommitment keeps in the audit what a destination answers for.
+// heardCommitment records what a destination answers for, and what it took and does
+// not have: see store.Ledger.CommitmentHeard.
 func (h *house) heardCommitment(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status {
-	transaction, err := study.ParseUID(data.Text(dicom.TransactionUID))
-	if _, known := h.peer(ae); err != nil || !known { // nobody that we ask
-		return dimse.InvalidAttribute
+	answer, status := report.ReadAnswer(data)
+	var names []string
+	for _, d := range h.Destinations {
+		if d.AET == ae && d.Commit {
+			names = append(names, d.Name)
+		}
 	}
-	kept, failed := len(data.Items(dicom.ReferencedSOPSequence)), len(data.Items(dicom.FailedSOPSequence))
+	if status == dimse.Success && len(names) == 0 { // nobody that we ask
+		status = dimse.InvalidAttribute
+	}
+	if status != dimse.Success {
+		h.log.WarnContext(ctx, "commitment not understood", "ae", ae, "status", status.String())
+		return status
+	}
 	log := h.log.InfoContext
-	if failed > 0 {
+	if len(answer.Failed) > 0 {
 		log = h.log.WarnContext
 	}
-	log(ctx, "commitment received", "ae", ae, "transaction", transaction, "kept", kept, "failed", failed)
-	if err := h.ledger.Audit(ctx, "report", "commitment received", fmt.Sprintf("transaction %s of %s: %d kept, %d not", transaction, ae, kept, failed)); err != nil {
+	log(ctx, "commitment received", "ae", ae, "transaction", answer.Transaction, "kept", len(answer.Kept), "failed", len(answer.Failed))
+	err := h.ledger.CommitmentHeard(ctx, answer, names)
+	switch {
+	case errors.Is(err, study.ErrNotFound): // not of ours, or of long ago
+		h.log.WarnContext(ctx, "commitment that nobody asked for", "ae", ae, "transaction", answer.Transaction)
+		return dimse.InvalidAttribute
+	case err != nil:
 		h.log.ErrorContext(ctx, "commitment not recorded", "ae", ae, "err", err)
 		return dimse.ProcessingFailure
 	}

@@ -121,6 +121,9 @@ func TestOrthancCommitsToOurReports(t *testing.T) {
 	if log := s.log.String(); !strings.Contains(log, `"kept":1,"failed":0`) {
 		t.Errorf("%s", s.log.tail())
 	}
+	s.await(d.Study, "delivered", func(v studyView) bool {
+		return len(v.Reports) == 1 && len(v.Reports[0].Delivered) == 1 && v.Reports[0].Delivered[0].Status == "delivered"
+	})
 }
 
 // TestReaderGetsOurResults finds and gets a study together with the reports that

@@ -117,7 +117,7 @@ func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
 	if h.has("report") {
-		g.Go(func() error { return h.deliverer().Run(ctx) })
+		g.Go(func() error { return h.deliver(ctx) })
 	}
 }
 
@@ -169,15 +169,24 @@ func (h *house) writer() *report.Writer {
 	return w
 }
 
-func (h *house) deliverer() *report.Deliverer {
-	d := &report.Deliverer{Ledger: h.ledger, Objects: h.objects, Calling: h.AET, Heard: h.heardCommitment, Log: h.log}
+// deliver sends reports to their destinations until ctx ends.
+func (h *house) deliver(ctx context.Context) error {
+	d := &report.Deliverer{Ledger: h.ledger, Owing: h.ledger, Patience: h.CommitLimit, Objects: h.objects, Calling: h.AET,
+		Heard: h.heardCommitment, Log: h.log}
+	var asked []string
 	for _, to := range h.Destinations {
 		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Commit: to.Commit,
 			Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
 				return h.call(ctx, to, contexts...)
 			}})
+		if to.Commit {
+			asked = append(asked, to.Name)
+		}
 	}
-	return d
+	if err := h.ledger.WaiveCommitments(ctx, asked); err != nil {
+		return err
+	}
+	return d.Run(ctx)
 }
 
 // serveWeb answers HTTP until ctx ends.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -55,23 +53,7 @@ func TestStudySentOverTLSIsReported(t *testing.T) {
 // startHouse runs a whole house in this process until the test ends.
 func startHouse(t *testing.T, s Settings) *house {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	h, err := openHouse(ctx, s, slog.New(slog.DiscardHandler), true)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- h.run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	h, _ := startedHouse(t, s)
 	return h
 }
 

@@ -43,6 +43,7 @@ type Settings struct {
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
 	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port; behind it +commit to ask for storage commitment, +tls?ca=FILE for TLS"`
+	CommitLimit  time.Duration `toml:"commit_limit" help:"how long a destination with +commit may take to answer for what it took; then the delivery has failed"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port, and +tls?ca=FILE behind it for TLS"`
 	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port, and +tls?ca=FILE behind it for TLS; empty asks nobody"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
@@ -62,7 +63,7 @@ func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
-		GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		CommitLimit: 24 * time.Hour, GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -223,6 +224,9 @@ func (l *loader) check() error {
 	errs = append(errs, l.checkPeers())
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
+	}
+	if l.CommitLimit < time.Second {
+		bad("commit_limit %s is under 1s", l.CommitLimit)
 	}
 	if l.GapCap < 2*time.Second {
 		bad("gap_cap %s is under 2s", l.GapCap)

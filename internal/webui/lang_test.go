@@ -143,7 +143,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("lane.", l.String())
 	}
 	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
-	add("delivery.", "waiting", "delivered", "failed", "retry")
+	add("delivery.", "waiting", "sent", "delivered", "failed", "retry")
 	add("role.", webui.Roles...)
 	add("models.", "suspend", "withdraw", "promote", "shadow")
 	add("verdict.", "agree", "changes", "disagree", "none")
