@@ -25,7 +25,9 @@ const (
 type field struct {
 	values                []float32
 	width, height, planes int
-	first                 int // number of the first plane
+	first                 int  // number of the first plane
+	left, top             int  // of the first column and row, on the grid of a slide
+	keep                  bool // pieces keep their runs
 }
 
 // A run is a stretch of one row at or above the threshold.
@@ -46,6 +48,9 @@ type piece struct {
 	// of their hulls.
 	hull      []int32
 	low, high []int32 // runs on the field's first and last plane
+	// runs are all of a slide's piece, in order: row, first column, last column,
+	// on the grid of the slide.
+	runs []int32
 }
 
 // components finds what in f is at or above the threshold and connected, by
@@ -151,6 +156,15 @@ func (f field) piece(runs []run, members []int32) piece {
 	sides := map[int32][2]int32{} // of each row in the shadow: where it begins and ends
 	for _, i := range members {
 		r := runs[i]
+		line := f.values[(int(r.plane)*f.height+int(r.row))*f.width:]
+		for _, v := range line[r.from : r.to+1] {
+			p.value += int64(math.Round(float64(v) / millionth))
+			p.peak = max(p.peak, v)
+		}
+		if f.keep { // the rest is told by the runs
+			p.runs = append(p.runs, r.row+int32(f.top), r.from+int32(f.left), r.to+int32(f.left))
+			continue
+		}
 		if s, ok := sides[r.row]; ok {
 			sides[r.row] = [2]int32{min(s[0], r.from), max(s[1], r.to+1)}
 		} else {
@@ -161,17 +175,15 @@ func (f field) piece(runs []run, members []int32) piece {
 		p.sum[0] += n * int64(r.from+r.to) / 2
 		p.sum[1] += n * int64(r.row)
 		p.sum[2] += n * (int64(r.plane) + int64(f.first))
-		line := f.values[(int(r.plane)*f.height+int(r.row))*f.width:]
-		for _, v := range line[r.from : r.to+1] {
-			p.value += int64(math.Round(float64(v) / millionth))
-			p.peak = max(p.peak, v)
-		}
 		if r.plane == 0 {
 			p.low = append(p.low, r.row, r.from, r.to)
 		}
 		if int(r.plane) == f.planes-1 {
 			p.high = append(p.high, r.row, r.from, r.to)
 		}
+	}
+	if f.keep {
+		return p
 	}
 	var corners [][2]int32
 	for row, s := range sides {

@@ -77,9 +77,11 @@ func (f Facts) findings() []found {
 
 // sized keeps the candidates of the size that the card looks for.
 func sized(find models.Find, all []spot) []spot {
-	return slices.DeleteFunc(all, func(s spot) bool {
-		return s.WidthMM < find.MinMM || find.MaxMM > 0 && s.WidthMM > find.MaxMM || s.Volume < find.MinVolume
-	})
+	return slices.DeleteFunc(all, func(s spot) bool { return !fits(find, s.Candidate) })
+}
+
+func fits(find models.Find, c study.Candidate) bool {
+	return c.WidthMM >= find.MinMM && (find.MaxMM == 0 || c.WidthMM <= find.MaxMM) && c.Volume >= find.MinVolume
 }
 
 // heaviest gives the patches whose score is at or above the threshold.

@@ -62,7 +62,9 @@ func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
 	case q.Block.Kind != q.Card.Input.Kind:
 		err = fmt.Errorf("a block of %s for a model of %s: %w", q.Block.Kind, q.Card.Input.Kind, study.ErrInvalid)
 	case q.Block.Kind == study.Patches:
-		err = w.patches(ctx)
+		if err = w.patches(ctx); err == nil {
+			err = w.finishPatches()
+		}
 	case q.Block.Kind == study.Volume:
 		err = w.volume(ctx)
 	case q.Block.Kind == study.Images:
@@ -91,6 +93,7 @@ type work struct {
 	// The runner's.
 	part     study.Part
 	decoders map[string]bool
+	heads    heads
 }
 
 // A batch is tiles that go through the network together, or tiles that could not

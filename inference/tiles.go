@@ -8,9 +8,11 @@ import (
 	"varde/study"
 )
 
-// runTiles runs a batch of tiles and takes down a score for each and the
-// candidates in its map. It is the runner's.
+// runTiles runs a batch of tiles and takes down a score for each and what is found
+// in them. Batches come in the order of the block's tiles. It is the runner's.
 func (w *work) runTiles(ctx context.Context, b batch) error {
+	// What a block needs for its surroundings only is missed where it is planned.
+	b.missed = slices.DeleteFunc(b.missed, func(m study.Miss) bool { return w.Block.Tiles[m.Tile].Context })
 	w.take(b)
 	if len(b.tiles) == 0 {
 		return nil
@@ -23,11 +25,14 @@ func (w *work) runTiles(ctx context.Context, b batch) error {
 	if err != nil {
 		return err
 	}
+	if w.Block.Kind == study.Patches {
+		return w.keepPatches(b, out, scores)
+	}
 	for n, i := range b.tiles {
 		if !w.keep(i, scores, n) {
 			continue
 		}
-		if w.Block.Kind == study.Images && w.Card.Find != nil && w.Card.Find.Map != "" {
+		if w.Card.Find != nil && w.Card.Find.Map != "" {
 			if err := w.searchImage(b, n, out[w.Card.Find.Map]); err != nil {
 				return err
 			}
