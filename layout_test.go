@@ -52,7 +52,7 @@ var doors = map[string][]string{
 	"github.com/redis/go-redis":              {"queue", "internal/embedded"}, // embedded hands out a client over a pipe
 	"github.com/minio/minio-go":              {"store"},
 	"modernc.org/sqlite":                     {"store"},
-	"github.com/jackc/pgx":                   {"store"},
+	"github.com/lib/pq":                      {"store"},
 	"github.com/yalue/onnxruntime_go":        {"internal/onnx"},
 	"github.com/k2-fsa/sherpa-onnx-go-linux": {"internal/onnx"},
 	"google.golang.org/protobuf":             {"internal/onnx"},

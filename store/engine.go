@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
-	"time"
 
 	"varde/study"
 )
@@ -34,7 +33,7 @@ type engine struct {
 	// listen hears it. Nil when there is no other.
 	channel string
 	self    string // begins what this process says there
-	listen  func(ctx context.Context, heard func(string)) error
+	listen  func(ctx context.Context, heard func(string))
 }
 
 // What one process tells the others after a commit.
@@ -64,34 +63,21 @@ func (e *engine) step(file, name string) (string, error) {
 // close gives the connections back.
 func (e *engine) close() error { return errors.Join(e.write.Close(), e.read.Close()) }
 
-// listenAgain is how long a lost ear rests before it listens anew.
-const listenAgain = time.Second
-
 // hear wakes whoever waits in this process for what another has done, until ctx
 // ends.
 func (l *Ledger) hear(ctx context.Context) {
 	defer close(l.deaf)
-	for again := false; ctx.Err() == nil; again = true {
-		if again { // whatever was missed meanwhile
+	l.engine.listen(ctx, func(what string) {
+		if strings.HasPrefix(what, l.engine.self) {
+			return // known already
+		}
+		if strings.Contains(what, jobsMoved) {
 			l.jobs.fire()
+		}
+		if strings.Contains(what, shownMoved) {
 			l.changes.fire()
 		}
-		_ = l.engine.listen(ctx, func(what string) { // lost connections are found out, and told of, by those who write
-			if strings.HasPrefix(what, l.engine.self) {
-				return // known already
-			}
-			if strings.Contains(what, jobsMoved) {
-				l.jobs.fire()
-			}
-			if strings.Contains(what, shownMoved) {
-				l.changes.fire()
-			}
-		})
-		select {
-		case <-ctx.Done():
-		case <-time.After(listenAgain):
-		}
-	}
+	})
 }
 
 // openEngine opens the database that location names.

@@ -11,18 +11,10 @@ import (
 	"varde/study"
 )
 
-// deliverySent is the status of an object that a destination has taken and for
-// which it has still to answer.
-const deliverySent = "sent"
-
-// The states of what a destination owes.
-const (
-	owedAsking = "asking" // it is asked, or to be asked
-	owedKept   = "kept"   // it answers for it
-	owedBroken = "broken" // it said that it does not have it: it is sent again, or given up
-	owedLate   = "late"   // it gave no answer in time
-	owedWaived = "waived" // it is not asked any more
-)
+// A delivery whose destination has taken the object and has still to answer for it
+// is "sent". What the destination owes is "asking" while it is asked or to be asked,
+// then "kept", "broken" where it said that it does not have the object, "late" where
+// it gave no answer in time, or "waived" where it is not asked any more.
 
 const (
 	// mostBreaches is how often an object is sent again that a destination took

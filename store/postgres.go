@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -8,15 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"net"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
 
 	"varde/study"
 )
@@ -36,14 +36,16 @@ func IsPostgres(location string) bool {
 	return strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://")
 }
 
-// HideSecret gives the location of a ledger as it may be shown in a log.
+// HideSecret gives a location as it may be shown in a log: without the password
+// that an address may hold.
 func HideSecret(location string) string {
-	if !IsPostgres(location) {
+	scheme, _, found := strings.Cut(location, "://")
+	if !found {
 		return location
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return "postgres://…"
+		return scheme + "://…"
 	}
 	return u.Redacted()
 }
@@ -53,19 +55,25 @@ func HideSecret(location string) string {
 // advisory lock. Group commit makes up for that, and nothing that holds on one
 // engine can fail on the other because two transactions saw half of each other.
 func postgres(ctx context.Context, location string) (*engine, error) {
-	config, err := pgx.ParseConfig(location)
-	if err != nil {
-		return nil, fmt.Errorf("read the address of PostgreSQL (postgres://user:password@host/database): %w: %w", study.ErrInvalid, bare(err))
+	config, err := pq.NewConfig(location)
+	if err != nil { // what the driver says of it may hold the password
+		return nil, fmt.Errorf("the address of PostgreSQL is no postgres://user:password@host/database: %w", study.ErrInvalid)
 	}
 	// Whatever the server's habit is: a commit is on the disk when it is answered.
-	config.RuntimeParams["synchronous_commit"] = "on"
-	config.RuntimeParams["application_name"] = "varde"
-	config.RuntimeParams["default_transaction_isolation"] = "read committed"
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 10 * time.Second
+	if config.Runtime == nil {
+		config.Runtime = map[string]string{}
+	}
+	config.Runtime["synchronous_commit"] = "on"
+	config.Runtime["default_transaction_isolation"] = "read committed"
+	config.ApplicationName = "varde"
+	config.BinaryParameters = true // blobs go as they are
+	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, 10*time.Second)
+	connector, err := pq.NewConnectorConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("reach PostgreSQL: %w", refine(err))
 	}
 	open := func(n int) *sql.DB {
-		db := stdlib.OpenDB(*config)
+		db := sql.OpenDB(connector)
 		db.SetMaxOpenConns(n)
 		db.SetMaxIdleConns(n)
 		return db
@@ -74,48 +82,47 @@ func postgres(ctx context.Context, location string) (*engine, error) {
 		write: open(2), read: open(postgresReaders), snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}}
 	var schema, fsync string
 	if err := e.write.QueryRowContext(ctx, `SELECT current_schema(), current_setting('fsync')`).Scan(&schema, &fsync); err != nil {
-		return nil, errors.Join(fmt.Errorf("reach PostgreSQL: %w", refine(err)), e.write.Close(), e.read.Close())
+		return nil, errors.Join(fmt.Errorf("reach PostgreSQL: %w", refine(err)), e.close())
 	}
 	if fsync != "on" {
-		return nil, errors.Join(fmt.Errorf("PostgreSQL runs with fsync=off and would lose what was acknowledged; set fsync=on: %w", study.ErrRefused),
-			e.write.Close(), e.read.Close())
+		return nil, errors.Join(fmt.Errorf("PostgreSQL runs with fsync=off and would lose what was acknowledged; set fsync=on: %w", study.ErrRefused), e.close())
 	}
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte("varde ledger " + schema)) // a hash takes everything
 	lock := int64(sum.Sum64())
 	e.begin = []string{`BEGIN`, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, lock)}
-	e.channel = fmt.Sprintf("varde_%016x", sum.Sum64())
 	e.alone = fmt.Sprintf(`SELECT pg_advisory_lock(%d)`, lock)
 	e.together = fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, lock)
-	e.self = rand.Text() + " "
-	e.listen = func(ctx context.Context, heard func(string)) error { return listen(ctx, config, e.channel, heard) }
+	e.self, e.channel = rand.Text()+" ", fmt.Sprintf("varde_%016x", sum.Sum64())
+	e.listen = func(ctx context.Context, heard func(string)) { listen(ctx, location, e.channel, heard) }
 	return e, nil
 }
 
-// bare drops what the driver says of the address, for that holds a password.
-func bare(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
-	return errors.New("it can't be parsed")
-}
+// How long a lost ear rests before it listens anew: the first time, and at most.
+const (
+	listenAgain = time.Second
+	listenLater = 30 * time.Second
+)
 
-// listen hears what other processes have done until the connection or ctx ends.
-func listen(ctx context.Context, config *pgx.ConnConfig, channel string, heard func(string)) error {
-	c, err := pgx.ConnectConfig(ctx, config.Copy())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
-	if _, err := c.Exec(ctx, `LISTEN `+channel); err != nil {
-		return err
-	}
+// listen hears what other processes have done until ctx ends. After a connection
+// was lost it hears that anything may have changed.
+func listen(ctx context.Context, location, channel string, heard func(string)) {
+	l := pq.NewListener(location, listenAgain, listenLater, nil)
+	defer func() { _ = l.Close() }()
+	opened := make(chan error, 1)
+	go func() { opened <- l.Listen(channel) }() // waits for the first connection
 	for {
-		n, err := c.WaitForNotification(ctx)
-		if err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return
+		case <-opened: // a refusal is found out, and told of, by those who write
+		case n := <-l.Notify:
+			if n == nil {
+				heard(jobsMoved + shownMoved)
+			} else {
+				heard(n.Extra)
+			}
 		}
-		heard(n.Payload)
 	}
 }
 
@@ -146,9 +153,9 @@ func postgresWords(text string) string {
 // refinePostgres says of an error of PostgreSQL, or of the way to it, whether it
 // is a matter of trying again.
 func refinePostgres(err error) (kind error) {
-	var p *pgconn.PgError
+	var p *pq.Error
 	if errors.As(err, &p) {
-		switch p.Code[:min(2, len(p.Code))] {
+		switch p.Code.Class() {
 		case "08", "40", "53", "55", "57", "58": // connection, rollback, resources, state, operator, system
 			return study.ErrBusy
 		}
@@ -157,9 +164,8 @@ func refinePostgres(err error) (kind error) {
 		}
 		return nil
 	}
-	var connect *pgconn.ConnectError
 	var network net.Error
-	if errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return study.ErrBusy
 	}
 	return nil

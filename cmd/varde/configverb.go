@@ -6,6 +6,8 @@ import (
 	"reflect"
 
 	"github.com/spf13/cobra"
+
+	"varde/store"
 )
 
 func configVerb() *cobra.Command {
@@ -25,10 +27,10 @@ func configVerb() *cobra.Command {
 				}
 				if asJSON {
 					_ = json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{
-						"key": key, "value": fmt.Sprint(v.Field(i)), "source": l.source[key]})
+						"key": key, "value": store.HideSecret(fmt.Sprint(v.Field(i))), "source": l.source[key]})
 					continue
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %-42v # %s\n", key, v.Field(i), l.source[key])
+				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %-42v # %s\n", key, store.HideSecret(fmt.Sprint(v.Field(i))), l.source[key])
 			}
 			return err
 		},

@@ -41,7 +41,7 @@ func deskVerb(use, short string, args cobra.PositionalArgs, do func(context.Cont
 			return exitError{exitUsage, err}
 		}
 		// A folder that is misspelled must not look like an empty one.
-		if _, err := os.Stat(l.ledgerPath()); err != nil {
+		if _, err := os.Stat(l.ledgerPath()); err != nil && !store.IsPostgres(l.ledgerPath()) {
 			return fmt.Errorf("look for a ledger; name the data folder with --dir, varde serve makes a new one: %w", err)
 		}
 		d, err := openDesk(cmd.Context(), l.Settings)

@@ -140,7 +140,7 @@ func lookAtLedger(ctx context.Context, s Settings) []check {
 	defer d.ledger.Close()
 	n, err := d.ledger.VerifyAudit(ctx)
 	return []check{
-		verdict("ledger", s.ledgerPath()+" opens", nil, ""),
+		verdict("ledger", store.HideSecret(s.ledgerPath())+" opens", nil, ""),
 		verdict("audit trail", fmt.Sprintf("%d rows, chain unbroken", n), err, "the trail was changed by hand or damaged: keep the file, restore a backup, find out who"),
 	}
 }

@@ -191,6 +191,6 @@ func (h *house) describe(ctx context.Context) {
 		secure = h.tls.Addr().String()
 	}
 	h.log.InfoContext(ctx, "varde ready", "version", version, "dicom", dicom, "dicom_tls", secure, "aet", h.AET, "http", h.web.Addr().String(),
-		"roles", roles, "objects", h.objects.String(), "ledger", h.ledgerPath(), "workers", h.workers(), "lang", h.Lang,
+		"roles", roles, "objects", h.objects.String(), "ledger", store.HideSecret(h.ledgerPath()), "workers", h.workers(), "lang", h.Lang,
 		"destinations", len(h.Destinations))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
+	"varde/store"
 	"varde/study"
 )
 
@@ -32,7 +33,7 @@ type Settings struct {
 	Roles        []string      `toml:"roles" help:"what this process does: ingest, score, report, web"`
 	Store        string        `toml:"store" help:"where objects are kept: a folder, or s3://bucket?endpoint=host:port"`
 	Queue        string        `toml:"queue" help:"redis://host:port/db, or empty for the embedded one"`
-	Ledger       string        `toml:"ledger" help:"ledger file; empty for ledger.db in the folder"`
+	Ledger       string        `toml:"ledger" help:"ledger file, or postgres://user:password@host/database for several processes; empty for ledger.db in the folder"`
 	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
 	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
@@ -208,8 +209,8 @@ func (l *loader) check() error {
 			bad("role %q is none of ingest, score, report, web", r)
 		}
 	}
-	if strings.HasPrefix(l.Ledger, "postgres:") || strings.HasPrefix(l.Ledger, "postgresql:") {
-		bad("ledger %q: this build keeps its ledger in SQLite; give a file, or leave it out", "postgres://…")
+	if store.IsPostgres(l.Ledger) && l.Queue == "" {
+		bad("ledger %s is shared by processes, and each would have a queue of its own; name one with --queue redis://host:port/0", store.HideSecret(l.Ledger))
 	}
 	if _, err := readCallers(l.Callers); err != nil {
 		errs = append(errs, err)

@@ -48,7 +48,7 @@ func TestStartThatCannotBeSaysWhyAndLeavesNothing(t *testing.T) {
 		{"several settings that are wrong", append([]string{"--lang", "fr", "--gap-cap", "1s", "--aet", "LONGER-THAN-SIXTEEN"}, free...), 2,
 			[]string{`"fr"`, "gap_cap", "LONGER-THAN-SIXTEEN"}},
 		{"a destination without an address", append([]string{"--destinations", "PACS"}, free...), 2, []string{"NAME=AET@host:port"}},
-		{"a ledger elsewhere", append([]string{"--ledger", "postgres://user:secret@db/varde"}, free...), 2, []string{"SQLite"}},
+		{"a ledger elsewhere", append([]string{"--ledger", "postgres://varde:secret@db/varde"}, free...), 2, []string{"--queue", "varde:xxxxx@db"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")

@@ -13,6 +13,7 @@ import (
 	"varde/internal/webui"
 	"varde/models"
 	"varde/oversight"
+	"varde/store"
 	"varde/study"
 	"varde/worldlist"
 )
@@ -101,7 +102,7 @@ func (h *house) dependencies(ctx context.Context) []dependency {
 		return dependency{name, true, detail}
 	}
 	_, err := h.ledger.Counts(ctx)
-	all := []dependency{line("ledger", h.ledgerPath(), err)}
+	all := []dependency{line("ledger", store.HideSecret(h.ledgerPath()), err)}
 	all = append(all, line("objects", h.objects.String(), h.probeObjects(ctx)))
 	all = append(all, line("queue", queueName(h.Queue), h.conveyor.Ping(ctx)))
 	entries, err := h.registry.Cards(ctx)
