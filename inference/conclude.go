@@ -23,6 +23,9 @@ type Facts struct {
 	Parts     []study.Part    // those that were scored, in any order
 	Lost      []study.PartRow // those that failed
 	Instances []study.Instance
+	// Judgments are what the second network said, slide by slide, where the card
+	// names one.
+	Judgments []Judgment
 	Stopped   bool // the model was stopped, and must not speak
 	At        time.Time
 }
@@ -33,6 +36,10 @@ type Facts struct {
 // A model that was stopped has failed, and so has one that saw nothing. What was
 // seen in part is never not_flagged: it is flagged when what was seen is enough
 // for that, and else uncertain.
+//
+// A case of slides is concluded slide by slide: the result is that of the worst
+// one, names it, and lists all. A slide that could not be scored makes the result
+// partial, and is never passed over.
 func Conclude(f Facts) study.Result {
 	f.Parts = slices.Clone(f.Parts)
 	slices.SortFunc(f.Parts, func(a, b study.Part) int { return cmp.Compare(a.Index, b.Index) })
@@ -61,46 +68,80 @@ func Conclude(f Facts) study.Result {
 		r.AI = study.Failed
 		return r
 	}
-	values := aggregate(f.Card, f.Parts)
-	all := f.findings()
-	r.AI, r.Reason = judge(f.Card, values, len(all), r)
+	if f.Card.Input.Kind == study.Patches {
+		return f.concludeCase(r)
+	}
+	d := f.decide(r.Partial(), r.Reason)
+	r.AI, r.Reason = d.ai, d.reason
 	if r.AI == study.Failed {
 		return r
 	}
-	r.Findings = f.report(all)
-	for _, v := range values {
+	r.Findings = f.report(d.all)
+	r.Measurements, r.Probability = d.measurements, d.probability
+	return r
+}
+
+// A decision is what is said of a study, or of one slide of it.
+type decision struct {
+	ai           study.AIState
+	reason       study.Reason
+	number       float64 // that decided
+	all          []found
+	measurements []study.Measurement
+	probability  *float64
+	hotspot      *study.Hotspot
+}
+
+// decide draws the numbers and the findings of a study from its parts, and one
+// word from them.
+func (f Facts) decide(partial bool, why study.Reason) decision {
+	values := f.aggregate()
+	all, err := f.findings()
+	if err != nil {
+		return decision{ai: study.Failed, reason: study.Reason{Code: study.ReasonInternal, Detail: "findings"}}
+	}
+	d := decision{reason: why, all: all, measurements: []study.Measurement{}}
+	counted, err := f.count(&d)
+	if err != nil {
+		return decision{ai: study.Failed, reason: study.Reason{Code: study.ReasonInternal, Detail: "count"}}
+	}
+	if d.judge(f.Card, append(values, counted...), partial); d.ai == study.Failed {
+		return d
+	}
+	for _, v := range append(values, counted...) {
 		if !v.known {
 			continue
 		}
 		if !v.out.Measure.Zero() {
-			r.Measurements = append(r.Measurements, study.Measurement{Name: v.out.Measure, Value: v.inUnit(), Unit: v.out.Unit})
+			d.measurements = append(d.measurements, study.Measurement{Name: v.out.Measure, Value: v.inUnit(), Unit: v.out.Unit})
 		}
-		if v.out.Probability && (r.Probability == nil || v.out.Name == f.Card.Flag.By) {
-			r.Probability = share(v.value)
+		if v.out.Probability && (d.probability == nil || v.out.Name == f.Card.Flag.By) {
+			d.probability = share(v.value)
 		}
 	}
-	return r
+	return d
 }
 
-// judge turns the study's numbers into one word.
-func judge(card models.Card, values []value, findings int, r study.Result) (study.AIState, study.Reason) {
-	number, known := float64(findings), card.Find != nil
+// judge turns the numbers into one word.
+func (d *decision) judge(card models.Card, values []value, partial bool) {
+	known := card.Find != nil
+	d.number = float64(len(d.all))
 	if card.Flag.By != models.FlagFindings {
 		i := slices.IndexFunc(values, func(v value) bool { return v.out.Name == card.Flag.By })
-		known = i >= 0 && values[i].known
-		if known {
-			number = values[i].value
+		if known = i >= 0 && values[i].known; known {
+			d.number = values[i].value
 		}
 	}
 	switch {
 	case !known: // the number that decides could not be made: no weight, no score
-		return study.Failed, study.Reason{Code: study.ReasonInternal, Detail: card.Flag.By}
-	case number >= card.Flag.Flagged:
-		return study.Flagged, r.Reason
-	case card.Flag.Uncertain != 0 && number >= card.Flag.Uncertain, r.Partial():
-		return study.Uncertain, r.Reason
+		d.ai, d.reason = study.Failed, study.Reason{Code: study.ReasonInternal, Detail: card.Flag.By}
+	case d.number >= card.Flag.Flagged:
+		d.ai = study.Flagged
+	case card.Flag.Uncertain != 0 && d.number >= card.Flag.Uncertain, partial:
+		d.ai = study.Uncertain
+	default:
+		d.ai = study.NotFlagged
 	}
-	return study.NotFlagged, r.Reason
 }
 
 // unseen says why something went unseen: the first reason that there is.
@@ -144,6 +185,9 @@ func ran(f Facts) study.Provenance {
 	slices.Sort(all.Decoders)
 	all.Decoders = slices.Compact(all.Decoders)
 	all.Card = f.Card.Hash
+	if f.Card.MIL != nil {
+		all.MIL = f.Card.MIL.SHA256
+	}
 	return all
 }
 
@@ -163,13 +207,31 @@ func parameters(card models.Card) string {
 		}
 	}
 	if f := card.Find; f != nil {
-		all = append(all, fmt.Sprintf("find.%s=%s", cond(f.Map != "", "map", "scalar"), cmp.Or(f.Map, f.Scalar)), fmt.Sprintf("find.threshold=%g", f.Threshold))
+		way := cond(f.Map != "", "map", cond(f.Scalar != "", "scalar", "objects"))
+		all = append(all, fmt.Sprintf("find.%s=%s", way, cmp.Or(f.Map, f.Scalar, f.Objects)), fmt.Sprintf("find.threshold=%g", f.Threshold))
+		if f.Class != nil {
+			all = append(all, fmt.Sprintf("find.class=%d", *f.Class))
+		}
+		add("find.same", f.Same)
+		add("find.same_um", f.SameUM)
 		add("find.min_mm", f.MinMM)
 		add("find.max_mm", f.MaxMM)
 		add("find.min_volume", f.MinVolume)
 		add("find.min_cluster", float64(f.MinCluster))
 		add("find.cluster_mm", f.ClusterMM)
 		add("find.max", float64(f.Max))
+	}
+	for _, o := range card.Output {
+		if o.Aggregate == "area" || o.Aggregate == "share" {
+			all = append(all, fmt.Sprintf("%s.above=%g", o.Name, o.Above))
+		}
+		add(o.Name+".top", float64(o.Top))
+	}
+	if card.Count != nil {
+		add("count.window_mm2", card.Count.WindowMM2)
+	}
+	if card.MIL != nil {
+		all = append(all, "mil.sha256="+card.MIL.SHA256.Short())
 	}
 	if card.Flag.By != "" {
 		all = append(all, "flag.by="+card.Flag.By, fmt.Sprintf("flag.flagged=%g", card.Flag.Flagged))

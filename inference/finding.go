@@ -43,14 +43,17 @@ type found struct {
 	peak         float32
 	members      int // candidates in it; 0 for a patch
 	patient      *[3]float64
+	slide        study.UID   // the series, of patches
+	object       *[2]float64 // the box of a detection, pixels of the level; 0×0 is a point
+	seam         *study.Seam // of a region of a slide's map
 }
 
 // findings gives all that the card calls a finding, most suspicious first, and
 // of two alike the one that comes first in the study.
-func (f Facts) findings() []found {
+func (f Facts) findings() ([]found, error) {
 	find := f.Card.Find
 	if find == nil {
-		return nil
+		return nil, nil
 	}
 	instances := map[study.UID]*study.Instance{}
 	for i := range f.Instances {
@@ -60,6 +63,11 @@ func (f Facts) findings() []found {
 	switch {
 	case find.Scalar != "":
 		all = f.heaviest(instances)
+	case f.Card.Input.Kind == study.Patches:
+		var err error
+		if all, err = f.onSlide(instances); err != nil {
+			return nil, err
+		}
 	case find.MinCluster > 1:
 		all = clusters(*find, sized(*find, f.spots(instances)))
 	default:
@@ -68,11 +76,23 @@ func (f Facts) findings() []found {
 				peak: s.Peak, members: 1, patient: s.Patient})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b found) int {
-		return cmp.Or(cmp.Compare(b.peak, a.peak), cmp.Compare(a.part, b.part), cmp.Compare(a.site.index, b.site.index),
-			cmp.Compare(a.y, b.y), cmp.Compare(a.x, b.x))
-	})
-	return all
+	slices.SortStableFunc(all, func(a, b found) int { return f.bySuspicion(a, b) })
+	return all, nil
+}
+
+// bySuspicion puts the most suspicious first. Of two alike the one on the slide
+// that comes first, and higher up on it, goes first: where a slide was cut into
+// blocks makes no difference. Elsewhere the block decides before the place.
+func (f Facts) bySuspicion(a, b found) int {
+	if c := cmp.Or(cmp.Compare(b.peak, a.peak), cmp.Compare(a.slide, b.slide)); c != 0 {
+		return c
+	}
+	if f.Card.Input.Kind != study.Patches {
+		if c := cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.site.index, b.site.index)); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(a.y, b.y), cmp.Compare(a.x, b.x), cmp.Compare(b.volume, a.volume))
 }
 
 // sized keeps the candidates of the size that the card looks for.
@@ -95,7 +115,7 @@ func (f Facts) heaviest(instances map[study.UID]*study.Instance) []found {
 			}
 			t := p.Block.Tiles[s.Tile]
 			if in := instances[t.Instance]; in != nil && in.Image != nil {
-				all = append(all, found{part: n, site: newSite(s.Tile, t, in), x: float64(t.X), y: float64(t.Y), peak: s.Values[column]})
+				all = append(all, found{part: n, site: newSite(s.Tile, t, in), x: float64(t.X), y: float64(t.Y), peak: s.Values[column], slide: in.Series})
 			}
 		}
 	}
@@ -187,11 +207,12 @@ func (f Facts) report(all []found) []study.Finding {
 	for n, a := range all[:min(len(all), most)] {
 		img := a.site.in.Image
 		g := study.Finding{
-			Number: n + 1, What: f.Card.Find.What, Site: f.Card.Find.Site, CenterMM: a.patient,
+			Slide: a.slide, Number: n + 1, What: f.Card.Find.What, Site: f.Card.Find.Site, CenterMM: a.patient,
 			Laterality: map[string]study.Code{"L": left, "R": right}[img.Laterality],
 			Regions:    []study.Region{a.region()}, Measurements: f.measure(a),
 		}
-		if name := cmp.Or(f.Card.Find.Map, f.Card.Find.Scalar); slices.ContainsFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name && o.Probability }) {
+		find := f.Card.Find
+		if name := cmp.Or(find.Map, find.Scalar, find.Scores, find.Objects); slices.ContainsFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name && o.Probability }) {
 			g.Probability = share(float64(a.peak))
 		}
 		for again := 0; g.Tracking == "" || taken[g.Tracking]; again++ {

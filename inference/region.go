@@ -34,6 +34,9 @@ func (f Facts) tracking(a found, again int) study.UID {
 func (a found) region() study.Region {
 	t, in := a.site.tile, a.site.in
 	r := study.Region{Instance: in.UID, Class: in.Class, Frame: t.Frame + 1, Frames: max(1, in.Image.Frames)}
+	if a.seam != nil || a.object != nil {
+		return a.onLevel(r)
+	}
 	if a.members == 0 {
 		x0, y0, x1, y1 := float64(t.X), float64(t.Y), float64(t.X+t.W), float64(t.Y+t.H)
 		if s := in.Image.Slide; s != nil { // a patch may reach over the edge
@@ -53,6 +56,30 @@ func (a found) region() study.Region {
 	return r
 }
 
+// onLevel shows where on a slide a region of a map, a box or a point is, in the
+// total pixel matrix of the level. Nothing reaches over the level's edge.
+func (a found) onLevel(r study.Region) study.Region {
+	r.Total, r.Frame, r.Shape = true, 1, study.Outline
+	switch {
+	case a.seam != nil:
+		if runs, err := unpackRuns(a.seam.Runs); err == nil {
+			r.Points = outline(runs, a.seam.Scale)
+		}
+	case *a.object == [2]float64{}:
+		r.Shape, r.Points = study.Point, []float64{tenth(a.x), tenth(a.y)}
+	default:
+		x0, y0, x1, y1 := a.x-a.object[0]/2, a.y-a.object[1]/2, a.x+a.object[0]/2, a.y+a.object[1]/2
+		r.Points = []float64{x0, y0, x1, y0, x1, y1, x0, y1, x0, y0}
+	}
+	if s := a.site.in.Image.Slide; s != nil {
+		for i := range r.Points {
+			most := [2]int{s.TotalColumns, s.TotalRows}[i%2]
+			r.Points[i] = tenth(min(max(r.Points[i], 0), float64(most)))
+		}
+	}
+	return r
+}
+
 // tenth rounds to a tenth of a pixel: no finding is sharper.
 func tenth(v float64) float64 { return math.Round(v*10) / 10 }
 
@@ -62,6 +89,15 @@ func (f Facts) measure(a found) []study.Measurement {
 	all := []study.Measurement{}
 	add := func(name study.Code, v float64, unit study.Code) {
 		all = append(all, study.Measurement{Name: name, Value: v, Unit: unit})
+	}
+	if f.Card.Input.Kind == study.Patches && a.members > 0 {
+		if a.wide > 0 {
+			add(longAxis, math.Round(a.wide*1e4)/1e4, millimeter)
+		}
+		if a.seam != nil {
+			add(areaMeasure, math.Round(a.volume*1e6)/1e6, squareMillimeter)
+		}
+		return all
 	}
 	if a.members == 0 {
 		i := slices.IndexFunc(f.Card.Output, func(o models.Output) bool { return o.Name == f.Card.Find.Scalar })
