@@ -34,6 +34,7 @@ import (
 
 	"varde/ingest"
 	"varde/internal/slide/format"
+	"varde/internal/slide/openslide"
 	"varde/study"
 )
 
@@ -53,26 +54,9 @@ type Archive interface {
 }
 
 // A Retiler reads the formats that only a native library knows, and cuts their
-// pixels into tiles anew. openslide's Retiler is the one that there is.
+// pixels into tiles anew; [openslide.Retiler] is the one that there is.
 type Retiler interface {
-	// Retile writes the slide in the file called name, whose bytes read gives, as
-	// a pyramidal TIFF, and says what it knows of the scanner. The caller closes
-	// what it is given. An error of kind [study.ErrUnsupported] names the remedy.
-	Retile(ctx context.Context, name string, read io.Reader) (Retiled, error)
-}
-
-// A Retiled slide is one whose pixels were read by a native library and
-// compressed anew.
-type Retiled struct {
-	io.ReadCloser // the TIFF, of Size bytes
-	Size          int64
-	Reader        string // name and version of the library
-	// What the library says of the slide, to stand in place of what the TIFF
-	// can't; see [format.Slide].
-	Format, Manufacturer, Model, Serial, Software string
-	Scanned                                       time.Time
-	Objective                                     float64
-	MPP                                           [2]float64
+	Retile(ctx context.Context, name string, read io.Reader) (*openslide.Retiled, error)
 }
 
 // A Keeper takes slide files in. It may be used by many goroutines at once; a
@@ -307,17 +291,18 @@ func (k *Keeper) retile(ctx context.Context, aside, ending, to string) (*format.
 	if err != nil {
 		return fail(fmt.Errorf("what OpenSlide gave of it: %w", err))
 	}
-	made.describe(s)
+	describe(s, made)
 	return s, kept{key: to, bytes: made.Size, sha256: sum}, nil
 }
 
-// describe puts what the library said in place of what the TIFF says.
-func (m Retiled) describe(s *format.Slide) {
-	s.Manufacturer, s.Model, s.Serial, s.Software = m.Manufacturer, m.Model, m.Serial, m.Software
-	s.Scanned, s.Objective = m.Scanned, m.Objective
-	s.Format = m.Format + " by " + m.Reader
+// describe puts what the library said in place of what its TIFF says.
+func describe(s *format.Slide, made *openslide.Retiled) {
+	f := made.Facts
+	s.Manufacturer, s.Model, s.Serial, s.Software = f.Manufacturer, f.Model, f.Serial, f.Software
+	s.Scanned, s.Objective, s.Format = f.Scanned, f.Objective, f.Vendor
 	for i := range s.Levels {
-		s.Levels[i].Image.Origin.Format = m.Format
+		s.Levels[i].Image.Origin.Format = f.Vendor + " by " + made.Library
+		s.Levels[i].Image.Manufacturer = f.Manufacturer
 	}
 }
 

@@ -1,8 +1,10 @@
 // Package openslide calls the OpenSlide library, which is found at run time.
 //
-//	Load           finds the library
-//	Library.Open   opens a slide file
-//	Slide.Read     gives a rectangle of a level
+//	Load             finds the library
+//	Library.Open     opens a slide file
+//	Slide.Read       gives a rectangle of a level
+//	Retiler.Retile   a child process reads a slide and cuts it into tiles anew
+//	ServeChild       … which is this program, started once more
 package openslide
 
 import (
