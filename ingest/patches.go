@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -38,11 +39,17 @@ func planPatches(card models.Card, images []*study.Instance, faults map[study.UI
 	refused, state := study.Reason{}, study.OutOfScope
 	for _, group := range bySeries(images) {
 		blocks, err := patchBlocks(card, group, faults, tissue[group[0].Series])
+		own := study.SlidePlan{Series: group[0].Series, State: study.Running}
 		if err == nil {
-			p.Blocks = append(p.Blocks, blocks...)
+			for _, b := range blocks {
+				own.Planned += b.Planned()
+			}
+			p.Blocks, p.Slides = append(p.Blocks, blocks...), append(p.Slides, own)
 			continue
 		}
 		r, s := whyRefused(err)
+		own.State, own.Reason = s, r
+		p.Slides = append(p.Slides, own)
 		if s == study.Failed {
 			p.Unseen++
 			if state == study.OutOfScope {
@@ -139,7 +146,13 @@ func patchBlocks(card models.Card, group []*study.Instance, faults map[study.UID
 			return nil, &notAskedError{study.Reason{Code: study.ReasonStain, Detail: card.Input.Stain}, study.Failed}
 		}
 	}
+	if card.Stitched() {
+		g.side = max(leastAcross, min(patchesAcross, mapAcross/max(1, int(math.Max(stepX, stepY)))))
+	}
 	blocks := g.blocks(group[0].Series)
+	if card.Stitched() {
+		g.surround(blocks)
+	}
 	if len(blocks) == 0 { // some tissue, and nowhere enough of it
 		return nil, &notAskedError{study.Reason{Code: study.ReasonTissue, Detail: fmt.Sprintf("%.1f %%", 100*mask.Share())}, study.Failed}
 	}
@@ -155,6 +168,7 @@ type patchGrid struct {
 	stepX, stepY float64 // from one patch to the next; less than w and h where they overlap
 	least        float64 // share of tissue
 	stain        *study.Stain
+	side         int // of a block, patches; 0 = patchesAcross
 }
 
 // places is how many patches cover a stretch.
@@ -165,12 +179,13 @@ func places(stretch int, size, step float64) int {
 func (g patchGrid) blocks(series study.UID) []study.Block {
 	across, down := places(g.level.Columns, g.w, g.stepX), places(g.level.Rows, g.h, g.stepY)
 	var out []study.Block
-	for by := 0; by < down; by += patchesAcross {
-		for bx := 0; bx < across; bx += patchesAcross {
-			x1, y1 := min(bx+patchesAcross, across), min(by+patchesAcross, down)
-			step := patchesAcross
+	side := cmp.Or(g.side, patchesAcross)
+	for by := 0; by < down; by += side {
+		for bx := 0; bx < across; bx += side {
+			x1, y1 := min(bx+side, across), min(by+side, down)
+			step := side
 			if len(out) == 0 {
-				step = leadAcross
+				step = min(side, leadAcross)
 			}
 			for y := by; y < y1; y += step {
 				for x := bx; x < x1; x += step {

@@ -91,3 +91,11 @@ const milMost = 100_000
 
 // MostPatches is how many patches of a slide the second network can judge.
 func (m MIL) MostPatches() int { return cmp.Or(m.Most, milMost) }
+
+// Stitched reports whether the maps of patches are put together into one: they
+// are searched, or their pixels counted.
+func (c Card) Stitched() bool {
+	return c.Input.Kind == study.Patches && slices.ContainsFunc(c.Output, func(o Output) bool {
+		return o.Role == RoleMap && (o.Aggregate != "" || c.Find != nil && c.Find.Map == o.Name)
+	})
+}

@@ -35,6 +35,8 @@ func (k *check) slides(c Card) {
 		k.mil(c)
 	}
 	for _, o := range c.Output {
+		objects := o.Role == RoleBoxes || o.Role == RolePoints
+		k.that(!objects || c.Find != nil && c.Find.Objects == o.Name, "output %s: %s that nobody looks for; name them in find.objects", o.Name, o.Role)
 		k.that(o.Role != RoleFeatures || c.MIL != nil && c.MIL.Features == o.Name, "output %s: features that no second network sees; name them in mil.features", o.Name)
 	}
 	if c.Count != nil {
