@@ -18,6 +18,7 @@ type Files struct {
 	Card      models.Card
 	Plan      study.ModelPlan // with its blocks, or with the reason why there are none
 	Session   Session         // not needed without blocks
+	Second    Session         // of the second network, where the card names one
 	Runners   int             // blocks at once; 0 = 1
 	At        time.Time
 }
@@ -46,7 +47,17 @@ func ScoreFiles(ctx context.Context, s *Scorer, f Files) (study.Result, error) {
 	if err := group.Wait(); err != nil {
 		return study.Result{}, err
 	}
-	return Conclude(Facts{Card: f.Card, Study: f.Study, Plan: f.Plan, Parts: parts, Instances: f.Instances, At: f.At}), nil
+	facts := Facts{Card: f.Card, Study: f.Study, Plan: f.Plan, Parts: parts, Instances: f.Instances, At: f.At}
+	if f.Card.MIL != nil {
+		if f.Second == nil {
+			return study.Result{}, fmt.Errorf("score study %s by %s: its second network, %s, was not given: %w", f.Study, f.Card.Ref(), f.Card.MIL.Network, study.ErrInvalid)
+		}
+		var err error
+		if facts.Judgments, err = (jury{card: f.Card, session: f.Second, gate: s.Gate}).judge(ctx, facts); err != nil {
+			return study.Result{}, err
+		}
+	}
+	return Conclude(facts), nil
 }
 
 // NotAsked is the result of a model that was not asked: the plan says why.

@@ -75,6 +75,9 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 		return err
 	}
 	part.Job, part.Study, part.Rev, part.Model, part.Index = job.ID, job.Study, job.Rev, job.Model, job.Part
+	if err := w.putFeatures(ctx, &part); err != nil {
+		return err
+	}
 	b, err := EncodePart(part)
 	if err != nil {
 		return err
@@ -134,6 +137,9 @@ func (w *Worker) conclude(ctx context.Context, card models.Card, job study.Job) 
 			return fmt.Errorf("part %s is of job %s, not of %s: %w", row.Key, part.Job, row.Job, study.ErrInvalid)
 		}
 		f.Parts = append(f.Parts, part)
+	}
+	if err := w.judge(ctx, &f); err != nil {
+		return err
 	}
 	r := Conclude(f)
 	if err := w.Ledger.Conclude(ctx, job, r); err != nil {

@@ -88,7 +88,11 @@ func (n node) encode() (message, error) {
 	for _, in := range n.inputs {
 		m = m.blob(1, []byte(in)) // an empty name is meant, and must not be dropped
 	}
-	m = m.text(2, n.output).text(3, n.output).text(4, n.op)
+	m = m.text(2, n.output)
+	for _, o := range n.more {
+		m = m.text(2, o)
+	}
+	m = m.text(3, n.output).text(4, n.op)
 	for _, k := range slices.Sorted(maps.Keys(n.attrs)) {
 		a := message(nil).text(1, k)
 		switch v := n.attrs[k].(type) {

@@ -153,6 +153,7 @@ type node struct {
 	attrs  Attrs
 	inputs []string
 	output string
+	more   []string // further outputs
 }
 
 // New begins a network.
@@ -197,6 +198,18 @@ func (g *Graph) Named(output, op string, attrs Attrs, inputs ...string) string {
 	g.claim(output)
 	g.nodes = append(g.nodes, node{op: op, attrs: attrs, inputs: inputs, output: output})
 	return output
+}
+
+// Several adds a node with several outputs and returns their names.
+func (g *Graph) Several(outputs int, op string, attrs Attrs, inputs ...string) []string {
+	first := g.Node(op, attrs, inputs...)
+	names := []string{first}
+	for i := 1; i < outputs; i++ {
+		names = append(names, fmt.Sprintf("%s_%d", first, i))
+		g.claim(names[i])
+	}
+	g.nodes[len(g.nodes)-1].more = names[1:]
+	return names
 }
 
 // Floats adds a constant tensor of 32-bit floats and returns its name. No
