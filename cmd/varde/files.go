@@ -23,11 +23,12 @@ func (h *house) parts() []webui.Part {
 
 // addUpload adds the page on which files are handed in.
 func (h *house) addUpload(receiver *ingest.Receiver, traffic *ingest.Traffic) {
-	upload.Pages{Receiver: h.countedWeb(receiver), Ended: traffic.StudiesEnded, Log: h.log}.Add(h.site)
+	upload.Pages{Receiver: h.countedWeb(receiver), Slides: h.slideKeeper(receiver, traffic), Ended: traffic.StudiesEnded, Log: h.log}.Add(h.site)
 }
 
 // watch takes in what is put into the watched folder, until ctx ends.
 func (h *house) watch(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
-	w := &folder.Watcher{Receiver: h.countedWeb(receiver), Folder: h.Watch, Ended: traffic.StudiesEnded, Log: h.log}
+	w := &folder.Watcher{Receiver: h.countedWeb(receiver), Slides: h.slideKeeper(receiver, traffic), Folder: h.Watch,
+		Ended: traffic.StudiesEnded, Log: h.log}
 	return w.Run(ctx)
 }

@@ -39,6 +39,7 @@ type house struct {
 	hl7      net.Listener // nil unless other systems' messages are taken
 	hospital *hl7.Server  // who takes them
 	token    string       // the first administrator's
+	door     slideDoor
 	demo     bool
 	close    []func() error
 }

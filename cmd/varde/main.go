@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"varde/internal/codec"
+	"varde/internal/slide/openslide"
 )
 
 // version is what results and reports name as the software that made them; a
@@ -41,7 +42,7 @@ func (e exitError) Error() string { return e.err.Error() }
 func (e exitError) Unwrap() error { return e.err }
 
 func main() {
-	if codec.ServeChild() { // this process decodes for another one of ours
+	if codec.ServeChild() || openslide.ServeChild() { // this process decodes, or reads a slide, for another one of ours
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

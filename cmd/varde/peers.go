@@ -39,7 +39,7 @@ func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 
 // services lists what we answer beside verification and storage.
 func (h *house) services(committer *ingest.Committer) map[study.UID]dimse.Service {
-	provider := &retrieve.Provider{Finder: h.ledger, Objects: h.objects, AET: h.AET, Allowed: h.mayAsk, Dial: h.dialPeer, Log: h.log}
+	provider := &retrieve.Provider{Finder: h.ledger, Objects: h.objects, Frames: h.ledger.Frames, AET: h.AET, Allowed: h.mayAsk, Dial: h.dialPeer, Log: h.log}
 	notices := &ingest.Notices{Expectations: h.ledger, Log: h.log}
 	return map[study.UID]dimse.Service{
 		ingest.CommitmentClass: committer,
