@@ -102,6 +102,7 @@ type fetched struct {
 	whole     study.Span // from its first fragment to its last
 	spans     []study.Span
 	fragments [][]byte
+	blank     bool // a slide file has no bytes of it: it is background
 }
 
 // plan says what is to be fetched for sources.
@@ -117,9 +118,19 @@ func (o *open) plan(ctx context.Context, sources []int32) ([]fetched, error) {
 			return nil, err
 		}
 		first, last := spans[0], spans[len(spans)-1]
+		if o.sparse(i) && len(spans) == 1 && first.Len == 0 {
+			out = append(out, fetched{source: i, blank: true})
+			continue
+		}
 		out = append(out, fetched{source: i, spans: spans, whole: study.Span{Off: first.Off, Len: last.Off + last.Len - first.Off}})
 	}
 	return out, nil
+}
+
+// sparse reports whether a source lies in a slide file, where a tile without
+// bytes is background. In a DICOM object it would be damage.
+func (o *open) sparse(source int32) bool {
+	return o.level.Instances[o.places.sources[source].part].Image.Origin != nil
 }
 
 // fetch reads the bytes of frames, which it sorts by where they lie, in as few
@@ -132,12 +143,16 @@ func (o *open) fetch(ctx context.Context, list []fetched) error {
 		return cmp.Or(cmp.Compare(part(a), part(b)), cmp.Compare(a.whole.Off, b.whole.Off), cmp.Compare(a.source, b.source))
 	})
 	for len(list) > 0 {
+		if list[0].blank {
+			list = list[1:]
+			continue
+		}
 		in := o.level.Instances[part(list[0])]
 		from, to := list[0].whole.Off, list[0].whole.Off+list[0].whole.Len
 		n := 1
 		for ; n < len(list) && part(list[n]) == part(list[0]); n++ {
 			w := list[n].whole
-			if w.Off > to+mergeGap || max(to, w.Off+w.Len)-from > maxRequest {
+			if list[n].blank || w.Off > to+mergeGap || max(to, w.Off+w.Len)-from > maxRequest {
 				break
 			}
 			to = max(to, w.Off+w.Len)
@@ -198,6 +213,9 @@ type tile struct {
 // this frame alone.
 func (o *open) decode(ctx context.Context, f fetched) (tile, error) {
 	s := o.places.sources[f.source]
+	if f.blank { // nothing is painted on what is white already
+		return tile{x: int(s.x), y: int(s.y)}, nil
+	}
 	in := o.level.Instances[s.part]
 	opts := codec.Options{RGB: true, Decoder: o.Decoder}
 	var frame codec.Frame

@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"varde/study"
 )
 
 // aperio reads SVS files of Aperio's ScanScopes and of Leica's later scanners.
@@ -72,11 +70,7 @@ func aperioFacts(s *source, out *Slide) error {
 	}
 	// Aperio's scanners leave nothing out on purpose: a tile without bytes is one
 	// that was lost.
-	for i, l := range out.Levels {
-		if n := l.missing(); n > 0 {
-			out.doubt(study.ReasonDamaged, "%d of %d tiles of level %d are missing", n, l.Frames.Len(), i+1)
-		}
-	}
+	out.lost()
 	var err error
 	out.ICC, err = s.profile(first)
 	return err

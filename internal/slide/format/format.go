@@ -109,7 +109,10 @@ type format struct {
 // come first; plain TIFF, which takes what is left, comes last.
 func formats() []format {
 	return []format{
-		aperio(),
+		aperio(), philips(), leica(), ventana(), ome(),
+		hamamatsu(), trestle(), perkinElmer(),
+		mirax(), hamamatsuVMS(), sakura(), zeiss(), iSyntax(),
+		genericTIFF(),
 	}
 }
 

@@ -33,6 +33,7 @@ type source struct {
 	order binary.ByteOrder
 	big   bool         // BigTIFF
 	dirs  []*directory // empty when the file is no TIFF
+	xmp   string       // the beginning of the first directory's XMP
 	tiles int          // of all levels, so far
 }
 
@@ -46,7 +47,11 @@ func newSource(ctx context.Context, f File) (*source, error) {
 	if err := s.readAt(s.head, 0); err != nil {
 		return nil, err
 	}
-	if err := s.walk(); err != nil {
+	err := s.walk()
+	if err == nil && len(s.dirs) > 0 {
+		s.xmp, err = s.text(s.dirs[0], tagXMP, shownText)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
