@@ -29,6 +29,7 @@ type incoming struct {
 	prefix  []byte // Part 10 header of ours before a bare data set
 	charset string
 	room    func() error
+	turn    *turn
 
 	head   []byte // the first bytes of object.Data
 	whole  bool   // head is all of it
@@ -237,6 +238,7 @@ func (s *scanning) Read(p []byte) (int, error) {
 	n, err := s.src.Read(p)
 	if n > 0 {
 		s.in.n += int64(n)
+		s.in.turn.took(n)
 		if _, werr := s.pipe.Write(p[:n]); werr != nil && err == nil {
 			err = werr
 		}

@@ -95,7 +95,9 @@ func (r *Receiver) receive(ctx context.Context, src Source, o Object) (Kept, err
 	}
 	buf := r.head()
 	defer r.heads.Put(buf)
-	in := &incoming{object: o, charset: r.Charset, room: func() error { return r.room(ctx, 0) }}
+	turn := r.Traffic.turns.begin()
+	defer turn.end()
+	in := &incoming{object: o, turn: turn, charset: r.Charset, room: func() error { return r.room(ctx, 0) }}
 	if o.TransferSyntax != "" {
 		in.prefix = dicom.Prefix(o.Class, o.Instance, o.TransferSyntax, "")
 	}

@@ -28,6 +28,8 @@ func (s Source) Name() string {
 // and when senders last ended what they were doing. The zero value is ready.
 // Receiver and Settler share one.
 type Traffic struct {
+	turns turns // how objects share the disk
+
 	mu      sync.Mutex // held for a few map accesses
 	busy    map[study.UID]int
 	from    map[study.UID]string    // who sent the last object, by Source.Name

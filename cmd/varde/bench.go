@@ -30,11 +30,11 @@ func benchVerb() *cobra.Command {
 	var asJSON bool
 	var rounds int
 	benches := map[string]bench{"ingest": benchIngest, "score": benchScore, "overhead": benchOverhead, "start": benchStart,
-		"stock": benchStock, "traffic": benchTraffic, "qido": benchQIDO} // the last three are the parts of ingest
+		"stock": benchStock, "traffic": benchTraffic, "fair": benchFair, "qido": benchQIDO} // the last four are the parts of ingest
 	all := []string{"ingest", "score", "overhead", "start"}
-	names := append([]string{"all", "stock", "traffic", "qido"}, all...)
+	names := append([]string{"all", "stock", "traffic", "fair", "qido"}, all...)
 	c := &cobra.Command{
-		Use:       "bench {all|ingest|stock|traffic|qido|score|overhead|start}",
+		Use:       "bench {all|ingest|stock|traffic|fair|qido|score|overhead|start}",
 		Short:     "Measure, each figure beside a peer or a limit in the same run",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,

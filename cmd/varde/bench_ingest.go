@@ -53,7 +53,7 @@ func receivers() ([]receiver, error) {
 
 // benchIngest measures all that has to do with taking in and finding again.
 func benchIngest(cmd *cobra.Command, rounds int, show func(figure)) error {
-	for _, part := range []bench{benchStock, benchTraffic, benchQIDO} {
+	for _, part := range []bench{benchStock, benchTraffic, benchFair, benchQIDO} {
 		if err := part(cmd, rounds, show); err != nil {
 			return err
 		}

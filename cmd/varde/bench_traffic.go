@@ -40,12 +40,9 @@ const (
 // benchTraffic measures the receiver under many senders and under one long
 // object, by C-STORE and by STOW-RS. All of it is durable when it is answered.
 func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
-	gb, err := cmd.Flags().GetFloat64("large-gb")
+	long, err := longBytes(cmd)
 	if err != nil {
 		return err
-	}
-	if gb <= 0 || gb > 4.2 { // a native pixel element holds less than 2³² bytes
-		return fmt.Errorf("--large-gb %g is not above 0 and up to 4.2: %w", gb, study.ErrInvalid)
 	}
 	many, err := drawMany()
 	if err != nil {
@@ -64,7 +61,7 @@ func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
 	show(higher("ingest.parallel8_objects_per_s", quantile(rate, 0.5), "objects/s", "limit", parallelLimit))
 	var mb, rss, stow []float64
 	for range min(rounds, 2) { // gigabytes each
-		o, err := newLongObject(int64(gb * 1e9))
+		o, err := newLongObject(long)
 		if err != nil {
 			return err
 		}
@@ -92,6 +89,18 @@ func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
 	}
 	show(higher("ingest.stow_mb_per_s", quantile(stow, 0.5), "MB/s", "limit", streamLimit))
 	return nil
+}
+
+// longBytes is how long the long object is.
+func longBytes(cmd *cobra.Command) (int64, error) {
+	gb, err := cmd.Flags().GetFloat64("large-gb")
+	if err != nil {
+		return 0, err
+	}
+	if gb <= 0 || gb > 4.2 { // a native pixel element holds less than 2³² bytes
+		return 0, fmt.Errorf("--large-gb %g is not above 0 and up to 4.2: %w", gb, study.ErrInvalid)
+	}
+	return int64(gb * 1e9), nil
 }
 
 // withReceiver starts a receiver in another process, on an empty folder that is
