@@ -28,13 +28,3 @@ func (h *house) slideKeeper(receiver *ingest.Receiver, traffic *ingest.Traffic) 
 	})
 	return h.door.keeper
 }
-
-// lookAtOpenSlide says whether the formats are read that only OpenSlide knows.
-func lookAtOpenSlide(ctx context.Context, s Settings) []check {
-	found, err := (&openslide.Retiler{Folder: s.folder("work")}).Version(ctx)
-	if err != nil {
-		return []check{{"OpenSlide", checkWarn, "NDPI, MRXS and BIF slides are refused: " + err.Error(),
-			"apt-get install libopenslide0, or have the scanners export DICOM"}}
-	}
-	return []check{verdict("OpenSlide", found+", for NDPI, MRXS and BIF slides", nil, "")}
-}
