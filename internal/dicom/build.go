@@ -265,7 +265,7 @@ func (o *Object) Encapsulated(ts study.UID, frames [][]byte) {
 func floats(v vr, values []float64) []byte {
 	var b []byte
 	for _, f := range values {
-		if v == vrOF {
+		if v.width() == 4 {
 			b = binary.LittleEndian.AppendUint32(b, float32bits(f))
 		} else {
 			b = binary.LittleEndian.AppendUint64(b, float64bits(f))

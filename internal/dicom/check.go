@@ -14,7 +14,7 @@ import (
 )
 
 // maxShort is the longest value of a VR with a 16-bit length: 65535 is odd, and
-// the library takes it for undefined.
+// many readers take it for undefined.
 const maxShort = 65534
 
 // textLimits gives the longest value of each text VR in characters, PS3.5 §6.2;

@@ -1,20 +1,19 @@
 package dicom
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
-
-	lib "github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/frame"
-	"github.com/suyashkumar/dicom/pkg/tag"
+	"slices"
 
 	"varde/study"
 )
 
 func float32bits(f float64) uint32 { return math.Float32bits(float32(f)) }
 func float64bits(f float64) uint64 { return math.Float64bits(f) }
+
+// itemStart begins an item. Like its end it has no VR, PS3.5 §7.5.
+const itemStart Tag = 0xFFFEE000
 
 // Encode writes the object as a Part 10 file (PS3.10 §7), tags in order. The same
 // object gives the same bytes. All faults that its making met come out together.
@@ -28,104 +27,162 @@ func (o *Object) Encode() ([]byte, error) {
 		}
 	}
 	o.Set(SpecificCharacterSet, "ISO_IR 192")
-	all, err := o.elements()
-	if err == nil {
-		all, err = o.withPixels(all)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
-	}
-	// The library judges VRs and kinds by its dictionary; here they were judged
-	// when they were set. Its own file meta information knows no transfer syntax
-	// of the last ten years, so ours goes before.
-	b := bytes.NewBuffer(Prefix(o.class, o.instance, o.syntax, ""))
-	w, err := lib.NewWriter(b, lib.SkipVRVerification(), lib.SkipValueTypeVerification())
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
-	}
-	w.SetTransferSyntax(binary.LittleEndian, false)
-	for _, e := range all {
-		if err := w.WriteElement(e); err != nil {
-			return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), err)
+	w := writer{b: Prefix(o.class, o.instance, o.syntax, "")}
+	pixels := o.pixels == nil && o.frames == nil // written, or there are none
+	for _, a := range o.attributes {
+		if !pixels && a.tag > PixelData {
+			o.appendPixels(&w)
+			pixels = true
 		}
+		w.element(a)
 	}
-	return b.Bytes(), nil
+	if !pixels {
+		o.appendPixels(&w)
+	}
+	if w.err != nil {
+		return nil, fmt.Errorf("encode %s: %w", ClassName(o.class), w.err)
+	}
+	return w.b, nil
 }
 
-// elements turns a data set into the library's.
-func (i *Item) elements() ([]*lib.Element, error) {
-	out := make([]*lib.Element, 0, len(i.attributes))
+// DataSet writes the item as a bare data set, tags in order, in Explicit or
+// Implicit VR Little Endian: an identifier, or what goes with an N-service. Its
+// character set is what the caller has set. All faults come out together.
+func (i *Item) DataSet(ts study.UID) ([]byte, error) {
+	if ts != ExplicitLE && ts != ImplicitLE {
+		return nil, fmt.Errorf("write data set in %s: %w", TransferSyntaxName(ts), study.ErrUnsupported)
+	}
+	if err := i.faults(); err != nil {
+		return nil, fmt.Errorf("write data set: %w", err)
+	}
+	w := writer{implicit: ts == ImplicitLE}
+	w.item(i)
+	if w.err != nil {
+		return nil, fmt.Errorf("write data set: %w", w.err)
+	}
+	return w.b, nil
+}
+
+// A writer appends elements in little endian. Values were judged, and padded,
+// when they were set.
+type writer struct {
+	b        []byte
+	implicit bool
+	err      error // the first fault
+}
+
+func (w *writer) item(i *Item) {
 	for _, a := range i.attributes {
-		e, err := a.element()
-		if err != nil {
-			return nil, fmt.Errorf("%v %s: %w", a.tag, a.tag.Keyword(), err)
-		}
-		out = append(out, e)
+		w.element(a)
 	}
-	return out, nil
 }
 
-func (a attribute) element() (*lib.Element, error) {
-	value := a.value
-	switch x := value.(type) {
-	case []*Item:
-		items := make([][]*lib.Element, len(x))
-		for k, i := range x {
-			var err error
-			if items[k], err = i.elements(); err != nil {
-				return nil, fmt.Errorf("item %d: %w", k+1, err)
+func (w *writer) element(a attribute) {
+	if a.vr == vrSQ {
+		items, _ := a.value.([]*Item)
+		w.header(a.tag, a.vr, undefined)
+		for _, i := range items {
+			w.delimiter(itemStart, undefined)
+			w.item(i)
+			w.delimiter(ItemDelimitationItem, 0)
+		}
+		w.delimiter(SequenceDelimitationItem, 0)
+		return
+	}
+	value, err := a.bytes()
+	if err == nil && (!a.vr.long() && len(value) > maxShort || len(value) > math.MaxUint32-1) {
+		err = fmt.Errorf("%d bytes in VR %v: %w", len(value), a.vr, study.ErrInvalid)
+	}
+	if err != nil {
+		if w.err == nil {
+			w.err = fmt.Errorf("%v %s: %w", a.tag, a.tag.Keyword(), err)
+		}
+		return
+	}
+	w.header(a.tag, a.vr, uint32(len(value)))
+	w.b = append(w.b, value...)
+}
+
+// bytes gives the value as it lies in the file, of even length.
+func (a attribute) bytes() ([]byte, error) {
+	var b []byte
+	switch x := a.value.(type) {
+	case nil:
+	case []string:
+		for i, s := range x {
+			if i > 0 {
+				b = append(b, '\\')
+			}
+			b = append(b, s...)
+		}
+	case []int:
+		for _, n := range x {
+			if a.vr.width() == 4 && a.vr != vrAT {
+				b = binary.LittleEndian.AppendUint32(b, uint32(n))
+			} else { // AT has its group and its element
+				b = binary.LittleEndian.AppendUint16(b, uint16(n))
 			}
 		}
-		value = items
+	case []float64:
+		b = floats(a.vr, x)
 	case []byte:
-		// The one way past the library's judgment that takes bytes as they are.
-		value = lib.PixelDataInfo{IntentionallyUnprocessed: true, UnprocessedValueData: x}
+		b = slices.Clip(x)
+	default:
+		return nil, fmt.Errorf("%T in VR %v: %w", x, a.vr, study.ErrInvalid)
 	}
-	return element(a.tag, a.vr, value, 0)
+	if len(b)%2 == 1 {
+		b = append(b, 0)
+	}
+	return b, nil
 }
 
-func element(t Tag, v vr, value any, length uint32) (*lib.Element, error) {
-	x, err := lib.NewValue(value)
-	if err != nil {
-		return nil, err
-	}
-	lt := tag.Tag{Group: t.Group(), Element: t.Element()}
-	return &lib.Element{Tag: lt, ValueRepresentation: tag.GetVRKind(lt, v.String()),
-		RawValueRepresentation: v.String(), ValueLength: length, Value: x}, nil
+func (w *writer) tag(t Tag) {
+	w.b = binary.LittleEndian.AppendUint16(w.b, t.Group())
+	w.b = binary.LittleEndian.AppendUint16(w.b, t.Element())
 }
 
-// withPixels adds the pixel data, which belongs after group 7FDF and before FFFA.
-func (o *Object) withPixels(all []*lib.Element) ([]*lib.Element, error) {
-	if o.pixels == nil && o.frames == nil {
-		return all, nil
+// header writes tag, VR and length, PS3.5 §7.1.
+func (w *writer) header(t Tag, v vr, length uint32) {
+	w.tag(t)
+	switch {
+	case w.implicit:
+	case v.long():
+		w.b = append(w.b, byte(v>>8), byte(v), 0, 0)
+	default:
+		w.b = append(w.b, byte(v>>8), byte(v))
+		w.b = binary.LittleEndian.AppendUint16(w.b, uint16(length))
+		return
 	}
-	v, length := vrOW, uint32(0)
-	if o.pixels != nil && len(o.pixels) > math.MaxInt32 {
-		return nil, fmt.Errorf("%d bytes of native pixel data: %w", len(o.pixels), study.ErrInvalid)
-	}
+	w.b = binary.LittleEndian.AppendUint32(w.b, length)
+}
+
+func (w *writer) delimiter(t Tag, length uint32) {
+	w.tag(t)
+	w.b = binary.LittleEndian.AppendUint32(w.b, length)
+}
+
+// appendPixels writes the pixel data: native, or encapsulated with a Basic
+// Offset Table, PS3.5 §A.4.
+func (o *Object) appendPixels(w *writer) {
 	allocated, _ := o.get(BitsAllocated)
+	v := vrOW
 	if bits, _ := allocated.value.([]int); o.frames != nil || len(bits) == 1 && bits[0] <= 8 {
 		v = vrOB // PS3.5 §A.2 and §A.4
 	}
-	info := lib.PixelDataInfo{IntentionallyUnprocessed: true, UnprocessedValueData: o.pixels}
-	if o.frames != nil {
-		length = tag.VLUndefinedLength
-		info = lib.PixelDataInfo{IsEncapsulated: true}
-		at := uint32(0)
-		for _, f := range o.frames {
-			info.Offsets = append(info.Offsets, at)
-			info.Frames = append(info.Frames, &frame.Frame{Encapsulated: true, EncapsulatedData: frame.EncapsulatedFrame{Data: f}})
-			at += 8 + uint32(len(f))
-		}
+	if o.frames == nil {
+		w.element(attribute{PixelData, v, o.pixels})
+		return
 	}
-	e, err := element(PixelData, v, info, length)
-	if err != nil {
-		return nil, err
+	w.header(PixelData, v, undefined)
+	w.delimiter(itemStart, uint32(4*len(o.frames)))
+	at := uint32(0)
+	for _, f := range o.frames {
+		w.b = binary.LittleEndian.AppendUint32(w.b, at)
+		at += 8 + uint32(len(f))
 	}
-	for k := range all {
-		if all[k].Tag.Uint32() > uint32(PixelData) {
-			return append(all[:k:k], append([]*lib.Element{e}, all[k:]...)...), nil
-		}
+	for _, f := range o.frames {
+		w.delimiter(itemStart, uint32(len(f)))
+		w.b = append(w.b, f...)
 	}
-	return append(all, e), nil
+	w.delimiter(SequenceDelimitationItem, 0)
 }

@@ -2,16 +2,12 @@ package dicom
 
 import (
 	"fmt"
-
-	"github.com/suyashkumar/dicom/pkg/tag"
+	"strings"
 )
 
 // A Tag names an attribute: group<<16 | element. The constants of this package
 // bear the keywords of PS3.6.
 type Tag uint32
-
-// Delimiters of items and sequences, PS3.5 §7.5. They have no VR.
-const itemStart Tag = 0xFFFEE000
 
 // Group is the first half of the tag.
 func (t Tag) Group() uint16 { return uint16(t >> 16) }
@@ -28,10 +24,8 @@ func (t Tag) String() string { return fmt.Sprintf("(%04X,%04X)", t.Group(), t.El
 // Keyword gives the name of PS3.6, or the empty string for a tag that the
 // dictionary does not know.
 func (t Tag) Keyword() string {
-	if info, err := tag.Find(t.library()); err == nil && t.Element() != 0 {
-		return info.Keyword
-	}
-	return ""
+	_, keyword := t.definition()
+	return keyword
 }
 
 // VRs gives the value representations that PS3.6 allows, the usual one first;
@@ -45,19 +39,25 @@ func (t Tag) VRs() []string {
 	case t.Private():
 		return nil
 	}
-	info, err := tag.Find(t.library())
-	if err != nil {
-		return nil
+	vrs, _ := t.definition()
+	switch {
+	case vrs != "":
+		return strings.Split(vrs, "/")
+	case t.Element() == 0:
+		return []string{"UL"} // group length, PS3.5 §7.2
 	}
-	return info.VRs
+	return nil
 }
 
-// library gives the tag as the dictionary of the library has it, with repeating
-// groups (PS3.5 §7.6) taken to the first of them.
-func (t Tag) library() tag.Tag {
+// definition gives what PS3.6 says of the tag: value representations, divided by
+// a slash, and the keyword. Repeating groups (PS3.5 §7.6) are known by the first
+// of them.
+func (t Tag) definition() (vrs, keyword string) {
 	g := t.Group()
 	if g&1 == 0 && (g > 0x5000 && g <= 0x50FF || g > 0x6000 && g <= 0x60FF) {
 		g &= 0xFF00
 	}
-	return tag.Tag{Group: g, Element: t.Element()}
+	text, _ := lookUp(dictionary, fmt.Sprintf("%04X%04X", g, t.Element()))
+	vrs, keyword, _ = strings.Cut(text, " ")
+	return vrs, keyword
 }

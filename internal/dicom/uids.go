@@ -3,8 +3,6 @@ package dicom
 import (
 	"strings"
 
-	"github.com/suyashkumar/dicom/pkg/uid"
-
 	"varde/study"
 )
 
@@ -99,36 +97,6 @@ const (
 	RTPlan                   study.UID = "1.2.840.10008.5.1.4.1.1.481.5"
 )
 
-// newer names what was registered after the library's dictionary was made.
-var newer = map[study.UID]string{
-	EncapsulatedUncompressed:         "Encapsulated Uncompressed Explicit VR Little Endian",
-	JPEGXLLossless:                   "JPEG XL Lossless",
-	JPEGXLRecompression:              "JPEG XL JPEG Recompression",
-	JPEGXL:                           "JPEG XL",
-	HTJ2KLossless:                    "High-Throughput JPEG 2000 Image Compression (Lossless Only)",
-	HTJ2KLosslessRPCL:                "High-Throughput JPEG 2000 with RPCL Options Image Compression (Lossless Only)",
-	HTJ2K:                            "High-Throughput JPEG 2000 Image Compression",
-	DeflatedFrames:                   "Deflated Image Frame Compression",
-	LabelMapSegmentation:             "Label Map Segmentation Storage",
-	SimpleAnnotations:                "Microscopy Bulk Simple Annotations Storage",
-	"1.2.840.10008.5.1.4.1.1.6.3":    "Photoacoustic Image Storage",
-	"1.2.840.10008.5.1.4.1.1.11.12":  "Variable Modality LUT Softcopy Presentation State Storage",
-	"1.2.840.10008.5.1.4.1.1.66.8":   "Height Map Segmentation Storage",
-	"1.2.840.10008.5.1.4.1.1.77.1.7": "Dermoscopic Photography Image Storage",
-	"1.2.840.10008.5.1.4.1.1.77.1.8": "Confocal Microscopy Image Storage",
-	"1.2.840.10008.5.1.4.1.1.77.1.9": "Confocal Microscopy Tiled Pyramidal Image Storage",
-	"1.2.840.10008.5.1.4.1.1.88.74":  "Planned Imaging Agent Administration SR Storage",
-	"1.2.840.10008.5.1.4.1.1.88.75":  "Performed Imaging Agent Administration SR Storage",
-	"1.2.840.10008.5.1.4.1.1.88.76":  "Enhanced X-Ray Radiation Dose SR Storage",
-	"1.2.840.10008.5.1.4.1.1.104.3":  "Encapsulated STL Storage",
-	"1.2.840.10008.5.1.4.1.1.104.4":  "Encapsulated OBJ Storage",
-	"1.2.840.10008.5.1.4.1.1.104.5":  "Encapsulated MTL Storage",
-	"1.2.840.10008.5.1.4.1.1.200.8":  "XA Defined Procedure Protocol Storage",
-	"1.2.840.10008.5.1.4.1.1.481.10": "RT Physician Intent Storage",
-	"1.2.840.10008.5.1.4.1.1.481.23": "Enhanced RT Image Storage",
-	"1.2.840.10008.5.1.4.1.1.481.24": "Enhanced Continuous RT Image Storage",
-}
-
 // TransferSyntaxName gives the name of PS3.6 §A, or the UID itself when it is
 // not known.
 func TransferSyntaxName(u study.UID) string { return name(u) }
@@ -137,11 +105,8 @@ func TransferSyntaxName(u study.UID) string { return name(u) }
 func ClassName(u study.UID) string { return strings.TrimSuffix(name(u), " SOP Class") }
 
 func name(u study.UID) string {
-	if n := newer[u]; n != "" {
+	if n, ok := lookUp(uids, string(u)); ok {
 		return n
-	}
-	if info, err := uid.Lookup(string(u)); err == nil && info.Name != "" {
-		return info.Name
 	}
 	return string(u)
 }
