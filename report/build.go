@@ -3,11 +3,11 @@ package report
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
 	"varde/report/identity"
+	"varde/report/slides"
 	"varde/study"
 )
 
@@ -27,8 +27,10 @@ func or[T comparable](v, d T) T {
 type Options struct {
 	Lang        string // en, nb, da; anything else stands for en
 	Device      Device
-	Predecessor *study.Report  // that this report replaces, or nil
-	Location    *time.Location // for dates and times; nil is the machine's
+	Predecessor *study.Report // that this report replaces, or nil
+	// Objects are what was written beside this report: heatmaps and annotations.
+	Objects  []study.Report
+	Location *time.Location // for dates and times; nil is the machine's
 }
 
 // A Document is a structured report before it is encoded.
@@ -42,6 +44,7 @@ type Document struct {
 	Device      Device
 	Label       string           // Series Description
 	Evidence    []study.Instance // every image that the tree refers to
+	Objects     []study.Report   // ours, beside it
 	Predecessor *study.Report
 	Root        Item
 }
@@ -52,17 +55,15 @@ type Document struct {
 func Build(s study.Study, instances []study.Instance, r study.Result, o Options) Document {
 	d := Document{
 		Study: s, Model: r.Model, At: r.At.In(or(o.Location, time.Local)), Device: o.Device.Filled(),
-		Label: tongue(o.Lang).series, Predecessor: o.Predecessor,
+		Label: tongue(o.Lang).series, Predecessor: o.Predecessor, Objects: o.Objects,
 	}
-	id := []string{string(r.Study), fmt.Sprint(r.Rev), r.Model.ID, r.Model.Version, r.Model.SHA256.String(), r.Ran.Card.String()}
-	d.UID = study.DerivedUID(append(id, "sr")...)
-	d.Series = study.DerivedUID(append(id, "sr series")...)
+	d.UID, d.Series = names(r, KindSR, "")
 	for _, i := range instances {
 		if i.Image != nil {
 			d.Evidence = append(d.Evidence, i)
 		}
 	}
-	b := builder{language: tongue(o.Lang), result: r, document: &d}
+	b := builder{language: tongue(o.Lang), result: r, document: &d, planes: planes(d.Evidence)}
 	d.Root = b.report()
 	return d
 }
@@ -72,6 +73,7 @@ type builder struct {
 	language
 	result   study.Result
 	document *Document
+	planes   map[study.UID]slides.Plane // by instance, of slides that say where they lie
 }
 
 // answered reports whether the model gave a result, be it a partial one.
@@ -102,7 +104,8 @@ func (b *builder) report() Item {
 	return Container(noRelation, conceptReport, "1500", items...)
 }
 
-// library lists the images, TID 1600: a group for each series.
+// library lists the images, TID 1600: a group for each series, and behind them
+// the heatmaps that were made of them.
 func (b *builder) library() Item {
 	var groups []Item
 	var series study.UID
@@ -114,6 +117,11 @@ func (b *builder) library() Item {
 		g := &groups[len(groups)-1]
 		g.Items = append(g.Items, Image(Contains, Reference{Class: i.Class, Instance: i.UID}))
 	}
+	for _, o := range b.document.Objects {
+		if o.Kind == KindHeatmap {
+			groups = append(groups, Container(Contains, conceptLibraryGroup, "", Image(Contains, Reference{Class: o.Class, Instance: o.UID})))
+		}
+	}
 	return Container(Contains, conceptLibrary, "1600", groups...)
 }
 
@@ -123,56 +131,14 @@ func (b *builder) groups() []Item {
 	for _, f := range b.result.Findings {
 		groups = append(groups, b.finding(f))
 	}
+	own := b.slides()
 	if study := b.whole(); study != nil {
-		if regions(groups) == 1 {
-			mark(groups)
-		}
-		groups = append(groups, *study)
+		own = append(own, *study)
 	}
-	return groups
-}
-
-// regions counts the image regions of all groups.
-func regions(groups []Item) int {
-	n := 0
-	for _, g := range groups {
-		for _, i := range g.Items {
-			if i.Type == TypeSCoord {
-				n++
-			}
-		}
+	if len(own) > 0 && regions(groups) == 1 {
+		mark(groups)
 	}
-	return n
-}
-
-// mark puts a point in the middle of the one region that there is. A validator in
-// wide use (PixelMed's, 2022) holds every group of a report with exactly one
-// region against TID 1410, the study's own numbers too, which have no region.
-func mark(groups []Item) {
-	for k := range groups {
-		g := &groups[k]
-		for n, i := range g.Items {
-			if i.Type != TypeSCoord {
-				continue
-			}
-			i.Shape, i.Points = study.Point, middle(i.Shape, i.Points)
-			g.Items = slices.Insert(g.Items, n+1, i)
-			g.Template = "1501"
-			return
-		}
-	}
-}
-
-// middle gives the center of a region's bounds.
-func middle(s study.Shape, points []float64) []float64 {
-	if s == study.Circle {
-		return points[:2]
-	}
-	low, high := slices.Clone(points[:2]), slices.Clone(points[:2])
-	for n, p := range points {
-		low[n%2], high[n%2] = min(low[n%2], p), max(high[n%2], p)
-	}
-	return []float64{(low[0] + high[0]) / 2, (low[1] + high[1]) / 2}
+	return append(groups, own...)
 }
 
 // finding makes the measurement group of one finding: TID 1410 where it lies in
@@ -200,7 +166,7 @@ func (b *builder) finding(f study.Finding) Item {
 	}
 	items = append(items, b.algorithm(HasConceptMod)...)
 	for _, g := range f.Regions {
-		items = append(items, region(g))
+		items = append(items, b.region(g))
 	}
 	if center := b.center(f); center != nil {
 		items = append(items, *center)
@@ -222,19 +188,6 @@ func (b *builder) center(f study.Finding) *Item {
 		}
 	}
 	return nil
-}
-
-// region makes the coordinates of one region.
-func region(g study.Region) Item {
-	ref := Reference{Class: g.Class, Instance: g.Instance}
-	if g.Frames > 1 && !g.Total {
-		ref.Frame = g.Frame
-	}
-	points := g.Points
-	if n := len(points); g.Shape == study.Outline && n >= 6 && (points[0] != points[n-2] || points[1] != points[n-1]) {
-		points = append(points[:n:n], points[0], points[1]) // an open line would be a path, not a region
-	}
-	return SCoord(Contains, conceptRegion, g.Shape, points, g.Total, ref)
 }
 
 // whole makes the measurement group of the study's own numbers, TID 1501, or nil
@@ -342,7 +295,7 @@ func (b *builder) qualitative() Item {
 		replaces = b.replaces
 	}
 	for _, text := range []string{
-		b.coverage(r), b.reason(r.Reason), b.probability(r), replaces,
+		b.coverage(r), b.reason(r.Reason), b.tray(r), b.heatmaps(b.document.Objects), b.probability(r), replaces,
 		fmt.Sprintf(b.model, or(r.Name, r.Model.ID), r.Model, r.Model.SHA256),
 		b.disclaimer,
 	} {

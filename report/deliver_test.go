@@ -54,17 +54,19 @@ func (m *memory) Predecessor(context.Context, study.UID, int, study.ModelRef) (s
 	return *m.old, true, nil
 }
 
-func (m *memory) Reported(_ context.Context, j study.Job, r study.Report, destinations []string) error {
+func (m *memory) Reported(_ context.Context, j study.Job, r study.Report, destinations []string, beside ...study.Report) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
 		return m.broken
 	}
-	m.reports = append(m.reports, r)
-	for _, d := range destinations {
-		m.deliveries = append(m.deliveries, study.Delivery{
-			ID: string(r.UID) + " " + d, Report: r.UID, Study: j.Study, Key: r.Key, Class: r.Class, Destination: d, Status: "waiting",
-		})
+	for _, r := range append([]study.Report{r}, beside...) {
+		m.reports = append(m.reports, r)
+		for _, d := range destinations {
+			m.deliveries = append(m.deliveries, study.Delivery{
+				ID: string(r.UID) + " " + d, Report: r.UID, Study: j.Study, Key: r.Key, Class: r.Class, Destination: d, Status: "waiting",
+			})
+		}
 	}
 	return nil
 }
@@ -195,12 +197,12 @@ func TestReportJobDoneTwiceIsDoneOnce(t *testing.T) {
 	if err := w.Handle(t.Context(), job(m.sample)); !errors.Is(err, m.broken) {
 		t.Fatalf("%v", err)
 	}
-	first := m.objects[report.Key(job(m.sample))]
+	first := m.objects[report.Key(m.sample.result, report.KindSR, "")]
 	m.broken = nil
 	if err := w.Handle(t.Context(), job(m.sample)); err != nil {
 		t.Fatal(err)
 	}
-	if len(m.objects) != 1 || !bytes.Equal(first, m.objects[report.Key(job(m.sample))]) {
+	if len(m.objects) != 1 || !bytes.Equal(first, m.objects[report.Key(m.sample.result, report.KindSR, "")]) {
 		t.Error("the second try wrote something else")
 	}
 }
@@ -210,7 +212,7 @@ func TestReplacedReportIsNamed(t *testing.T) {
 	if err := (&report.Writer{Ledger: m, Objects: m}).Handle(t.Context(), job(m.sample)); err != nil {
 		t.Fatal(err)
 	}
-	if b := m.objects[report.Key(job(m.sample))]; !bytes.Contains(b, []byte("2.25.5")) || !bytes.Contains(b, []byte("replaces an earlier one")) {
+	if b := m.objects[report.Key(m.sample.result, report.KindSR, "")]; !bytes.Contains(b, []byte("2.25.5")) || !bytes.Contains(b, []byte("replaces an earlier one")) {
 		t.Error("nothing of it in the report")
 	}
 }

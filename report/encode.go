@@ -41,6 +41,9 @@ func (d Document) Encode() ([]byte, error) {
 	if len(evidence) > 0 {
 		o.Seq(dicom.CurrentRequestedProcedureEvidenceSequence, evidence...)
 	}
+	if other := d.beside(); len(other) > 0 {
+		o.Seq(dicom.PertinentOtherEvidenceSequence, studyItem(d.Study.UID, other...))
+	}
 	if p := d.Predecessor; p != nil {
 		o.Seq(dicom.PredecessorDocumentsSequence, studyItem(p.Study, seriesItem(p.Series, sopItem(p.Class, p.UID))))
 	}
@@ -63,15 +66,21 @@ func (d Document) evidence() ([]*dicom.Item, error) {
 	})
 	bySeries := map[study.UID][]*dicom.Item{}
 	var order []study.UID
+	list := func(series, class, instance study.UID) {
+		if !used[instance] {
+			return
+		}
+		delete(used, instance)
+		if bySeries[series] == nil {
+			order = append(order, series)
+		}
+		bySeries[series] = append(bySeries[series], sopItem(class, instance))
+	}
 	for _, i := range d.Evidence {
-		if !used[i.UID] {
-			continue
-		}
-		delete(used, i.UID)
-		if bySeries[i.Series] == nil {
-			order = append(order, i.Series)
-		}
-		bySeries[i.Series] = append(bySeries[i.Series], sopItem(i.Class, i.UID))
+		list(i.Series, i.Class, i.UID)
+	}
+	for _, o := range d.Objects {
+		list(o.Series, o.Class, o.UID)
 	}
 	if len(used) > 0 {
 		return nil, fmt.Errorf("the tree refers to %d images that are not of the study: %w", len(used), study.ErrInvalid)
@@ -84,6 +93,18 @@ func (d Document) evidence() ([]*dicom.Item, error) {
 		series = append(series, seriesItem(uid, bySeries[uid]...))
 	}
 	return []*dicom.Item{studyItem(d.Study.UID, series...)}, nil
+}
+
+// beside lists our objects that the tree does not refer to, for they are no
+// images: annotations.
+func (d Document) beside() []*dicom.Item {
+	var all []*dicom.Item
+	for _, o := range d.Objects {
+		if o.Kind == KindAnnotations {
+			all = append(all, seriesItem(o.Series, sopItem(o.Class, o.UID)))
+		}
+	}
+	return all
 }
 
 func studyItem(uid study.UID, series ...*dicom.Item) *dicom.Item {

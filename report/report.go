@@ -4,6 +4,7 @@
 //	Build           the tree of one result, in the reader's language (pure)
 //	Document.Encode the tree as a Comprehensive 3D SR
 //	Writer.Handle   one report job: build, encode, keep, record
+//	Slides          heatmaps and findings of slides, for the writer and for research
 //	Deliverer.Run   sends what is recorded, until each destination has it
 //
 // A report always says which of these it is: AI found something, AI ran and found
@@ -38,9 +39,9 @@ type Register interface {
 	// Predecessor gives the report of an earlier revision that this one
 	// replaces, if there is one.
 	Predecessor(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (study.Report, bool, error)
-	// Reported enters the report, ends its job and begins its deliveries, all in
-	// one step.
-	Reported(ctx context.Context, j study.Job, r study.Report, destinations []string) error
+	// Reported enters the report and the objects that were written beside it,
+	// ends its job and begins the deliveries of all of them, in one step.
+	Reported(ctx context.Context, j study.Job, r study.Report, destinations []string, beside ...study.Report) error
 }
 
 // A Ledger is both.
@@ -63,74 +64,110 @@ type Writer struct {
 	Lang         string   // of the reports: en, nb, da; empty stands for en
 	Device       Device
 	Location     *time.Location // for the dates in reports; nil is the machine's
+	Slides       *Slides        // what heatmaps and annotations are made from; nil writes none
 	Log          *slog.Logger   // nil discards
 }
 
-// Handle writes the report that a job asks for. Doing it twice writes the same
-// bytes under the same names. A result that is not there yet is
-// study.ErrIncomplete; one of a model in shadow, which no reader may see, is
-// study.ErrRefused.
+// Handle writes the report that a job asks for, and of slides their heatmaps and
+// annotations. Doing it twice writes the same bytes under the same names. A result
+// that is not there yet is study.ErrIncomplete; one of a model in shadow, which no
+// reader may see, is study.ErrRefused.
 func (w *Writer) Handle(ctx context.Context, j study.Job) error {
 	if j.Task != study.TaskReport {
 		return fmt.Errorf("report on study %s: a job of kind %s: %w", j.Study, j.Task, study.ErrInvalid)
 	}
-	d, err := w.document(ctx, j)
+	r, beside, err := w.write(ctx, j)
 	if err != nil {
 		return fmt.Errorf("report on study %s: %w", j.Study, err)
 	}
-	b, err := d.Encode()
-	if err != nil {
-		return fmt.Errorf("report on study %s: %w", j.Study, err)
-	}
-	r := study.Report{
-		Kind: "sr", UID: d.UID, Series: d.Series, Study: j.Study, Class: dicom.Comprehensive3DSR,
-		Rev: j.Rev, Model: j.Model, Key: Key(j), Bytes: int64(len(b)), SHA256: sha256.Sum256(b), At: time.Now().UTC(),
-	}
-	// The bytes go first: a record without bytes would be a report that can
-	// never be fetched or sent, while bytes without a record are written again.
-	if err := w.Objects.Put(ctx, r.Key, bytes.NewReader(b), r.Bytes); err != nil {
-		return fmt.Errorf("keep report %s: %w", r.UID, err)
-	}
-	if err := w.Ledger.Reported(ctx, j, r, w.Destinations); err != nil {
+	if err := w.Ledger.Reported(ctx, j, r, w.Destinations, beside...); err != nil {
 		return fmt.Errorf("record report %s: %w", r.UID, err)
 	}
-	logger(w.Log).InfoContext(ctx, "study reported", "study", j.Study, "model", j.Model.String(), "instance", r.UID)
+	logger(w.Log).InfoContext(ctx, "study reported", "study", j.Study, "model", j.Model.String(), "instance", r.UID, "beside", len(beside))
 	return nil
 }
 
-// document gathers what a report is made from, and builds it.
-func (w *Writer) document(ctx context.Context, j study.Job) (Document, error) {
+// write makes and keeps everything that a job asks for.
+func (w *Writer) write(ctx context.Context, j study.Job) (r study.Report, beside []study.Report, err error) {
 	s, err := w.Ledger.Study(ctx, j.Study)
 	if err != nil {
-		return Document{}, err
+		return r, nil, err
 	}
 	instances, err := w.Ledger.Instances(ctx, j.Study)
 	if err != nil {
-		return Document{}, err
+		return r, nil, err
 	}
-	r, err := w.Ledger.Result(ctx, j.Study, j.Rev, j.Model)
+	result, err := w.Ledger.Result(ctx, j.Study, j.Rev, j.Model)
 	switch {
 	case err != nil:
-		return Document{}, err
-	case r.AI == study.Running:
-		return Document{}, fmt.Errorf("result of %s is not drawn yet: %w", j.Model, study.ErrIncomplete)
-	case r.Shadow:
-		return Document{}, fmt.Errorf("%s runs in shadow: %w", j.Model, study.ErrRefused)
+		return r, nil, err
+	case result.AI == study.Running:
+		return r, nil, fmt.Errorf("result of %s is not drawn yet: %w", j.Model, study.ErrIncomplete)
+	case result.Shadow:
+		return r, nil, fmt.Errorf("%s runs in shadow: %w", j.Model, study.ErrRefused)
 	}
 	o := Options{Lang: w.Lang, Device: w.Device, Location: w.Location}
 	old, ok, err := w.Ledger.Predecessor(ctx, j.Study, j.Rev, j.Model)
 	if err != nil {
-		return Document{}, err
+		return r, nil, err
 	}
 	if ok {
 		o.Predecessor = &old
 	}
-	return Build(s, instances, r, o), nil
+	if o.Objects, err = w.beside(ctx, s, instances, result); err != nil {
+		return r, nil, err
+	}
+	d := Build(s, instances, result, o)
+	b, err := d.Encode()
+	if err != nil {
+		return r, nil, err
+	}
+	r, err = w.keep(ctx, result, KindSR, "", b)
+	return r, o.Objects, err
 }
 
-// Key is where the report of a job lies: beside the parts of its result.
-func Key(j study.Job) string {
-	return fmt.Sprintf("results/%s/rev-%d/%s@%s/report.dcm", j.Study, j.Rev, j.Model.ID, j.Model.SHA256.Short())
+// keep puts an object away. The bytes go before the record: a record without bytes
+// would be an object that can never be fetched or sent, while bytes without a
+// record are written again.
+func (w *Writer) keep(ctx context.Context, result study.Result, kind string, slide study.UID, b []byte) (study.Report, error) {
+	r := study.Report{Kind: kind, Slide: slide, Study: result.Study, Class: classes[kind], Rev: result.Rev, Model: result.Model,
+		Key: Key(result, kind, slide), Bytes: int64(len(b)), SHA256: sha256.Sum256(b), At: time.Now().UTC()}
+	r.UID, r.Series = names(result, kind, slide)
+	if err := w.Objects.Put(ctx, r.Key, bytes.NewReader(b), r.Bytes); err != nil {
+		return r, fmt.Errorf("keep %s %s: %w", kind, r.UID, err)
+	}
+	return r, nil
+}
+
+// The kinds of what is written.
+const (
+	KindSR          = "sr"
+	KindHeatmap     = "seg" // of one slide
+	KindAnnotations = "ann" // of one slide
+)
+
+var classes = map[string]study.UID{
+	KindSR: dicom.Comprehensive3DSR, KindHeatmap: dicom.Segmentation, KindAnnotations: dicom.SimpleAnnotations,
+}
+
+// names gives an object and its series their UIDs, made from what it is about:
+// writing it again makes the same object. A heatmap has a series to itself, for
+// the slides of a case have no common frame of reference.
+func names(r study.Result, kind string, slide study.UID) (object, series study.UID) {
+	id := []string{string(r.Study), fmt.Sprint(r.Rev), r.Model.ID, r.Model.Version, r.Model.SHA256.String(), r.Ran.Card.String()}
+	if slide != "" {
+		id = append(id, string(slide))
+	}
+	return study.DerivedUID(append(id, kind)...), study.DerivedUID(append(id, kind+" series")...)
+}
+
+// Key is where an object of a result lies: beside the parts of the result.
+func Key(r study.Result, kind string, slide study.UID) string {
+	name := "report"
+	if kind != KindSR {
+		name = kind + "-" + string(slide)
+	}
+	return fmt.Sprintf("results/%s/rev-%d/%s@%s/%s.dcm", r.Study, r.Rev, r.Model.ID, r.Model.SHA256.Short(), name)
 }
 
 func logger(l *slog.Logger) *slog.Logger {

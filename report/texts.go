@@ -24,6 +24,11 @@ type language struct {
 	replaces        string
 	model           string // name, id@version, SHA-256
 	reasons         map[string]string
+	oneSlide        string // name
+	worstSlide      string // number of slides, name of the worst
+	slideStates     map[study.AIState]string
+	slidePartial    string // state, %d of %d
+	heatmap         string
 	because         string // reason
 	becauseWithMore string // reason, detail
 }
@@ -69,6 +74,18 @@ var languages = map[string]language{
 			study.ReasonStopped:        "the model was stopped",
 			study.ReasonInternal:       "a technical error that was tried again without success",
 		},
+		oneSlide:   "Slide: %s.",
+		worstSlide: "The worst of %d slides is %s. Worst first:",
+		slideStates: map[study.AIState]string{
+			study.Flagged:    "flagged",
+			study.Uncertain:  "uncertain",
+			study.NotFlagged: "not flagged",
+			study.Running:    "AI is still running",
+			study.Failed:     "AI failed: read normally",
+			study.OutOfScope: "AI did not run",
+		},
+		slidePartial:    "%s, partial: AI saw %d of %d parts",
+		heatmap:         "The heatmap is a segmentation in this study. Where it does not say that AI looked, anything may be there.",
 		because:         "Reason: %s.",
 		becauseWithMore: "Reason: %s (%s).",
 	},
@@ -111,6 +128,18 @@ var languages = map[string]language{
 			study.ReasonStopped:        "modellen ble stoppet",
 			study.ReasonInternal:       "en teknisk feil som ble prøvd på nytt uten hell",
 		},
+		oneSlide:   "Snitt: %s.",
+		worstSlide: "Det verste av %d snitt er %s. Verst først:",
+		slideStates: map[study.AIState]string{
+			study.Flagged:    "markert",
+			study.Uncertain:  "usikker",
+			study.NotFlagged: "ikke markert",
+			study.Running:    "KI kjører fortsatt",
+			study.Failed:     "KI feilet: gransk som vanlig",
+			study.OutOfScope: "KI kjørte ikke",
+		},
+		slidePartial:    "%s, delvis: KI så %d av %d deler",
+		heatmap:         "Varmekartet er en segmentering i denne undersøkelsen. Der det ikke sier at KI har sett, kan hva som helst være.",
 		because:         "Årsak: %s.",
 		becauseWithMore: "Årsak: %s (%s).",
 	},
@@ -153,6 +182,18 @@ var languages = map[string]language{
 			study.ReasonStopped:        "modellen blev stoppet",
 			study.ReasonInternal:       "en teknisk fejl, som blev forsøgt igen uden held",
 		},
+		oneSlide:   "Snit: %s.",
+		worstSlide: "Det værste af %d snit er %s. Værst først:",
+		slideStates: map[study.AIState]string{
+			study.Flagged:    "markeret",
+			study.Uncertain:  "usikker",
+			study.NotFlagged: "ikke markeret",
+			study.Running:    "AI kører stadig",
+			study.Failed:     "AI fejlede: granskes som normalt",
+			study.OutOfScope: "AI kørte ikke",
+		},
+		slidePartial:    "%s, delvist: AI så %d af %d dele",
+		heatmap:         "Varmekortet er en segmentering i denne undersøgelse. Hvor det ikke siger, at AI har set, kan hvad som helst være.",
 		because:         "Årsag: %s.",
 		becauseWithMore: "Årsag: %s (%s).",
 	},
@@ -209,6 +250,45 @@ func (l language) reason(r study.Reason) string {
 		return fmt.Sprintf(l.because, text)
 	}
 	return fmt.Sprintf(l.becauseWithMore, text, r.Detail)
+}
+
+// tray tells of the slides of a case: which one is the worst, and what became of
+// each. It is empty where there are none.
+func (l language) tray(r study.Result) string {
+	switch {
+	case len(r.Slides) == 0:
+		return ""
+	case len(r.Slides) == 1:
+		return fmt.Sprintf(l.oneSlide, slideName(r.Slides[0]))
+	}
+	lines := make([]string, len(r.Slides))
+	for n, s := range r.Slides {
+		state := l.slideStates[s.AI]
+		if text, ok := l.reasons[s.Reason.Code]; ok {
+			state += " (" + text + ")"
+		}
+		if s.Partial() && s.Seen > 0 {
+			state = fmt.Sprintf(l.slidePartial, state, s.Seen, s.Planned)
+		}
+		lines[n] = slideName(s) + ": " + state
+	}
+	all := strings.Join(lines, "; ") + "."
+	for _, s := range r.Slides {
+		if s.Series == r.Slide {
+			return fmt.Sprintf(l.worstSlide, len(r.Slides), slideName(s)) + " " + all
+		}
+	}
+	return all // none was scored, and none is the worst
+}
+
+// heatmaps says that there is one, and how it is to be read.
+func (l language) heatmaps(objects []study.Report) string {
+	for _, o := range objects {
+		if o.Kind == KindHeatmap {
+			return l.heatmap
+		}
+	}
+	return ""
 }
 
 // probability says how a probability is to be taken. It is empty where there is

@@ -142,6 +142,8 @@ func scanReport(rows *sql.Rows) (r study.Report, err error) {
 	err = rows.Scan(&r.UID, &r.Study, &r.Rev, &r.Model.ID, &r.Model.Version, &model, &r.Kind, &r.Series,
 		&r.Class, &r.Key, &r.Bytes, &sum, &when)
 	r.Model.SHA256, r.SHA256, r.At = hash(model), hash(sum), at(when)
+	kind, slide, _ := strings.Cut(r.Kind, "@")
+	r.Kind, r.Slide = kind, study.UID(slide)
 	return r, err
 }
 

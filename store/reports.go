@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"varde/study"
@@ -12,16 +13,22 @@ import (
 // explicitLE is the transfer syntax of every object that Varde writes, PS3.5 §A.2.
 const explicitLE = "1.2.840.10008.1.2.1"
 
-// Reported keeps that a report is written under its key, and with it that its
-// job is done. The report becomes one of the study's objects, marked as our own,
-// and one delivery to each destination begins to wait. With the last report that
-// is due the study is reported. [ErrFenced] as in [Ledger.FinishPart].
-func (l *Ledger) Reported(ctx context.Context, j study.Job, r study.Report, destinations []string) error {
+// Reported keeps that a report, and the objects written beside it, lie under
+// their keys, and with it that their job is done. Each becomes one of the study's
+// objects, marked as our own, and one delivery of each to each destination begins
+// to wait. With the last report that is due the study is reported. [ErrFenced] as
+// in [Ledger.FinishPart].
+func (l *Ledger) Reported(ctx context.Context, j study.Job, r study.Report, destinations []string, beside ...study.Report) error {
 	err := l.change(ctx, func(t *tx) error {
 		if err := t.finish(j); err != nil {
 			return err
 		}
-		return t.reported(j, r, destinations)
+		for _, o := range append([]study.Report{r}, beside...) {
+			if err := t.reported(j, o, destinations); err != nil {
+				return err
+			}
+		}
+		return t.advance(r.Study, r.Rev)
 	})
 	if err != nil {
 		return fmt.Errorf("record report %s of study %s: %w", r.UID, j.Study, err)
@@ -37,7 +44,7 @@ func (t *tx) reported(j study.Job, r study.Report, destinations []string) error 
 		r.At = t.now
 	}
 	n, err := t.exec(`INSERT INTO report (`+reportColumns+`) VALUES `+values(13)+` ON CONFLICT (sop_uid) DO NOTHING`,
-		r.UID, r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Kind, r.Series,
+		r.UID, r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], kindOf(r), r.Series,
 		r.Class, r.Key, r.Bytes, r.SHA256[:], ms(r.At))
 	if err != nil {
 		return err
@@ -54,14 +61,21 @@ func (t *tx) reported(j study.Job, r study.Report, destinations []string) error 
 			return err
 		}
 	}
-	if err := t.audit("report", "report", entity(r.Study),
-		fmt.Sprintf("revision %d, model %s, object %s, SHA-256 %s", r.Rev, r.Model, r.UID, r.SHA256)); err != nil {
-		return err
-	}
-	return t.advance(r.Study, r.Rev)
+	return t.audit("report", "report", entity(r.Study),
+		fmt.Sprintf("revision %d, model %s, object %s, SHA-256 %s", r.Rev, r.Model, r.UID, r.SHA256))
 }
 
-// keepOwn makes a report one of the study's objects. A copy that came back from
+// kindOf gives the kind as its column holds it: with the slide that the object is
+// of, for a result has one of a kind for each slide.
+func kindOf(r study.Report) string {
+	if r.Slide == "" {
+		return r.Kind
+	}
+	return r.Kind + "@" + string(r.Slide)
+}
+
+// keepOwn makes a report one of the study's objects, of the modality that its kind
+// is named for. A copy that came back from
 // an archive before its record was here gives way to the original.
 func (t *tx) keepOwn(r study.Report) error {
 	n, err := t.exec(`UPDATE instance SET own = 1, object_key = $2, bytes = $3, sha256 = $4 WHERE sop_uid = $1 AND own = 0`,
@@ -74,15 +88,15 @@ func (t *tx) keepOwn(r study.Report) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
-		r.UID, r.Study, r.Series, r.Class, explicitLE, study.SR, 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
+		r.UID, r.Study, r.Series, r.Class, explicitLE, strings.ToUpper(r.Kind), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
 	return err
 }
 
-// Predecessor gives the report that the model wrote of the revision before this
-// one, if there is any.
+// Predecessor gives the structured report that the model wrote of the revision
+// before this one, if there is any.
 func (l *Ledger) Predecessor(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (study.Report, bool, error) {
 	r, err := one(l.ask(ctx), scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1 AND rev < $2
-		AND model_id = $3 AND model_version = $4 AND model_sha256 = $5 ORDER BY rev DESC, kind LIMIT 1`,
+		AND model_id = $3 AND model_version = $4 AND model_sha256 = $5 AND kind = 'sr' ORDER BY rev DESC LIMIT 1`,
 		uid, rev, m.ID, m.Version, m.SHA256[:])
 	if errors.Is(err, study.ErrNotFound) {
 		return r, false, nil

@@ -54,11 +54,11 @@ type mark struct {
 func (w Work) Annotations(s Slide, most int) ([]byte, error) {
 	level, marks := w.marks(s)
 	if len(marks) == 0 {
-		return nil, fmt.Errorf("annotations on slide %s: no finding is on it: %w", s.series(), study.ErrNotFound)
+		return nil, fmt.Errorf("annotations on slide %s: no finding is on it: %w", s.Series(), study.ErrNotFound)
 	}
 	total := len(marks)
 	for _, r := range w.Result.Slides {
-		if r.Series == s.series() {
+		if r.Series == s.Series() {
 			total = max(total, r.Findings)
 		}
 	}
@@ -88,13 +88,13 @@ func (w Work) Annotations(s Slide, most int) ([]byte, error) {
 	}
 	b, err := o.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("encode the annotations on slide %s: %w", s.series(), err)
+		return nil, fmt.Errorf("encode the annotations on slide %s: %w", s.Series(), err)
 	}
 	return b, nil
 }
 
-// series names the slide.
-func (s Slide) series() study.UID {
+// Series names the slide.
+func (s Slide) Series() study.UID {
 	if len(s.Levels) > 0 && len(s.Levels[0].Instances) > 0 {
 		return s.Levels[0].Instances[0].Series
 	}

@@ -65,10 +65,10 @@ type origin struct {
 
 func (w Work) origin(s Slide) origin {
 	r := w.Result
-	o := origin{Model: r.Model.ID, Version: r.Model.Version, SHA256: r.Model.SHA256, Name: w.name(), Study: r.Study, Series: s.series(),
-		AI: r.AI, Partial: r.Partial(), Planned: r.Planned, Seen: r.Seen, Coverage: w.coverage(s.series()), Disclaimer: tongue(w.Lang).disclaimer}
+	o := origin{Model: r.Model.ID, Version: r.Model.Version, SHA256: r.Model.SHA256, Name: w.name(), Study: r.Study, Series: s.Series(),
+		AI: r.AI, Partial: r.Partial(), Planned: r.Planned, Seen: r.Seen, Coverage: w.coverage(s.Series()), Disclaimer: tongue(w.Lang).disclaimer}
 	for _, x := range r.Slides {
-		if x.Series == s.series() {
+		if x.Series == s.Series() {
 			o.AI, o.Partial, o.Planned, o.Seen = x.AI, x.Partial(), x.Planned, x.Seen
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ var reportPromises = []promise{
 	{"a report that came back too early gives way to the original", reportCameEarly},
 	{"each destination has a delivery that is tried until it is done", deliveries},
 	{"a report is kept once", reportOnce},
+	{"what is written beside a report is kept with it, or not at all", reportsBeside},
 }
 
 func lastPartsTogether(b *Bench) {
@@ -317,4 +320,69 @@ func reportOnce(b *Bench) {
 	due, err := b.DueDeliveries(ctx, 10)
 	b.OK(err)
 	Same(b, "deliveries", len(due), 1)
+}
+
+// beside are heatmaps of two slides and annotations of one.
+func beside(j study.Job) []study.Report {
+	var all []study.Report
+	for n, of := range []struct {
+		kind  string
+		slide study.UID
+	}{{"seg", "1.2.7"}, {"seg", "1.2.8"}, {"ann", "1.2.8"}} {
+		r := ReportOf(j)
+		r.Kind, r.Slide = of.kind, of.slide
+		r.UID = study.UID(fmt.Sprintf("%s.%d", r.UID, n))
+		r.Series, r.Key = r.UID+".1", "results/"+string(r.UID)
+		all = append(all, r)
+	}
+	return all
+}
+
+func reportsBeside(b *Bench) {
+	ctx := context.Background()
+	b.Settle("1.2", Asked("sm", 1))
+	b.Score()
+	b.Conclude(study.Flagged, 1)
+	j := b.ClaimOne(study.PoolReport)
+	r, more := ReportOf(j), beside(j)
+	broken := append([]study.Report{}, more...)
+	broken[2].Study = "1.3"
+	b.Is(b.Reported(ctx, j, r, []string{"PACS"}, broken...), study.ErrInvalid)
+	b.Status("1.2", study.Scored)
+	if objects, err := b.ObjectsOf(ctx, "1.2", ""); err != nil || len(objects) != 2 {
+		b.T.Errorf("%d objects after a set that was refused, %v", len(objects), err)
+	}
+	b.OK(b.Reported(ctx, j, r, []string{"PACS", "ELSEWHERE"}, more...))
+	b.Status("1.2", study.Reported)
+	b.Is(b.Reported(ctx, j, r, []string{"PACS"}, more...), store.ErrFenced)
+	c, err := b.Case(ctx, "1.2")
+	b.OK(err)
+	var kinds []string
+	for _, r := range c.Reports {
+		kinds = append(kinds, fmt.Sprint(r.Kind, r.Slide, len(r.Deliveries)))
+	}
+	slices.Sort(kinds)
+	Same(b, "reports", fmt.Sprint(kinds), fmt.Sprint([]string{"ann1.2.82", "seg1.2.72", "seg1.2.82", "sr2"}))
+	for _, o := range more {
+		i, err := b.Instance(ctx, o.UID)
+		b.OK(err)
+		Same(b, "modality", i.Modality, study.Modality(strings.ToUpper(o.Kind)))
+	}
+	received, err := b.Instances(ctx, "1.2")
+	b.OK(err)
+	Same(b, "received", len(received), 2)
+
+	// A later revision replaces all of it, and names the report alone as what it replaces.
+	b.Receive("1.2", 3, 3)
+	b.OK(b.Ledger.Settle(ctx, b.Plan("1.2", Asked("sm", 1))))
+	b.Score()
+	b.Conclude(study.NotFlagged, 1)
+	j = b.ClaimOne(study.PoolReport)
+	old, ok, err := b.Predecessor(ctx, "1.2", j.Rev, j.Model)
+	b.OK(err)
+	Same(b, "predecessor", fmt.Sprint(old.UID, ok), fmt.Sprint(r.UID, true))
+	b.OK(b.Reported(ctx, j, ReportOf(j), nil))
+	c, err = b.Case(ctx, "1.2")
+	b.OK(err)
+	Same(b, "reports in force", len(c.Reports), 1)
 }
