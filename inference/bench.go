@@ -30,25 +30,25 @@ func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput
 	t := Throughput{}
 	var ratios, whole, bare []float64
 	for i := range max(1, rounds) + 1 {
-		recorded := &recorder{Session: session}
+		recorded := &Recorder{Session: session}
 		q.Session = recorded
-		begun := processorTime()
+		begun := ProcessorTime()
 		part, err := s.Score(ctx, q)
 		if err != nil {
 			return t, err
 		}
-		spent := processorTime() - begun
+		spent := ProcessorTime() - begun
 		t.Tiles = q.Block.Planned() - len(part.Missed)
 		if t.Tiles == 0 {
 			return t, fmt.Errorf("measure: no tile of the block could be scored: %w", study.ErrInvalid)
 		}
-		begun = processorTime()
-		for _, in := range recorded.inputs {
+		begun = ProcessorTime()
+		for _, in := range recorded.Inputs() {
 			if _, err := session.Run(ctx, in); err != nil {
 				return t, err
 			}
 		}
-		alone := processorTime() - begun
+		alone := ProcessorTime() - begun
 		if i == 0 || spent <= 0 || alone <= 0 { // the first round warms up
 			continue
 		}
@@ -60,23 +60,30 @@ func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput
 	return t, nil
 }
 
-// A recorder keeps what its session was given.
-type recorder struct {
+// A Recorder keeps what its session was given.
+type Recorder struct {
 	Session
 	mu     sync.Mutex // held for an append
 	inputs []map[string]pixel.Tensor
 }
 
 // Run keeps the tensors and runs the session.
-func (r *recorder) Run(ctx context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {
+func (r *Recorder) Run(ctx context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {
 	r.mu.Lock()
 	r.inputs = append(r.inputs, maps.Clone(in))
 	r.mu.Unlock()
 	return r.Session.Run(ctx, in)
 }
 
-// processorTime is what this process has used of all processors.
-func processorTime() time.Duration {
+// Inputs gives what was kept, in the order of the runs.
+func (r *Recorder) Inputs() []map[string]pixel.Tensor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.inputs)
+}
+
+// ProcessorTime is what this process has used of all processors so far.
+func ProcessorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0

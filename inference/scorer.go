@@ -29,6 +29,10 @@ type Scorer struct {
 	Gate    Gate // nil = none
 	// Ran is what is known of the runtime; Decoders and Card are filled in.
 	Ran study.Provenance
+	// Observe is told how long each run of a network took, waiting left out. Held
+	// against the time that passed it says how busy the networks are kept, and
+	// whether reading and decoding starve them. nil: nobody is.
+	Observe func(model study.ModelRef, took time.Duration)
 }
 
 // A Question is one block for one model.
@@ -42,7 +46,7 @@ type Question struct {
 
 // Score runs a model over a block. The part that it gives depends on the bytes,
 // the block, the card and the network alone, but for Seconds, which is how long
-// it took. Tiles whose pixels are damaged or of an encoding that is not decoded
+// it took, waiting at the gate left out. Tiles whose pixels are damaged or of an encoding that is not decoded
 // here are missed, each with its reason. Any other fault is an error, and then
 // there is no part: what the store or the network got wrong says nothing of the
 // patient.
@@ -79,7 +83,7 @@ func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
 	p.Block, p.Ran = q.Block, s.Ran
 	p.Ran.Card = q.Card.Hash
 	p.Ran.Decoders = slices.Sorted(maps.Keys(w.decoders))
-	p.Seconds = time.Since(begun).Seconds()
+	p.Seconds = (time.Since(begun) - w.waited).Seconds()
 	return p, nil
 }
 
@@ -91,6 +95,7 @@ type work struct {
 	instances map[study.UID]*study.Instance
 
 	// The runner's.
+	waited   time.Duration // at the gate
 	part     study.Part
 	decoders map[string]bool
 	heads    heads
@@ -132,8 +137,14 @@ func (w *work) run(ctx context.Context, in pixel.Tensor) (map[string]output, err
 		}
 	}
 	var out map[string]pixel.Tensor
+	asked := time.Now()
 	once := func() (err error) {
+		begun := time.Now()
+		w.waited += begun.Sub(asked)
 		out, err = w.Session.Run(ctx, map[string]pixel.Tensor{w.Card.Input.Name: in})
+		if w.Observe != nil {
+			w.Observe(w.Card.Ref(), time.Since(begun))
+		}
 		return err
 	}
 	var err error

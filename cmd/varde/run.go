@@ -30,6 +30,9 @@ const (
 	// runLimit is the longest that one run of a network may take before it
 	// counts as hung, and the process leaves so that a supervisor starts afresh.
 	runLimit = 2 * time.Minute
+	// ahead is how many jobs more than networks run are in hand: while one is being
+	// recorded, fetched or read for the first time, another has its batches ready.
+	ahead = 1
 	// reporters is how many results are concluded and reported at once.
 	reporters = 2
 )
@@ -70,7 +73,7 @@ func (h *house) run(ctx context.Context) error {
 }
 
 func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {
-	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Traffic: traffic, Told: h.ledger, Log: h.log,
+	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Pictures: h.objects, Traffic: traffic, Told: h.ledger, Log: h.log,
 		Decodes: codec.Supported, Cap: h.GapCap}
 }
 
@@ -89,7 +92,7 @@ type crew struct {
 func (h *house) crews() (all []crew) {
 	worker := h.worker()
 	if h.has("score") {
-		all = append(all, crew{study.PoolCPU, h.workers(), 1, worker.Handle})
+		all = append(all, crew{study.PoolCPU, h.workers() + ahead, 1, worker.Handle})
 	}
 	if h.has("report") {
 		writer := h.writer()
@@ -156,7 +159,7 @@ func (h *house) worker() *inference.Worker {
 		h.closing(pool.Close)
 	}
 	return &inference.Worker{Ledger: h.ledger, Records: h.ledger, Models: h.registry, Sessions: pool, Objects: h.objects,
-		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran}, Log: h.log}
+		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran, Observe: h.metrics.Network}, Log: h.log}
 }
 
 // writer is who writes reports.

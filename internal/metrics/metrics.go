@@ -35,6 +35,7 @@ type Metrics struct {
 	jobs      *prometheus.CounterVec
 	tiles     *prometheus.CounterVec
 	messages  *prometheus.CounterVec
+	network   *prometheus.CounterVec
 }
 
 // scrapeLimit is how long one scrape may ask the ledger.
@@ -53,9 +54,10 @@ func New(source Source) *Metrics {
 			Help: "How long jobs ran, by task.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"task", "model"}),
 		jobs:     counter("varde_jobs_done_total", "Jobs that ended, by task and outcome.", "task", "outcome"),
 		tiles:    counter("varde_tiles_total", "Tiles scored, by model.", "model"),
+		network:  counter("varde_network_run_seconds_total", "Time that networks ran, by model. Its rate by the number of workers is how busy they are.", "model"),
 		messages: counter("varde_hl7_messages_total", "HL7 messages answered, by type and acknowledgment.", "type", "answer"),
 	}
-	m.registry.MustRegister(m.instances, m.bytes, m.run, m.jobs, m.tiles, m.messages,
+	m.registry.MustRegister(m.instances, m.bytes, m.run, m.jobs, m.tiles, m.messages, m.network,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if source != nil {
 		m.registry.MustRegister(ledger{source})
@@ -159,4 +161,12 @@ func (m *Metrics) BuildInfo(version, runtime, library string, workers int) {
 		[]string{"version", "onnxruntime", "library_sha256", "workers"})
 	m.registry.MustRegister(g)
 	g.WithLabelValues(version, runtime, library, strconv.Itoa(workers)).Set(1)
+}
+
+// Network counts one run of a model's network.
+func (m *Metrics) Network(model study.ModelRef, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.network.WithLabelValues(model.String()).Add(took.Seconds())
 }
