@@ -26,13 +26,18 @@ func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 	if err != nil {
 		return err
 	}
-	s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Services: services, Log: h.log, MaxAssociations: h.Associations,
-		Admit: admit, Ended: traffic.AssociationEnded}
+	total := &dimse.Total{Most: h.Associations}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, door := range []net.Listener{h.dicom, h.tls} {
-		if door != nil {
-			g.Go(func() error { return s.Serve(ctx, door) })
+	for _, door := range []struct {
+		net.Listener
+		most int
+	}{{h.dicom, h.PlainAssociations}, {h.tls, h.TLSAssociations}} {
+		if door.Listener == nil {
+			continue
 		}
+		s := &dimse.Server{AET: h.AET, Handler: h.counted(receiver), Services: services, Log: h.log, MaxAssociations: door.most,
+			Total: total, Admit: admit, Ended: traffic.AssociationEnded}
+		g.Go(func() error { return s.Serve(ctx, door) })
 	}
 	return g.Wait()
 }

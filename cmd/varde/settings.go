@@ -52,6 +52,9 @@ type Settings struct {
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
 	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`
 	Associations int           `toml:"associations" help:"DICOM associations that may be open at once"`
+	// Each door may have a limit of its own, so that one can't take all.
+	PlainAssociations int `toml:"plain_associations" help:"of these, how many may be in the clear; 0 for all"`
+	TLSAssociations   int `toml:"tls_associations" help:"of these, how many may be over TLS; 0 for all"`
 	// ReferenceModels keeps our three reference models in the registry and makes
 	// them live when they are new there.
 	ReferenceModels bool   `toml:"reference_models" help:"keep the three reference models, live when new; they are no medical devices"`

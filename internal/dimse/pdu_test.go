@@ -188,7 +188,7 @@ func (d discards) Store(_ context.Context, r StoreRequest) Status {
 func answers(in []byte) []byte {
 	c := &canned{Reader: bytes.NewReader(in)}
 	s := &Server{AET: "VARDE", Handler: discards{}}
-	newAcceptor(s, newHall(1, 1), c).run(context.Background())
+	newAcceptor(s, newHall(1, 1, &Total{Most: 1}), c).run(context.Background())
 	return c.out.Bytes()
 }
 
@@ -414,7 +414,7 @@ func TestNoBytesBreakTheProvider(t *testing.T) {
 // converse is acceptor.run with a buffer that is made small, since the test makes
 // so many.
 func converse(s *Server, c net.Conn) {
-	a := newAcceptorSize(s, newHall(1, 1), c, 4096)
+	a := newAcceptorSize(s, newHall(1, 1, &Total{Most: 1}), c, 4096)
 	a.run(context.Background())
 }
 

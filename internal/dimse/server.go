@@ -21,9 +21,13 @@ type Server struct {
 	// Services answer the requests of other classes than storage. nil has none.
 	Services map[study.UID]Service
 	Log      *slog.Logger
-	// MaxAssociations at once; more are rejected for now. 0 stands for 64.
+	// MaxAssociations at once; more are rejected for now. 0 stands for 64, or for as
+	// many as the Total has.
 	MaxAssociations int
 	MaxPerCalling   int // of one calling AE title; 0 stands for 32
+	// Total counts the associations of several servers together, so that their
+	// doors share one limit. nil counts this server's alone.
+	Total *Total
 	// Timeout bounds each wait for a peer: for its next message, for the rest
 	// of a PDU, and for room to write. 0 stands for a minute.
 	Timeout time.Duration
@@ -52,7 +56,11 @@ type Peer struct {
 // the grace, after which handlers' contexts end. It returns when all are gone: nil
 // after ctx ended, else why l takes no more.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	h := newHall(or(s.MaxAssociations, defaultMaxAssociations), or(s.MaxPerCalling, defaultMaxPerCalling))
+	total := s.Total
+	if total == nil {
+		total = &Total{Most: or(s.MaxAssociations, defaultMaxAssociations)}
+	}
+	h := newHall(or(s.MaxAssociations, or(total.Most, defaultMaxAssociations)), or(s.MaxPerCalling, defaultMaxPerCalling), total)
 	handlers, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
@@ -114,20 +122,53 @@ func (s *Server) logger() *slog.Logger {
 	return s.Log
 }
 
-// A hall knows who is connected and who has an association.
+// A Total is how many associations several servers have together.
+type Total struct {
+	Most int // at once; 0 stands for 64
+
+	mu           sync.Mutex     // held for a count, and no longer
+	calling      map[string]int // by calling AE title; guarded by mu
+	associations int            // guarded by mu
+}
+
+// enter counts an association, unless there are too many.
+func (t *Total) enter(calling string, mostOfOne int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.associations >= or(t.Most, defaultMaxAssociations) || t.calling[calling] >= mostOfOne {
+		return false
+	}
+	if t.calling == nil {
+		t.calling = map[string]int{}
+	}
+	t.associations++
+	t.calling[calling]++
+	return true
+}
+
+func (t *Total) leave(calling string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.associations--
+	if t.calling[calling]--; t.calling[calling] == 0 {
+		delete(t.calling, calling)
+	}
+}
+
+// A hall knows who is connected to one server and who has an association.
 type hall struct {
 	most, mostOfOne int
+	total           *Total
 	present         sync.WaitGroup
 
 	mu           sync.Mutex              // held for a count, and no longer
 	all          map[*transport]struct{} // guarded by mu
-	calling      map[string]int          // associations by calling AE title; guarded by mu
 	associations int                     // guarded by mu
 	closed       bool                    // guarded by mu
 }
 
-func newHall(most, mostOfOne int) *hall {
-	return &hall{most: most, mostOfOne: mostOfOne, all: map[*transport]struct{}{}, calling: map[string]int{}}
+func newHall(most, mostOfOne int, total *Total) *hall {
+	return &hall{most: most, mostOfOne: mostOfOne, total: total, all: map[*transport]struct{}{}}
 }
 
 // arrive counts a connection, unless there are too many that have not asked for
@@ -146,11 +187,10 @@ func (h *hall) arrive(t *transport) bool {
 func (h *hall) enter(calling string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.associations >= h.most || h.calling[calling] >= h.mostOfOne {
+	if h.associations >= h.most || !h.total.enter(calling, h.mostOfOne) {
 		return false
 	}
 	h.associations++
-	h.calling[calling]++
 	return true
 }
 
@@ -163,9 +203,7 @@ func (h *hall) depart(t *transport, associated bool, calling string) {
 		return
 	}
 	h.associations--
-	if h.calling[calling]--; h.calling[calling] == 0 {
-		delete(h.calling, calling)
-	}
+	h.total.leave(calling)
 }
 
 // close asks all to leave, lets them finish for the grace, and then ends every
