@@ -1,0 +1,133 @@
+package format_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"varde/internal/studytest"
+	"varde/internal/studytest/shared"
+	"varde/study"
+)
+
+// cmu gives the one real slide of the shared set, if there is one.
+func cmu(t *testing.T) ([]byte, bool) {
+	dir := os.Getenv("VARDE_TESTDATA")
+	if dir == "" {
+		dir = filepath.Join(shared.ModuleRoot(t), "..", "shared", "testdata")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "wsi", "slides", "wsi-to-dicom-converter__CMU-1-Small-Region.svs"))
+	return b, err == nil
+}
+
+// retag changes one entry of the first directory of a little-endian classic TIFF:
+// its number, and its value where that stands in the entry.
+func retag(b []byte, old, tag uint16, value uint32) []byte {
+	at := int(binary.LittleEndian.Uint32(b[4:]))
+	for i := range int(binary.LittleEndian.Uint16(b[at:])) {
+		e := b[at+2+12*i:]
+		if binary.LittleEndian.Uint16(e) == old {
+			binary.LittleEndian.PutUint16(e, tag)
+			binary.LittleEndian.PutUint32(e[8:], value)
+			return b
+		}
+	}
+	panic("no such tag")
+}
+
+// TestWhatIsNotCertainIsRefusedByName changes one thing of a sound slide at a
+// time.
+func TestWhatIsNotCertainIsRefusedByName(t *testing.T) {
+	jpeg := small(studytest.SlideFile{})
+	raw := small(studytest.SlideFile{Coding: "deflate", Predictor: true})
+	for _, tt := range []struct {
+		name     string
+		file     studytest.SlideFile
+		old, tag uint16
+		value    uint32
+		want     string
+		kind     error
+	}{
+		{"a turned picture", jpeg, 284, 274, 3, "orientation 3", study.ErrUnsupported},
+		{"planes", jpeg, 284, 284, 2, "separate color planes", study.ErrUnsupported},
+		{"gray", jpeg, 262, 262, 1, "photometric interpretation 1", study.ErrUnsupported},
+		{"CMYK", jpeg, 262, 262, 5, "photometric interpretation 5", study.ErrUnsupported},
+		{"no word of color", jpeg, 262, 40000, 5, "photometric interpretation", study.ErrUnsupported},
+		{"four samples", jpeg, 277, 277, 4, "4 samples", study.ErrUnsupported},
+		{"an alpha channel", jpeg, 284, 338, 1, "extra samples", study.ErrUnsupported},
+		{"numbers with a sign", jpeg, 284, 339, 2, "sample format 2", study.ErrUnsupported},
+		{"bits in the other order", jpeg, 284, 266, 2, "fill order 2", study.ErrUnsupported},
+		{"WebP", jpeg, 259, 259, 50001, "WebP", study.ErrUnsupported},
+		{"Zstandard", jpeg, 259, 259, 50000, "Zstandard", study.ErrUnsupported},
+		{"an unknown compression", jpeg, 259, 259, 12345, "compression 12345", study.ErrUnsupported},
+		{"predictor 3", raw, 317, 317, 3, "predictor 3", study.ErrUnsupported},
+		{"YCbCr without JPEG", raw, 262, 262, 6, "YCbCr without JPEG", study.ErrUnsupported},
+		{"no tile width", jpeg, 322, 40001, 1, "tag 322 of 0", study.ErrInvalid},
+		{"no width", jpeg, 256, 256, 0, "tag 256 of 0", study.ErrInvalid},
+		{"more tiles than it has", jpeg, 256, 256, 90000, "tiles", study.ErrInvalid},
+		{"tiles of half the size", jpeg, 322, 322, 32, "tiles", study.ErrInvalid},
+		{"a tag twice", jpeg, 257, 256, 999, "twice", study.ErrInvalid},
+	} {
+		_, err := memory(retag(write(t, tt.file), tt.old, tt.tag, tt.value)).open(t, "a.tiff")
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, tt.kind) {
+			t.Errorf("%s: %v, want %q and %v", tt.name, err, tt.want, tt.kind)
+		}
+	}
+}
+
+// TestDoubtsHoldASlide reads slides that are whole and yet must not be scored
+// before a person has looked.
+func TestDoubtsHoldASlide(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		file studytest.SlideFile
+		want string
+	}{
+		{"no spacing", studytest.SlideFile{MPP: -1}, study.ReasonSpacing},
+		{"no spacing, aperio", studytest.SlideFile{Kind: studytest.AperioSVS, MPP: -1}, study.ReasonSpacing},
+		{"no spacing, ome", studytest.SlideFile{Kind: studytest.OMETIFF, MPP: -1}, study.ReasonSpacing},
+		{"no spacing, ventana", studytest.SlideFile{Kind: studytest.VentanaTIFF, MPP: -1}, study.ReasonSpacing},
+		{"72 dots an inch", studytest.SlideFile{MPP: 352.8}, study.ReasonSpacing},
+		{"5 µm", studytest.SlideFile{Kind: studytest.PhilipsTIFF, MPP: 5}, study.ReasonSpacing},
+		{"tiles that were lost", studytest.SlideFile{Kind: studytest.AperioSVS, Sparse: true}, study.ReasonDamaged},
+	} {
+		f, err := memory(write(t, small(tt.file))).open(t, "a")
+		if err != nil || f.Trouble.Code != tt.want || f.Trouble.Detail == "" {
+			t.Errorf("%s: %v, %+v", tt.name, err, f)
+			continue
+		}
+		if tt.want == study.ReasonSpacing && (f.MPP != [2]float64{} || f.Levels[0].Image.Slide.MicronsPerPixel != [2]float64{}) {
+			t.Errorf("%s: %v µm are still believed", tt.name, f.MPP)
+		}
+	}
+}
+
+func TestDirectoriesThatLeadBackAreRefused(t *testing.T) {
+	b := write(t, small(studytest.SlideFile{}))
+	at := int(binary.LittleEndian.Uint32(b[4:]))
+	n := int(binary.LittleEndian.Uint16(b[at:]))
+	binary.LittleEndian.PutUint32(b[at+2+12*n:], uint32(at))
+	if _, err := memory(b).open(t, "a"); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "lead back") {
+		t.Error(err)
+	}
+	b = write(t, small(studytest.SlideFile{}))
+	retag(b, 284, 330, uint32(at)) // a sub-directory of itself; the value is read as a short
+	b[at+2+12*entryOf(b, 330)+2] = 4
+	if _, err := memory(b).open(t, "a"); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "lead back") {
+		t.Error(err)
+	}
+}
+
+// entryOf is the place of a tag in the first directory.
+func entryOf(b []byte, tag uint16) int {
+	at := int(binary.LittleEndian.Uint32(b[4:]))
+	for i := range int(binary.LittleEndian.Uint16(b[at:])) {
+		if binary.LittleEndian.Uint16(b[at+2+12*i:]) == tag {
+			return i
+		}
+	}
+	panic("no such tag")
+}
