@@ -41,6 +41,8 @@ type drawing struct {
 	region        [4]float64    // x, y, width, height of what is shown; zero sizes: to the edge
 	flipX, flipY  bool
 	quality       int
+	annotation    string // what was asked to be written onto the picture
+	state         *state // a presentation state to apply, or nil
 }
 
 // rendered gives images that a browser shows, PS3.18 §10.4.1.1.3: the frames that
@@ -56,28 +58,29 @@ func (s *Service) thumbnail(w http.ResponseWriter, r *http.Request) {
 
 func (s *Service) draw(w http.ResponseWriter, r *http.Request, d drawing) {
 	err := d.parse(r)
-	var all []study.Instance
+	var shots []shot
 	if err == nil {
-		all, err = s.target(r)
-	}
-	var in study.Instance
-	var list []int
-	if err == nil {
-		in, list, err = toDraw(r, all)
+		shots, err = s.shots(r, &d)
 	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	media, single, ok := chooseRendered(wishes(r), len(list))
+	media, single, ok := chooseRendered(wishes(r), len(shots))
+	if !ok && d.state != nil { // a client that takes one picture gets the first
+		media, single, ok = chooseRendered(wishes(r), 1)
+	}
 	if !ok {
 		s.fail(w, r, fmt.Errorf("rendered images are %s or %s: %w", typeJPEG, typePNG, errNotAcceptable))
 		return
 	}
-	first, err := s.picture(r.Context(), in, list[0], d, media)
+	first, err := s.picture(r.Context(), shots[0], d, media)
 	if err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	if text := d.warn(); text != "" {
+		w.Header().Set("Warning", text)
 	}
 	if single {
 		w.Header().Set("Content-Type", media)
@@ -86,25 +89,44 @@ func (s *Service) draw(w http.ResponseWriter, r *http.Request, d drawing) {
 		return
 	}
 	m := multipartAnswer(w, media)
-	for i, n := range list {
+	for i, at := range shots {
 		body := first
 		if i > 0 {
-			body, err = s.picture(r.Context(), in, n, d, media)
+			body, err = s.picture(r.Context(), at, d, media)
 		}
 		if err == nil {
 			part, perr := m.CreatePart(textproto.MIMEHeader{"Content-Type": {media},
-				"Content-Location": {instanceURL(s.base(r), in.Study, in.Series, in.UID) + "/frames/" + strconv.Itoa(n+1) + "/rendered"}})
+				"Content-Location": {instanceURL(s.base(r), at.in.Study, at.in.Series, at.in.UID) + "/frames/" + strconv.Itoa(at.n+1) + "/rendered"}})
 			if err = perr; err == nil {
 				_, err = part.Write(body)
 			}
 		}
 		if err != nil {
-			s.abort(r, fmt.Errorf("render frame %d of instance %s: %w", n+1, in.UID, err))
+			s.abort(r, fmt.Errorf("render frame %d of instance %s: %w", at.n+1, at.in.UID, err))
 		}
 	}
 	if err := m.Close(); err != nil {
 		s.abort(r, err)
 	}
+}
+
+// shots are the frames that a request is for. Of a presentation state they are
+// those that it refers to, shown as it says.
+func (s *Service) shots(r *http.Request, d *drawing) ([]shot, error) {
+	all, err := s.target(r)
+	if err != nil {
+		return nil, err
+	}
+	st, shots, err := s.stateOf(r, all)
+	if err != nil || st != nil {
+		d.state = st
+		return shots, err
+	}
+	in, list, err := toDraw(r, all)
+	for _, n := range list {
+		shots = append(shots, shot{in, n})
+	}
+	return shots, err
 }
 
 // toDraw picks the object and the frames, numbered from 0, that a path stands
@@ -189,6 +211,12 @@ func (d *drawing) parse(r *http.Request) error {
 			return fmt.Errorf("quality %.20q is not 1 to 100: %w", text, study.ErrInvalid)
 		}
 		d.quality = n
+	}
+	d.annotation = q.Get("annotation")
+	for _, word := range strings.Split(d.annotation, ",") {
+		if word != "" && !strings.Contains(annotations, word) {
+			return fmt.Errorf("annotation %.20q is none of %s: %w", word, annotations, study.ErrInvalid)
+		}
 	}
 	if text := q.Get("window"); text != "" {
 		if err := d.parseWindow(text); err != nil {
@@ -282,7 +310,8 @@ func (d drawing) place(w, h int) (b pixel.Box, dw, dh int, err error) {
 
 // picture decodes and draws one frame. Few are drawn at once: each takes memory
 // for its samples.
-func (s *Service) picture(ctx context.Context, in study.Instance, n int, d drawing, media string) ([]byte, error) {
+func (s *Service) picture(ctx context.Context, at shot, d drawing, media string) ([]byte, error) {
+	in, n := at.in, at.n
 	select {
 	case s.drawing <- struct{}{}:
 		defer func() { <-s.drawing }()
@@ -295,7 +324,9 @@ func (s *Service) picture(ctx context.Context, in study.Instance, n int, d drawi
 	}
 	var img image.Image
 	if f.Samples == 1 && f.Color != codec.Palette {
-		img, err = d.gray(*in.Image, f)
+		img, err = s.gray(ctx, in, n, f, d)
+	} else if d.state != nil {
+		err = fmt.Errorf("a grayscale presentation state of a color image: %w", study.ErrUnsupported)
 	} else {
 		img, err = s.color(ctx, in, f, d)
 	}
@@ -309,51 +340,6 @@ func (s *Service) picture(ctx context.Context, in study.Instance, n int, d drawi
 		err = pixel.JPEG(&b, img, d.quality)
 	}
 	return b.Bytes(), err
-}
-
-// gray draws one plane of values.
-func (d drawing) gray(img study.Image, f codec.Frame) (image.Image, error) {
-	values, err := pixel.Modality(pixel.Samples{Rows: f.Rows, Columns: f.Columns, Bits: f.Bits, Signed: f.Signed, Float: f.Float, Data: f.Data},
-		img.Slope, img.Intercept)
-	if err != nil {
-		return nil, err
-	}
-	win := d.windowOf(img, values)
-	b, dw, dh, err := d.place(f.Columns, f.Rows)
-	if err != nil {
-		return nil, err
-	}
-	if values, err = pixel.ResizeBox(values, f.Columns, f.Rows, b, dw, dh); err != nil {
-		return nil, err
-	}
-	shown := win.Apply(values)
-	d.flip(shown, dw, dh, 1)
-	return pixel.GrayImage(shown, dw, dh)
-}
-
-// windowOf is the window that was asked for, else the image's first, else one in
-// which everything but the padding is seen.
-func (d drawing) windowOf(img study.Image, values []float32) pixel.Window {
-	var win pixel.Window
-	switch {
-	case d.window != nil:
-		win = *d.window
-	case img.WindowWidth >= 1:
-		win = pixel.Window{Center: img.WindowCenter, Width: img.WindowWidth}
-	default:
-		seen := values
-		if img.Padding != nil {
-			slope := img.Slope
-			if slope == 0 {
-				slope = 1
-			}
-			padding := float32(float64(*img.Padding)*slope + img.Intercept)
-			seen = slices.DeleteFunc(slices.Clone(values), func(v float32) bool { return v == padding })
-		}
-		win = pixel.MinMax(seen)
-	}
-	win.Inverted = img.Photometric == "MONOCHROME1"
-	return win
 }
 
 // color draws a frame of colors. Those of a palette stand in the object's header.
