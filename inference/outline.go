@@ -51,13 +51,14 @@ func trace(runs []int32) []corner {
 		if len(to) > 1 && turn(heading, way(at, to[1])) < turn(heading, way(at, to[0])) {
 			i = 1
 		}
-		towards := way(at, to[i])
+		there := to[i]
+		towards := way(at, there)
 		if towards != heading || len(ring) == 0 {
 			ring = append(ring, at)
 		}
 		heading = towards
 		next[at] = slices.Delete(to, i, i+1)
-		if at = to[i]; len(next[at]) == 0 { // the way is round
+		if at = there; len(next[at]) == 0 { // the way is round
 			return ring
 		}
 	}

@@ -1,0 +1,529 @@
+package inference_test
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"varde/inference"
+	"varde/internal/pixel"
+	"varde/models"
+	"varde/study"
+)
+
+var lesion = study.Code{Value: "LESION", Scheme: "99TEST", Meaning: "Lesion"}
+
+// squareMM is the unit of an area.
+var squareMM = study.Code{Value: "mm2", Scheme: "UCUM", Meaning: "square millimeter"}
+
+// overlapping gives the patches of 16 pixels, step apart, of a shelved slide of
+// that many pixels.
+func overlapping(columns, rows, step int, keep func(x, y int) bool) []study.Tile {
+	var tiles []study.Tile
+	for y := 0; y == 0 || y-step+16 < rows; y += step {
+		for x := 0; x == 0 || x-step+16 < columns; x += step {
+			if keep == nil || keep(x, y) {
+				tiles = append(tiles, study.Tile{Instance: "2.25.1.4.1", X: x, Y: y, W: 16, H: 16})
+			}
+		}
+	}
+	return tiles
+}
+
+// cutSlide makes blocks of a slide's patches: block names the one of each. The
+// patches of others that reach into its own come along.
+func cutSlide(tiles []study.Tile, block func(t study.Tile) int) []study.Block {
+	before := func(a, b study.Tile) bool { return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X)) < 0 }
+	by := map[int]*study.Block{}
+	var order []int
+	for _, t := range tiles {
+		n := block(t)
+		if by[n] == nil {
+			by[n] = &study.Block{Kind: study.Patches, Series: "2.25.1.4"}
+			order = append(order, n)
+		}
+		by[n].Tiles = append(by[n].Tiles, t)
+	}
+	slices.Sort(order)
+	var out []study.Block
+	for _, n := range order {
+		b := by[n]
+		own := slices.Clone(b.Tiles)
+		for _, t := range tiles {
+			if block(t) == n {
+				continue
+			}
+			reaches, context := false, false
+			for _, o := range own {
+				if abs(o.X-t.X) < 16 && abs(o.Y-t.Y) < 16 {
+					reaches, context = true, context || before(t, o)
+				}
+			}
+			switch {
+			case context:
+				t.Context = true
+				b.Tiles = append(b.Tiles, t)
+			case reaches:
+				b.Beyond = append(b.Beyond, t)
+			}
+		}
+		slices.SortFunc(b.Tiles, func(a, b study.Tile) int { return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X)) })
+		out = append(out, *b)
+	}
+	return out
+}
+
+func abs(v int) int { return max(v, -v) }
+
+// smeared gives as a map the red of each pixel, 0 to 1, as the mean of the pixels
+// around it that the patch has, and a little more from left to right: what it says
+// of a pixel depends on the patch.
+func smeared(shrink int) network {
+	return func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+		v, n, side := values(in), int(in.Shape[0]), int(in.Shape[1])/shrink
+		out := make([]float32, n*side*side)
+		for t := range n {
+			for y := range side {
+				for x := range side {
+					sum, count := 0.0, 0.0
+					for dy := -1; dy <= 1; dy++ {
+						for dx := -1; dx <= 1; dx++ {
+							px, py := x*shrink+dx, y*shrink+dy
+							if px >= 0 && py >= 0 && px < side*shrink && py < side*shrink {
+								sum += float64(v[((t*side*shrink+py)*side*shrink+px)*3])
+								count++
+							}
+						}
+					}
+					out[(t*side+y)*side+x] = float32(sum / count / 255 * (1 + 0.002*float64(x)))
+				}
+			}
+		}
+		return map[string]pixel.Tensor{"map": {Shape: []int64{int64(n), 1, int64(side), int64(side)}, Data: out}}, nil
+	}
+}
+
+// mapCard is of a model that gives a map of patches.
+func mapCard(overlap float64) models.Card {
+	c := smCard()
+	c.ID, c.Input.Overlap = "map", overlap
+	c.Output = []models.Output{{Name: "map", Role: "map", Aggregate: "area", Above: 0.5, Measure: lesion, Unit: squareMM, Probability: true}}
+	c.Find = &models.Find{Map: "map", Threshold: 0.5, What: lesion, Max: 50}
+	c.Flag = models.Flag{By: "findings", Flagged: 1}
+	return c
+}
+
+// blobs is bright in circles.
+func blobs(all ...[3]int) func(x, y int) uint8 {
+	return func(x, y int) uint8 {
+		for i, b := range all {
+			if (x-b[0])*(x-b[0])+(y-b[1])*(y-b[1]) <= b[2]*b[2] {
+				return uint8(200 + 5*i)
+			}
+		}
+		return 20
+	}
+}
+
+// ragged leaves patches out, as tissue does.
+func ragged(seed uint64) func(x, y int) bool {
+	return func(x, y int) bool {
+		return rand.New(rand.NewPCG(seed, uint64(x*7919+y))).Float64() < 0.8
+	}
+}
+
+// TestMapIsTheSameHoweverTheSlideIsCut: blobs lie on the borders of patches and
+// blocks, one winds through many blocks, and two touch in a corner. In blocks of
+// any size and offset, with patches that overlap or not, with all or some of them,
+// the findings, their outlines and the areas are the same to the last bit.
+func TestMapIsTheSameHoweverTheSlideIsCut(t *testing.T) {
+	s := newShelf()
+	s.slide(6, 5, func(x, y int) uint8 { // 192×160 pixels
+		if y > 100 && y < 106 || x > 96 && x < 101 && y > 40 && y < 104 { // a long one that turns
+			return 230
+		}
+		return blobs([3]int{31, 31, 9}, [3]int{150, 60, 14}, [3]int{64, 70, 4}, [3]int{71, 77, 4}, [3]int{10, 140, 6}, [3]int{185, 150, 9}, [3]int{120, 20, 2})(x, y)
+	})
+	for _, tt := range []struct {
+		step, shrink int
+		keep         func(x, y int) bool
+	}{{16, 1, nil}, {12, 1, nil}, {8, 1, nil}, {12, 2, nil}, {8, 4, nil}, {12, 1, ragged(1)}, {8, 2, ragged(2)}, {16, 1, ragged(3)}} {
+		tiles := overlapping(192, 160, tt.step, tt.keep)
+		card := mapCard(float64(16 - tt.step))
+		run := smeared(tt.shrink)
+		want := conclude(t, s, card, run, cutSlide(tiles, func(study.Tile) int { return 0 }))
+		if len(want.Findings) < 5 || want.AI != study.Flagged || want.Seen != len(tiles) || len(want.Measurements) != 1 {
+			t.Fatalf("step %d, map 1/%d: one block gives %+v", tt.step, tt.shrink, want)
+		}
+		checkMap(t, s, card, run, tiles, tt.shrink, want)
+		for _, cut := range []struct{ size, dx, dy int }{{16, 0, 0}, {32, 0, 0}, {48, 16, 8}, {64, 40, 24}, {80, 0, 60}, {1000, 0, 900}} {
+			blocks := cutSlide(tiles, func(t study.Tile) int { return (t.Y+cut.dy)/cut.size*100 + (t.X+cut.dx)/cut.size })
+			if got := conclude(t, s, card, run, blocks); !reflect.DeepEqual(got, want) {
+				t.Errorf("step %d, map 1/%d, %d blocks give\n%+v\none gives\n%+v", tt.step, tt.shrink, len(blocks), got, want)
+			}
+		}
+		odd := cutSlide(tiles, func(t study.Tile) int { return (t.X*31 + t.Y*17) / 8 % 5 }) // blocks that lie through each other
+		if got := conclude(t, s, card, run, odd); !reflect.DeepEqual(got, want) {
+			t.Errorf("step %d, map 1/%d: blocks through each other give\n%+v\none gives\n%+v", tt.step, tt.shrink, got, want)
+		}
+	}
+}
+
+// checkMap puts the map of a whole slide together as plainly as can be, and holds
+// the findings against it.
+func checkMap(t *testing.T, s *shelf, card models.Card, run network, tiles []study.Tile, shrink int, r study.Result) {
+	t.Helper()
+	w, h, side := 192/shrink, 160/shrink, 16/shrink
+	over := int(card.Input.Overlap) / shrink
+	sum, weight := make([]float64, w*h), make([]float64, w*h)
+	for _, tile := range tiles {
+		b := make([]uint8, 0, 16*16*3)
+		for i := range 16 * 16 {
+			b = append(b, s.pixel(tile.X+i%16, tile.Y+i/16)...)
+		}
+		out, err := run(pixel.Tensor{Shape: []int64{1, 16, 16, 3}, Data: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ramp := func(i int) float64 { return min(1, (float64(min(i, side-1-i))+0.5)/max(float64(over), 0.5)) }
+		for i, v := range out["map"].Data.([]float32) {
+			x, y := tile.X/shrink+i%side, tile.Y/shrink+i/side
+			if x < w && y < h {
+				k := ramp(i%side) * ramp(i/side)
+				sum[y*w+x] += k * float64(v)
+				weight[y*w+x] += k
+			}
+		}
+	}
+	above := make([]bool, w*h)
+	count := 0
+	for i := range above {
+		above[i] = weight[i] > 0 && sum[i]/weight[i] >= 0.5
+		if above[i] {
+			count++
+		}
+	}
+	mm := float64(shrink) * 0.5 / 1000
+	if got, want := r.Measurements[0].Value, float64(count)*mm*mm; math.Abs(got-want) > 1e-12 {
+		t.Errorf("area %g mm², want %g", got, want)
+	}
+	var sizes, got []float64 // µm², as they are reported
+	for i := range above {
+		if n := fill(above, w, h, i); n > 0 {
+			sizes = append(sizes, math.Round(float64(n)*mm*mm*1e6))
+		}
+	}
+	for _, f := range r.Findings {
+		got = append(got, math.Round(f.Measurements[1].Value*1e6))
+		area, p := 0.0, f.Regions[0].Points
+		for i := 0; i+3 < len(p); i += 2 {
+			area += p[i]*p[i+3] - p[i+2]*p[i+1]
+		}
+		if n := f.Measurements[1].Value / 0.25 * 1e6; math.Abs(area/2-n) > 0.35*n+float64(40*shrink) {
+			t.Errorf("an outline of %g pixels around a region of %g: %v", area/2, n, p)
+		}
+	}
+	slices.Sort(sizes)
+	slices.Sort(got)
+	if !slices.EqualFunc(sizes, got, func(a, b float64) bool { return math.Abs(a-b) <= 1 }) { // halves are rounded either way
+		t.Errorf("regions of %v µm², want %v", got, sizes)
+	}
+}
+
+// fill counts the region that pixel i is of, and takes it out.
+func fill(above []bool, w, h, i int) int {
+	if !above[i] {
+		return 0
+	}
+	above[i] = false
+	n := 1
+	for y := i/w - 1; y <= i/w+1; y++ {
+		for x := i%w - 1; x <= i%w+1; x++ {
+			if x >= 0 && y >= 0 && x < w && y < h {
+				n += fill(above, w, h, y*w+x)
+			}
+		}
+	}
+	return n
+}
+
+// pixel gives a pixel of the shelved slide, white outside.
+func (s *shelf) pixel(x, y int) []uint8 {
+	in := s.instances[len(s.instances)-1]
+	l := in.Image.Slide
+	if x >= l.TotalColumns || y >= l.TotalRows {
+		return []uint8{255, 255, 255}
+	}
+	frame := y/32*(l.TotalColumns/32) + x/32
+	at := frame*32*32*3 + (y%32*32+x%32)*3
+	return s.objects[in.Key][at : at+3]
+}
+
+// TestRegionLiesWhereTheBlobWasPut: center, extent, area and outline are those of
+// the circle, in pixels of the level and in mm.
+func TestRegionLiesWhereTheBlobWasPut(t *testing.T) {
+	s := newShelf()
+	s.slide(4, 4, blobs([3]int{63, 65, 20}))
+	plain := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+		v := values(in)
+		out := make([]float32, len(v)/3)
+		for i := range out {
+			out[i] = v[3*i] / 255
+		}
+		return map[string]pixel.Tensor{"map": {Shape: []int64{in.Shape[0], 1, 16, 16}, Data: out}}, nil
+	})
+	tiles := overlapping(128, 128, 12, nil)
+	r := conclude(t, s, mapCard(4), plain, cutSlide(tiles, func(t study.Tile) int { return t.Y/50*10 + t.X/50 }))
+	if len(r.Findings) != 1 || len(r.Slides) != 1 || r.Slide != "2.25.1.4" {
+		t.Fatalf("%+v", r)
+	}
+	f := r.Findings[0]
+	pixels := 0
+	for i := range 128 * 128 {
+		if x, y := i%128-63, i/128-65; x*x+y*y <= 400 {
+			pixels++
+		}
+	}
+	if got, want := f.Measurements[1].Value, math.Round(float64(pixels)*0.25)/1e6; math.Abs(got-want) > 1e-6 || f.Measurements[1].Unit.Value != "mm2" {
+		t.Errorf("area %v, want %g mm²", f.Measurements[1], want)
+	}
+	if got := f.Measurements[0].Value; math.Abs(got-41*0.0005) > 0.0007 || f.Measurements[0].Unit.Value != "mm" {
+		t.Errorf("long axis %v, want about %g mm", f.Measurements[0], 41*0.0005)
+	}
+	p := f.Regions[0].Points
+	if f.Slide != "2.25.1.4" || !f.Regions[0].Total || f.Regions[0].Shape != study.Outline || len(p) < 16 || len(p) > 2*257 {
+		t.Errorf("region %+v on slide %s", f.Regions[0], f.Slide)
+	}
+	for i := 0; i+1 < len(p); i += 2 {
+		if d := math.Hypot(p[i]-63.5, p[i+1]-65.5); d < 19 || d > 22 {
+			t.Errorf("corner %g, %g of the outline lies %g pixels from the middle of a circle of 20.5", p[i], p[i+1], d)
+		}
+	}
+	if f.Probability == nil || math.Abs(*f.Probability-200.0/255) > 1e-6 {
+		t.Errorf("probability %v, want that of the peak", f.Probability)
+	}
+}
+
+// TestEveryPatchOfAMapHasItsHeat: the number behind the scalars is the highest, or
+// the mean, of the patch's own map, and context has none.
+func TestEveryPatchOfAMapHasItsHeat(t *testing.T) {
+	s := newShelf()
+	s.slide(2, 2, blobs([3]int{20, 20, 8}))
+	tiles := overlapping(64, 64, 8, nil)
+	for _, tile := range []string{"", "max", "mean"} {
+		card := mapCard(8)
+		card.Output[0].Tile = tile
+		if c, ok := card.Heat(); !ok || c.Index != 0 || c.Name != "map" {
+			t.Fatalf("heat is %+v", c)
+		}
+		blocks := cutSlide(tiles, func(t study.Tile) int { return t.X / 32 })
+		p := score(t, s, card, smeared(1), blocks[1])
+		if len(p.Scores) != blocks[1].Planned() || blocks[1].Planned() == len(blocks[1].Tiles) {
+			t.Fatalf("%d scores for %d tiles, %d of them planned", len(p.Scores), len(blocks[1].Tiles), blocks[1].Planned())
+		}
+		for _, sc := range p.Scores {
+			if len(sc.Values) != 1 || blocks[1].Tiles[sc.Tile].Context || sc.Values[0] <= 0 || sc.Values[0] > 1.1 {
+				t.Errorf("score %+v", sc)
+			}
+		}
+	}
+}
+
+// TestPartOfAMapThatWentUnseenIsNoNegative: a patch whose map is no number is
+// missed, as are those of a lost block, and the result says so.
+func TestPartOfAMapThatWentUnseenIsNoNegative(t *testing.T) {
+	s := newShelf()
+	s.slide(2, 2, func(int, int) uint8 { return 10 })
+	tiles := overlapping(64, 64, 8, nil)
+	n := 0
+	broken := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+		out, err := smeared(1)(in)
+		if n++; n == 3 {
+			out["map"].Data.([]float32)[5] = float32(math.NaN())
+		}
+		return out, err
+	})
+	r := conclude(t, s, mapCard(8), broken, cutSlide(tiles, func(study.Tile) int { return 0 }))
+	if !r.Partial() || r.AI != study.Uncertain || r.Planned-r.Seen != 1 || r.Reason.Zero() || r.Slides[0].Seen != r.Seen {
+		t.Errorf("%+v", r)
+	}
+	n = 10
+	if r := conclude(t, s, mapCard(8), broken, cutSlide(tiles, func(study.Tile) int { return 0 })); r.Partial() || r.AI != study.NotFlagged {
+		t.Errorf("undisturbed: %+v", r)
+	}
+}
+
+// TestEveryAggregateIsWorkedOutByHand works every aggregate out by hand on 200 patches, 100 of which
+// overlap the others by half.
+func TestEveryAggregateIsWorkedOutByHand(t *testing.T) {
+	s := newShelf()
+	s.slide(12, 12, func(x, y int) uint8 { return 0 })
+	in := s.instances
+	var p study.Part
+	p.Block = study.Block{Kind: study.Patches, Series: "2.25.1.4"}
+	for i := range 200 { // 20 rows of 10, half a patch apart from left to right
+		p.Block.Tiles = append(p.Block.Tiles, study.Tile{Instance: "2.25.1.4.1", X: i % 10 * 8, Y: i / 10 * 16, W: 16, H: 16})
+		p.Scores = append(p.Scores, study.Score{Tile: i, Values: []float32{float32(i+1) / 200, 2}})
+	}
+	pixelMM2 := 0.0005 * 0.0005
+	for _, tt := range []struct {
+		aggregate string
+		top       int
+		above     float64
+		weight    string
+		want      float64
+	}{
+		{"sum", 0, 0, "", 100.5},
+		{"mean", 0, 0, "", 0.5025},
+		{"mean", 0, 0, "weight", 0.5025},
+		{"max", 0, 0, "", 1},
+		{"top", 0, 0, "", (1 + 0.955) / 2},
+		{"top", 1, 0, "", 1},
+		{"top", 100, 0, "", (1 + 0.505) / 2},
+		{"top", 5000, 0, "", 0.5025},
+		{"p50", 0, 0, "", 0.5025},
+		{"p95", 0, 0, "", (0.95*199 + 1) / 200},
+		{"p99", 0, 0, "", (0.99*199 + 1) / 200},
+		{"p99.5", 0, 0, "", (0.995*199 + 1) / 200},
+		{"area", 0, 0, "", (9*8 + 16) * 320 * pixelMM2},
+		{"area", 0, 0.951, "", (9*8 + 16) * 16 * pixelMM2}, // the last row
+		{"area", 0, 0.986, "", (2*8 + 16) * 16 * pixelMM2}, // its last three patches
+		{"share", 0, 0.951, "", 1.0 / 20},
+		{"area", 0, 2, "", 0},
+	} {
+		card := smCard()
+		card.Find = nil
+		card.Output = []models.Output{{Name: "x", Role: "scalar", Aggregate: tt.aggregate, Top: tt.top, Above: tt.above, Weight: tt.weight, Measure: density, Unit: unit},
+			{Name: "weight", Role: "scalar"}}
+		card.Flag = models.Flag{By: "x", Flagged: 1000}
+		r := inference.Conclude(inference.Facts{Card: card, Study: "2.25.1", Parts: []study.Part{p}, Instances: in})
+		if len(r.Measurements) != 1 || math.Abs(r.Measurements[0].Value-tt.want) > 1e-6*max(1, tt.want) {
+			t.Errorf("%s, top %d, above %g: %+v, want %g", tt.aggregate, tt.top, tt.above, r.Measurements, tt.want)
+		}
+	}
+}
+
+// TestAggregatesDoNotDependOnTheBlocks: sums of floats do, unless they are made in
+// one order.
+func TestAggregatesDoNotDependOnTheBlocks(t *testing.T) {
+	s := newShelf()
+	tiles := s.slide(8, 8, func(x, y int) uint8 { return uint8(x*x + 31*y) })
+	card := smCard()
+	card.Output[0].Aggregate = "mean"
+	want := conclude(t, s, card, bright, cutSlide(tiles, func(study.Tile) int { return 0 }))
+	for _, size := range []int{16, 48, 80} {
+		blocks := cutSlide(tiles, func(t study.Tile) int { return t.Y/size*100 + t.X/size })
+		if got := conclude(t, s, card, bright, blocks); !reflect.DeepEqual(got, want) {
+			t.Errorf("%d blocks give\n%+v\none gives\n%+v", len(blocks), got, want)
+		}
+	}
+}
+
+// aCase makes parts of three slides with given scores, one tile each.
+func aCase(scores map[study.UID]float32) (parts []study.Part, instances []study.Instance, plan study.ModelPlan) {
+	for i, series := range []study.UID{"2.25.1.1", "2.25.1.2", "2.25.1.3"} {
+		uid := series + ".1"
+		instances = append(instances, study.Instance{UID: uid, Series: series, Class: smClass, Modality: study.SM, Image: &study.Image{
+			Rows: 32, Columns: 32, Frames: 1, Samples: 3, Slide: &study.SlideLevel{TotalColumns: 32, TotalRows: 32, ContainerID: fmt.Sprintf("S-%d", i+1)}}})
+		v, ok := scores[series]
+		if !ok {
+			plan.Slides = append(plan.Slides, study.SlidePlan{Series: series, State: study.Failed, Reason: study.Reason{Code: study.ReasonTissue, Detail: "0 %"}})
+			plan.Unseen++
+			plan.Planned++
+			plan.Reason = study.Reason{Code: study.ReasonTissue, Detail: "0 %"}
+			continue
+		}
+		plan.Slides = append(plan.Slides, study.SlidePlan{Series: series, State: study.Running, Planned: 1})
+		plan.Planned++
+		parts = append(parts, study.Part{Index: len(parts), Block: study.Block{Kind: study.Patches, Series: series,
+			Tiles: []study.Tile{{Instance: uid, W: 16, H: 16}}}, Scores: []study.Score{{Tile: 0, Values: []float32{v}}}})
+	}
+	return parts, instances, plan
+}
+
+// TestCaseIsAsBadAsItsWorstSlide names it, tells of every slide, and is never
+// negative when one was not scored.
+func TestCaseIsAsBadAsItsWorstSlide(t *testing.T) {
+	card := smCard()
+	card.Flag = models.Flag{By: "mean", Flagged: 100, Uncertain: 50}
+	card.Find.Threshold = 40
+	for _, tt := range []struct {
+		name    string
+		scores  map[study.UID]float32
+		ai      study.AIState
+		slide   study.UID
+		order   []study.UID
+		partial bool
+		value   float64
+	}{
+		{"the second is flagged", map[study.UID]float32{"2.25.1.1": 10, "2.25.1.2": 120, "2.25.1.3": 60}, study.Flagged, "2.25.1.2", []study.UID{"2.25.1.2", "2.25.1.3", "2.25.1.1"}, false, 120},
+		{"two are flagged", map[study.UID]float32{"2.25.1.1": 110, "2.25.1.2": 20, "2.25.1.3": 160}, study.Flagged, "2.25.1.3", []study.UID{"2.25.1.3", "2.25.1.1", "2.25.1.2"}, false, 160},
+		{"none is", map[study.UID]float32{"2.25.1.1": 10, "2.25.1.2": 20, "2.25.1.3": 5}, study.NotFlagged, "2.25.1.2", []study.UID{"2.25.1.2", "2.25.1.1", "2.25.1.3"}, false, 20},
+		{"one was not scored, the others are clean", map[study.UID]float32{"2.25.1.1": 10, "2.25.1.3": 5}, study.Uncertain, "2.25.1.1", []study.UID{"2.25.1.1", "2.25.1.3", "2.25.1.2"}, true, 10},
+		{"one was not scored, one is flagged", map[study.UID]float32{"2.25.1.1": 10, "2.25.1.3": 500}, study.Flagged, "2.25.1.3", []study.UID{"2.25.1.3", "2.25.1.1", "2.25.1.2"}, true, 500},
+	} {
+		parts, instances, plan := aCase(tt.scores)
+		f := inference.Facts{Card: card, Study: "2.25.1", Plan: plan, Parts: parts, Instances: instances, At: time.UnixMilli(0)}
+		r := inference.Conclude(f)
+		var order []study.UID
+		for _, g := range r.Slides {
+			order = append(order, g.Series)
+			if _, scored := tt.scores[g.Series]; !scored && (g.AI != study.Failed || g.Reason.Code != study.ReasonTissue || !g.Partial()) {
+				t.Errorf("%s: a slide that was not scored is %+v", tt.name, g)
+			}
+		}
+		if r.AI != tt.ai || r.Slide != tt.slide || !slices.Equal(order, tt.order) || r.Partial() != tt.partial || r.Measurements[0].Value != tt.value {
+			t.Errorf("%s: %s, slide %s of %v, %v\n%+v", tt.name, r.AI, r.Slide, order, r.Measurements, r)
+		}
+		if want := "S-" + string(tt.slide[len(tt.slide)-1:]); r.Slides[0].Container != want {
+			t.Errorf("%s: the worst slide is in %q, want %q", tt.name, r.Slides[0].Container, want)
+		}
+		for _, g := range r.Findings {
+			if v := tt.scores[g.Slide]; v < 40 || g.Regions[0].Instance != g.Slide+".1" {
+				t.Errorf("%s: finding %+v", tt.name, g)
+			}
+		}
+		slices.Reverse(f.Parts)
+		slices.Reverse(f.Plan.Slides)
+		if again := inference.Conclude(f); !reflect.DeepEqual(again, r) {
+			t.Errorf("%s: in another order it is\n%+v\nbefore\n%+v", tt.name, again, r)
+		}
+	}
+}
+
+// TestSlideWhoseJobsWereLostIsNamed: a slide of which every part failed is failed,
+// one of which some did is partial, and the case is neither clean nor whole.
+func TestSlideWhoseJobsWereLostIsNamed(t *testing.T) {
+	parts, instances, plan := aCase(map[study.UID]float32{"2.25.1.1": 10, "2.25.1.2": 20, "2.25.1.3": 5})
+	plan.Slides[0].Planned, plan.Planned = 2, 4
+	r := inference.Conclude(inference.Facts{Card: smCard(), Study: "2.25.1", Plan: plan, Parts: parts[:2], Instances: instances,
+		Lost: []study.PartRow{{State: study.JobFailed, Reason: study.Reason{Code: study.ReasonInternal}}}})
+	states := map[study.UID]study.AIState{}
+	for _, g := range r.Slides {
+		states[g.Series] = g.AI
+	}
+	want := map[study.UID]study.AIState{"2.25.1.1": study.Uncertain, "2.25.1.2": study.NotFlagged, "2.25.1.3": study.Failed}
+	if r.AI != study.Uncertain || !r.Partial() || !reflect.DeepEqual(states, want) {
+		t.Errorf("%s, %v, want %v\n%+v", r.AI, states, want, r)
+	}
+}
+
+// TestEachSlideKeepsItsFirstFinding though another has more and worse ones.
+func TestEachSlideKeepsItsFirstFinding(t *testing.T) {
+	parts, instances, plan := aCase(map[study.UID]float32{"2.25.1.1": 110, "2.25.1.2": 20, "2.25.1.3": 160})
+	for i := range 9 {
+		p := &parts[2]
+		p.Block.Tiles = append(p.Block.Tiles, study.Tile{Instance: "2.25.1.3.1", X: 16 + i, W: 16, H: 16})
+		p.Scores = append(p.Scores, study.Score{Tile: i + 1, Values: []float32{float32(150 - i)}})
+	}
+	plan.Planned, plan.Slides[2].Planned = 12, 10
+	r := inference.Conclude(inference.Facts{Card: smCard(), Study: "2.25.1", Plan: plan, Parts: parts, Instances: instances})
+	if len(r.Findings) != 3 || r.Findings[2].Slide != "2.25.1.1" || r.Findings[0].Slide != "2.25.1.3" || r.Slides[0].Findings != 10 {
+		t.Errorf("%+v", r.Findings)
+	}
+}
