@@ -153,7 +153,7 @@ func (b *builder) finding(f study.Finding) Item {
 		template = "1411"
 	}
 	items := []Item{
-		Text(HasObsContext, conceptTrackingID, fmt.Sprintf("%s #%d", b.result.Model.ID, f.Number)),
+		Text(HasObsContext, conceptTrackingID, fmt.Sprintf("%s%s #%d", b.result.Model.ID, b.onSlide(f), f.Number)),
 		UIDRef(HasObsContext, conceptTrackingUID, f.Tracking),
 		Code(Contains, conceptFinding, or(f.What, valueFinding)),
 	}

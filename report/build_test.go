@@ -36,10 +36,15 @@ var kinds = map[string]sample{
 	"CT partial, uncertain":   chestCT(0, 0).partial(),
 	"MG failed":               mammogram(0).failed(),
 	"SM out of scope":         slide(0).outside(),
+	"case flagged":            pathologyCase(3, 3).withHeatmaps(),
+	"case, one finding":       pathologyCase(2, 1).withHeatmaps(),
+	"case of one slide":       pathologyCase(1, 1).withHeatmaps(),
+	"case, one slide failed":  pathologyCase(3, 2).unscored().withHeatmaps(),
+	"case, nothing found":     pathologyCase(2, 0).withHeatmaps(),
 }
 
 func build(s sample, lang string) report.Document {
-	return report.Build(s.study, s.instances, s.result, report.Options{Lang: lang, Location: time.UTC})
+	return report.Build(s.study, s.instances, s.result, report.Options{Lang: lang, Location: time.UTC, Objects: s.beside})
 }
 
 func encode(t testing.TB, d report.Document) []byte {
@@ -55,6 +60,7 @@ func TestTreeIsAsAgreed(t *testing.T) {
 	golden := map[string]sample{
 		"flagged-one": chestCT(1, 1), "flagged-slide": slide(1), "nothing": mammogram(0),
 		"partial": chestCT(0, 0).partial(), "failed": mammogram(0).failed(), "outside": slide(0).outside(),
+		"case": pathologyCase(3, 2).unscored().withHeatmaps(), "one-slide": pathologyCase(1, 1).withHeatmaps(),
 	}
 	for name, s := range golden {
 		for _, lang := range langs {

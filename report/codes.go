@@ -39,7 +39,6 @@ var (
 	conceptCertainty       = dcm("111012", "Certainty of Finding")
 	conceptImpression      = dcm("111013", "Certainty of impression")
 	conceptCAD             = dcm("111017", "CAD Processing and Findings Summary")
-	conceptContainer       = dcm("111700", "Specimen Container Identifier")
 	conceptDetections      = dcm("111064", "Summary of Detections")
 	conceptSummary         = dcm("121111", "Summary")
 	conceptComment         = dcm("121106", "Comment")

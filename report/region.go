@@ -6,6 +6,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/slide"
+	"varde/report/identity"
 	"varde/report/slides"
 	"varde/study"
 )
@@ -151,20 +152,31 @@ func (b *builder) slides() []Item {
 			Text(HasObsContext, conceptTrackingID, b.result.Model.ID+" "+slideName(s)),
 			UIDRef(HasObsContext, conceptTrackingUID, study.DerivedUID(string(b.result.Study), b.result.Model.ID, "slide", string(s.Series))),
 		}
-		if s.Container != "" {
-			items = append(items, Text(HasObsContext, conceptContainer, s.Container))
-		}
 		items = append(items, b.algorithm(HasConceptMod)...)
 		groups = append(groups, Container(Contains, conceptGroup, "1501", append(items, nums...)...))
 	}
 	return groups
 }
 
+// onSlide names the slide of a finding in a case of several: " S-1", else nothing.
+// It stands in the tracking identifier, for PS3.16 has no row for it.
+func (b *builder) onSlide(f study.Finding) string {
+	if len(b.result.Slides) < 2 {
+		return ""
+	}
+	for _, s := range b.result.Slides {
+		if s.Series == f.Slide {
+			return " " + slideName(s)
+		}
+	}
+	return ""
+}
+
 // slideName is how people know a slide: by its label, or where it has none by the
 // end of its number.
 func slideName(s study.SlideResult) string {
-	if s.Container != "" {
-		return s.Container
+	if name := identity.Fits(s.Container, 64, ""); name != "" {
+		return name
 	}
 	n := len(s.Series)
 	return "…" + string(s.Series[max(0, n-8):])

@@ -1,10 +1,13 @@
 package report_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/internal/dicom"
+	"varde/report"
 	"varde/study"
 )
 
@@ -35,6 +38,7 @@ type sample struct {
 	study     study.Study
 	instances []study.Instance
 	result    study.Result
+	beside    []study.Report
 }
 
 // chestCT is a CT of ten slices with findings, each outlined in so many slices.
@@ -102,6 +106,69 @@ func slide(findings int) sample {
 	s.result.Measurements = []study.Measurement{{Name: density, Value: 1234.5, Unit: perMM2}}
 	s.result.Planned, s.result.Seen = 400, 400
 	return s.answered()
+}
+
+// pathologyCase is a case of so many slides that say where they lie on the glass,
+// with findings on the first one. A slide has two levels.
+func pathologyCase(slides, findings int) sample {
+	s := newSample("case", study.SM, "nuclei-he", "H&E nuclear density")
+	for n := range slides {
+		series := study.DerivedUID(string(s.study.UID), "slide", fmt.Sprint(n))
+		for k, columns := range []int{4096, 1024} {
+			mpp := 0.5 * 4096 / float64(columns)
+			s.add(dicom.WholeSlideImage, 10*n+k+1, &study.Image{
+				Rows: 256, Columns: 256, Frames: columns / 256 * columns / 256, Samples: 3, BitsAllocated: 8, BitsStored: 8, HighBit: 7,
+				Photometric: "YBR_FULL_422", Lossy: true, FrameOfRef: study.DerivedUID(string(series), "glass"), ThicknessMM: 0.001,
+				Slide: &study.SlideLevel{TotalColumns: columns, TotalRows: columns, MicronsPerPixel: [2]float64{mpp, mpp}, TiledFull: true,
+					FocalPlanes: 1, OpticalPaths: 1, Kind: "VOLUME", ContainerID: fmt.Sprintf("S-%d", n+1),
+					OriginXMM: 20, OriginYMM: 50, ImageOrientation: [6]float64{0, -1, 0, -1, 0, 0}},
+			})
+			i := &s.instances[len(s.instances)-1]
+			i.Series, i.TransferSyntax, i.Key = series, dicom.JPEGBaseline, "slide/"+string(i.UID)
+		}
+		r := study.SlideResult{Series: series, Container: fmt.Sprintf("S-%d", n+1), AI: study.NotFlagged, Planned: 256, Seen: 256,
+			Measurements: []study.Measurement{{Name: density, Value: 1000 - float64(n), Unit: perMM2}}}
+		if n == 0 && findings > 0 {
+			r.AI, r.Findings = study.Flagged, findings
+		}
+		s.result.Slides = append(s.result.Slides, r)
+	}
+	for n := range findings {
+		x, y := 512+256*float64(n), 768.0
+		s.result.Findings = append(s.result.Findings, study.Finding{
+			Number: n + 1, Slide: s.result.Slides[0].Series, Tracking: study.DerivedUID("case", fmt.Sprint(n)), What: dense,
+			Measurements: []study.Measurement{{Name: density, Value: 5120 - float64(n), Unit: perMM2}},
+			Regions: []study.Region{{
+				Instance: s.instances[0].UID, Class: dicom.WholeSlideImage, Frame: 1, Frames: 256, Total: true,
+				Shape: study.Outline, Points: []float64{x, y, x + 256, y, x + 256, y + 256, x, y + 256, x, y},
+			}},
+		})
+	}
+	s.result.Slide = s.result.Slides[0].Series
+	s.result.Measurements = s.result.Slides[0].Measurements
+	s.result.Planned, s.result.Seen = 256*slides, 256*slides
+	return s.answered()
+}
+
+// withHeatmaps says that heatmaps and annotations were written beside the report.
+func (s sample) withHeatmaps() sample {
+	for _, r := range s.result.Slides {
+		for kind, class := range map[string]study.UID{report.KindHeatmap: dicom.Segmentation, report.KindAnnotations: dicom.SimpleAnnotations} {
+			uid := study.DerivedUID(string(r.Series), kind)
+			s.beside = append(s.beside, study.Report{Kind: kind, UID: uid, Series: study.DerivedUID(string(uid), "series"), Class: class, Slide: r.Series, Study: s.study.UID})
+		}
+	}
+	slices.SortFunc(s.beside, func(a, b study.Report) int { return cmp.Compare(a.Kind+string(a.Slide), b.Kind+string(b.Slide)) })
+	return s
+}
+
+// unscored makes the last slide of a case one that could not be read.
+func (s sample) unscored() sample {
+	last := &s.result.Slides[len(s.result.Slides)-1]
+	last.AI, last.Seen, last.Measurements, last.Reason = study.Failed, 0, nil, study.Reason{Code: study.ReasonPositions}
+	s.result.Seen -= last.Planned
+	s.result.Reason = last.Reason
+	return s
 }
 
 func newSample(name string, m study.Modality, model, title string) sample {

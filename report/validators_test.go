@@ -24,7 +24,7 @@ func writeAll(t *testing.T) map[string]string {
 	dir, files := t.TempDir(), map[string]string{}
 	for name, s := range kinds {
 		for _, lang := range langs {
-			o := report.Options{Lang: lang, Location: time.UTC}
+			o := report.Options{Lang: lang, Location: time.UTC, Objects: s.beside}
 			if lang == "da" { // and one that replaces another
 				o.Predecessor = &study.Report{UID: "2.25.5", Series: "2.25.6", Study: s.study.UID, Class: dicom.Comprehensive3DSR}
 			}
@@ -75,6 +75,7 @@ var validated = []string{
 	"CT flagged, one finding, en", "CT flagged, volumes, da", "MG flagged, nb", "SM flagged, en", "SM flagged, one finding, da",
 	"SM nothing found, nb", "CT nothing found, en", "CT partial, flagged, nb", "CT partial, uncertain, da",
 	"MG failed, nb", "SM out of scope, en",
+	"case flagged, en", "case, one finding, nb", "case, one slide failed, da",
 }
 
 // TestPixelMedFindsNoFault checks the template, TID 1500. The program always exits
