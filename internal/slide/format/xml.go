@@ -87,7 +87,8 @@ func (s *source) document(d *directory, tag uint16, pass func(*node) bool) (*nod
 
 // parse reads one document. What stands behind its end pads it.
 func parse(r io.Reader, pass func(*node) bool) (*node, error) {
-	in := xml.NewDecoder(r)
+	way := &trouble{r: r}
+	in := xml.NewDecoder(way)
 	// Makers write in ASCII whatever they declare; numbers and names, which are
 	// all that is wanted, are the same in every set of characters.
 	in.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
@@ -95,14 +96,13 @@ func parse(r io.Reader, pass func(*node) bool) (*node, error) {
 	stack := []*node{top}
 	for elements := 0; ; {
 		token, err := in.RawToken()
-		if err == io.EOF {
+		switch {
+		case way.err != nil:
+			return nil, way.err
+		case err == io.EOF:
 			return nil, damaged("it ends amid an element")
-		}
-		if err != nil {
-			if isSyntax(err) {
-				return nil, damaged("%v", err)
-			}
-			return nil, err
+		case err != nil:
+			return nil, damaged("%v", err)
 		}
 		at := stack[len(stack)-1]
 		switch t := token.(type) {
@@ -134,10 +134,19 @@ func parse(r io.Reader, pass func(*node) bool) (*node, error) {
 	}
 }
 
-// isSyntax tells damage of the XML from trouble on the way to it.
-func isSyntax(err error) bool {
-	_, ok := err.(*xml.SyntaxError)
-	return ok
+// trouble tells what goes wrong on the way to a text from damage of the text.
+type trouble struct {
+	r   io.Reader
+	err error
+}
+
+// Read hands bytes on.
+func (t *trouble) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if err != nil && err != io.EOF {
+		t.err = err
+	}
+	return n, err
 }
 
 func clip(s string) string {
