@@ -1,0 +1,313 @@
+package inference_test
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"varde/inference"
+	"varde/internal/pixel"
+	"varde/models"
+	"varde/study"
+)
+
+var mitosis = study.Code{Value: "MITOSIS", Scheme: "99TEST", Meaning: "Mitotic figure"}
+
+// boxCard is of a model that detects boxes on patches of 16 pixels.
+func boxCard(overlap float64) models.Card {
+	c := smCard()
+	c.ID, c.Input.Overlap = "boxes", overlap
+	c.Output = []models.Output{{Name: "boxes", Role: "boxes", Format: "xyxy"}, {Name: "scores", Role: "scores", Probability: true}}
+	c.Find = &models.Find{Objects: "boxes", Scores: "scores", Threshold: 0.5, What: mitosis, Max: 1000}
+	c.Count = &models.Count{WindowMM2: 0.0004, Hotspot: mitosis, Total: lesion, Density: density}
+	c.Flag = models.Flag{By: models.FlagHotspot, Flagged: 3, Uncertain: 2}
+	return c
+}
+
+// squares stands for a detector: it sees each bright square of 5 pixels, as far as
+// it lies on the patch, and is the surer of it the more it sees.
+func squares(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+	const most = 8
+	v, n := values(in), int(in.Shape[0])
+	boxes, scores := make([]float32, n*most*4), make([]float32, n*most)
+	for t := range n {
+		bright := make([]bool, 256)
+		for i := range bright {
+			bright[i] = v[(t*256+i)*3] > 128
+		}
+		k := 0
+		for i := range bright {
+			if !bright[i] || k == most {
+				continue
+			}
+			x0, y0, x1, y1, count := i%16, i/16, i%16, i/16, 0
+			var spread func(i int)
+			spread = func(i int) {
+				if !bright[i] {
+					return
+				}
+				bright[i] = false
+				count++
+				x, y := i%16, i/16
+				x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
+				for _, d := range [][2]int{{-1, 0}, {1, 0}, {0, -1}, {0, 1}} {
+					if p, q := x+d[0], y+d[1]; p >= 0 && q >= 0 && p < 16 && q < 16 {
+						spread(q*16 + p)
+					}
+				}
+			}
+			spread(i)
+			copy(boxes[(t*most+k)*4:], []float32{float32(x0), float32(y0), float32(x1 + 1), float32(y1 + 1)})
+			scores[t*most+k] = 0.7 + float32(count)/100
+			k++
+		}
+	}
+	return map[string]pixel.Tensor{"boxes": {Shape: []int64{int64(n), most, 4}, Data: boxes}, "scores": {Shape: []int64{int64(n), most}, Data: scores}}, nil
+}
+
+// planted draws bright squares of 5 pixels with their upper left corners there.
+func planted(at [][2]int) func(x, y int) uint8 {
+	return func(x, y int) uint8 {
+		for _, p := range at {
+			if x >= p[0] && x < p[0]+5 && y >= p[1] && y < p[1]+5 {
+				return 250
+			}
+		}
+		return 10
+	}
+}
+
+// TestEachObjectIsCountedOnce: squares lie on the borders of patches and blocks,
+// where up to four patches see them, whole or in part. Each is one finding, in its
+// place, whatever the blocks.
+func TestEachObjectIsCountedOnce(t *testing.T) {
+	at := [][2]int{{2, 2}, {14, 14}, {30, 6}, {62, 62}, {66, 50}, {100, 33}, {45, 90}, {91, 91}, {120, 120}, {12, 61}}
+	s := newShelf()
+	s.slide(4, 4, planted(at))
+	for _, step := range []int{8, 10} { // the overlap is at least the size of a square
+		tiles := overlapping(128, 128, step, nil)
+		card := boxCard(float64(16 - step))
+		want := conclude(t, s, card, squares, cutSlide(tiles, func(study.Tile) int { return 0 }))
+		var got [][2]int
+		for _, f := range want.Findings {
+			p := f.Regions[0].Points
+			got = append(got, [2]int{int(p[0]), int(p[1])})
+			if p[4]-p[0] != 5 || p[5]-p[1] != 5 || !f.Regions[0].Total || f.Slide != "2.25.1.4" {
+				t.Errorf("step %d: %+v", step, f.Regions[0])
+			}
+			if *f.Probability < 0.949 || f.Measurements[0].Value != 0.0025 {
+				t.Errorf("step %d: %v, %+v", step, *f.Probability, f.Measurements)
+			}
+		}
+		order := func(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }
+		slices.SortFunc(got, order)
+		slices.SortFunc(at, order)
+		if !slices.Equal(got, at) {
+			t.Errorf("step %d: found at %v, want %v", step, got, at)
+		}
+		for _, size := range []int{16, 24, 40, 64} {
+			blocks := cutSlide(tiles, func(t study.Tile) int { return (t.Y+size/3)/size*100 + (t.X+size/2)/size })
+			if r := conclude(t, s, card, squares, blocks); !reflect.DeepEqual(r, want) {
+				t.Errorf("step %d, %d blocks:\n%+v\none gives\n%+v", step, len(blocks), r, want)
+			}
+		}
+	}
+}
+
+// detections makes a part whose candidates are points of one slide.
+func detections(points [][2]float64, score func(i int) float32) ([]study.Part, []study.Instance) {
+	s := newShelf()
+	s.slide(100, 100, func(int, int) uint8 { return 0 })
+	p := study.Part{Block: study.Block{Kind: study.Patches, Series: "2.25.1.4", Tiles: []study.Tile{{Instance: "2.25.1.4.1", W: 3200, H: 3200}}},
+		Scores: []study.Score{{Tile: 0, Values: []float32{0}}}}
+	for i, at := range points {
+		p.Candidates = append(p.Candidates, study.Candidate{X: at[0], Y: at[1], Peak: score(i)})
+	}
+	return []study.Part{p}, s.instances
+}
+
+func pointCard() models.Card {
+	c := boxCard(0)
+	c.Output[0] = models.Output{Name: "boxes", Role: "points"}
+	c.Find.SameUM = 5
+	return c
+}
+
+// TestOrderOfDetectionsMakesNoDifference: of points within the card's distance of
+// each other the surest counts, in whatever order they come.
+func TestOrderOfDetectionsMakesNoDifference(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	var points [][2]float64
+	for range 400 {
+		points = append(points, [2]float64{random.Float64() * 300, random.Float64() * 300})
+	}
+	points = append(points, points[:20]...) // some twice
+	scores := make([]float32, len(points))
+	for i := range scores {
+		scores[i] = float32(1+i%5) / 5
+	}
+	parts, in := detections(points, func(i int) float32 { return scores[i] })
+	want := inference.Conclude(inference.Facts{Card: pointCard(), Study: "2.25.1", Parts: parts, Instances: in})
+	// Plainly: the surest first, and each that is not too near to one that counts.
+	order := make([]int, len(points))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(points[a][1], points[b][1]), cmp.Compare(points[a][0], points[b][0]))
+	})
+	var kept [][2]float64
+	for _, i := range order {
+		if !slices.ContainsFunc(kept, func(k [2]float64) bool { return math.Hypot(k[0]-points[i][0], k[1]-points[i][1]) <= 10 }) {
+			kept = append(kept, points[i])
+		}
+	}
+	if got := want.Slides[0].Findings; got != len(kept) {
+		t.Errorf("%d points count, want %d", got, len(kept))
+	}
+	for range 5 {
+		random.Shuffle(len(parts[0].Candidates), func(i, j int) {
+			c := parts[0].Candidates
+			c[i], c[j] = c[j], c[i]
+		})
+		if got := inference.Conclude(inference.Facts{Card: pointCard(), Study: "2.25.1", Parts: parts, Instances: in}); !reflect.DeepEqual(got, want) {
+			t.Fatal("in another order there is another result")
+		}
+	}
+}
+
+// TestDensestWindowHoldsTheMost holds the count in the window against every window
+// that begins at a point's column and another's row.
+func TestDensestWindowHoldsTheMost(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 1))
+	for round := range 20 {
+		var points [][2]float64
+		for range 5 + 10*round {
+			points = append(points, [2]float64{float64(random.IntN(60)) * 40, float64(random.IntN(60)) * 40})
+		}
+		card := pointCard()
+		card.Count.WindowMM2 = 0.04 // 0.2 mm: 400 pixels
+		parts, in := detections(points, func(int) float32 { return 0.9 })
+		r := inference.Conclude(inference.Facts{Card: card, Study: "2.25.1", Parts: parts, Instances: in})
+		slices.SortFunc(points, func(a, b [2]float64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+		points = slices.Compact(points) // two in one place are one
+		most := 0
+		for _, a := range points {
+			for _, b := range points {
+				most = max(most, within(points, a[0], b[1], a[0]+400, b[1]+400))
+			}
+		}
+		h := r.Slides[0].Hotspot
+		if h == nil || h.Count != most || h.AreaMM2 != 0.04 {
+			t.Fatalf("%d points: %+v, want %d", len(points), h, most)
+		}
+		p := h.Region.Points
+		if n := within(points, p[0], p[1], p[4], p[5]); n != most || p[4]-p[0] > 400.11 || p[5]-p[1] > 400.11 {
+			t.Errorf("%d points: the window %v holds %d, want %d", len(points), p, n, most)
+		}
+		if m := r.Measurements; m[0].Value != float64(most) || m[1].Value != float64(len(points)) || math.Abs(m[2].Value-float64(len(points))/2.56) > 1e-9 || m[2].Unit.Value != "/mm2" {
+			t.Errorf("measured %+v, want %d in the window, %d in all, on 2.56 mm²", m, most, len(points))
+		}
+		if want := most >= 3; (r.AI == study.Flagged) != want {
+			t.Errorf("%d in the window: %s", most, r.AI)
+		}
+	}
+}
+
+func within(points [][2]float64, x0, y0, x1, y1 float64) int {
+	n := 0
+	for _, p := range points {
+		if p[0] >= x0-0.1 && p[0] <= x1+0.1 && p[1] >= y0-0.1 && p[1] <= y1+0.1 {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSlideWithoutDetectionsIsCounted as none, and not as unknown.
+func TestSlideWithoutDetectionsIsCounted(t *testing.T) {
+	parts, in := detections(nil, nil)
+	r := inference.Conclude(inference.Facts{Card: pointCard(), Study: "2.25.1", Parts: parts, Instances: in})
+	if r.AI != study.NotFlagged || r.Slides[0].Hotspot != nil || len(r.Measurements) != 3 || r.Measurements[0].Value != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestFormsOfDetections: networks give boxes and their scores in several forms.
+func TestFormsOfDetections(t *testing.T) {
+	one, two := 1, 2
+	f := func(shape []int64, v ...float32) pixel.Tensor { return pixel.Tensor{Shape: shape, Data: v} }
+	for _, tt := range []struct {
+		name   string
+		output []models.Output
+		find   models.Find
+		give   map[string]pixel.Tensor
+		want   [4]float64 // the box of the one finding
+		score  float64
+	}{
+		{"corners, scores apart", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores"}},
+			models.Find{Objects: "b", Scores: "s"},
+			map[string]pixel.Tensor{"b": f([]int64{1, 2, 4}, 2, 3, 8, 9, 0, 0, 4, 4), "s": f([]int64{1, 2}, 0.9, 0.1)}, [4]float64{2, 3, 8, 9}, 0.9},
+		{"center and size, no tiles", []models.Output{{Name: "b", Role: "boxes", Format: "cxcywh"}, {Name: "s", Role: "scores"}},
+			models.Find{Objects: "b", Scores: "s"},
+			map[string]pixel.Tensor{"b": f([]int64{2, 4}, 5, 6, 6, 4, 1, 1, 2, 2), "s": f([]int64{2}, 0.9, 0.1)}, [4]float64{2, 4, 8, 8}, 0.9},
+		{"a score for each class, softmax", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores", Index: 1, Activation: "softmax"}},
+			models.Find{Objects: "b", Scores: "s"},
+			map[string]pixel.Tensor{"b": f([]int64{1, 2, 4}, 2, 3, 8, 9, 0, 0, 4, 4), "s": f([]int64{1, 2, 2}, 0, 2, 2, 0)}, [4]float64{2, 3, 8, 9}, 1 / (1 + math.Exp(-2))},
+		{"classes apart", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores"}, {Name: "c", Role: "classes"}},
+			models.Find{Objects: "b", Scores: "s", Classes: "c", Class: &one},
+			map[string]pixel.Tensor{"b": f([]int64{1, 2, 4}, 2, 3, 8, 9, 0, 0, 4, 4), "s": f([]int64{1, 2}, 0.9, 0.95),
+				"c": {Shape: []int64{1, 2}, Data: []int64{1, 0}}}, [4]float64{2, 3, 8, 9}, 0.9},
+		{"all in one row", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}}, models.Find{Objects: "b", Class: &two},
+			map[string]pixel.Tensor{"b": f([]int64{1, 2, 6}, 2, 3, 8, 9, 0.8, 2, 0, 0, 4, 4, 0.9, 0)}, [4]float64{2, 3, 8, 9}, 0.8},
+		{"over the edge", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}}, models.Find{Objects: "b"},
+			map[string]pixel.Tensor{"b": f([]int64{1, 2, 5}, -4, 3, 8, 29, 0.8, 20, 20, 24, 24, 0.9)}, [4]float64{0, 3, 8, 16}, 0.8},
+		{"points", []models.Output{{Name: "b", Role: "points"}, {Name: "s", Role: "scores", Activation: "sigmoid"}}, models.Find{Objects: "b", Scores: "s", SameUM: 1},
+			map[string]pixel.Tensor{"b": f([]int64{1, 2, 2}, 2, 3, 8, 9), "s": f([]int64{1, 2}, 3, -3)}, [4]float64{2, 3, 0, 0}, 1 / (1 + math.Exp(-3))},
+	} {
+		s := newShelf()
+		tiles := s.slide(1, 1, func(int, int) uint8 { return 0 })
+		card := boxCard(0)
+		tt.find.What, tt.find.Threshold = mitosis, 0.5
+		for i := range tt.output {
+			tt.output[i].Probability = true
+		}
+		card.Output, card.Find, card.Count, card.Flag, card.Input.Batch = tt.output, &tt.find, nil, models.Flag{By: "findings", Flagged: 1}, 1
+		r := conclude(t, s, card, func(pixel.Tensor) (map[string]pixel.Tensor, error) { return tt.give, nil },
+			[]study.Block{{Kind: study.Patches, Series: "2.25.1.4", Tiles: tiles[:1]}})
+		if len(r.Findings) != 1 {
+			t.Errorf("%s: %+v", tt.name, r)
+			continue
+		}
+		p := r.Findings[0].Regions[0].Points
+		got := [4]float64{p[0], p[1]}
+		if len(p) > 2 {
+			got = [4]float64{p[0], p[1], p[4], p[5]}
+		}
+		if got != tt.want || math.Abs(*r.Findings[0].Probability-tt.score) > 1e-6 {
+			t.Errorf("%s: %v with %v, want %v with %v", tt.name, got, *r.Findings[0].Probability, tt.want, tt.score)
+		}
+	}
+}
+
+// TestPatchWithAScoreThatIsNoneIsMissed and is not a patch without objects.
+func TestPatchWithAScoreThatIsNoneIsMissed(t *testing.T) {
+	for _, spoil := range []string{"scores", "boxes"} {
+		s := newShelf()
+		tiles := s.slide(1, 1, func(int, int) uint8 { return 255 })
+		n := 0
+		r := conclude(t, s, boxCard(0), func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+			out, err := squares(in)
+			if n++; n == 1 {
+				out[spoil].Data.([]float32)[0] = float32(math.NaN())
+			}
+			return out, err
+		}, []study.Block{{Kind: study.Patches, Series: "2.25.1.4", Tiles: tiles}})
+		if !r.Partial() || r.Planned-r.Seen != 1 || r.AI == study.NotFlagged {
+			t.Errorf("%s: %+v", spoil, r)
+		}
+	}
+}
