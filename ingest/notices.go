@@ -90,11 +90,7 @@ func (n *Notices) begin(ctx context.Context, id study.UID, x *dimse.Exchange) di
 	}
 	var expected []study.Expectation
 	for uid := range studies {
-		e := study.Expectation{ID: id, Study: uid, Source: "mpps"}
-		if len(studies) == 1 {
-			e.Objects = objects
-		}
-		expected = append(expected, e)
+		expected = append(expected, study.Expectation{ID: id, Study: uid, Source: "mpps", Shared: len(studies) > 1, Objects: objects})
 	}
 	return n.done(ctx, x, id, n.Expectations.BeginStep(ctx, id, expected))
 }

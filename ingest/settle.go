@@ -32,6 +32,8 @@ type Settler struct {
 	Told Teller
 	// Archive is asked whether a study that seems whole is. nil asks nobody.
 	Archive Asker
+	// Memory keeps what is learned of senders over a restart. nil forgets.
+	Memory Memory
 	// Wake is called after a study was settled, so that its jobs wait for no
 	// timer. nil wakes nobody.
 	Wake func()
@@ -43,12 +45,6 @@ type Settler struct {
 	mu      sync.Mutex // held for a few map accesses
 	senders map[string]*sender
 	watched map[study.UID]*watch
-}
-
-// A sender is what is learned of one sender.
-type sender struct {
-	within rhythm // pauses between the objects of one study
-	ended  rhythm // how long after the end of an association a study went on; 0 where it did not
 }
 
 // A watch is what is remembered of one study. Guarded by Settler.mu.
@@ -96,11 +92,17 @@ const (
 // Run settles studies until ctx ends. It returns nil when those in hand are done.
 func (s *Settler) Run(ctx context.Context) error {
 	s.started = time.Now()
+	s.remember(ctx)
+	defer func() { s.keep(context.WithoutCancel(ctx)) }()
 	var g errgroup.Group
 	g.SetLimit(settlings)
-	tick := time.NewTicker(lookEvery)
+	tick, kept := time.NewTicker(lookEvery), time.Now()
 	defer tick.Stop()
 	for {
+		if time.Since(kept) > keepEvery {
+			s.keep(ctx)
+			kept = time.Now()
+		}
 		if err := s.look(ctx, &g); err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "unsettled studies not read", "err", err)
 		}
@@ -224,19 +226,6 @@ func (s *Settler) watch(uid study.UID) *watch {
 	return w
 }
 
-// sender finds or begins what is learned of a sender; mu is held.
-func (s *Settler) sender(name string) *sender {
-	known := s.senders[name]
-	if known == nil {
-		if s.senders == nil || len(s.senders) >= maxSenders {
-			s.senders = map[string]*sender{}
-		}
-		known = &sender{}
-		s.senders[name] = known
-	}
-	return known
-}
-
 // forget drops what has not been unsettled for a while.
 func (s *Settler) forget(now time.Time) {
 	s.mu.Lock()
@@ -304,32 +293,4 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 		s.Wake()
 	}
 	return nil
-}
-
-// learn takes the pauses of a study that was settled into what is known of its
-// sender. Pauses beyond the cap are no rhythm: someone sent an image by hand.
-func (s *Settler) learn(st study.Study, instances []study.Instance) {
-	limit := cmp.Or(s.Cap, defaultCap)
-	at := make([]time.Time, 0, len(instances))
-	for _, in := range instances {
-		at = append(at, in.ReceivedAt)
-	}
-	slices.SortFunc(at, time.Time.Compare)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, w := s.sender(st.Sender), s.watch(st.UID)
-	for i := 1; i < len(at); i++ {
-		pause := at[i].Sub(at[i-1])
-		switch {
-		case w.settled && !at[i].After(w.settledAt), pause > limit: // learned before, or none
-		case w.wasEnded && !at[i-1].After(w.settledAt): // it went on after the end
-			known.ended.add(pause * 5 / 4)
-		default:
-			known.within.add(pause)
-		}
-	}
-	if w.ended {
-		known.ended.add(0)
-	}
-	w.settled, w.wasEnded, w.settledAt = true, w.ended, st.LastInstanceAt
 }

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,6 +168,21 @@ func (r *rhythm) add(pause time.Duration) {
 	for i := range r.counts {
 		r.counts[i] /= 2
 		r.total += r.counts[i]
+	}
+}
+
+// keep gives the histogram as it is kept, and take takes it back. One of other steps
+// than ours is of no use.
+func (r *rhythm) keep() []uint32 { return slices.Clone(r.counts[:]) }
+
+func (r *rhythm) take(counts []uint32) {
+	if len(counts) != rhythmSteps {
+		return
+	}
+	*r = rhythm{}
+	for i, n := range counts {
+		n = min(n, rhythmMost)
+		r.counts[i], r.total = n, r.total+n
 	}
 }
 

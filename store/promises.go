@@ -129,7 +129,8 @@ func (l *Ledger) BeginStep(ctx context.Context, id study.UID, expected []study.E
 
 // ChangeStep keeps what a modality says of a step: its new status, empty for the
 // same, and which objects it has made, nil if it does not say. Of a step for
-// several studies the objects are not kept, for nobody says which belongs where. A
+// several studies nobody says which object belongs where: each of the studies lacks
+// those that are in none of them. A
 // step that isn't known is [study.ErrNotFound], one that is over is
 // [study.ErrRefused], and a status that there isn't is [study.ErrInvalid].
 func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, objects []study.UID) error {
@@ -152,7 +153,7 @@ func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, ob
 			return err
 		}
 		of, err := list(t, word, `SELECT study_uid FROM expectation WHERE id = $1`, id)
-		if err != nil || objects == nil || len(of) != 1 {
+		if err != nil || objects == nil || len(of) == 0 {
 			return err
 		}
 		packed, err := pack(objects)
@@ -186,9 +187,9 @@ func (t *tx) expect(expected []study.Expectation) error {
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO expectation (study_uid, id, source, ended, objects, at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (study_uid, id) DO UPDATE SET ended = excluded.ended, objects = excluded.objects, at = excluded.at`,
-			e.Study, e.ID, e.Source, bit(e.Over), objects, ms(t.now)); err != nil {
+		if _, err := t.exec(`INSERT INTO expectation (study_uid, id, source, ended, objects, at, shared) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (study_uid, id) DO UPDATE SET ended = excluded.ended, objects = excluded.objects, at = excluded.at, shared = excluded.shared`,
+			e.Study, e.ID, e.Source, bit(e.Over), objects, ms(t.now), bit(e.Shared)); err != nil {
 			return err
 		}
 	}
@@ -196,26 +197,38 @@ func (t *tx) expect(expected []study.Expectation) error {
 }
 
 // Expected gives what peers have told of the objects of a study, and how many of
-// those objects are not here yet.
+// those objects are not here yet. An object that is told of several studies together
+// is here when it came with any of them.
 func (l *Ledger) Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error) {
 	err = l.view(ctx, func(a asker) error {
 		scan := func(rows *sql.Rows) (e study.Expectation, err error) {
 			var objects string
 			var when int64
-			if err := rows.Scan(&e.Study, &e.ID, &e.Source, &e.Over, &objects, &when); err != nil {
+			if err := rows.Scan(&e.Study, &e.ID, &e.Source, &e.Over, &objects, &when, &e.Shared); err != nil {
 				return e, err
 			}
 			e.At = at(when)
 			return e, unpack(objects, &e.Objects)
 		}
 		var err error
-		told, err = list(a, scan, `SELECT study_uid, id, source, ended, objects, at FROM expectation WHERE study_uid = $1 ORDER BY at, id`, uid)
+		told, err = list(a, scan, `SELECT study_uid, id, source, ended, objects, at, shared FROM expectation WHERE study_uid = $1 ORDER BY at, id`, uid)
 		if err != nil || len(told) == 0 {
 			return err
 		}
 		have, err := list(a, word, `SELECT sop_uid FROM instance WHERE study_uid = $1`, uid)
 		if err != nil {
 			return err
+		}
+		for _, e := range told {
+			if !e.Shared {
+				continue
+			}
+			more, err := list(a, word, `SELECT i.sop_uid FROM expectation e JOIN instance i ON i.study_uid = e.study_uid
+				WHERE e.id = $1 AND e.study_uid <> $2`, e.ID, uid)
+			if err != nil {
+				return err
+			}
+			have = append(have, more...)
 		}
 		missing = absent(told, have)
 		return nil

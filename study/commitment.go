@@ -27,6 +27,7 @@ type Expectation struct {
 	Study   UID    // whose objects these are
 	Source  string // mpps, ian or find
 	Over    bool   // nothing will be added; a step in progress may still grow
+	Shared  bool   // told of several studies together: nobody says which object is whose
 	Objects []UID  // SOP instances
 	At      time.Time
 }
@@ -55,4 +56,12 @@ type OwedCount struct {
 	Broken      int       `json:"broken"` // objects that it took and then did not have, once at least
 	Late        int       `json:"late"`   // objects for which it gave no answer in time
 	Error       string    `json:"error,omitempty"`
+}
+
+// A Rhythm is what was learned of one sender's pauses: how many there were of each
+// length, in steps that the learner knows.
+type Rhythm struct {
+	Sender string
+	Pauses []uint32 // between the objects of one study
+	Ends   []uint32 // how long after the end of an association a study went on
 }

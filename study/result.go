@@ -274,7 +274,7 @@ type Placer func(PlaceFacts) Place
 
 // A Report is an object that Varde wrote about a study.
 type Report struct {
-	Kind       string     `json:"kind"` // "sr"; of slides also "seg", a heatmap, and "ann", annotations
+	Kind       string     `json:"kind"`                       // "sr"; of slides also "seg", a heatmap, and "ann", annotations
 	Slide      UID        `json:"slide_series_uid,omitempty"` // the slide that a heatmap or annotations are of
 	UID        UID        `json:"sop_instance_uid"`
 	Series     UID        `json:"series_uid"`

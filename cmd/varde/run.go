@@ -56,6 +56,7 @@ func (h *house) run(ctx context.Context) error {
 	if h.has("ingest") {
 		committer := h.committer()
 		g.Go(func() error { return committer.Run(ctx) })
+		g.Go(func() error { return h.prune(ctx) })
 		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic, h.services(committer)) })
 		settler := h.settler(traffic)
 		h.inquire(ctx, g, settler, receiver, traffic)
@@ -73,7 +74,7 @@ func (h *house) run(ctx context.Context) error {
 }
 
 func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {
-	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Pictures: h.objects, Traffic: traffic, Told: h.ledger, Log: h.log,
+	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Pictures: h.objects, Traffic: traffic, Told: h.ledger, Memory: h.ledger, Log: h.log,
 		Decodes: codec.Supported, Cap: h.GapCap}
 }
 
@@ -186,7 +187,7 @@ func (h *house) deliver(ctx context.Context) error {
 			asked = append(asked, to.Name)
 		}
 	}
-	if err := h.ledger.WaiveCommitments(ctx, asked); err != nil {
+	if err := h.ledger.WaiveCommitments(ctx, asked); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return d.Run(ctx)

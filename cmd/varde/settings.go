@@ -50,6 +50,7 @@ type Settings struct {
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
 	Watch        string        `toml:"watch" help:"folder whose DICOM files are taken in and moved to its done or refused folder; empty for none"`
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
+	KeepNotices  time.Duration `toml:"keep_notices" help:"how long answered commitments, notices of modalities and archives, and what was learned of senders are kept"`
 	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`
 	Associations int           `toml:"associations" help:"DICOM associations that may be open at once"`
 	// Each door may have a limit of its own, so that one can't take all.
@@ -67,7 +68,7 @@ func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
-		CommitLimit: 24 * time.Hour, GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -228,6 +229,9 @@ func (l *loader) check() error {
 	errs = append(errs, l.checkPeers())
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
+	}
+	if l.KeepNotices < 24*time.Hour {
+		bad("keep_notices %s is under 24h", l.KeepNotices)
 	}
 	if l.CommitLimit < time.Second {
 		bad("commit_limit %s is under 1s", l.CommitLimit)
