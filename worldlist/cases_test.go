@@ -114,17 +114,7 @@ func (w *ward) addImages() {
 				SpacingMM: [2]float64{0.1, 0.1}, SpacingKind: "imager"},
 		})
 	}
-	for i, step := range []int{1, 4} {
-		cols, rows := slideColumns/step, slideRows/step
-		w.instances[prostate] = append(w.instances[prostate], study.Instance{
-			UID: study.UID(fmt.Sprintf("%s.1.%d", prostate, i+1)), Series: prostate + ".1", Study: prostate, Class: "1.2.840.10008.5.1.4.1.1.77.1.6", TransferSyntax: "1.2.840.10008.1.2.4.50",
-			Modality: study.SM, Number: i + 1, SeriesText: "H&E",
-			Image: &study.Image{Rows: 256, Columns: 256, Frames: (cols / 256) * (rows / 256), Samples: 3, BitsAllocated: 8, BitsStored: 8, Photometric: "YBR_FULL_422",
-				ImageType: []string{"ORIGINAL", "PRIMARY", "VOLUME", "NONE"},
-				Slide: &study.SlideLevel{TotalColumns: cols, TotalRows: rows, MicronsPerPixel: [2]float64{0.5 * float64(step), 0.5 * float64(step)},
-					TiledFull: true, FocalPlanes: 1, OpticalPaths: 1, Kind: "VOLUME", ContainerID: "S1", ImageOrientation: [6]float64{0, 1, 0, 1, 0, 0}}},
-		})
-	}
+	w.addSlide(prostate, 1, "H&E", slideColumns, slideRows)
 	w.instances[undecodable] = []study.Instance{{UID: undecodable + ".1.1", Series: undecodable + ".1", Study: undecodable, Modality: "US", Number: 1,
 		Image: &study.Image{Rows: 64, Columns: 64, Frames: 1, Samples: 1, BitsAllocated: 8, BitsStored: 8, Photometric: "MONOCHROME2"}}}
 	w.instances[dermatology] = []study.Instance{{UID: dermatology + ".1.1", Series: dermatology + ".1", Study: dermatology, Modality: "OT", Number: 1,

@@ -108,10 +108,17 @@ func (p *pages) frameIn(r *http.Request) (study.Instance, int, error) {
 	if err != nil {
 		return study.Instance{}, 0, err
 	}
-	if in.Study != uid || in.Image == nil || n > in.Image.Frames {
+	if in.Study != uid || in.Image == nil || n > in.Image.Frames || private(in.Image.Slide) {
 		return study.Instance{}, 0, fmt.Errorf("frame %d of instance %s: %w", n, sop, study.ErrNotFound)
 	}
 	return in, n, nil
+}
+
+// private reports whether an image is of a slide and no level of it: the label,
+// or an overview that has the label on it. Both bear a patient's name, and neither
+// is ever shown.
+func private(s *study.SlideLevel) bool {
+	return s != nil && s.Kind != "" && s.Kind != "VOLUME" && s.Kind != "THUMBNAIL"
 }
 
 func sendPacked(w http.ResponseWriter, r *http.Request, b []byte) {

@@ -157,31 +157,8 @@ func TestColorFramesAndSlides(t *testing.T) {
 		t.Error(m.Bounds())
 	}
 	slide := server.URL + "/studies/" + string(prostate) + "/slides/" + string(prostate) + ".1"
-	if m := picture(t, slide+"/overview"); m.Bounds() != image.Rect(0, 0, 1024, 768) {
+	if m := picture(t, slide+"/overview"); m.Bounds() != image.Rect(0, 0, 1600, 1200) {
 		t.Error(m.Bounds())
-	}
-	for _, tt := range []struct {
-		query string
-		want  image.Rectangle
-	}{
-		{"x=0&y=0&columns=4096&rows=3072&w=800&h=600", image.Rect(0, 0, 1024, 768)}, // the coarse level is fine enough
-		{"x=2000&y=1000&columns=600&rows=400&w=600&h=400", image.Rect(0, 0, 600, 400)},
-		{"x=4000&y=3000&columns=600&rows=400&w=600&h=400", image.Rect(0, 0, 96, 72)}, // cut off at the slide's edge
-	} {
-		if m := picture(t, slide+"/region?"+tt.query); m.Bounds() != tt.want {
-			t.Errorf("%s: %v, want %v", tt.query, m.Bounds(), tt.want)
-		}
-	}
-	for query, want := range map[string]int{
-		"": 400,
-		"x=0&y=0&columns=100&rows=100&w=100&h=100000": 400,
-		"x=0&y=0&columns=0&rows=100&w=100&h=100":      400,
-		"x=-5&y=0&columns=10&rows=100&w=100&h=100":    400,
-		"x=9999&y=0&columns=10&rows=100&w=100&h=100":  400,
-	} {
-		if a, _ := get(t, slide+"/region?"+query, webui.Reader); a.StatusCode != want {
-			t.Errorf("%q: %s, want %d", query, a.Status, want)
-		}
 	}
 	if a, _ := get(t, strings.Replace(slide, string(prostate)+".1", "1.2.3", 1)+"/overview", webui.Reader); a.StatusCode != http.StatusNotFound {
 		t.Error(a.Status)

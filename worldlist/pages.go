@@ -16,6 +16,8 @@ type pages struct {
 	site    *webui.Site
 	counter *counter
 	lists   chan struct{} // one token for each list that listens
+	shelf   shelf
+	atlas   atlas
 }
 
 const (
@@ -39,7 +41,11 @@ func (p Pages) Add(site *webui.Site) {
 	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
 	site.Handle("GET /studies/{study}/slides/{series}/overview", webui.SeeStudies, http.HandlerFunc(h.overview))
-	site.Handle("GET /studies/{study}/slides/{series}/region", webui.SeeStudies, http.HandlerFunc(h.region))
+	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))
+	site.Page("GET /studies/{study}/slides/{series}", webui.SeeStudies, h.study)
+	site.Handle("GET /studies/{study}/slides", webui.SeeStudies, http.HandlerFunc(h.slidesJSON))
+	site.Handle("GET /studies/{study}/slides/{series}/tiles/{level}/{column}/{row}", webui.SeeStudies, http.HandlerFunc(h.tile))
+	site.Handle("GET /studies/{study}/slides/{series}/heat", webui.SeeStudies, http.HandlerFunc(h.heat))
 	h.addAPI()
 }
 

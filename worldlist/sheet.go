@@ -1,6 +1,8 @@
 package worldlist
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,7 +38,10 @@ type sheet struct {
 	Reports   []reportLine
 	Series    []series
 	View      view // for the viewer's script
-	Slide     bool
+	Tray      tray
+	Slides    []slideLine
+	Others    int        // series that are no slides
+	States    []string   // whose marks the script needs
 	Readings  []factLine // who has read it, and what they said
 	MaySay    bool       // the visitor may give a verdict, and nobody has on this revision
 	NotYet    bool       // … but images are still coming
@@ -67,6 +72,16 @@ type findingLine struct {
 	Where  string
 	Facts  string
 	Placed bool // there is a mark to go to
+}
+
+// A slideLine is one slide in the tray, beside what the tray says of it.
+type slideLine struct {
+	traySlide
+	Stack  int
+	Number int
+	Name   string
+	Thumb  string // address; empty when the slide can't be shown
+	Open   bool
 }
 
 // A factLine is a name and what belongs to it.
@@ -111,7 +126,52 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 	}
 	s.NotYet = c.Study.Status == study.Receiving || c.Study.Status == study.Refused
 	s.Saved = r.URL.Query().Get("saved") == "1"
-	return webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Data: s, Wide: true}, nil
+	v := webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Wide: true}
+	if wanted := r.PathValue("series"); wanted != "" || onlySlides(s.Series) {
+		v.Template = "slide"
+		if err := p.addSlides(r.Context(), visit.Lang, spoken(c), study.UID(wanted), &s); err != nil {
+			return webui.View{}, err
+		}
+	}
+	v.Data = s
+	return v, nil
+}
+
+// onlySlides reports whether all images of a study are slides.
+func onlySlides(all []series) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(s series) bool { return !s.Slide })
+}
+
+// addSlides makes the sheet of a study one of its slides, open at the one that is
+// wanted: without a wish at the first finding, else at the first slide.
+func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, wanted study.UID, s *sheet) error {
+	var err error
+	if s.Tray, err = p.trayOf(ctx, l, c, s.Series); err != nil {
+		return err
+	}
+	at := slices.IndexFunc(s.Series, func(e series) bool { return e.Slide && e.UID == wanted })
+	if wanted != "" && at < 0 {
+		return fmt.Errorf("slide %s of study %s: %w", wanted, c.Study.UID, study.ErrNotFound)
+	}
+	if at < 0 {
+		at = s.View.Start
+	}
+	for i, e := range s.Series {
+		if !e.Slide {
+			s.Others++
+			continue
+		}
+		line := slideLine{traySlide: s.Tray.Slides[len(s.Slides)], Stack: i, Number: len(s.Slides) + 1, Name: e.name(), Open: i == at}
+		if len(e.levels) > 0 {
+			line.Thumb = "/studies/" + string(c.Study.UID) + "/slides/" + string(e.UID) + "/thumb?v=" + s.View.Stacks[i].Version
+		}
+		s.Slides = append(s.Slides, line)
+	}
+	s.View.Start, s.View.Tray = at, &s.Tray
+	for _, ai := range []study.AIState{study.Flagged, study.Uncertain, study.NotFlagged, study.Running, study.Failed, study.OutOfScope} {
+		s.States = append(s.States, string(ai))
+	}
+	return nil
 }
 
 func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) sheet {
@@ -136,7 +196,6 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 		s.Held = l.T("study.held", st.Conflicts)
 	}
 	s.View = viewOf(l, s.Series, instances, c.Results)
-	s.Slide = slices.ContainsFunc(s.Series, func(e series) bool { return e.Slide })
 	for _, r := range c.Results {
 		s.Results = append(s.Results, p.answerOf(l, r, s.View.Marks))
 	}

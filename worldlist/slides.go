@@ -4,115 +4,105 @@ import (
 	"fmt"
 	"net/http"
 
-	"varde/internal/slide"
 	"varde/study"
 )
 
+// How long the longer side of a slide's overview is, about, and that of its
+// picture in the tray.
 const (
-	// overviewSide is about how long the longer side of a slide's overview is.
 	overviewSide = 1600
-	// regionSide bounds a rectangle that a viewer asks for: a screen and more.
-	regionSide = 2400
+	thumbSide    = 256
 )
 
-// levelsIn finds the levels of the slide in the address.
-func (p *pages) levelsIn(r *http.Request) ([]slide.Level, error) {
+// slideOf finds the slide in the address.
+func (p *pages) slideOf(r *http.Request) (*openSlide, error) {
 	uid, err := uidIn(r, "study")
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := uidIn(r, "series")
+	series, err := uidIn(r, "series")
 	if err != nil {
 		return nil, err
 	}
-	instances, err := p.Instances.Instances(r.Context(), uid)
-	if err != nil {
-		return nil, err
+	return p.slideIn(r.Context(), uid, series, r.URL.Query().Get("v"))
+}
+
+// keep says how long a browser may keep a part of a slide: for ever when the
+// address names the slide's content, else for as long as nothing is known.
+func keep(w http.ResponseWriter, r *http.Request) {
+	age := "private, max-age=60"
+	if r.URL.Query().Get("v") != "" {
+		age = "private, max-age=31536000, immutable"
 	}
-	var own []study.Instance
-	for _, in := range instances {
-		if in.Series == wanted && in.Image != nil && in.Image.Slide != nil {
-			own = append(own, in)
-		}
-	}
-	if len(own) == 0 {
-		return nil, fmt.Errorf("slide %s: %w", wanted, study.ErrNotFound)
-	}
-	levels, err := slide.Levels(own)
-	if err == nil && len(levels) == 0 {
-		err = fmt.Errorf("slide %s has no level: %w", wanted, study.ErrInvalid)
-	}
-	return levels, err
+	w.Header().Set("Cache-Control", age)
+	w.Header().Set("Vary", "Cookie")
 }
 
 // overview sends the whole slide as one picture.
-func (p *pages) overview(w http.ResponseWriter, r *http.Request) {
-	levels, err := p.levelsIn(r)
+func (p *pages) overview(w http.ResponseWriter, r *http.Request) { p.whole(w, r, overviewSide) }
+
+// thumb sends it small.
+func (p *pages) thumb(w http.ResponseWriter, r *http.Request) { p.whole(w, r, thumbSide) }
+
+func (p *pages) whole(w http.ResponseWriter, r *http.Request, side float64) {
+	s, err := p.slideOf(r)
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return
 	}
-	fine := levels[0]
-	mpp := max(fine.MPP[0]*float64(fine.Columns), fine.MPP[1]*float64(fine.Rows)) / overviewSide
-	rgb, columns, rows, _, err := p.Slides.Overview(r.Context(), levels, mpp)
+	fine := s.levels[0]
+	mpp := max(fine.MPP[0]*float64(fine.Columns), fine.MPP[1]*float64(fine.Rows)) / side
+	rgb, columns, rows, _, err := p.Slides.Overview(r.Context(), s.levels, mpp)
 	if err != nil {
 		p.site.Fail(w, r, fmt.Errorf("overview: %w", err))
 		return
 	}
-	w.Header().Set("Cache-Control", "private, max-age=3600, immutable")
-	w.Header().Set("Vary", "Cookie")
+	keep(w, r)
 	p.sendJPEG(w, r, rgb, columns, rows)
 }
 
-// region sends a rectangle, given in pixels of the finest level, at a size of
-// about w × h: from the coarsest level that is fine enough for that.
-func (p *pages) region(w http.ResponseWriter, r *http.Request) {
-	levels, err := p.levelsIn(r)
+// tile sends one tile of one level, as its scanner stored it where a browser can
+// show that. Labels and overviews are no levels, and so are out of reach.
+func (p *pages) tile(w http.ResponseWriter, r *http.Request) {
+	s, err := p.slideOf(r)
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return
 	}
-	var q [6]int
-	for i, name := range []string{"x", "y", "columns", "rows", "w", "h"} {
-		if q[i], err = whole(r, name, -1); err != nil || q[i] < 0 {
-			p.site.Fail(w, r, fmt.Errorf("region: %s is missing or no number: %w", name, study.ErrInvalid))
+	var at [3]int
+	for i, name := range []string{"level", "column", "row"} {
+		if at[i], err = number(r.PathValue(name)); err != nil {
+			p.site.Fail(w, r, fmt.Errorf("tile: its %s is no number: %w", name, err))
 			return
 		}
 	}
-	fine := levels[0]
-	x, y := min(q[0], fine.Columns), min(q[1], fine.Rows)
-	columns, rows := min(q[2], fine.Columns-x), min(q[3], fine.Rows-y)
-	if columns < 1 || rows < 1 || q[4] < 1 || q[5] < 1 || max(q[4], q[5]) > regionSide {
-		p.site.Fail(w, r, fmt.Errorf("region %v is empty or too large: %w", q, study.ErrInvalid))
-		return
-	}
-	level := regionLevel(levels, columns, q[4])
-	sx := float64(level.Columns) / float64(fine.Columns)
-	sy := float64(level.Rows) / float64(fine.Rows)
-	lx, ly := int(float64(x)*sx), int(float64(y)*sy)
-	lw := max(1, min(int(float64(columns)*sx+0.5), level.Columns-lx))
-	lh := max(1, min(int(float64(rows)*sy+0.5), level.Rows-ly))
-	if lw > 2*regionSide || lh > 2*regionSide {
-		p.site.Fail(w, r, fmt.Errorf("region %v: no level is coarse enough: %w", q, study.ErrInvalid))
-		return
-	}
-	rgb, _, err := p.Slides.Region(r.Context(), level, lx, ly, lw, lh)
+	tiles, err := s.level(p.Slides, at[0])
 	if err != nil {
-		p.site.Fail(w, r, fmt.Errorf("region: %w", err))
+		p.site.Fail(w, r, err)
 		return
 	}
-	w.Header().Set("Cache-Control", "private, max-age=3600, immutable")
-	w.Header().Set("Vary", "Cookie")
-	p.sendJPEG(w, r, rgb, lw, lh)
+	b, stored, err := tiles.JPEG(r.Context(), at[1], at[2])
+	if err != nil {
+		p.site.Fail(w, r, fmt.Errorf("tile %d, %d of level %d of slide %s: %w", at[1], at[2], at[0], s.series, err))
+		return
+	}
+	keep(w, r)
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Header().Set("Varde-Tile", map[bool]string{true: "stored", false: "encoded"}[stored])
+	_, _ = w.Write(b) // a visitor who has gone away needs no tile
 }
 
-// regionLevel is the coarsest level on which so many columns of the finest one
-// still have at least as many pixels as they are shown on.
-func regionLevel(levels []slide.Level, columns, shown int) slide.Level {
-	for i := len(levels) - 1; i > 0; i-- {
-		if columns*levels[i].Columns/levels[0].Columns >= shown {
-			return levels[i]
-		}
+// number reads a whole number that is not negative.
+func number(s string) (int, error) {
+	n := 0
+	if len(s) == 0 || len(s) > 9 {
+		return 0, study.ErrInvalid
 	}
-	return levels[0]
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, study.ErrInvalid
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, nil
 }

@@ -1,6 +1,7 @@
 package worldlist
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,20 +16,33 @@ type view struct {
 	Study  study.UID `json:"study"`
 	Stacks []stack   `json:"stacks"`
 	Marks  []mark    `json:"marks"`
+	Start  int       `json:"start"`          // the stack that is opened first
+	Tray   *tray     `json:"tray,omitempty"` // of a page of slides
 }
 
 // A stack is one series: frames through which the reader moves, or a slide.
 type stack struct {
-	Series study.UID  `json:"series"`
-	Slide  bool       `json:"slide"`
-	Color  bool       `json:"color"`
-	Frames []frameRef `json:"frames"`
-	// Of a slide: its size in pixels of its finest level, and of its overview.
-	Columns   int     `json:"columns,omitempty"`
-	Rows      int     `json:"rows,omitempty"`
-	MM        float64 `json:"mm,omitempty"` // of one pixel of the finest level
-	Presets   bool    `json:"presets"`      // values are Hounsfield units
-	FirstMark int     `json:"start"`        // the frame to begin with
+	Series    study.UID  `json:"series"`
+	Slide     bool       `json:"slide"`
+	Color     bool       `json:"color"`
+	Frames    []frameRef `json:"frames"`
+	Presets   bool       `json:"presets"` // values are Hounsfield units
+	FirstMark int        `json:"start"`   // the frame to begin with
+	// Of a slide: what it is called, its levels, finest first, the µm of a pixel
+	// of the finest one, and the name of its content.
+	Name    string      `json:"name,omitempty"`
+	Levels  []levelSize `json:"levels,omitempty"`
+	Microns [2]float64  `json:"microns"`
+	Version string      `json:"version,omitempty"`
+	Trouble string      `json:"trouble,omitempty"` // why it can't be shown
+}
+
+// A levelSize is one level of a slide, in pixels.
+type levelSize struct {
+	Columns int `json:"columns"`
+	Rows    int `json:"rows"`
+	TileW   int `json:"tile_w"`
+	TileH   int `json:"tile_h"`
 }
 
 // A frameRef names a frame: an instance and a number from 1.
@@ -61,6 +75,17 @@ type series struct {
 	reason string // why a slide can't be shown
 }
 
+// name is what a slide is called: what the series is called, and what stands on
+// the slide's label.
+func (s series) name() string {
+	for _, in := range s.images {
+		if in.Image.Slide != nil && in.Image.Slide.ContainerID != "" {
+			return s.Text + " · " + in.Image.Slide.ContainerID
+		}
+	}
+	return s.Text
+}
+
 // seriesOf groups the images of a study by series, in the order in which they
 // come.
 func seriesOf(l webui.Lang, instances []study.Instance) []series {
@@ -83,7 +108,12 @@ func seriesOf(l webui.Lang, instances []study.Instance) []series {
 		s := &all[i]
 		if s.Slide {
 			var err error
-			if s.levels, err = slide.Levels(s.images); err != nil || len(s.levels) == 0 {
+			s.levels, err = slide.Levels(s.images)
+			var refused *slide.RefusedError
+			switch {
+			case errors.As(err, &refused):
+				s.reason = l.T("slides.refused", reasonWords(l, refused.Reason))
+			case err != nil || len(s.levels) == 0:
 				s.reason = l.T("view.noslide")
 			}
 			s.Count = l.T("view.levels", len(s.levels))
@@ -120,6 +150,9 @@ func viewOf(l webui.Lang, all []series, instances []study.Instance, results []st
 	for i := range v.Stacks {
 		v.Stacks[i].FirstMark = startOf(v.Stacks[i], v.Marks, i)
 	}
+	if len(v.Marks) > 0 {
+		v.Start = v.Marks[0].Stack
+	}
 	return v
 }
 
@@ -140,9 +173,12 @@ func startOf(s stack, marks []mark, index int) int {
 func stackOf(s series) stack {
 	k := stack{Series: s.UID, Slide: s.Slide, Frames: []frameRef{}}
 	if s.Slide {
+		k.Name, k.Trouble = s.name(), s.reason
 		if len(s.levels) > 0 {
-			k.Columns, k.Rows = s.levels[0].Columns, s.levels[0].Rows
-			k.MM = s.levels[0].MPP[0] / 1000
+			k.Microns, k.Version = s.levels[0].MPP, versionOf(instancesOf(s.images, s.UID))
+		}
+		for _, l := range s.levels {
+			k.Levels = append(k.Levels, levelSize{l.Columns, l.Rows, l.TileW, l.TileH})
 		}
 		return k
 	}

@@ -28,6 +28,11 @@ type ward struct {
 	opened    []string
 	readings  []study.Reading
 	counts    map[study.Status]int
+	objects   map[string][]byte          // slides, drawn when they are first asked for
+	frames    map[study.UID]study.Frames // of those
+	asked     map[study.UID][]worldlist.Asked
+	parts     map[string]study.Part // by key
+	done      map[study.UID][]study.PartRow
 }
 
 func (w *ward) Worklist(_ context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
@@ -235,18 +240,6 @@ func breast() []byte {
 	return b
 }
 
-// Region draws a part of the slide, as coarse as the level is.
-func (w *ward) Region(_ context.Context, l slide.Level, x, y, cols, rows int) ([]byte, []string, error) {
-	step := slideColumns / l.Columns
-	return stained(x*step, y*step, cols, rows, step), []string{"drawn"}, nil
-}
-
-func (w *ward) Overview(ctx context.Context, levels []slide.Level, _ float64) ([]byte, int, int, [2]float64, error) {
-	l := levels[len(levels)-1]
-	rgb, _, err := w.Region(ctx, l, 0, 0, l.Columns, l.Rows)
-	return rgb, l.Columns, l.Rows, l.MPP, err
-}
-
 // stained draws tissue with nuclei, denser in one spot.
 func stained(x0, y0, cols, rows, step int) []byte {
 	rgb := make([]byte, 3*cols*rows)
@@ -309,8 +302,9 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
 		t.Fatal(err)
 	}
 	worldlist.Pages{
-		Cases: w, Readings: w, Instances: w, Frames: f, Slides: w, Counter: w,
-		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
+		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w,
+		Slides: &slide.Reader{Objects: w, Frames: w.index},
+		Hint:   "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
 	}.Add(site)
 	return site
 }

@@ -60,10 +60,10 @@ type Frames interface {
 	Frame(ctx context.Context, in study.Instance, n int) (codec.Frame, error)
 }
 
-// Slides reads rectangles of slides. [slide.Reader] does.
+// Slides reads slides. [slide.Reader] does.
 type Slides interface {
-	// Region gives w × h pixels of 8-bit RGB; what lies outside is white.
-	Region(ctx context.Context, l slide.Level, x, y, w, h int) (rgb []byte, decoders []string, err error)
+	// Tiles opens a level for single tiles.
+	Tiles(l slide.Level) (*slide.Tiles, error)
 	// Overview gives a whole slide at about mpp µm per pixel.
 	Overview(ctx context.Context, levels []slide.Level, mpp float64) (rgb []byte, w, h int, at [2]float64, err error)
 }
@@ -85,7 +85,7 @@ type About struct {
 }
 
 // Pages are the readers' pages and the JSON API. All fields are needed but the
-// last three.
+// last four.
 type Pages struct {
 	Cases     Cases
 	Readings  Readings
@@ -94,6 +94,9 @@ type Pages struct {
 	Slides    Slides
 	Counter   Counter
 
+	// Heats tell what models have scored of slides; nil: slides are shown without
+	// heat maps, and how far a model is stays unsaid.
+	Heats Heats
 	// About tells of a model; false when its card is no longer here.
 	About func(study.ModelRef) (About, bool)
 	// Hint is where to send studies, for the empty list: "VARDE at

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,7 +28,8 @@ type place struct {
 	Here        bool
 }
 
-// loadPages reads the layout, and each template with it.
+// loadPages reads the layout, and each template with it and with what its part
+// shares among its pages: the files whose names begin with shared_.
 func (s *Site) loadPages(parts []Part) error {
 	layout, err := template.New("layout").Option("missingkey=error").ParseFS(files, "templates/layout.html")
 	if err != nil {
@@ -45,15 +47,16 @@ func (s *Site) loadPages(parts []Part) error {
 		if err != nil {
 			return fmt.Errorf("list templates: %w", err)
 		}
+		shared := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.HasPrefix(n, "shared_") })
 		for _, file := range names {
-			if file == "layout.html" {
+			if file == "layout.html" || strings.HasPrefix(file, "shared_") {
 				continue
 			}
 			name := strings.TrimSuffix(path.Base(file), ".html")
 			if s.pages[name] != nil {
 				return fmt.Errorf("two templates are called %s", name)
 			}
-			t, err := template.Must(layout.Clone()).ParseFS(tree, file)
+			t, err := template.Must(layout.Clone()).ParseFS(tree, append(shared, file)...)
 			if err != nil {
 				return fmt.Errorf("read template %s: %w", name, err)
 			}

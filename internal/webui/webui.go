@@ -48,8 +48,9 @@ type Sessions interface {
 }
 
 // A Part is what one stage brings: its pages' templates (*.html, each of which
-// defines "content" and may define "head"), its scripts and styles, and its
-// places in the navigation.
+// defines "content" and may define "head"; those whose names begin with shared_ are
+// shared by its other ones), its scripts and styles, and its places in the
+// navigation.
 type Part struct {
 	Templates fs.FS
 	Static    fs.FS

@@ -7,8 +7,7 @@
  *   center: number, width: number, low: number, high: number, invert: boolean,
  *   spacing_mm: [number, number], spacing_kind: string, unit: string}} Geometry
  * @typedef {{i: string, n: number}} FrameRef
- * @typedef {{series: string, slide: boolean, color: boolean, frames: FrameRef[],
- *   columns?: number, rows?: number, mm?: number, presets: boolean, start: number}} Stack
+ * @typedef {{series: string, slide: boolean, color: boolean, frames: FrameRef[], presets: boolean, start: number}} Stack
  * @typedef {{geometry: Geometry, samples?: Int16Array, bitmap?: ImageBitmap, bytes: number}} Frame
  */
 
@@ -28,14 +27,14 @@ export class Frames {
 
   /** @param {Stack} stack @param {number} at @returns {Promise<Frame>} */
   get(stack, at) {
-    const key = stack.slide ? stack.series : stack.frames[at].i + '/' + stack.frames[at].n;
+    const key = stack.frames[at].i + '/' + stack.frames[at].n;
     const had = this.kept.get(key);
     if (had) {
       this.kept.delete(key); // to the end: the one used longest ago goes first
       this.kept.set(key, had);
       return had;
     }
-    const coming = stack.slide ? this.overview(stack) : this.fetch(stack, at);
+    const coming = this.fetch(stack, at);
     this.kept.set(key, coming);
     coming.then((f) => this.count(key, f.bytes), () => this.kept.delete(key));
     return coming;
@@ -67,21 +66,6 @@ export class Frames {
     const samples = new Int16Array(body);
     if (samples.length !== geometry.rows * geometry.columns) throw new Refusal(0);
     return { geometry, samples, bytes: body.byteLength };
-  }
-
-  /** @param {Stack} stack @returns {Promise<Frame>} */
-  async overview(stack) {
-    const r = await fetch(`/studies/${this.study}/slides/${stack.series}/overview`);
-    if (!r.ok) throw new Refusal(r.status);
-    const bitmap = await createImageBitmap(await r.blob());
-    const mm = stack.mm ?? 0;
-    /** @type {Geometry} */
-    const geometry = {
-      rows: stack.rows ?? bitmap.height, columns: stack.columns ?? bitmap.width,
-      scale: 1, offset: 0, center: 127.5, width: 255, low: 0, high: 255, invert: false,
-      spacing_mm: [mm, mm], spacing_kind: 'pixel', unit: '',
-    };
-    return { geometry, bitmap, bytes: 4 * bitmap.width * bitmap.height };
   }
 
   /**

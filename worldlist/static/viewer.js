@@ -4,17 +4,18 @@
 // own records a judgment: that is the form's, and the form has no shortcut.
 
 import { Frames, paint } from './frames.js';
+import { drawMark } from './ink.js';
 
 /**
  * @typedef {import('./frames.js').Stack} Stack
  * @typedef {import('./frames.js').Frame} Frame
- * @typedef {{key: string, number: number, stack: number, frame: number, shape: string, points: number[]}} Mark
+ * @typedef {import('./ink.js').Mark} Mark
  */
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const $ = (id) => /** @type {T} */ (document.getElementById(id));
 
-/** @type {{study: string, stacks: Stack[], marks: Mark[]}} */
+/** @type {{study: string, stacks: Stack[], marks: Mark[], start: number}} */
 const view = JSON.parse($('view').textContent ?? '{}');
 const stage = $('stage');
 /** @type {HTMLCanvasElement} */ const imageCanvas = $('image');
@@ -28,10 +29,6 @@ const words = $('controls').dataset;
 const frames = new Frames(view.study);
 const picture = document.createElement('canvas'); // the frame at its own size
 
-const yellow = '#ffe14d';
-const ringMin = 13; // screen pixels: a finding of one pixel has a ring that is seen
-const ringGap = 5; // between a finding's edge and its ring
-
 const state = {
   stack: -1,
   frame: 0,
@@ -43,7 +40,6 @@ const state = {
   y: 0,
   /** @type {Frame|null} */ shown: null,
   wanted: 0, // number of the latest frame asked for
-  /** @type {{bitmap: ImageBitmap, x: number, y: number, columns: number, rows: number}|null} */ detail: null,
   /** @type {Set<string>} */ off: new Set(), // marks that the reader took away
 };
 
@@ -99,8 +95,6 @@ function drawImage() {
   const { sx, sy, left, top } = placing();
   to.imageSmoothingQuality = 'high';
   to.drawImage(picture, left, top, g.columns * sx, g.rows * sy);
-  const d = state.detail;
-  if (d) to.drawImage(d.bitmap, left + d.x * sx, top + d.y * sy, d.columns * sx, d.rows * sy);
   stage.dataset.shown = state.stack + '/' + state.frame;
 }
 
@@ -113,42 +107,6 @@ function drawMarks() {
   const p = placing();
   if (showInput.checked) for (const m of here()) drawMark(to, m, p);
   drawScale(to, p);
-}
-
-/** @param {CanvasRenderingContext2D} to @param {Mark} m @param {ReturnType<typeof placing>} p */
-function drawMark(to, m, p) {
-  const at = (/** @type {number} */ i) => [p.left + m.points[i] * p.sx, p.top + m.points[i + 1] * p.sy];
-  const path = new Path2D();
-  let [x, y] = at(0);
-  if (m.shape === 'POLYLINE') {
-    path.moveTo(x, y);
-    for (let i = 2; i + 1 < m.points.length; i += 2) {
-      const [px, py] = at(i);
-      path.lineTo(px, py);
-      if (px - py > x - y) [x, y] = [px, py];
-    }
-  } else {
-    const [ex, ey] = m.points.length > 3 ? at(2) : [x, y];
-    const r = Math.max(ringMin, Math.hypot(ex - x, ey - y) + ringGap);
-    path.arc(x, y, r, 0, 2 * Math.PI);
-    [x, y] = [x + r * 0.75, y - r * 0.75];
-  }
-  to.lineCap = 'butt';
-  to.setLineDash([]);
-  to.strokeStyle = '#000';
-  to.lineWidth = 5;
-  to.stroke(path);
-  to.setLineDash([7, 5]);
-  to.strokeStyle = yellow;
-  to.lineWidth = 2;
-  to.stroke(path);
-  to.setLineDash([]);
-  to.font = '600 14px system-ui, sans-serif';
-  to.lineWidth = 4;
-  to.strokeStyle = '#000';
-  to.strokeText(String(m.number), x + 5, y - 3);
-  to.fillStyle = yellow;
-  to.fillText(String(m.number), x + 5, y - 3);
 }
 
 /** drawScale draws a length that is known: none where a spacing is only the detector's. */
@@ -184,7 +142,7 @@ function write() {
   const s = stack();
   const g = state.shown?.geometry;
   if (!s || !g) return;
-  const window = s.slide || s.color ? '' : fill(words.window, Math.round(state.width), Math.round(state.center));
+  const window = s.color ? '' : fill(words.window, Math.round(state.width), Math.round(state.center));
   const where = s.frames.length > 1 ? fill(words.slice, state.frame + 1, s.frames.length) : '';
   $('window').textContent = window;
   $('where').textContent = where;
@@ -206,12 +164,16 @@ function trouble(/** @type {string} */ text) {
 async function open(/** @type {number} */ index, /** @type {number} */ at) {
   const s = view.stacks[index];
   if (!s) return;
-  if (!s.slide && !s.frames.length) return;
+  if (s.slide) { // slides have a page of their own
+    location.assign(`/studies/${view.study}/slides/${s.series}`);
+    return;
+  }
+  if (!s.frames.length) return;
   const fresh = index !== state.stack;
   state.stack = index;
   state.frame = Math.max(0, Math.min(at, Math.max(0, s.frames.length - 1)));
   if (fresh) {
-    Object.assign(state, { zoom: 0, x: 0, y: 0, chosen: false, detail: null });
+    Object.assign(state, { zoom: 0, x: 0, y: 0, chosen: false });
     setUp(s, index);
   }
   const mine = ++state.wanted;
@@ -228,14 +190,13 @@ async function open(/** @type {number} */ index, /** @type {number} */ at) {
     paint(picture, f, state.center, state.width);
     trouble('');
     draw();
-    if (s.slide) refine();
-    else frames.ahead(s, state.frame);
+    frames.ahead(s, state.frame);
   } catch (e) {
     if (mine !== state.wanted) return;
     state.shown = null;
     draw();
     const status = /** @type {any} */ (e).status;
-    trouble((s.slide ? words.noslide : status === 415 ? words.unsupported : words.failed) ?? '');
+    trouble((status === 415 ? words.unsupported : words.failed) ?? '');
   } finally {
     clearTimeout(late);
   }
@@ -245,7 +206,7 @@ async function open(/** @type {number} */ index, /** @type {number} */ at) {
 function setUp(/** @type {Stack} */ s, /** @type {number} */ index) {
   sliceInput.max = String(Math.max(1, s.frames.length));
   $('c-slice').hidden = s.frames.length < 2;
-  for (const id of ['c-level', 'c-width', 'full']) $(id).hidden = s.slide || s.color;
+  for (const id of ['c-level', 'c-width', 'full']) $(id).hidden = s.color;
   $('presets').hidden = !s.presets;
   for (const b of document.querySelectorAll('#series button')) {
     b.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (b).dataset.stack === String(index)));
@@ -255,7 +216,7 @@ function setUp(/** @type {Stack} */ s, /** @type {number} */ index) {
 /** windowed changes the window by the reader's wish. */
 function windowed(/** @type {number} */ center, /** @type {number} */ width) {
   const s = stack();
-  if (!state.shown || s.slide || s.color) return;
+  if (!state.shown || s.color) return;
   Object.assign(state, { center, width: Math.max(1, width), chosen: true });
   paint(picture, state.shown, state.center, state.width);
   draw();
@@ -263,55 +224,14 @@ function windowed(/** @type {number} */ center, /** @type {number} */ width) {
 
 function zoomTo(/** @type {number} */ zoom, /** @type {number|undefined} */ px = undefined, /** @type {number|undefined} */ py = undefined) {
   const { box } = placing();
-  const to = Math.max(-2, Math.min(stack()?.slide ? 9 : 5, zoom));
+  const to = Math.max(-2, Math.min(5, zoom));
   const by = 2 ** (to - state.zoom);
   const cx = (px ?? box.width / 2) - box.width / 2;
   const cy = (py ?? box.height / 2) - box.height / 2;
   state.x = cx - (cx - state.x) * by;
   state.y = cy - (cy - state.y) * by;
   state.zoom = to;
-  moved();
-}
-
-function moved() {
   draw();
-  refine();
-}
-
-let refining = 0;
-let asked = 0;
-/** refine fetches what a slide shows at this place and zoom, once it rests. */
-function refine() {
-  clearTimeout(refining);
-  const s = stack();
-  if (!s?.slide || !state.shown) return;
-  refining = setTimeout(async () => {
-    const g = state.shown?.geometry;
-    if (!g) return;
-    const p = placing();
-    const dots = devicePixelRatio || 1;
-    if (p.sx * dots * g.columns <= picture.width) {
-      state.detail = null;
-      draw();
-      return;
-    }
-    const x = Math.max(0, Math.floor(-p.left / p.sx));
-    const y = Math.max(0, Math.floor(-p.top / p.sy));
-    const columns = Math.min(g.columns, Math.ceil((p.box.width - p.left) / p.sx)) - x;
-    const rows = Math.min(g.rows, Math.ceil((p.box.height - p.top) / p.sy)) - y;
-    if (columns < 1 || rows < 1) return;
-    const fit = Math.min(1, 2400 / (columns * p.sx * dots), 2400 / (rows * p.sy * dots));
-    const w = Math.max(1, Math.floor(columns * p.sx * dots * fit));
-    const h = Math.max(1, Math.floor(rows * p.sy * dots * fit));
-    const mine = ++asked;
-    const q = new URLSearchParams(Object.entries({ x, y, columns, rows, w, h }).map(([k, v]) => [k, String(v)]));
-    const r = await fetch(`/studies/${view.study}/slides/${s.series}/region?${q}`);
-    if (!r.ok || mine !== asked) return;
-    const bitmap = await createImageBitmap(await r.blob());
-    if (mine !== asked || s !== stack()) return;
-    state.detail = { bitmap, x, y, columns, rows };
-    draw();
-  }, 160);
 }
 
 /** goTo shows a finding: its frame, and its place in the middle. */
@@ -319,22 +239,6 @@ async function goTo(/** @type {string} */ key) {
   const m = view.marks.find((one) => one.key === key);
   if (!m) return;
   await open(m.stack, m.frame);
-  const s = stack();
-  if (s?.slide && state.shown) {
-    const xs = m.points.filter((_, i) => i % 2 === 0);
-    const ys = m.points.filter((_, i) => i % 2 === 1);
-    const [l, r] = [Math.min(...xs), Math.max(...xs)];
-    const [t, b] = [Math.min(...ys), Math.max(...ys)];
-    const g = state.shown.geometry;
-    Object.assign(state, { zoom: 0, x: 0, y: 0 });
-    const whole = placing();
-    const zoom = Math.log2(Math.min(whole.box.width / (Math.max(r - l, 256) * whole.sx), whole.box.height / (Math.max(b - t, 256) * whole.sy)) * 0.4);
-    state.zoom = Math.max(0, Math.min(9, zoom));
-    const near = placing();
-    state.x = (g.columns / 2 - (l + r) / 2) * near.sx;
-    state.y = (g.rows / 2 - (t + b) / 2) * near.sy;
-    moved();
-  }
   for (const e of document.querySelectorAll('[data-go]')) {
     if (/** @type {HTMLElement} */ (e).dataset.go === key) e.setAttribute('aria-current', 'true');
     else e.removeAttribute('aria-current');
@@ -350,12 +254,12 @@ function next(/** @type {number} */ by) {
 }
 
 function reset() {
-  Object.assign(state, { zoom: 0, x: 0, y: 0, chosen: false, detail: null });
+  Object.assign(state, { zoom: 0, x: 0, y: 0, chosen: false });
   const f = state.shown;
   if (!f) return;
   [state.center, state.width] = [f.geometry.center, f.geometry.width];
   paint(picture, f, state.center, state.width);
-  moved();
+  draw();
 }
 
 function full() {
@@ -364,7 +268,7 @@ function full() {
 }
 
 const preset = (/** @type {number} */ i) => /** @type {HTMLElement|undefined} */ (document.querySelectorAll('#presets button')[i])?.click();
-const pan = (/** @type {number} */ x, /** @type {number} */ y) => { state.x += x; state.y += y; moved(); };
+const pan = (/** @type {number} */ x, /** @type {number} */ y) => { state.x += x; state.y += y; draw(); };
 
 /** @type {Record<string, (shift: boolean) => void>} */
 const keys = {
@@ -404,7 +308,7 @@ stage.addEventListener('pointerdown', (e) => {
   const s = stack();
   if (!s || e.button > 1) return;
   stage.setPointerCapture(e.pointerId);
-  drag = { x: e.clientX, y: e.clientY, pan: e.shiftKey || e.button === 1 || s.slide || s.color };
+  drag = { x: e.clientX, y: e.clientY, pan: e.shiftKey || e.button === 1 || s.color };
 });
 stage.addEventListener('pointermove', (e) => {
   if (!drag) return;
@@ -423,7 +327,7 @@ stage.addEventListener('wheel', (e) => {
   const s = stack();
   const box = stage.getBoundingClientRect();
   if (!s) return;
-  if (e.ctrlKey || s.slide) {
+  if (e.ctrlKey) {
     zoomTo(state.zoom - e.deltaY / 400, e.clientX - box.left, e.clientY - box.top);
     return;
   }
@@ -456,10 +360,10 @@ document.addEventListener('change', (e) => {
   else state.off.add(box.dataset.mark);
   draw();
 });
-new ResizeObserver(() => { draw(); refine(); }).observe(stage);
+new ResizeObserver(() => { draw(); }).observe(stage);
 
-const first = view.marks.length ? view.marks[0].stack : 0;
-if (view.stacks.length) {
+const first = view.stacks[view.start]?.slide ? view.stacks.findIndex((s) => !s.slide) : view.start;
+if (view.stacks[first]) {
   open(first, view.stacks[first].start);
 } else {
   $('controls').hidden = true;

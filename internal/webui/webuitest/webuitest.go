@@ -38,7 +38,7 @@ type Browser struct {
 }
 
 // Open starts a browser with a window of the given size that prefers the given
-// language and ends with the test. Without Chromium the test is skipped, except
+// language and no motion, and ends with the test. Without Chromium the test is skipped, except
 // under CI=true, where it fails.
 func Open(t testing.TB, width, height int, lang string) *Browser {
 	t.Helper()
@@ -55,7 +55,7 @@ func Open(t testing.TB, width, height int, lang string) *Browser {
 		chromedp.Flag("accept-lang", lang), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("force-color-profile", "srgb"),
-		chromedp.Flag("hide-scrollbars", true))
+		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-prefers-reduced-motion", true))
 	t.Cleanup(stop)
 	ctx, closeWindow := chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(closeWindow)

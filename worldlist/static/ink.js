@@ -1,0 +1,74 @@
+// @ts-check
+// Marks over a slide: a dashed yellow line on a wider black one, which is seen on
+// every stain.
+
+/**
+ * @typedef {{key: string, number: number, stack: number, frame: number, shape: string, points: number[]}} Mark
+ * @typedef {{left: number, top: number, sx: number, sy: number}} Place
+ */
+
+const yellow = '#ffe14d';
+const ringMin = 13; // screen pixels: a finding of one pixel has a ring that is seen
+const ringGap = 5; // between a finding's edge and its ring
+
+/** @param {CanvasRenderingContext2D} to @param {Path2D} path @param {string} label @param {number} x @param {number} y */
+function stroke(to, path, label, x, y) {
+  to.lineJoin = 'round';
+  to.strokeStyle = '#000';
+  to.lineWidth = 5;
+  to.stroke(path);
+  to.strokeStyle = yellow;
+  to.lineWidth = 2;
+  to.setLineDash([7, 4]);
+  to.stroke(path);
+  to.setLineDash([]);
+  if (!label) return;
+  to.font = '600 14px system-ui, "Segoe UI", "DejaVu Sans", sans-serif';
+  to.lineWidth = 4;
+  to.strokeStyle = '#000';
+  to.strokeText(label, x + 5, y - 5);
+  to.fillStyle = yellow;
+  to.fillText(label, x + 5, y - 5);
+}
+
+/** drawMark draws a finding with its number. @param {CanvasRenderingContext2D} to @param {Mark} m @param {Place} p */
+export function drawMark(to, m, p) {
+  const at = (/** @type {number} */ i) => [p.left + m.points[i] * p.sx, p.top + m.points[i + 1] * p.sy];
+  const path = new Path2D();
+  let [x, y] = at(0);
+  if (m.shape === 'POLYLINE') {
+    path.moveTo(x, y);
+    for (let i = 2; i + 1 < m.points.length; i += 2) {
+      const [px, py] = at(i);
+      path.lineTo(px, py);
+      if (px - py > x - y) [x, y] = [px, py];
+    }
+  } else {
+    const [ex, ey] = m.points.length > 3 ? at(2) : [x, y];
+    const r = Math.max(ringMin, Math.hypot(ex - x, ey - y) + ringGap);
+    path.arc(x, y, r, 0, 2 * Math.PI);
+    [x, y] = [x + r * 0.75, y - r * 0.75];
+  }
+  stroke(to, path, String(m.number), x, y);
+}
+
+/** drawTarget draws corners around the area that was gone to, so that nothing of it is covered.
+ * @param {CanvasRenderingContext2D} to @param {{x: number, y: number, w: number, h: number}} a @param {Place} p */
+export function drawTarget(to, a, p) {
+  const gap = 6;
+  const [l, t] = [p.left + a.x * p.sx - gap, p.top + a.y * p.sy - gap];
+  const [r, b] = [p.left + (a.x + a.w) * p.sx + gap, p.top + (a.y + a.h) * p.sy + gap];
+  const arm = Math.max(8, Math.min(28, (r - l) / 3, (b - t) / 3));
+  const path = new Path2D();
+  for (const [x, y, dx, dy] of [[l, t, 1, 1], [r, t, -1, 1], [r, b, -1, -1], [l, b, 1, -1]]) {
+    path.moveTo(x + dx * arm, y);
+    path.lineTo(x, y);
+    path.lineTo(x, y + dy * arm);
+  }
+  to.lineCap = 'round';
+  for (const [ink, width] of /** @type {[string, number][]} */ ([['#000', 5], [yellow, 2.2]])) {
+    to.strokeStyle = ink;
+    to.lineWidth = width;
+    to.stroke(path);
+  }
+}
