@@ -171,8 +171,12 @@ func (l level) times(obj *dicom.Object) {
 func (l level) pixels(obj *dicom.Object) {
 	at := l.slide.Levels[l.n]
 	img := at.Image
+	photometric := img.Photometric
+	if photometric == "YBR_FULL" && at.TransferSyntax == dicom.JPEGBaseline {
+		photometric = "YBR_FULL_422" // the one that PS3.3 §C.8.12.4.1.5 has for it; the codestream says how finely
+	}
 	obj.Set(dicom.Rows, at.TileH).Set(dicom.Columns, at.TileW).Set(dicom.NumberOfFrames, at.Frames.Len()).
-		Set(dicom.SamplesPerPixel, img.Samples).Set(dicom.PhotometricInterpretation, img.Photometric).
+		Set(dicom.SamplesPerPixel, img.Samples).Set(dicom.PhotometricInterpretation, photometric).
 		Set(dicom.BitsAllocated, img.BitsAllocated).Set(dicom.BitsStored, img.BitsStored).
 		Set(dicom.HighBit, img.BitsStored-1).Set(dicom.PixelRepresentation, 0)
 	if img.Samples > 1 {

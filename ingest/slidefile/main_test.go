@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"varde/internal/codec"
+	"varde/internal/slide/openslide"
 )
 
 func TestMain(m *testing.M) {
-	if codec.ServeChild() {
+	if codec.ServeChild() || openslide.ServeChild() {
 		return
 	}
 	os.Exit(m.Run())

@@ -11,11 +11,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"varde/ingest"
 	"varde/ingest/slidefile"
-	"varde/internal/dicom"
+	"varde/internal/s3test"
 	"varde/internal/slide"
+	"varde/internal/slide/openslide"
+	"varde/internal/studytest"
 	"varde/internal/studytest/shared"
 	"varde/store"
 	"varde/study"
@@ -24,32 +27,29 @@ import (
 // A house has a real ledger and real objects.
 type house struct {
 	*slidefile.Keeper
-	dir    string
-	open   store.Objects
-	ledger *store.Ledger
-	ended  []study.UID
-	log    bytes.Buffer
+	objects store.Objects
+	ledger  *store.Ledger
+	ended   []study.UID
+	log     bytes.Buffer
 }
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{dir: t.TempDir()}
-	objects, err := store.OpenDir(filepath.Join(h.dir, "objects"))
+	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.over(t, objects)
-	return h
+	return houseOver(t, objects)
 }
 
-// over puts a keeper over objects.
-func (h *house) over(t testing.TB, objects store.Objects) {
+// houseOver puts a keeper over objects.
+func houseOver(t testing.TB, objects store.Objects) *house {
 	t.Helper()
-	ledger, err := store.OpenLedger(context.Background(), filepath.Join(h.dir, "ledger.db"), store.LedgerOptions{})
+	ledger, err := store.OpenLedger(context.Background(), filepath.Join(t.TempDir(), "ledger.db"), store.LedgerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.open, h.ledger = objects, ledger
+	h := &house{objects: objects, ledger: ledger}
 	log, traffic := slog.New(slog.NewTextHandler(&h.log, nil)), &ingest.Traffic{}
 	h.Keeper = &slidefile.Keeper{Archive: objects, Traffic: traffic, Log: log,
 		Ended:    func(uids ...study.UID) { h.ended = append(h.ended, uids...) },
@@ -59,12 +59,13 @@ func (h *house) over(t testing.TB, objects store.Objects) {
 			t.Error(err)
 		}
 	})
+	return h
 }
 
-// keys gives what lies in the archive.
-func (h *house) keys(t testing.TB) (all []string) {
+// keys gives what lies in the archive under a prefix.
+func (h *house) keys(t testing.TB, prefix string) (all []string) {
 	t.Helper()
-	for key, err := range h.open.List(t.Context(), "") {
+	for key, err := range h.objects.List(t.Context(), prefix) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,30 +76,52 @@ func (h *house) keys(t testing.TB) (all []string) {
 
 // someone is whose slides these are.
 var someone = slidefile.Identifiers{PatientID: "P-4711", PatientName: "Ødegård^Åse", BirthDate: "1961-02-03", Sex: "F", Accession: "A-17",
-	Case: "C26-99", StudyDate: "2026-01-05", Container: "C26-99;1;A", Specimen: "C26-99;1", Stain: "H&E"}
+	Case: "C26-99", StudyDate: "2026-01-05", Description: "Breast, left", Container: "C26-99;1;A", Specimen: "C26-99;1", Stain: "H&E"}
+
+var folder = ingest.Source{Kind: "folder"}
 
 func (h *house) keep(t testing.TB, name string, b []byte) slidefile.Kept {
 	t.Helper()
-	k, err := h.Keep(t.Context(), ingest.Source{Kind: "upload"}, someone, name, bytes.NewReader(b), int64(len(b)))
+	k, err := h.Keep(t.Context(), folder, someone, name, bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-// levels gives the levels of what was kept.
-func (h *house) levels(t testing.TB, k slidefile.Kept) []slide.Level {
+// instances gives the levels that the ledger has of what was kept.
+func (h *house) instances(t testing.TB, k slidefile.Kept) []study.Instance {
 	t.Helper()
-	all, err := h.ledger.Instances(t.Context(), k.Study)
+	all, err := h.ledger.ObjectsOf(t.Context(), k.Study, k.Series)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all = slices.DeleteFunc(all, func(i study.Instance) bool { return i.Series != k.Series })
-	levels, err := slide.Levels(all)
+	return all
+}
+
+// levels gives them as whoever scores and shows sees them.
+func (h *house) levels(t testing.TB, k slidefile.Kept) []slide.Level {
+	t.Helper()
+	levels, err := slide.Levels(h.instances(t, k))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return levels
+}
+
+// drawn draws a slide file.
+func drawn(t testing.TB, f studytest.SlideFile) []byte {
+	t.Helper()
+	b, err := f.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// small is a slide file of a few levels.
+func small(t testing.TB) []byte {
+	return drawn(t, studytest.SlideFile{Kind: studytest.AperioSVS, Coding: "jpeg-rgb", Columns: 1100, Rows: 700, Seed: 4})
 }
 
 // sharedSlide reads a real slide.
@@ -112,9 +135,11 @@ func sharedSlide(t testing.TB, name string) []byte {
 	return b
 }
 
-func TestSlideFileBecomesAStudy(t *testing.T) {
+const cmu = "wsi-to-dicom-converter__CMU-1-Small-Region.svs"
+
+func TestSlideFileBecomesAStudyAndIsKeptOnce(t *testing.T) {
 	h := newHouse(t)
-	b := sharedSlide(t, "wsi-to-dicom-converter__CMU-1-Small-Region.svs")
+	b := sharedSlide(t, cmu)
 	k := h.keep(t, "Ødegård Åse.svs", b)
 	if k.Outcome != study.Stored || k.Levels == 0 || k.Format != "aperio" || !k.Held.Zero() {
 		t.Fatalf("kept %+v", k)
@@ -129,40 +154,220 @@ func TestSlideFileBecomesAStudy(t *testing.T) {
 	if !slices.Contains(h.ended, k.Study) {
 		t.Error("nobody was told that the study has come")
 	}
-	if text := h.log.String(); strings.Contains(text, "degård") || strings.Contains(text, "4711") {
-		t.Error("the log names a person: ", text)
+	if text := h.log.String(); strings.Contains(text, "degård") || strings.Contains(text, "4711") || !strings.Contains(text, "slide file kept") {
+		t.Error("the log names a person, or nothing: ", text)
 	}
-	n := 0
-	for _, key := range h.keys(t) {
-		if strings.HasPrefix(key, "slides/") {
-			n++
-		}
-		if strings.HasPrefix(key, "slides/incoming") {
-			t.Error("left aside: ", key)
-		}
+	if keys := h.keys(t, "slides/"); len(keys) != 1 || !strings.HasSuffix(keys[0], k.SHA256.String()+".svs") {
+		t.Error("the file is kept as ", keys)
 	}
-	if n != 1 {
-		t.Errorf("the file is kept %d times", n)
+	studies, err := h.ledger.FindStudies(t.Context(), study.Query{Limit: 10})
+	if err != nil || len(studies) != 1 || studies[0].Study.Patient.Reveal().Name != "Ødegård^Åse" || studies[0].Study.Accession != "A-17" {
+		t.Errorf("the ledger finds %d studies: %v", len(studies), err)
 	}
-	objects := slidefile.Objects{Archive: h.open, Frames: h.ledger.Frames}
-	for _, in := range levels[0].Instances {
-		body, size, err := objects.Open(t.Context(), in)
+}
+
+func TestSameFileAgainChangesNothing(t *testing.T) {
+	h := newHouse(t)
+	b := small(t)
+	first := h.keep(t, "a.svs", b)
+	before := h.keys(t, "")
+	again := h.keep(t, "another name.SVS", b)
+	if again.Outcome != study.Duplicate || again.Series != first.Series {
+		t.Errorf("again: %+v", again)
+	}
+	if after := h.keys(t, ""); !slices.Equal(before, after) {
+		t.Errorf("%d objects became %d", len(before), len(after))
+	}
+	other := someone
+	other.PatientName = "Hansen^Kari"
+	k, err := h.Keep(t.Context(), folder, other, "a.svs", bytes.NewReader(b), 0)
+	if err != nil || k.Outcome != study.Conflicted {
+		t.Errorf("the same slide of somebody else: %+v, %v", k, err)
+	}
+	if n := len(h.instances(t, first)); n != first.Levels {
+		t.Errorf("%d levels became %d", first.Levels, n)
+	}
+}
+
+func TestSlidesOfACaseAreOneStudy(t *testing.T) {
+	h := newHouse(t)
+	a := h.keep(t, "a.svs", small(t))
+	b := h.keep(t, "b.tif", drawn(t, studytest.SlideFile{Columns: 600, Rows: 600, Seed: 9}))
+	if a.Study != b.Study || a.Series == b.Series {
+		t.Errorf("studies %s and %s, series %s and %s", a.Study, b.Study, a.Series, b.Series)
+	}
+	alone := someone
+	alone.Accession, alone.Case = "", ""
+	k, err := h.Keep(t.Context(), folder, alone, "a.svs", bytes.NewReader(small(t)), 0)
+	if err != nil || k.Study == a.Study {
+		t.Errorf("a slide without a case came into study %s: %v", k.Study, err)
+	}
+	alone.StudyUID = "1.2.3.4"
+	if k, err = h.Keep(t.Context(), folder, alone, "a.svs", bytes.NewReader(small(t)), 0); err != nil || k.Study != "1.2.3.4" {
+		t.Errorf("a slide of a study that was named came into %s: %v", k.Study, err)
+	}
+}
+
+func TestRefusedFileLeavesNothing(t *testing.T) {
+	whole := small(t)
+	for _, tt := range []struct {
+		name string
+		file func(t *testing.T) io.Reader
+		want error
+	}{
+		{"damaged", func(t *testing.T) io.Reader { return bytes.NewReader(sharedSlide(t, "histolab__broken.svs")) }, study.ErrUnsupported},
+		{"in strips", func(t *testing.T) io.Reader { return bytes.NewReader(sharedSlide(t, "histolab__kidney-48-5.tif")) }, study.ErrUnsupported},
+		{"cut short", func(*testing.T) io.Reader { return bytes.NewReader(whole[:len(whole)/2]) }, study.ErrInvalid},
+		{"no slide", func(*testing.T) io.Reader { return strings.NewReader(strings.Repeat("no slide ", 1000)) }, study.ErrUnsupported},
+		{"empty", func(*testing.T) io.Reader { return strings.NewReader("") }, nil},
+		{"broken off", func(*testing.T) io.Reader {
+			return io.MultiReader(bytes.NewReader(whole[:5000]), iotest.ErrReader(io.ErrUnexpectedEOF))
+		}, ingest.ErrBroken},
+		{"no zip", func(*testing.T) io.Reader { return strings.NewReader("PK\x03\x04 and no more") }, study.ErrUnsupported},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHouse(t)
+			k, err := h.Keep(t.Context(), folder, someone, "a.svs", tt.file(t), 0)
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("kept %+v: %v", k, err)
+			}
+			if left := h.keys(t, ""); len(left) > 0 {
+				t.Error("left behind: ", left)
+			}
+			if found, _ := h.ledger.FindStudies(t.Context(), study.Query{Limit: 9}); len(found) > 0 {
+				t.Error("the ledger has a study")
+			}
+		})
+	}
+}
+
+func TestAnnouncedHashIsHeldAgainstTheFile(t *testing.T) {
+	h := newHouse(t)
+	id := someone
+	id.SHA256 = strings.Repeat("ab", 32)
+	if _, err := h.Keep(t.Context(), folder, id, "a.svs", bytes.NewReader(small(t)), 0); !errors.Is(err, ingest.ErrMismatch) {
+		t.Error(err)
+	}
+	if left := h.keys(t, ""); len(left) > 0 {
+		t.Error("left behind: ", left)
+	}
+}
+
+func TestSlideWithoutSpacingIsKeptAndHeld(t *testing.T) {
+	h := newHouse(t)
+	k := h.keep(t, "a.tif", drawn(t, studytest.SlideFile{Columns: 700, Rows: 500, MPP: -1}))
+	if k.Held.Code != study.ReasonSpacing || k.Outcome != study.Stored {
+		t.Errorf("kept %+v", k)
+	}
+	var refused *slide.RefusedError
+	if _, err := slide.Levels(h.instances(t, k)); !errors.As(err, &refused) || refused.Reason.Code != study.ReasonSpacing {
+		t.Errorf("who scores it is told %v", err)
+	}
+}
+
+// faulty fails at the nth call that writes.
+type faulty struct {
+	store.Objects
+	at, n int
+}
+
+var errFault = errors.New("the power is gone")
+
+func (f *faulty) PutOnce(ctx context.Context, key string, r io.Reader, size int64) (study.Hash, error) {
+	if f.n++; f.n == f.at {
+		return study.Hash{}, errFault
+	}
+	return f.Objects.PutOnce(ctx, key, r, size)
+}
+
+func (f *faulty) Delete(ctx context.Context, key string) error {
+	if f.at > 0 && f.n >= f.at { // nothing happens after the power is gone
+		return errFault
+	}
+	return f.Objects.Delete(ctx, key)
+}
+
+func TestWhatBreaksOffIsNotAcknowledgedAndCanBeSentAgain(t *testing.T) {
+	b := small(t)
+	for step := 1; ; step++ {
+		dir, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := io.ReadAll(body)
-		if err != nil {
+		f := &faulty{Objects: dir, at: step}
+		h := houseOver(t, f)
+		_, err = h.Keep(t.Context(), folder, someone, "a.svs", bytes.NewReader(b), 0)
+		if err == nil {
+			if step < 5 {
+				t.Errorf("only %d steps", step-1)
+			}
+			return
+		}
+		if !errors.Is(err, errFault) || len(h.ended) > 0 {
+			t.Fatalf("step %d: %v; told of %v", step, err, h.ended)
+		}
+		f.at = 0
+		if k := h.keep(t, "a.svs", b); len(h.levels(t, k)) != k.Levels || k.Outcome != study.Stored {
+			t.Errorf("step %d: sent again: %+v", step, k)
+		}
+	}
+}
+
+func TestWhatLiesAsideIsSweptAfterADay(t *testing.T) {
+	h := newHouse(t)
+	for _, key := range []string{"slides/incoming/1000000000-OLD.svs", "slides/incoming/99999999999-NEW.svs"} {
+		if err := h.objects.Put(t.Context(), key, strings.NewReader("x"), 1); err != nil {
 			t.Fatal(err)
 		}
-		if int64(len(whole)) != size {
-			t.Errorf("%d bytes, announced were %d", len(whole), size)
-		}
-		if d := os.Getenv("VARDE_TEST_KEEP"); d != "" {
-			_ = os.WriteFile(d, whole, 0o600)
-		}
-		head, err := dicom.Scan(bytes.NewReader(whole), dicom.ScanOptions{Size: size})
-		if err != nil || head.FramesErr != nil || head.Frames.Len() != in.Image.Frames {
-			t.Fatal(err, head.FramesErr)
-		}
+	}
+	if err := h.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := h.keys(t, ""); !slices.Equal(left, []string{"slides/incoming/99999999999-NEW.svs"}) {
+		t.Error(left)
+	}
+}
+
+func TestSlideFileOverS3(t *testing.T) {
+	s := s3test.Start(t)
+	objects, err := store.OpenObjects(t.Context(), "s3://varde?secure=0&endpoint="+s.Endpoint(),
+		store.Credentials{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := houseOver(t, objects)
+	k := h.keep(t, "a.svs", small(t))
+	samePixels(t, h, k)
+}
+
+func TestFormatThatOnlyOpenSlideReads(t *testing.T) {
+	h := newHouse(t)
+	b := drawn(t, studytest.SlideFile{Kind: studytest.VentanaBIF, Columns: 1100, Rows: 900, Overlap: true})
+	_, err := h.Keep(t.Context(), folder, someone, "a.bif", bytes.NewReader(b), 0)
+	if !errors.Is(err, study.ErrUnsupported) || !strings.Contains(err.Error(), "libopenslide0") || !strings.Contains(err.Error(), "DICOM") {
+		t.Errorf("without OpenSlide: %v", err)
+	}
+	r := &openslide.Retiler{Folder: t.TempDir()}
+	if _, err := r.Version(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	if left := h.keys(t, ""); len(left) > 0 {
+		t.Error("left behind: ", left)
+	}
+	h.Retiler = r
+	k := h.keep(t, "a.bif", b)
+	if k.Outcome != study.Stored || k.Levels < 2 || k.Format != "ventana" {
+		t.Errorf("kept %+v", k)
+	}
+	if keys := h.keys(t, "slides/"); len(keys) != 2 || !strings.HasSuffix(keys[0], ".bif") || !strings.HasSuffix(keys[1], ".retiled.tif") {
+		t.Error("kept as ", keys)
+	}
+	samePixels(t, h, k)
+	for _, in := range h.instances(t, k) {
+		validate(t, h.whole(t, in))
+	}
+	before := h.keys(t, "")
+	if again := h.keep(t, "a.bif", b); again.Outcome != study.Duplicate || !slices.Equal(before, h.keys(t, "")) {
+		t.Errorf("again: %+v", again)
 	}
 }

@@ -31,14 +31,15 @@ const (
 
 // Bounds of the child, beside its processor time.
 const (
-	childMemory = 3 << 30 // address space beyond what it starts with
-	childFiles  = 256
+	childMemory = 3 << 30 // what the largest levels in memory and the library's cache take, and as much again
+	childFiles  = 256     // a slide of many files has them open one after the other
 )
 
 // A request is what the child is asked to do.
 type request struct {
 	Path    string
 	Seconds int64 // of processor time
+	Memory  int64 // bytes of address space beyond what it starts with
 	Largest int64 // bytes that the pyramid may have
 	// Only asks for the version alone.
 	Only bool
@@ -105,7 +106,7 @@ func serve() {
 
 // confine takes from the child what it has no use for.
 func confine(q request) {
-	codec.Confine(childMemory, q.Seconds)
+	codec.Confine(q.Memory, q.Seconds)
 	for what, most := range map[int]uint64{syscall.RLIMIT_NOFILE: childFiles, syscall.RLIMIT_FSIZE: uint64(q.Largest), syscall.RLIMIT_CORE: 0} {
 		_ = syscall.Setrlimit(what, &syscall.Rlimit{Cur: most, Max: most})
 	}

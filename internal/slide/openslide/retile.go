@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -36,8 +37,9 @@ type Retiler struct {
 	// minute more for each 100 MB.
 	Patience time.Duration
 
-	// fault is handed to the child, in tests.
-	fault string
+	// What tests have the child do, and let it have.
+	fault  string
+	memory int64
 
 	once  sync.Once
 	slots chan struct{}
@@ -79,7 +81,7 @@ func absent() error {
 func (r *Retiler) Version(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionLimit)
 	defer cancel()
-	a, err := r.ask(ctx, request{Only: true, Seconds: 20, Largest: 1 << 20, Fault: r.fault}, nil)
+	a, err := r.ask(ctx, request{Only: true, Seconds: 20, Largest: 1 << 20, Memory: childMemory}, nil)
 	return a.Version, err
 }
 
@@ -136,7 +138,12 @@ func (r *Retiler) retile(ctx context.Context, dir, name string, read io.Reader) 
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	a, err := r.ask(limited, request{Path: path, Seconds: int64(limit/time.Second) * 4, Largest: max(largestLeast, largestFactor*size), Fault: r.fault}, out)
+	q := request{Path: path, Seconds: int64(limit/time.Second) * int64(runtime.GOMAXPROCS(0)), Memory: childMemory,
+		Largest: max(largestLeast, largestFactor*size), Fault: r.fault}
+	if r.memory > 0 {
+		q.Memory = r.memory
+	}
+	a, err := r.ask(limited, q, out)
 	var info os.FileInfo
 	if err == nil {
 		info, err = out.Stat()
