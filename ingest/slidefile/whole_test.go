@@ -189,24 +189,30 @@ func TestOrthancTakesWholeObjectsAndGivesThemBack(t *testing.T) {
 	}
 	for _, id := range ids {
 		back := orthanc.Call(t, http.MethodGet, "/instances/"+id+"/file", nil)
-		_, got, err := dicom.DataSet(bytes.NewReader(back))
-		if err != nil {
-			t.Fatal(err)
-		}
-		head, err := dicom.Scan(bytes.NewReader(back), dicom.ScanOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, want, err := dicom.DataSet(bytes.NewReader(sent[head.Data.Text(dicom.SOPInstanceUID)]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, _ := io.ReadAll(got)
-		b, _ := io.ReadAll(want)
-		if !bytes.Equal(a, b) {
-			t.Errorf("Orthanc gave back other bytes: %d of %d", len(a), len(b))
+		got, uid := content(t, back)
+		if want, _ := content(t, sent[uid]); got != want {
+			t.Errorf("Orthanc gave back another object: %d bytes of content in place of %d", len(got), len(want))
 		}
 	}
+}
+
+// content is what an object says and shows, however its sequences are written:
+// storescu gives them lengths.
+func content(t *testing.T, b []byte) (text, instance string) {
+	t.Helper()
+	head, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
+	if err != nil || head.FramesErr != nil {
+		t.Fatal(err, head.FramesErr)
+	}
+	said, err := dicom.JSON(head.Data, func(string, dicom.Tag, int64) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append(said, head.TransferSyntax...)
+	for _, s := range head.Frames.Spans {
+		all = append(all, b[s.Off:s.Off+s.Len]...)
+	}
+	return string(all), head.Data.Text(dicom.SOPInstanceUID)
 }
 
 // endless gives zeros wherever it is asked, and a data set.
