@@ -60,7 +60,7 @@ func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput
 	return t, nil
 }
 
-// A Recorder keeps what its session was given.
+// A Recorder keeps copies of what its session was given.
 type Recorder struct {
 	Session
 	mu     sync.Mutex // held for an append
@@ -69,8 +69,18 @@ type Recorder struct {
 
 // Run keeps the tensors and runs the session.
 func (r *Recorder) Run(ctx context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {
+	kept := maps.Clone(in)
+	for name, t := range kept {
+		switch data := t.Data.(type) {
+		case []float32:
+			t.Data = slices.Clone(data)
+		case []uint8:
+			t.Data = slices.Clone(data)
+		}
+		kept[name] = t
+	}
 	r.mu.Lock()
-	r.inputs = append(r.inputs, maps.Clone(in))
+	r.inputs = append(r.inputs, kept)
 	r.mu.Unlock()
 	return r.Session.Run(ctx, in)
 }

@@ -83,13 +83,20 @@ type filler struct {
 	batch  batch
 	bytes  []uint8
 	floats []float32
+	// spare holds tensors that a network is done with. They are used again: to
+	// clear the memory of new ones would take as long as filling it.
+	spare chan []float32
 }
+
+// spareTensors is how many a block can have at once: one that is filled, one that
+// is ready, and one that the network reads.
+const spareTensors = 3
 
 // newFiller refuses a block whose colors were not measured for a card that asks
 // for it, and one that was measured for another card: a network that is shown
 // other colors than it was made for answers as readily.
 func newFiller(in models.Input, stain *study.Stain, most int) (*filler, error) {
-	f := &filler{in: in, size: 3 * in.Width * in.Height, most: most}
+	f := &filler{in: in, size: 3 * in.Width * in.Height, most: most, spare: make(chan []float32, spareTensors)}
 	measured := ""
 	if stain != nil {
 		measured = stain.Method
@@ -142,7 +149,14 @@ func (f *filler) add(p slide.Patch, tiles []study.Tile) error {
 		f.bytes = planar(slices.Grow(f.bytes, f.size*(f.most+1-n)), p.RGB)
 		return nil
 	}
-	f.floats = slices.Grow(f.floats, f.size*(f.most+1-n))[:n*f.size]
+	if f.floats == nil {
+		select {
+		case f.floats = <-f.spare:
+		default:
+			f.floats = make([]float32, f.size*f.most)
+		}
+	}
+	f.floats = f.floats[:n*f.size]
 	if f.in.Layout == models.LayoutNHWC {
 		f.look.NHWC(f.floats[(n-1)*f.size:], p.RGB)
 	} else {
@@ -169,6 +183,14 @@ func (f *filler) take() batch {
 	b.in = pixel.Tensor{Shape: shape(f.in.Layout, len(b.tiles), 3, f.in.Width, f.in.Height), Data: f.bytes}
 	if f.look != nil {
 		b.in.Data = f.floats
+		if whole := f.floats; whole != nil {
+			b.done = func() {
+				select {
+				case f.spare <- whole[:0]:
+				default:
+				}
+			}
+		}
 	}
 	f.batch, f.bytes, f.floats = batch{}, nil, nil
 	return b

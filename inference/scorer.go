@@ -108,6 +108,7 @@ type batch struct {
 	in       pixel.Tensor
 	missed   []study.Miss
 	decoders []string
+	done     func() // called once the network is done with in; nil: nobody waits
 }
 
 func (w *work) batchSize() int {

@@ -21,6 +21,9 @@ func (w *work) runTiles(ctx context.Context, b batch) error {
 	if err != nil {
 		return err
 	}
+	if b.done != nil {
+		b.done()
+	}
 	scores, err := scalars(w.Card, out, len(b.tiles))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,8 @@ func (b *slideBench) prepare(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = studytest.SlideFile{Kind: studytest.AperioSVS, Columns: b.side, Rows: b.side, Seed: 7, Cellular: true, BigTIFF: true}.WriteTo(f)
+	_, err = studytest.SlideFile{Kind: studytest.AperioSVS, Columns: b.side, Rows: b.side, Seed: 7, Cellular: true, BigTIFF: true,
+		Varied: 256, Grain: 8}.WriteTo(f) // tiles of 18 kB, as a scanner's
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("draw the slide: %w", err)
 	}
@@ -162,7 +164,6 @@ func (b *slideBench) survey(ctx context.Context, rounds int) error {
 // on all cores.
 func (b *slideBench) decode(ctx context.Context, _ int) error {
 	blocks := b.plan.Models[0].Blocks
-	forgetPeak(os.Getpid())
 	began, cpu := time.Now(), inference.ProcessorTime()
 	seen, err := b.without(ctx, blocks)
 	if err != nil {
@@ -171,7 +172,6 @@ func (b *slideBench) decode(ctx context.Context, _ int) error {
 	wall, spent := time.Since(began).Seconds(), (inference.ProcessorTime() - cpu).Seconds()
 	b.show(figure{Name: "slide.decode_patches_per_s", Value: float64(seen) / wall, Unit: "patches/s"})
 	b.show(figure{Name: "slide.decode_patches_per_cpu_s", Value: float64(seen) / spent, Unit: "patches/CPU-s"})
-	b.show(lower("slide.decode_peak_mb", peakMB(os.Getpid()), "MB", "limit", slideMB))
 	return nil
 }
 
@@ -201,19 +201,21 @@ func (n noNetwork) Run(_ context.Context, in map[string]pixel.Tensor) (map[strin
 	return map[string]pixel.Tensor{n.card.Output[0].Name: {Shape: []int64{batch, 1}, Data: make([]float32, batch)}}, nil
 }
 
-// sample picks blocks that lie evenly over the slide.
-func (b *slideBench) sample(n int) []study.Block {
+// fullest is a block of as many patches as there are in one.
+func (b *slideBench) fullest() study.Block {
+	return slices.MaxFunc(b.plan.Models[0].Blocks, func(a, b study.Block) int { return cmp.Compare(a.Planned(), b.Planned()) })
+}
+
+// band is two rows of blocks from the middle of the slide.
+func (b *slideBench) band() (blocks []study.Block) {
 	all := b.plan.Models[0].Blocks
-	full := slices.DeleteFunc(slices.Clone(all), func(b study.Block) bool { return b.Planned() < 200 })
-	if len(full) == 0 {
-		full = all
+	from := all[len(all)/2].Tiles[0].Y
+	for _, block := range all {
+		if y := block.Tiles[0].Y; y >= from && y < from+2*16*b.card.Input.Height {
+			blocks = append(blocks, block)
+		}
 	}
-	n = min(n, len(full))
-	out := make([]study.Block, n)
-	for i := range out {
-		out[i] = full[(2*i+1)*len(full)/(2*n)]
-	}
-	return out
+	return blocks
 }
 
 func median(v []float64) float64 { return quantile(v, 0.5) }

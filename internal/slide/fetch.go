@@ -72,6 +72,14 @@ func (o *open) touching(r Rect) []int32 {
 	return out
 }
 
+// covered reports whether so many sources that touch a rectangle cover it: it lies
+// within the level, and each tile of a regular grid is there.
+func (o *open) covered(r Rect, touching int) bool {
+	l := o.level
+	return o.places.regular && r.X >= 0 && r.Y >= 0 && r.X+r.W <= l.Columns && r.Y+r.H <= l.Rows &&
+		touching == ((r.X+r.W-1)/l.TileW-r.X/l.TileW+1)*((r.Y+r.H-1)/l.TileH-r.Y/l.TileH+1)
+}
+
 // index gives where the frames of a part lie.
 func (o *open) index(ctx context.Context, part int32) (study.Frames, error) {
 	o.mu.Lock()
@@ -205,7 +213,7 @@ func (o *open) request(ctx context.Context, key string, from, to int64, list []f
 // A tile is a decoded frame in its place.
 type tile struct {
 	x, y, w, h int
-	rgb        []byte
+	rgb        []byte // nil where it is all white
 	decoder    string
 }
 
@@ -213,8 +221,8 @@ type tile struct {
 // this frame alone.
 func (o *open) decode(ctx context.Context, f fetched) (tile, error) {
 	s := o.places.sources[f.source]
-	if f.blank { // nothing is painted on what is white already
-		return tile{x: int(s.x), y: int(s.y)}, nil
+	if f.blank {
+		return tile{x: int(s.x), y: int(s.y), w: o.level.TileW, h: o.level.TileH}, nil
 	}
 	in := o.level.Instances[s.part]
 	opts := codec.Options{RGB: true, Decoder: o.Decoder}
@@ -256,6 +264,11 @@ func (o *open) paste(dst []byte, r Rect, t tile) {
 		return
 	}
 	for y := y0; y < y1; y++ {
-		copy(dst[3*((y-r.Y)*r.W+x0-r.X):][:3*(x1-x0)], t.rgb[3*((y-t.y)*t.w+x0-t.x):])
+		row := dst[3*((y-r.Y)*r.W+x0-r.X):][:3*(x1-x0)]
+		if t.rgb == nil {
+			white(row, len(row))
+			continue
+		}
+		copy(row, t.rgb[3*((y-t.y)*t.w+x0-t.x):])
 	}
 }

@@ -134,6 +134,7 @@ type source struct {
 // size, each with the sources that begin in it.
 type placement struct {
 	across, down int
+	regular      bool    // every source begins where a cell does
 	first        []int32 // index in sources of each cell's first, one more than cells
 	sources      []source
 }
@@ -201,8 +202,9 @@ func (p *placement) fill(all []source, l Level) {
 		return cmp.Or(cmp.Compare(cell(a), cell(b)), cmp.Compare(a.y, b.y), cmp.Compare(a.x, b.x))
 	})
 	all = slices.CompactFunc(all, func(a, b source) bool { return a.x == b.x && a.y == b.y })
-	p.sources, p.first = all, make([]int32, p.across*p.down+1)
+	p.sources, p.first, p.regular = all, make([]int32, p.across*p.down+1), true
 	for _, s := range all {
+		p.regular = p.regular && int(s.x)%l.TileW == 0 && int(s.y)%l.TileH == 0
 		p.first[cell(s)+1]++
 	}
 	for i := 1; i < len(p.first); i++ {

@@ -143,7 +143,11 @@ func (c *cutter) load(ctx context.Context, from int) (int, error) {
 // cut makes one patch.
 func (c *cutter) cut(ctx context.Context, i int) Patch {
 	p, r := Patch{Index: i}, c.rects[i]
-	c.canvas = white(c.canvas, 3*r.W*r.H)
+	if n := 3 * r.W * r.H; c.covered(r, len(c.touch[i])) && cap(c.canvas) >= n {
+		c.canvas = c.canvas[:n] // every pixel is painted over
+	} else {
+		c.canvas = white(c.canvas, n)
+	}
 	for _, s := range c.touch[i] {
 		got := c.tile(ctx, s)
 		if c.left[s]--; c.left[s] == 0 {

@@ -3,6 +3,7 @@ package studytest
 import (
 	"bytes"
 	"image"
+	"math"
 )
 
 // drawnWhole is up to how many pixels a slide is drawn as one picture. A larger
@@ -127,27 +128,49 @@ func (f SlideFile) finest() *mosaic {
 		}
 		return m
 	}
-	// Four by four tiles from amid a drawn slide, and one from its cells.
-	side := 8 * f.Tile
+	// Tiles from amid a drawn slide, four by four unless more are asked for, and
+	// one from its cells.
+	n := max(4, int(math.Sqrt(float64(f.Varied))))
+	side := 2 * n * f.Tile
 	img := glass{SM{Seed: f.Seed, Cellular: false, Columns: side, Rows: side}}.draw()
-	for i := range 16 {
-		m.rgb[int32(i+1)] = tileOf(img, (2+i%4)*f.Tile, (2+i/4)*f.Tile, f.Tile)
+	for i := range n * n {
+		m.rgb[int32(i+1)] = f.grained(tileOf(img, (n/2+i%n)*f.Tile, (n/2+i/n)*f.Tile, f.Tile), i)
 	}
+	cells := int32(n*n + 1)
 	if f.Cellular {
+		side := 8 * f.Tile
 		img = glass{SM{Seed: f.Seed, Cellular: true, Columns: side, Rows: side}}.draw()
-		m.rgb[17] = tileOf(img, 4*f.Tile, 3*f.Tile, f.Tile)
+		m.rgb[cells] = f.grained(tileOf(img, 4*f.Tile, 3*f.Tile, f.Tile), n*n)
 	}
 	for i := range m.ids {
 		x, y := i%across, i/across
 		fx, fy := (float64(x)+0.5)/float64(across), (float64(y)+0.5)/float64(down)
 		switch {
 		case f.Cellular && square((fx-0.62)/0.05)+square((fy-0.45)/0.05) < 1:
-			m.ids[i] = 17
+			m.ids[i] = cells
 		case square((fx-0.5)/0.4)+square((fy-0.5)/0.3) < 1: // 38 % of the slide
-			m.ids[i] = int32(1 + y%4*4 + x%4)
+			m.ids[i] = int32(1 + y%n*n + x%n)
 		}
 	}
 	return m
+}
+
+// grained adds the camera's noise to a tile: a grain of light and a weaker one of
+// color, each the sum of some uniform numbers.
+func (f SlideFile) grained(rgb []byte, tile int) []byte {
+	if f.Grain <= 0 {
+		return rgb
+	}
+	noise := func(i, k int) float64 {
+		return 2 * f.Grain * (unit(f.Seed, tile, i, k) + unit(f.Seed, tile, i, k+8) + unit(f.Seed, tile, i, k+16) - 1.5) // each of variance 1/12
+	}
+	for i := 0; i+2 < len(rgb); i += 3 {
+		light := noise(i, 0)
+		for c := range 3 {
+			rgb[i+c] = byte(min(max(float64(rgb[i+c])+light+0.3*noise(i, 1+c), 0), 255))
+		}
+	}
+	return rgb
 }
 
 func square(v float64) float64 { return v * v }
