@@ -20,7 +20,8 @@ import (
 
 func deidentifyVerb() *cobra.Command {
 	var keyFile, out string
-	var names []string
+	var names, boxes []string
+	var regions string
 	var allow bool
 	c := &cobra.Command{
 		Use:   "deidentify --key-file KEY --out FOLDER FILE|FOLDER…",
@@ -28,7 +29,9 @@ func deidentifyVerb() *cobra.Command {
 		Long: "Writes each object again without what tells who the patient is: the Basic Application\n" +
 			"Level Confidentiality Profile of PS3.15 Annex E, with options. The same key gives the\n" +
 			"same UIDs and pseudonyms; keep it as you keep the patients' data. Objects that may show\n" +
-			"the patient in their pixels are refused and named; the exit code is then 3.\n\n" +
+			"the patient in their pixels are refused and named; the exit code is then 3. With\n" +
+			"clean-pixels, --box or --regions text in uncompressed and RLE pixels is covered; labels\n" +
+			"and overviews of slides are left out.\n\n" +
 			"Options: " + strings.Join(deid.OptionNames(), ", "),
 		Example: "  head -c 32 /dev/urandom > key && chmod 600 key\n" +
 			"  varde deidentify --key-file key --options shift-dates,clean-descriptors --out export study/",
@@ -44,6 +47,9 @@ func deidentifyVerb() *cobra.Command {
 				return exitError{exitUsage, err}
 			}
 			options.AllowBurnedIn = allow
+			if err := placesOfText(&options, boxes, regions); err != nil {
+				return exitError{exitUsage, err}
+			}
 			key, err := readKey(keyFile)
 			if err != nil {
 				return exitError{exitUsage, err}
@@ -67,9 +73,35 @@ func deidentifyVerb() *cobra.Command {
 	c.Flags().StringVar(&out, "out", "", "folder to write to; it is made if it is missing")
 	c.Flags().StringSliceVar(&names, "options", nil, "options of the profile, comma-separated")
 	c.Flags().BoolVar(&allow, "allow-burned-in", false, "write objects that may have text in their pixels too")
+	c.Flags().StringArrayVar(&boxes, "box", nil, "x,y,width,height in pixels to be covered in every image; may be given again")
+	c.Flags().StringVar(&regions, "regions", "", "file that says where devices write text: modality; manufacturer; model; columns×rows; boxes")
 	_ = c.MarkFlagRequired("key-file")
 	_ = c.MarkFlagRequired("out")
 	return c
+}
+
+// placesOfText reads where text is burned into pixels. Who names a place wants it
+// covered.
+func placesOfText(o *deid.Options, boxes []string, regions string) error {
+	for _, text := range boxes {
+		b, err := deid.ParseBox(text)
+		if err != nil {
+			return err
+		}
+		o.Boxes = append(o.Boxes, b)
+	}
+	if regions != "" {
+		f, err := os.Open(regions)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if o.Regions, err = deid.ParseRegions(f); err != nil {
+			return fmt.Errorf("%s: %w", regions, err)
+		}
+	}
+	o.CleanPixels = o.CleanPixels || len(o.Boxes) > 0 || len(o.Regions) > 0
+	return nil
 }
 
 // readKey reads a key, which others than its owner should not be able to.

@@ -4,12 +4,14 @@
 //	New              a key and the options make a Profile
 //	Profile.Rewrite  one object in, one object out, in the same transfer syntax
 //	table.txt        what is done to each attribute: Table E.1-1
+//	Regions, Boxes   where text is burned into pixels, and is covered
 //	RefusedError     what cannot be made safe is not written
 //
 // The same key gives the same UIDs, pseudonyms and shifted dates, so that what
 // belongs together stays together, over days and over studies; without the key
 // none of it leads back. The header is written anew, element by element; the
-// pixels pass through as they are, whatever their size. Where Table E.1-1 leaves
+// pixels pass through as they are, whatever their size, but for what is covered of
+// them. Where Table E.1-1 leaves
 // a choice by the type of an attribute, the choice is the one that is valid for
 // every type. What the table does not know is kept only when PS3.6 knows it.
 package deid
@@ -49,6 +51,17 @@ type Options struct {
 	// CleanDescriptors keeps of descriptions the words that are in a list of
 	// words of the field, and drops all others.
 	CleanDescriptors bool
+	// CleanPixels covers what of an image may hold text, PS3.15 §E.3.1: the boxes
+	// of its device in Regions, of an ultrasound image whatever lies outside of the
+	// regions that its device declares, and Boxes of every image. Where nothing is
+	// known of an image that may have text, it is refused as it is without the
+	// option.
+	CleanPixels bool
+	Regions     []Region
+	Boxes       []Box
+	// CleanGraphics drops the texts of presentation states and keeps their shapes,
+	// PS3.15 §E.3.3. Without it texts are replaced.
+	CleanGraphics bool
 	// AllowBurnedIn lets through images that may have text in their pixels.
 	AllowBurnedIn bool
 }
@@ -64,6 +77,8 @@ var choices = []struct {
 	{"retain-patient", func(o *Options) { o.RetainPatient = true }},
 	{"retain-dates", func(o *Options) { o.Dates = KeepDates }},
 	{"shift-dates", func(o *Options) { o.Dates = ShiftDates }},
+	{"clean-pixels", func(o *Options) { o.CleanPixels = true }},
+	{"clean-graphics", func(o *Options) { o.CleanGraphics = true }},
 	{"clean-descriptors", func(o *Options) { o.CleanDescriptors = true }},
 }
 
@@ -155,6 +170,8 @@ type method struct {
 
 var methods = []method{
 	{study.Code{Value: "113100", Scheme: "DCM", Meaning: "Basic Application Confidentiality Profile"}, func(Options) bool { return true }},
+	{study.Code{Value: "113101", Scheme: "DCM", Meaning: "Clean Pixel Data Option"}, func(o Options) bool { return o.CleanPixels }},
+	{study.Code{Value: "113103", Scheme: "DCM", Meaning: "Clean Graphics Option"}, func(o Options) bool { return o.CleanGraphics }},
 	{study.Code{Value: "113105", Scheme: "DCM", Meaning: "Clean Descriptors Option"}, func(o Options) bool { return o.CleanDescriptors }},
 	{study.Code{Value: "113106", Scheme: "DCM", Meaning: "Retain Longitudinal Temporal Information Full Dates Option"}, func(o Options) bool { return o.Dates == KeepDates }},
 	{study.Code{Value: "113107", Scheme: "DCM", Meaning: "Retain Longitudinal Temporal Information Modified Dates Option"}, func(o Options) bool { return o.Dates == ShiftDates }},

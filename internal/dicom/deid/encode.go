@@ -2,6 +2,7 @@ package deid
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -142,12 +143,57 @@ func (e *encoder) copy(r io.Reader, n int64) {
 // fragments copies encapsulated pixel data, PS3.5 §A.4, item by item.
 func (e *encoder) fragments(x dicom.Element, from source) {
 	e.head(x.Tag, x.VR, undefined)
-	r := from.at(x.Offset, -1)
+	e.each(from.at(x.Offset, -1), func(_, n int64, r io.Reader) {
+		e.head(itemTag, "", uint32(n+n%2))
+		e.copy(r, n)
+		if n%2 == 1 {
+			e.write([]byte{0})
+		}
+	})
+	e.end()
+}
+
+// frames writes encapsulated pixel data of one fragment a frame, each coded anew,
+// and no table of where they lie.
+func (e *encoder) frames(x dicom.Element, from source, code func([]byte) ([]byte, error)) {
+	e.head(x.Tag, x.VR, undefined)
+	e.head(itemTag, "", 0)
+	e.each(from.at(x.Offset, -1), func(i, n int64, r io.Reader) {
+		if i == 0 || n == 0 {
+			_, err := io.CopyN(io.Discard, r, n)
+			if err != nil {
+				e.fail(fmt.Errorf("the object ends early: %w", study.ErrInvalid))
+			}
+			return
+		}
+		if n > maxFrame {
+			e.fail(fmt.Errorf("a frame of %d bytes: %w", n, study.ErrInvalid))
+			return
+		}
+		var b bytes.Buffer // grows as bytes come
+		if _, err := io.CopyN(&b, r, n); err != nil {
+			e.fail(fmt.Errorf("the object ends early: %w", study.ErrInvalid))
+			return
+		}
+		coded, err := code(b.Bytes())
+		if err != nil {
+			e.fail(err)
+			return
+		}
+		e.head(itemTag, "", uint32(len(coded)))
+		e.write(coded)
+	})
+	e.end()
+}
+
+// each calls f with the number and the length of every item of encapsulated pixel
+// data, and with a reader that stands at its first byte. f reads the item.
+func (e *encoder) each(r io.Reader, f func(i, n int64, r io.Reader)) {
 	var b [8]byte
-	for e.err == nil {
+	for i := int64(0); e.err == nil; i++ {
 		if _, err := io.ReadFull(r, b[:]); err != nil {
 			if err == io.EOF || err == io.ErrUnexpectedEOF { // the delimiter was left out
-				break
+				return
 			}
 			e.fail(err)
 			return
@@ -155,19 +201,14 @@ func (e *encoder) fragments(x dicom.Element, from source) {
 		tag := dicom.Tag(binary.LittleEndian.Uint16(b[:]))<<16 | dicom.Tag(binary.LittleEndian.Uint16(b[2:]))
 		n := int64(binary.LittleEndian.Uint32(b[4:]))
 		if tag == dicom.SequenceDelimitationItem {
-			break
+			return
 		}
 		if tag != itemTag || n == undefined {
 			e.fail(fmt.Errorf("%v in place of a fragment: %w", tag, study.ErrInvalid))
 			return
 		}
-		e.head(itemTag, "", uint32(n+n%2))
-		e.copy(r, n)
-		if n%2 == 1 {
-			e.write([]byte{0})
-		}
+		f(i, n, r)
 	}
-	e.end()
 }
 
 // begin, item, endItem and end write a sequence of undefined length.

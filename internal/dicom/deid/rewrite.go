@@ -1,6 +1,7 @@
 package deid
 
 import (
+	"bytes"
 	"compress/flate"
 	"fmt"
 	"io"
@@ -28,7 +29,11 @@ func (p *Profile) Rewrite(w io.Writer, r io.ReaderAt, size int64) (Rewritten, er
 	if err := p.refuse(h); err != nil {
 		return Rewritten{}, err
 	}
-	s := &session{Profile: p, who: identity(h.Data), secrets: secrets(h.Data), source: raw{r}}
+	hidden, err := p.cover(h)
+	if err != nil {
+		return Rewritten{}, err
+	}
+	s := &session{Profile: p, cover: hidden, who: identity(h.Data), secrets: secrets(h.Data), source: raw{r}}
 	if h.Inflated {
 		stream, err := dicom.Inflate(io.NewSectionReader(r, 0, size))
 		if err != nil {
@@ -79,6 +84,7 @@ func (c *counted) Write(b []byte) (int, error) {
 // A session is the rewriting of one object.
 type session struct {
 	*Profile
+	cover   *cover // of the pixels, or nil
 	who     string
 	secrets []string
 	source  source
@@ -115,11 +121,15 @@ func (s *session) additions(o Rewritten) []addition {
 			names = append(names, m.code.Meaning)
 		}
 	}
-	return []addition{
+	all := []addition{
 		text(dicom.PatientName, "PN", o.Patient), text(dicom.PatientID, "LO", o.Patient),
 		text(dicom.PatientIdentityRemoved, "CS", "YES"), text(dicom.DeidentificationMethod, "LO", names...),
-		{dicom.DeidentificationMethodCodeSequence, s.codes}, text(longitudinalModified, "CS", modified),
+		{dicom.DeidentificationMethodCodeSequence, s.codes},
 	}
+	if s.cover != nil {
+		all = append(all, text(dicom.BurnedInAnnotation, "CS", "NO"))
+	}
+	return append(all, text(longitudinalModified, "CS", modified))
 }
 
 // codes writes the items of (0012,0064).
@@ -168,6 +178,16 @@ func (s *session) top(d *dicom.Dataset, o Rewritten) error {
 // pixels copies an element of the pixel group as it is.
 func (s *session) pixels(e dicom.Element) {
 	switch {
+	case s.cover != nil && (e.Tag == dicom.ExtendedOffsetTable || e.Tag == dicom.ExtendedOffsetTableLengths || e.Tag == totalLengthOfPixelDataValue):
+		// of frames that are coded anew
+	case s.cover != nil && e.Length < 0:
+		s.out.frames(e, s.source, s.cover.rle)
+	case s.cover != nil && e.Length > 0:
+		var r io.Reader = bytes.NewReader(e.Value)
+		if e.Value == nil {
+			r = s.source.at(e.Offset, e.Length)
+		}
+		s.out.stream(e, s.cover.over(r))
 	case e.Length < 0:
 		s.out.fragments(e, s.source)
 	case e.Value != nil || e.Length == 0:
@@ -220,6 +240,8 @@ func (s *session) sequence(d *dicom.Dataset, e dicom.Element, a action, m mode) 
 	case a == empty:
 		s.out.begin(e.Tag)
 		s.out.end()
+		return
+	case s.options.CleanGraphics && e.Tag == dicom.TextObjectSequence:
 		return
 	case m == scrubMode, a == dummy && (e.Tag == personIdentificationCode || !structured(e.Tag)):
 		m = scrubMode
