@@ -241,6 +241,12 @@ func (d *Deliverer) call(ctx context.Context, to Destination, contexts ...dimse.
 // store sends one report and records what became of it. lost says that the
 // association is over.
 func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Delivery) (lost bool, err error) {
+	if len(a.Accepted(r.Class)) == 0 {
+		// The destination has said no to the class, and will until it is told
+		// otherwise; the association holds, and so do the other deliveries.
+		return false, d.failed(ctx, r, fmt.Errorf("%s takes no %s: let it take them and deliver again: %w",
+			r.Destination, dicom.ClassName(r.Class), study.ErrRefused), true)
+	}
 	data, syntax, err := d.open(ctx, a, r)
 	if err != nil {
 		// No try will mend a report that is gone or broken.

@@ -59,6 +59,7 @@ var languages = map[string]language{
 		model:        "Model: %s (%s), SHA-256 %s.",
 		reasons: map[string]string{
 			study.ReasonNoModel:        "no model is in use for this kind of study",
+			study.ReasonPrior:          "an earlier study, fetched for comparison",
 			study.ReasonModality:       "the model is for another modality",
 			study.ReasonBodyPart:       "the model is for another part of the body",
 			study.ReasonIntent:         "the model is for images of another presentation intent",
@@ -113,6 +114,7 @@ var languages = map[string]language{
 		model:        "Modell: %s (%s), SHA-256 %s.",
 		reasons: map[string]string{
 			study.ReasonNoModel:        "ingen modell er i bruk for denne typen undersøkelse",
+			study.ReasonPrior:          "en tidligere undersøkelse, hentet til sammenligning",
 			study.ReasonModality:       "modellen er for en annen modalitet",
 			study.ReasonBodyPart:       "modellen er for en annen kroppsdel",
 			study.ReasonIntent:         "modellen er for bilder med et annet visningsformål",
@@ -167,6 +169,7 @@ var languages = map[string]language{
 		model:        "Model: %s (%s), SHA-256 %s.",
 		reasons: map[string]string{
 			study.ReasonNoModel:        "ingen model er i brug til denne type undersøgelse",
+			study.ReasonPrior:          "en tidligere undersøgelse, hentet til sammenligning",
 			study.ReasonModality:       "modellen er til en anden modalitet",
 			study.ReasonBodyPart:       "modellen er til en anden del af kroppen",
 			study.ReasonIntent:         "modellen er til billeder med et andet visningsformål",

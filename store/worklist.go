@@ -177,7 +177,7 @@ func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
 	reports, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid IN `+in+`
 		AND NOT EXISTS (SELECT 1 FROM report n WHERE n.study_uid = report.study_uid AND n.rev > report.rev AND n.model_id = report.model_id
 			AND n.model_version = report.model_version AND n.model_sha256 = report.model_sha256)
-		ORDER BY study_uid, rev, model_id, model_version, model_sha256, kind`, args...)
+		ORDER BY study_uid, rev, model_id, model_version, model_sha256, CASE kind WHEN 'sr' THEN 0 ELSE 1 END, kind`, args...)
 	if err != nil {
 		return nil, err
 	}

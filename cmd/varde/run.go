@@ -166,7 +166,7 @@ func (h *house) worker() *inference.Worker {
 // writer is who writes reports.
 func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
-		Device: report.Device{Version: version}}
+		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry)}
 	for _, d := range h.Destinations {
 		w.Destinations = append(w.Destinations, d.Name)
 	}

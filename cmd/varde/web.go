@@ -48,6 +48,7 @@ func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.
 		Base: dicomwebBase, Ended: traffic.StudiesEnded, Charset: h.Charset, Log: h.log}
 	handler := http.StripPrefix(dicomwebBase, s.Handler())
 	h.site.Handle("GET "+dicomwebBase+"/", webui.SeeStudies, handler)
+	h.addExports()
 	if h.has("ingest") {
 		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
 		h.addUpload(receiver, traffic)
