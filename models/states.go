@@ -138,7 +138,11 @@ func (r *Registry) Set(ctx context.Context, ref study.ModelRef, state study.Mode
 		return fmt.Errorf("move model %s to %s: a reason is needed: %w", ref, state, study.ErrInvalid)
 	}
 	if state.Runs() {
-		if _, err := r.Network(ref); err != nil {
+		_, err := r.Network(ref)
+		if err == nil && card.MIL != nil {
+			_, err = r.Network(card.Second().Ref())
+		}
+		if err != nil {
 			return fmt.Errorf("move model %s to %s: %w", ref, state, err)
 		}
 	}
