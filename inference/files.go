@@ -31,11 +31,11 @@ func ScoreFiles(ctx context.Context, s *Scorer, f Files) (study.Result, error) {
 		return NotAsked(f), nil
 	}
 	parts := make([]study.Part, len(f.Plan.Blocks))
-	group, ctx := errgroup.WithContext(ctx)
+	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, f.Runners))
 	for i, b := range f.Plan.Blocks {
 		group.Go(func() error {
-			p, err := s.Score(ctx, Question{Card: f.Card, Session: f.Session, Instances: f.Instances, Block: b})
+			p, err := s.Score(running, Question{Card: f.Card, Session: f.Session, Instances: f.Instances, Block: b})
 			if err != nil {
 				return fmt.Errorf("score block %d of %d of study %s by %s: %w", i+1, len(parts), f.Study, f.Card.Ref(), err)
 			}

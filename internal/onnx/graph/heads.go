@@ -1,7 +1,5 @@
 package graph
 
-import "math"
-
 // The networks of this file see patches of slides, [batch, height, width, 3] of
 // 8-bit colors by the name of "tiles", and give what the heads of such networks
 // give: a map, boxes, features. Nothing in them is learned, and what they answer
@@ -87,28 +85,6 @@ func AttentionMIL(look, judge []float32, bias float32) ([]byte, error) {
 	g.Output("attention", Float, Free("patches"), Fixed(1))
 	g.Output("slide", Float, Fixed(1), Fixed(1))
 	return g.Encode()
-}
-
-// Judged is what [AttentionMIL] gives for a bag, worked out here.
-func Judged(bag [][]float32, look, judge []float32, bias float32) (slide float64, attention []float64) {
-	dot := func(a, b []float32) float64 {
-		s := 0.0
-		for i := range a {
-			s += float64(a[i]) * float64(b[i])
-		}
-		return s
-	}
-	sum := 0.0
-	for _, f := range bag {
-		attention = append(attention, math.Exp(dot(look, f)))
-		sum += attention[len(attention)-1]
-	}
-	logit := float64(bias)
-	for i, f := range bag {
-		attention[i] /= sum
-		logit += attention[i] * dot(judge, f)
-	}
-	return 1 / (1 + math.Exp(-logit)), attention
 }
 
 // darkness gives how dark each pixel of the patches is, [batch, 1, height, width].
