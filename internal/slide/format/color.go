@@ -171,6 +171,8 @@ func (s *source) tables(d *directory) ([]byte, error) {
 
 // jpeg2000 finds the color of JPEG 2000 tiles. TIFF's number says YCbCr or RGB;
 // the codestream says whether a component transform was made, which leaves RGB.
+// A reversible wavelet does not show what was cut off behind it: the picture counts
+// as lossy either way.
 func (s *source) jpeg2000(l *Level, number uint64, tile []byte) error {
 	l.Image.Photometric, l.Image.Lossy = "RGB", true
 	if number == 33003 {
@@ -197,7 +199,6 @@ func (s *source) jpeg2000(l *Level, number uint64, tile []byte) error {
 			l.Image.Photometric = "YBR_RCT"
 		}
 	}
-	l.Image.Lossy = !look.Reversible
 	return nil
 }
 
