@@ -2,6 +2,7 @@ package dicomweb
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -156,7 +157,8 @@ func toDraw(r *http.Request, all []study.Instance) (study.Instance, []int, error
 }
 
 // middle picks the image that stands for a study or a series: the middle one of
-// the series with the most images. A slide is shown by its thumbnail or overview.
+// the series with the most images. A slide is shown by its thumbnail or overview,
+// or by its smallest level.
 func middle(all []study.Instance) study.Instance {
 	for _, kind := range []string{"THUMBNAIL", "OVERVIEW"} {
 		for _, i := range all {
@@ -176,6 +178,11 @@ func middle(all []study.Instance) study.Instance {
 		}
 	}
 	fit := slices.DeleteFunc(slices.Clone(all), func(i study.Instance) bool { return i.Series != best })
+	if !slices.ContainsFunc(fit, func(i study.Instance) bool { return i.Image.Slide == nil }) {
+		return slices.MinFunc(fit, func(a, b study.Instance) int {
+			return cmp.Compare(a.Image.Slide.TotalColumns, b.Image.Slide.TotalColumns)
+		})
+	}
 	return fit[len(fit)/2]
 }
 

@@ -28,6 +28,9 @@ import (
 type house struct {
 	addr     string
 	provider *retrieve.Provider
+	receiver *ingest.Receiver
+	objects  *store.Dir
+	ledger   *store.Ledger
 	studies  []studytest.Drawn
 	peers    sync.Map // addresses by AE title
 }
@@ -44,7 +47,7 @@ func newHouse(t *testing.T) *house {
 	}
 	log := slog.New(slog.DiscardHandler)
 	r := &ingest.Receiver{Archive: objects, Keeper: objects, Register: ledger, Traffic: &ingest.Traffic{}, MinFree: 1, Log: log}
-	h := &house{}
+	h := &house{receiver: r, objects: objects, ledger: ledger}
 	for seed := range uint64(2) {
 		d, err := studytest.ChestCT(studytest.CT{Seed: seed + 1, Slices: 6, Size: 32})
 		if err != nil {
@@ -57,7 +60,7 @@ func newHouse(t *testing.T) *house {
 		}
 		h.studies = append(h.studies, d)
 	}
-	h.provider = &retrieve.Provider{Finder: ledger, Objects: objects, AET: "VARDE", Log: log,
+	h.provider = &retrieve.Provider{Finder: ledger, Objects: objects, Frames: ledger.Frames, AET: "VARDE", Log: log,
 		Dial: func(ctx context.Context, ae string, contexts ...dimse.Context) (*dimse.Association, error) {
 			addr, ok := h.peers.Load(ae)
 			if !ok {

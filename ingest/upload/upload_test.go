@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"varde/ingest"
+	"varde/ingest/slidefile"
 	"varde/ingest/upload"
 	"varde/internal/studytest"
 	"varde/internal/webui"
@@ -38,9 +39,10 @@ func (roles) TokenRole(_ context.Context, token study.Hash) (string, string, err
 
 type desk struct {
 	*httptest.Server
-	ledger *store.Ledger
-	ended  []study.UID
-	log    bytes.Buffer
+	ledger  *store.Ledger
+	objects *store.Dir
+	ended   []study.UID
+	log     bytes.Buffer
 }
 
 func newDesk(t *testing.T) *desk {
@@ -59,8 +61,11 @@ func newDesk(t *testing.T) *desk {
 	}
 	d := &desk{ledger: ledger}
 	log := slog.New(slog.NewTextHandler(&d.log, nil))
-	upload.Pages{Log: log, Ended: func(uids ...study.UID) { d.ended = append(d.ended, uids...) },
-		Receiver: &ingest.Receiver{Archive: objects, Keeper: objects, Register: ledger, Traffic: &ingest.Traffic{}, MinFree: 1, Log: log}}.Add(site)
+	traffic := &ingest.Traffic{}
+	receiver := &ingest.Receiver{Archive: objects, Keeper: objects, Register: ledger, Traffic: traffic, MinFree: 1, Log: log}
+	d.objects = objects
+	upload.Pages{Log: log, Ended: func(uids ...study.UID) { d.ended = append(d.ended, uids...) }, Receiver: receiver,
+		Slides: &slidefile.Keeper{Archive: objects, Receiver: receiver, Traffic: traffic, Log: log}}.Add(site)
 	d.Server = httptest.NewServer(site)
 	t.Cleanup(func() {
 		d.Close()
@@ -74,7 +79,13 @@ func newDesk(t *testing.T) *desk {
 // ask asks as a role and gives status and page.
 func (d *desk) ask(t *testing.T, method, role, lang, contentType string, body io.Reader) (int, string) {
 	t.Helper()
-	req, err := http.NewRequest(method, d.URL+"/upload", body)
+	return d.at(t, method, "/upload", role, lang, contentType, body)
+}
+
+// at asks for any path.
+func (d *desk) at(t *testing.T, method, path, role, lang, contentType string, body io.Reader) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, d.URL+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +143,7 @@ func TestEachFileOfAFormHasItsAnswer(t *testing.T) {
 	if code != 200 {
 		t.Fatalf("%d %s", code, page)
 	}
-	for _, want := range []string{"3 of 4 files taken in", "hansen_kari.dcm", "Taken in", "Was here already", "Not a whole DICOM file",
+	for _, want := range []string{"3 of 4 files taken in", "hansen_kari.dcm", "Taken in", "Was here already", "Not a whole DICOM object",
 		"&lt;script&gt;.txt", `href="/studies/` + string(drawn.Study)} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
