@@ -157,10 +157,10 @@ func TestColorFramesAndSlides(t *testing.T) {
 		t.Error(m.Bounds())
 	}
 	slide := server.URL + "/studies/" + string(prostate) + "/slides/" + string(prostate) + ".1"
-	if m := picture(t, slide+"/overview"); m.Bounds() != image.Rect(0, 0, 1600, 1200) {
+	if m := picture(t, slide+"/thumb"); m.Bounds() != image.Rect(0, 0, 256, 192) {
 		t.Error(m.Bounds())
 	}
-	if a, _ := get(t, strings.Replace(slide, string(prostate)+".1", "1.2.3", 1)+"/overview", webui.Reader); a.StatusCode != http.StatusNotFound {
+	if a, _ := get(t, strings.Replace(slide, string(prostate)+".1", "1.2.3", 1)+"/thumb", webui.Reader); a.StatusCode != http.StatusNotFound {
 		t.Error(a.Status)
 	}
 }

@@ -58,22 +58,23 @@ type growing struct {
 	study study.UID
 	rev   int
 	model study.ModelRef
+	over  bool       // the model has come to its result, with which it may write its parts anew
 	mu    sync.Mutex // whoever comes while the parts are read wants the same
 	parts map[string]study.Part
 	heats []slide.Heat
 }
 
-func (a *atlas) of(uid study.UID, rev int, m study.ModelRef) *growing {
+func (a *atlas) of(uid study.UID, rev int, m study.ModelRef, over bool) *growing {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i := slices.IndexFunc(a.maps, func(g *growing) bool { return g.study == uid && g.rev == rev && g.model == m })
+	i := slices.IndexFunc(a.maps, func(g *growing) bool { return g.study == uid && g.rev == rev && g.model == m && g.over == over })
 	if i >= 0 {
 		g := a.maps[i]
 		copy(a.maps[1:i+1], a.maps[:i])
 		a.maps[0] = g
 		return g
 	}
-	g := &growing{study: uid, rev: rev, model: m, parts: map[string]study.Part{}}
+	g := &growing{study: uid, rev: rev, model: m, over: over, parts: map[string]study.Part{}}
 	a.maps = slices.Insert(a.maps, 0, g)
 	a.maps = a.maps[:min(len(a.maps), maxMaps)]
 	return g
@@ -115,7 +116,8 @@ func (g *growing) grow(ctx context.Context, from Heats, index int) ([]slide.Heat
 // heatOf gives the map of a slide, the one of most patches where a model looks at
 // several levels; nil when nothing has been scored.
 func (p *pages) heatOf(ctx context.Context, c study.Case, a Asked, series study.UID) (*slide.Heat, error) {
-	heats, err := p.atlas.of(c.Study.UID, c.Study.Rev, a.Plan.Model).grow(ctx, p.Heats, a.Map.Index)
+	_, over := resultBy(c, a.Plan.Model)
+	heats, err := p.atlas.of(c.Study.UID, c.Study.Rev, a.Plan.Model, over).grow(ctx, p.Heats, a.Map.Index)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,6 @@ func (p Pages) Add(site *webui.Site) {
 	site.Page("GET /studies/{study}", webui.SeeStudies, h.study)
 	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
-	site.Handle("GET /studies/{study}/slides/{series}/overview", webui.SeeStudies, http.HandlerFunc(h.overview))
 	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))
 	site.Page("GET /studies/{study}/slides/{series}", webui.SeeStudies, h.study)
 	site.Handle("GET /studies/{study}/slides", webui.SeeStudies, http.HandlerFunc(h.slidesJSON))

@@ -25,24 +25,25 @@ type shelf struct {
 	open []*openSlide
 }
 
-// An openSlide is one slide with the tiles of its levels.
+// An openSlide is one slide with its tiles.
 type openSlide struct {
 	study, series study.UID
 	version       string
 	levels        []slide.Level
+	steps         []slide.Step
 	mu            sync.Mutex
-	tiles         []*slide.Tiles // by level; nil until asked for
+	tiles         []*slide.Tiles // by step; nil until asked for
 }
 
-// level opens a level for tiles, once.
-func (s *openSlide) level(from Slides, n int) (*slide.Tiles, error) {
-	if n < 0 || n >= len(s.levels) {
-		return nil, fmt.Errorf("level %d of %d: %w", n, len(s.levels), study.ErrNotFound)
+// step opens one resolution for tiles, once.
+func (s *openSlide) step(from Slides, n int) (*slide.Tiles, error) {
+	if n < 0 || n >= len(s.steps) {
+		return nil, fmt.Errorf("level %d of %d: %w", n, len(s.steps), study.ErrNotFound)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tiles[n] == nil {
-		t, err := from.Tiles(s.levels[n])
+		t, err := from.Tiles(s.levels, s.steps[n])
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +109,8 @@ func (p *pages) slideIn(ctx context.Context, uid, series study.UID, version stri
 	if err != nil {
 		return nil, err
 	}
-	o := &openSlide{study: uid, series: series, version: now, levels: levels, tiles: make([]*slide.Tiles, len(levels))}
+	o := &openSlide{study: uid, series: series, version: now, levels: levels, steps: slide.Steps(levels)}
+	o.tiles = make([]*slide.Tiles, len(o.steps))
 	p.shelf.add(o)
 	return o, nil
 }

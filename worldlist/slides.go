@@ -1,18 +1,22 @@
 package worldlist
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
+	"varde/internal/slide"
 	"varde/study"
 )
 
-// How long the longer side of a slide's overview is, about, and that of its
-// picture in the tray.
-const (
-	overviewSide = 1600
-	thumbSide    = 256
-)
+// thumbSide is about how long the longer side of a slide's small picture is, where
+// none was made when its study settled.
+const thumbSide = 256
+
+// maxThumb bounds a picture that was: one of 1024 pixels a side has 300 kB.
+const maxThumb = 8 << 20
 
 // slideOf finds the slide in the address.
 func (p *pages) slideOf(r *http.Request) (*openSlide, error) {
@@ -38,20 +42,24 @@ func keep(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "Cookie")
 }
 
-// overview sends the whole slide as one picture.
-func (p *pages) overview(w http.ResponseWriter, r *http.Request) { p.whole(w, r, overviewSide) }
-
-// thumb sends it small.
-func (p *pages) thumb(w http.ResponseWriter, r *http.Request) { p.whole(w, r, thumbSide) }
-
-func (p *pages) whole(w http.ResponseWriter, r *http.Request, side float64) {
+// thumb sends the whole slide as a small picture.
+func (p *pages) thumb(w http.ResponseWriter, r *http.Request) {
 	s, err := p.slideOf(r)
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return
 	}
+	if b, err := p.kept(r.Context(), slide.ThumbKey(s.series)); err == nil {
+		keep(w, r)
+		w.Header().Set("Content-Type", "image/jpeg")
+		_, _ = w.Write(b) // a visitor who has gone away needs no picture
+		return
+	} else if !errors.Is(err, study.ErrNotFound) {
+		p.site.Fail(w, r, err)
+		return
+	}
 	fine := s.levels[0]
-	mpp := max(fine.MPP[0]*float64(fine.Columns), fine.MPP[1]*float64(fine.Rows)) / side
+	mpp := max(fine.MPP[0]*float64(fine.Columns), fine.MPP[1]*float64(fine.Rows)) / thumbSide
 	rgb, columns, rows, _, err := p.Slides.Overview(r.Context(), s.levels, mpp)
 	if err != nil {
 		p.site.Fail(w, r, fmt.Errorf("overview: %w", err))
@@ -59,6 +67,22 @@ func (p *pages) whole(w http.ResponseWriter, r *http.Request, side float64) {
 	}
 	keep(w, r)
 	p.sendJPEG(w, r, rgb, columns, rows)
+}
+
+// kept reads a small object that lies beside a slide.
+func (p *pages) kept(ctx context.Context, key string) ([]byte, error) {
+	if p.Objects == nil {
+		return nil, study.ErrNotFound
+	}
+	body, err := p.Objects.Range(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(body, maxThumb+1))
+	if err = errors.Join(err, body.Close()); err == nil && len(b) > maxThumb {
+		err = fmt.Errorf("%s is longer than %d bytes: %w", key, maxThumb, study.ErrInvalid)
+	}
+	return b, err
 }
 
 // tile sends one tile of one level, as its scanner stored it where a browser can
@@ -76,7 +100,7 @@ func (p *pages) tile(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	tiles, err := s.level(p.Slides, at[0])
+	tiles, err := s.step(p.Slides, at[0])
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return

@@ -2,6 +2,7 @@ package worldlist
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -152,8 +153,8 @@ func (p *pages) said(ctx context.Context, l webui.Lang, c study.Case, a Asked, s
 	}
 	if m.Map && len(s.levels) > 0 {
 		h, err := p.heatOf(ctx, c, a, s.UID)
-		if err != nil {
-			return one, err
+		if err != nil && !errors.Is(err, study.ErrInvalid) && !errors.Is(err, study.ErrNotFound) {
+			return one, err // else its map can't be drawn, which hides neither slide nor result
 		}
 		if h != nil {
 			one.Seen, one.Missed = h.Seen(), len(h.Missed)

@@ -177,8 +177,10 @@ func stackOf(s series) stack {
 		if len(s.levels) > 0 {
 			k.Microns, k.Version = s.levels[0].MPP, versionOf(instancesOf(s.images, s.UID))
 		}
-		for _, l := range s.levels {
-			k.Levels = append(k.Levels, levelSize{l.Columns, l.Rows, l.TileW, l.TileH})
+		for _, step := range slide.Steps(s.levels) {
+			l := s.levels[step.Level]
+			k.Levels = append(k.Levels, levelSize{
+				Columns: (l.Columns + step.Shrink - 1) / step.Shrink, Rows: (l.Rows + step.Shrink - 1) / step.Shrink, TileW: l.TileW, TileH: l.TileH})
 		}
 		return k
 	}

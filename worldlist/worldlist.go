@@ -62,8 +62,8 @@ type Frames interface {
 
 // Slides reads slides. [slide.Reader] does.
 type Slides interface {
-	// Tiles opens a level for single tiles.
-	Tiles(l slide.Level) (*slide.Tiles, error)
+	// Tiles opens one resolution of a slide for single tiles.
+	Tiles(levels []slide.Level, s slide.Step) (*slide.Tiles, error)
 	// Overview gives a whole slide at about mpp µm per pixel.
 	Overview(ctx context.Context, levels []slide.Level, mpp float64) (rgb []byte, w, h int, at [2]float64, err error)
 }
@@ -85,7 +85,7 @@ type About struct {
 }
 
 // Pages are the readers' pages and the JSON API. All fields are needed but the
-// last four.
+// last five.
 type Pages struct {
 	Cases     Cases
 	Readings  Readings
@@ -94,6 +94,9 @@ type Pages struct {
 	Slides    Slides
 	Counter   Counter
 
+	// Objects give the small pictures of slides that were made when their study
+	// settled; nil: they are made when they are asked for.
+	Objects codec.Ranger
 	// Heats tell what models have scored of slides; nil: slides are shown without
 	// heat maps, and how far a model is stays unsaid.
 	Heats Heats

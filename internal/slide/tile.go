@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
-	"slices"
-	"sync"
 
+	"varde/internal/codec"
+	"varde/internal/pixel"
 	"varde/study"
 )
 
@@ -20,64 +20,93 @@ const (
 	tileQuality = 92
 )
 
-// Tiles are the tiles of one level as a browser shows them. Its methods may be
-// called at the same time.
-type Tiles struct {
-	level Level
-	mu    sync.Mutex
-	kept  *open // holds the frame index of each part once it was asked for
+// A Step is a resolution at which a slide is shown: a level as it is, or averaged
+// down by a whole number.
+type Step struct {
+	Level  int // index in the levels
+	Shrink int // 1: as it is
 }
 
-// Tiles opens a level for single tiles. The frame index is read once for all of
-// them, so it is kept for as long as the slide is looked at, and made again when
-// an instance of it has changed.
-func (r *Reader) Tiles(l Level) (*Tiles, error) {
+const (
+	// A pyramid is even enough when each level is at most so many times coarser
+	// than the one before.
+	evenGap = 5
+	// maxShrink bounds what is averaged into one tile: 256 of the level's.
+	maxShrink = 16
+	// wholeSide is the side of a level that is small enough to be shown whole.
+	wholeSide = 4096
+)
+
+// Steps gives the resolutions at which a slide is shown, finest first: its levels,
+// and where they are far apart or the coarsest one is large, steps of four between
+// and beyond.
+func Steps(levels []Level) []Step {
+	var steps []Step
+	for i, l := range levels {
+		steps = append(steps, Step{i, 1})
+		for by := 4; by <= maxShrink && by*max(l.TileW, l.TileH) <= wholeSide; by *= 4 {
+			if i+1 < len(levels) && float64(l.Columns)/float64(levels[i+1].Columns) <= float64(by)*evenGap/4 ||
+				i+1 == len(levels) && max(l.Columns, l.Rows)*4/by <= wholeSide {
+				break
+			}
+			steps = append(steps, Step{i, by})
+		}
+	}
+	return steps
+}
+
+// Tiles are the tiles of one step of a slide as a browser shows them. Its methods
+// may be called at the same time.
+type Tiles struct {
+	Columns, Rows int // pixels of the step
+	TileW, TileH  int
+	shrink        int
+	open          *open
+}
+
+// Tiles opens a step of a slide for single tiles. The frame index of the level is
+// read once for all of them, so Tiles are kept for as long as the slide is looked
+// at, and made again when an instance of it has changed.
+func (r *Reader) Tiles(levels []Level, s Step) (*Tiles, error) {
+	if s.Level < 0 || s.Level >= len(levels) || s.Shrink < 1 || s.Shrink > maxShrink {
+		return nil, fmt.Errorf("step %d of %d levels, averaged by %d: %w", s.Level, len(levels), s.Shrink, study.ErrNotFound)
+	}
+	l := levels[s.Level]
 	o, err := r.open(l)
 	if err != nil {
 		return nil, err
 	}
-	return &Tiles{level: l, kept: o}, nil
+	return &Tiles{Columns: ceil(l.Columns, s.Shrink), Rows: ceil(l.Rows, s.Shrink), TileW: l.TileW, TileH: l.TileH, shrink: s.Shrink, open: o}, nil
 }
 
-// JPEG gives the tile in a column and row of the level's grid of TileW×TileH
+// JPEG gives the tile in a column and row of the step's grid of TileW×TileH
 // pixels, counted from 0. stored says that the bytes are those of the scanner:
 // a baseline JPEG that begins in that very place and whose colors a browser
 // takes for what they are. Everything else is decoded and encoded anew, cut off
 // where the level ends; a stored tile may reach beyond. Where a sparse level has
 // no tile it is white. A place outside the level is [study.ErrNotFound].
 func (t *Tiles) JPEG(ctx context.Context, column, row int) (b []byte, stored bool, err error) {
-	l := t.level
-	if column < 0 || row < 0 || column >= ceil(l.Columns, l.TileW) || row >= ceil(l.Rows, l.TileH) {
-		return nil, false, fmt.Errorf("tile %d, %d of a level of %d×%d pixels: %w", column, row, l.Columns, l.Rows, study.ErrNotFound)
+	if column < 0 || row < 0 || column >= ceil(t.Columns, t.TileW) || row >= ceil(t.Rows, t.TileH) {
+		return nil, false, fmt.Errorf("tile %d, %d of a level of %d×%d pixels: %w", column, row, t.Columns, t.Rows, study.ErrNotFound)
 	}
-	r := Rect{X: column * l.TileW, Y: row * l.TileH, W: min(l.TileW, l.Columns-column*l.TileW), H: min(l.TileH, l.Rows-row*l.TileH)}
-	o, touched, err := t.open(ctx, r)
+	x, y := column*t.TileW, row*t.TileH
+	w, h := min(t.TileW, t.Columns-x), min(t.TileH, t.Rows-y)
+	r := Rect{X: x * t.shrink, Y: y * t.shrink, W: w * t.shrink, H: h * t.shrink}
+	touched := t.open.touching(r)
+	if t.shrink == 1 {
+		if b, err = t.open.asStored(ctx, r, touched); err != nil || b != nil {
+			return b, b != nil, err
+		}
+	}
+	rgb, err := t.open.paint(ctx, r, touched)
+	if err == nil && t.shrink > 1 {
+		rgb, err = pixel.ResizeRGB(rgb, r.W, r.H, w, h)
+	}
 	if err != nil {
 		return nil, false, err
 	}
-	if b, err = o.asStored(ctx, r, touched); err != nil || b != nil {
-		return b, b != nil, err
-	}
-	rgb, err := o.paint(ctx, r, touched)
-	if err != nil {
-		return nil, false, err
-	}
-	b, err = encodeJPEG(rgb, r.W, r.H)
+	b, err = encodeJPEG(rgb, w, h)
 	return b, false, err
-}
-
-// open gives the level with the frame index of every part that r needs, for one
-// tile alone.
-func (t *Tiles) open(ctx context.Context, r Rect) (*open, []int32, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	touched := t.kept.touching(r)
-	if _, err := t.kept.plan(ctx, touched); err != nil {
-		return nil, nil, err
-	}
-	o := *t.kept
-	o.frames, o.got = slices.Clone(o.frames), slices.Clone(o.got)
-	return &o, touched, nil
 }
 
 // asStored gives the bytes of the one frame that fills r, nil where there is no
@@ -101,39 +130,37 @@ func (o *open) asStored(ctx context.Context, r Rect, touched []int32) ([]byte, e
 	if len(list) != 1 || list[0].fragments == nil {
 		return nil, nil
 	}
-	b := spliced(in.Image, list[0].fragments)
-	if !plainJPEG(b, in.Image.Photometric, r.W, r.H) {
-		return nil, nil
+	b, err := codec.Encoded(*in.Image, in.TransferSyntax, list[0].fragments)
+	if err != nil || !plainJPEG(b, in.Image.Photometric, r.W, r.H) {
+		return nil, nil // the decoder says what is wrong with it, if anything is
 	}
 	return b, nil
 }
 
-// spliced joins the fragments of a JPEG frame and puts in front the tables that
-// its file keeps apart.
-func spliced(img *study.Image, fragments [][]byte) []byte {
-	b := bytes.Join(fragments, nil)
-	if img.Origin != nil && len(img.Origin.Head) > 0 && len(b) > 2 {
-		b = append(slices.Clone(img.Origin.Head), b[2:]...)
-	}
-	return b
-}
-
-// paint decodes what a rectangle touches.
+// paint decodes what a rectangle touches, a batch at a time.
 func (o *open) paint(ctx context.Context, r Rect, touched []int32) ([]byte, error) {
 	rgb := white(nil, 3*r.W*r.H)
 	list, err := o.plan(ctx, touched)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.fetch(ctx, list); err != nil {
-		return nil, err
-	}
-	for _, f := range list {
-		t, err := o.decode(ctx, f)
-		if err != nil {
+	for len(list) > 0 {
+		n := batch(list)
+		if err := o.fetch(ctx, list[:n]); err != nil {
 			return nil, err
 		}
-		o.paste(rgb, r, t)
+		for i := range list[:n] {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			t, err := o.decode(ctx, list[i])
+			if err != nil {
+				return nil, err
+			}
+			o.paste(rgb, r, t)
+			list[i].fragments = nil
+		}
+		list = list[n:]
 	}
 	return rgb, nil
 }
