@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"varde/study"
@@ -21,7 +22,7 @@ const (
 	// maxLost is how many of its workers may die before a job has failed for good.
 	maxLost = 5
 	// maxCandidates bounds how far a claim looks down the line.
-	maxCandidates = 1024
+	maxCandidates = 4096
 	// maxErrorText keeps the ledger from filling up with stack traces.
 	maxErrorText = 500
 )
@@ -114,32 +115,38 @@ func scanCandidate(rows *sql.Rows) (c candidate, err error) {
 
 // choose picks at most k of the waiting, which are in order, when all jobs are
 // under way, of each study as many as busy says. All of a lane goes before the
-// next. Inside a lane a study that has half of what may be under way steps back
-// until the others of the lane have been served; nothing stays idle for that.
-// Further says that a look further down the line might choose otherwise.
+// next. Inside a lane the first study in order has up to half of what may be under
+// way, and the others share the rest: the one with the fewest goes next, so that
+// each of them moves on. Nothing stays idle for that. Further says that a look
+// further down the line might choose otherwise.
 func choose(waiting []candidate, busy map[study.UID]int, all, k int) (chosen []string, further bool) {
-	share := max(1, (all+k)/2)
-	for i := 0; i < len(waiting) && len(chosen) < k; {
-		lane := waiting[i].lane
-		var stepped []string
-		for ; i < len(waiting) && waiting[i].lane == lane && len(chosen) < k; i++ {
-			switch c := waiting[i]; {
-			case c.lost >= aloneAfter && len(chosen)+len(stepped) > 0:
-				// Its turn comes when it is the best.
-			case c.lost >= aloneAfter && all > 0:
-				return nil, false // what is under way ends first
-			case c.lost >= aloneAfter:
-				return []string{c.id}, false
-			case busy[c.study] >= share:
-				stepped = append(stepped, c.id)
-			default:
-				busy[c.study]++
-				chosen = append(chosen, c.id)
-			}
+	if len(waiting) > 0 && waiting[0].lost >= aloneAfter {
+		if all > 0 {
+			return nil, false // what is under way ends first
 		}
-		n := min(len(stepped), k-len(chosen))
-		chosen = append(chosen, stepped[:n]...)
-		further = n > 0 && i == len(waiting)
+		return []string{waiting[0].id}, false
+	}
+	// Of the others that must run alone the turn comes when they are the best.
+	waiting = slices.DeleteFunc(waiting, func(c candidate) bool { return c.lost >= aloneAfter })
+	share := max(1, (all+k)/2)
+	for len(waiting) > 0 && len(chosen) < k {
+		n := 1 // of the first one's lane
+		for n < len(waiting) && waiting[n].lane == waiting[0].lane {
+			n++
+		}
+		next := 0
+		if busy[waiting[0].study] >= share {
+			for i, c := range waiting[:n] {
+				if c.study != waiting[0].study && (next == 0 || busy[c.study] < busy[waiting[next].study]) {
+					next = i
+				}
+			}
+			further = further || n == len(waiting)
+		}
+		c := waiting[next]
+		busy[c.study]++
+		chosen = append(chosen, c.id)
+		waiting = slices.Delete(waiting, next, next+1)
 	}
 	return chosen, further || len(chosen) < k
 }

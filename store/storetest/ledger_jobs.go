@@ -15,6 +15,7 @@ var jobPromises = []promise{
 	{"jobs are claimed by lane, due time and part", claimOrder},
 	{"four dispatchers claim no job twice", noDoubleClaim},
 	{"a study leaves half of the belt to others of its lane", fairness},
+	{"of many slides at once each moves on", manySlides},
 	{"a claim for stat takes stat only", claimStat},
 	{"a stale attempt changes nothing", staleAttempts},
 	{"a job rests after its own failure and fails the third time", failing},
@@ -90,6 +91,30 @@ func fairness(b *Bench) {
 		count[j.Study]++
 	}
 	Same(b, "of 16", count, map[study.UID]int{"1.0": 6, "1.1": 8, "1.2": 2})
+}
+
+// manySlides scores five slides of 200 blocks, one job after the other, with ten
+// under way: the first comes first, and none of the others stands still.
+func manySlides(b *Bench) {
+	ctx := context.Background()
+	slides := []study.UID{"1.1", "1.2", "1.3", "1.4", "1.5"}
+	for _, uid := range slides {
+		b.Settle(uid, Asked("slide", 200))
+		b.Clock.Pass(time.Second)
+	}
+	under := b.Claim(study.PoolCPU, 10)
+	done := map[study.UID]int{}
+	for range 100 {
+		b.OK(b.FinishPart(ctx, under[0], "k", 1, 1, 1))
+		done[under[0].Study]++
+		under = append(under[1:], b.Claim(study.PoolCPU, 1)...)
+	}
+	Same(b, "under way", len(under), 10)
+	for _, uid := range slides {
+		if n := done[uid]; n < 10 || n > 60 {
+			b.T.Errorf("of 100 blocks %d are of %s: %v", n, uid, done)
+		}
+	}
 }
 
 func claimStat(b *Bench) {
