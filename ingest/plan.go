@@ -50,6 +50,9 @@ func Plan(f Facts) study.Plan {
 		}
 		plan := f.ask(m.Card, images)
 		plan.Model, plan.Card, plan.Shadow, plan.Pool = m.Card.Ref(), m.Card.Hash, m.Shadow, study.PoolCPU
+		if m.Card.MIL != nil {
+			plan.Concludes = study.PoolCPU
+		}
 		plan.Planned = plan.Unseen
 		for _, b := range plan.Blocks {
 			plan.Planned += b.Planned()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -211,7 +212,15 @@ func (t *tx) addJob(o order, id string, task study.Task, m study.ModelRef, part,
 func (t *tx) followUp(o order, task study.Task, m study.ModelRef) error {
 	// A tenth of a second: reading the parts back and writing one small object.
 	const estMS = 100
-	return t.addJob(o, study.JobID(o.study, o.rev, o.plan, task, m, 0), task, m, 0, 0, study.PoolReport, estMS)
+	pool := study.PoolReport
+	if task == study.TaskConclude {
+		plan, err := findModelPlan(t, o.study, o.rev, m)
+		if err != nil {
+			return err
+		}
+		pool = cmp.Or(plan.Concludes, pool)
+	}
+	return t.addJob(o, study.JobID(o.study, o.rev, o.plan, task, m, 0), task, m, 0, 0, pool, estMS)
 }
 
 // findOrder reads what Settle recorded of a revision.

@@ -182,16 +182,19 @@ func JobID(study UID, rev int, plan Hash, task Task, model ModelRef, part int) s
 // A ModelPlan is what one model is asked about one study. Without blocks it
 // says why the model is not asked.
 type ModelPlan struct {
-	Model   ModelRef
-	Card    Hash // of the card, which decides how tensors are made and read
-	Shadow  bool // its result is kept for comparison and shown to no reader
-	Pool    string
-	EstMS   int64 // of one block
-	Blocks  []Block
-	State   AIState // out_of_scope or failed when there are no blocks, else running
-	Reason  Reason  // why there are no blocks, or why some pixels are left out
-	Unseen  int     // tiles that belong to the plan and can't be asked: they make the result partial
-	Planned int     // all tiles that the model should see, those of Unseen included
+	Model  ModelRef
+	Card   Hash // of the card, which decides how tensors are made and read
+	Shadow bool // its result is kept for comparison and shown to no reader
+	Pool   string
+	// Concludes is the pool whose workers conclude; empty is [PoolReport]. A model
+	// whose second network judges a slide needs one that runs networks.
+	Concludes string `json:",omitempty"`
+	EstMS     int64  // of one block
+	Blocks    []Block
+	State     AIState // out_of_scope or failed when there are no blocks, else running
+	Reason    Reason  // why there are no blocks, or why some pixels are left out
+	Unseen    int     // tiles that belong to the plan and can't be asked: they make the result partial
+	Planned   int     // all tiles that the model should see, those of Unseen included
 	// Slides tells slide by slide what is asked, in the order of their series, so
 	// that a slide which is left out can be named. It is of patches alone.
 	Slides []SlidePlan `json:",omitempty"`
@@ -239,6 +242,7 @@ type Reason struct {
 // The reasons. Pages and reports have a text for each (locale key "reason.CODE").
 const (
 	ReasonNoModel        = "no_model"        // no live model is for this kind of study
+	ReasonPrior          = "prior"           // an earlier study, fetched to compare with
 	ReasonModality       = "modality"        // the model is for another modality
 	ReasonBodyPart       = "body_part"       // … another part of the body
 	ReasonIntent         = "intent"          // … the other of FOR PRESENTATION and FOR PROCESSING

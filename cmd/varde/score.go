@@ -86,15 +86,28 @@ func (o *scoring) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("load %s: %w", card.Ref(), err)
 	}
 	defer session.Close()
+	var second inference.Session // of the second network, where the card names one
+	if card.MIL != nil {
+		network, err := registry.Network(card.Second().Ref())
+		if err != nil {
+			return err
+		}
+		s, err := runtime.Session(network, onnx.SessionOptions{})
+		if err != nil {
+			return fmt.Errorf("load the second network of %s: %w", card.Ref(), err)
+		}
+		defer s.Close()
+		second = s
+	}
 	i := runtime.Info()
 	scorer := &inference.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256,
 		Route: i.Route, Provider: onnx.CPU, Varde: version}}
-	return o.each(ctx, files, card, session, scorer)
+	return o.each(ctx, files, card, [2]inference.Session{session, second}, scorer)
 }
 
 // each scores study by study, in the order of their UIDs, and prints a line for
 // each. A study that could not be scored makes the verb fail at the end.
-func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card, session inference.Session, scorer *inference.Scorer) error {
+func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card, sessions [2]inference.Session, scorer *inference.Scorer) error {
 	failed := 0
 	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
 		instances := files.studies[uid]
@@ -109,7 +122,7 @@ func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card,
 			asked = plan.Models[0]
 		}
 		result, err := inference.ScoreFiles(ctx, scorer, inference.Files{Study: uid, Instances: instances, Card: card, Plan: asked,
-			Session: session, Runners: Settings{Workers: o.workers}.workers(), At: time.Now()})
+			Session: sessions[0], Second: sessions[1], Runners: Settings{Workers: o.workers}.workers(), At: time.Now()})
 		if err != nil {
 			return err
 		}
