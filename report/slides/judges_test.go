@@ -3,6 +3,7 @@ package slides_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"varde/internal/dicom"
+	"varde/internal/slide"
 	"varde/internal/studytest/peers"
 	"varde/internal/studytest/shared"
 	"varde/report/slides"
@@ -186,5 +188,74 @@ func compare(t *testing.T, name string, theirs, ours *dicom.Dataset) {
 		if _, ok := absent[e.Tag]; !ok && !ours.Has(e.Tag) {
 			t.Errorf("%s: ours has no %v %s", name, e.Tag, e.Tag.Keyword())
 		}
+	}
+}
+
+// TestHeatmapsOfRealSlidesAreSound lays a map over each slide of other makers that
+// says where it lies, and has it checked.
+func TestHeatmapsOfRealSlidesAreSound(t *testing.T) {
+	dir, entries := shared.Manifest(t)
+	program := peers.Need(t, "dciodvfy", "dicom3tools")
+	written := 0
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Path, "wsi/dicom-sm/") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
+		if err != nil {
+			continue
+		}
+		_, in, err := h.Describe()
+		if err != nil || in.Image == nil || in.Image.Slide == nil {
+			continue
+		}
+		in.Bytes = int64(len(b))
+		levels, err := slide.Levels([]study.Instance{in})
+		if err != nil {
+			t.Logf("%s: %v", e.Path, err)
+			continue
+		}
+		s := newSample(t)
+		l := levels[0]
+		heat := slide.Heat{Series: in.Series, Level: l.Key(), StepX: float64(l.Columns) / 8, StepY: float64(l.Rows) / 8, Columns: 8, Rows: 8,
+			TileW: l.Columns / 8, TileH: l.Rows / 8, Values: make([]float32, 64)}
+		heat.Values[35] = 1
+		s.slide = slides.Slide{Levels: levels, Heat: heat, Layer: s.slide.Layer, Specimen: slides.ReadSpecimen(h.Data)}
+		object, err := s.work.Segmentation(s.slide)
+		if _, ok := slides.NewPlane(l); !ok {
+			if !errors.Is(err, study.ErrUnsupported) {
+				t.Errorf("%s: does not say where it lies: %v", e.Path, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", e.Path, err)
+			continue
+		}
+		written++
+		path := filepath.Join(t.TempDir(), "heat.dcm")
+		if err := os.WriteFile(path, object, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, _ := exec.CommandContext(t.Context(), program, "-new", path).CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if (strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "Warning")) && !excused(line) {
+				t.Errorf("%s: %s", e.Path, line)
+			}
+		}
+		p := readPlain(t, object)
+		spacing := p.items[0x52009229][0].items[0x00289110][0].numbers(t, 0x00280030)
+		for k, mpp := range []float64{l.MPP[1] * float64(l.Rows), l.MPP[0] * float64(l.Columns)} {
+			if got := spacing[k] * 8 * 1000; got < 0.99*mpp || got > 1.01*mpp {
+				t.Errorf("%s: the map covers %.1f µm of %.1f", e.Path, got, mpp)
+			}
+		}
+	}
+	if written < 2 {
+		t.Errorf("%d heatmaps written", written)
 	}
 }
