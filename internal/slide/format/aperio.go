@@ -13,6 +13,9 @@ func aperio() format {
 	return format{name: "aperio", recognize: isAperio, levels: aperioLevels, facts: aperioFacts}
 }
 
+// aperioText is how much of a description is read for its values.
+const aperioText = 64 << 10
+
 func isAperio(s *source) bool {
 	return len(s.dirs) > 0 && s.dirs[0].tiled() && strings.HasPrefix(s.dirs[0].text, "Aperio")
 }
@@ -37,10 +40,18 @@ func aperioLevels(s *source) ([]Level, error) {
 // whoever scanned it, which nobody here wants to know.
 func aperioFacts(s *source, out *Slide) error {
 	first := s.dirs[0]
-	line, _, _ := strings.Cut(first.text, "\n")
+	text, err := s.text(first, tagDescription, aperioText)
+	if err != nil {
+		return err
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	line, _, _ = strings.Cut(line, "|")
 	out.Manufacturer, out.Software = "Aperio", strings.TrimSpace(line)
+	if strings.Contains(line, "Leica") {
+		out.Manufacturer = "Leica Biosystems"
+	}
 	values := map[string]string{}
-	for part := range strings.SplitSeq(first.text, "|") {
+	for part := range strings.SplitSeq(text, "|") {
 		if k, v, ok := strings.Cut(part, "="); ok {
 			values[strings.TrimSpace(k)] = strings.TrimSpace(v)
 		}
@@ -49,7 +60,11 @@ func aperioFacts(s *source, out *Slide) error {
 	out.MPP = [2]float64{mpp, mpp}
 	out.Objective = number(values["AppMag"])
 	out.Serial = values["ScanScope ID"]
-	out.Scanned = moment("01/02/06 15:04:05", values["Date"]+" "+values["Time"])
+	for _, layout := range []string{"01/02/06 15:04:05", "01/02/2006 15:04:05"} {
+		if out.Scanned.IsZero() {
+			out.Scanned = moment(layout, values["Date"]+" "+values["Time"])
+		}
+	}
 	for i, d := range s.dirs {
 		if d.tiled() {
 			continue
@@ -71,7 +86,6 @@ func aperioFacts(s *source, out *Slide) error {
 	// Aperio's scanners leave nothing out on purpose: a tile without bytes is one
 	// that was lost.
 	out.lost()
-	var err error
 	out.ICC, err = s.profile(first)
 	return err
 }

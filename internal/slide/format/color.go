@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -182,6 +183,9 @@ func (s *source) jpeg2000(l *Level, number uint64, tile []byte) error {
 		return nil
 	}
 	look, err := codec.Inspect(j2k, l.Image.Photometric, tile)
+	if errors.Is(err, study.ErrUnsupported) {
+		return &NeedsOpenSlideError{Format: "aperio", Why: "whose JPEG 2000 tiles have fewer samples of color than of light"}
+	}
 	if err != nil {
 		return err
 	}

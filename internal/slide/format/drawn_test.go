@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/jpeg"
 	"image/png"
 	"math"
 	"os"
@@ -333,6 +334,47 @@ func TestDecodersAgree(t *testing.T) {
 			} else if !bytes.Equal(first, rgb) {
 				t.Errorf("%s: %s gives other samples", name, decoder)
 			}
+		}
+	}
+}
+
+// TestBackgroundIsWhiteToEveryDecoder takes the tile that stands for those which
+// a file leaves out, as it is handed to browsers and other viewers.
+func TestBackgroundIsWhiteToEveryDecoder(t *testing.T) {
+	for _, coding := range []string{"jpeg", "jpeg-rgb", "jpeg-444", "deflate"} {
+		d := small(studytest.SlideFile{Coding: coding, Sparse: true})
+		f, err := memory(write(t, d)).open(t, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := f.Levels[0]
+		b, err := codec.Encoded(l.Image, l.TransferSyntax, nil)
+		if err != nil {
+			t.Fatal(coding, err)
+		}
+		if coding == "deflate" {
+			if len(b) != 3*64*64 || bytes.Count(b, []byte{255}) != len(b) {
+				t.Errorf("%s: %d bytes that are not all white", coding, len(b))
+			}
+			continue
+		}
+		whole := l.Image
+		whole.Origin = nil // it stands by itself
+		for _, decoder := range []string{"go", "turbo"} {
+			if decoder == "turbo" && !hasTurbo() {
+				continue
+			}
+			frame, err := codec.DecodeWith(codec.Options{RGB: true, Decoder: decoder}, whole, l.TransferSyntax, [][]byte{b})
+			if err != nil || frame.Columns != 64 || frame.Rows != 64 || bytes.Count(frame.Data, []byte{255}) != len(frame.Data) {
+				t.Errorf("%s: %s: %v", coding, decoder, err)
+			}
+		}
+		img, err := jpeg.Decode(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(coding, err)
+		}
+		if r, g, bl, _ := img.At(63, 63).RGBA(); r>>8 != 255 || g>>8 != 255 || bl>>8 != 255 {
+			t.Errorf("%s: another decoder sees %d %d %d", coding, r>>8, g>>8, bl>>8)
 		}
 	}
 }

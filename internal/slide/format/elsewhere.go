@@ -23,6 +23,14 @@ func nobody(name, what, remedy string, recognize func(*source) bool) format {
 	}}
 }
 
+// dicomObject is a DICOM object, also one that is a TIFF file at the same time:
+// what it says as DICOM is more, and is read elsewhere.
+func dicomObject() format {
+	return nobody("dicom", "a DICOM object", "send it by C-STORE or STOW-RS, or put it into the watched folder", func(s *source) bool {
+		return len(s.head) >= 132 && string(s.head[128:132]) == "DICM"
+	})
+}
+
 // hamamatsu is NDPI: a TIFF whose levels are each one JPEG of any size.
 func hamamatsu() format {
 	return openSlide("hamamatsu", func(s *source) bool {

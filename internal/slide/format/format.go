@@ -109,6 +109,7 @@ type format struct {
 // come first; plain TIFF, which takes what is left, comes last.
 func formats() []format {
 	return []format{
+		dicomObject(),
 		aperio(), philips(), leica(), ventana(), ome(),
 		hamamatsu(), trestle(), perkinElmer(),
 		mirax(), hamamatsuVMS(), sakura(), zeiss(), iSyntax(),

@@ -1,13 +1,16 @@
 package format_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"varde/internal/slide/format"
 	"varde/internal/studytest"
 	"varde/internal/studytest/shared"
 	"varde/study"
@@ -117,6 +120,80 @@ func TestDirectoriesThatLeadBackAreRefused(t *testing.T) {
 	retag(b, 284, 330, uint32(at)) // a sub-directory of itself; the value is read as a short
 	b[at+2+12*entryOf(b, 330)+2] = 4
 	if _, err := memory(b).open(t, "a"); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "lead back") {
+		t.Error(err)
+	}
+}
+
+// far is a file of which only some parts are not zero.
+type far map[int64][]byte
+
+// ReadAt gives zeros, and the parts where they lie.
+func (f far) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	for at, b := range f {
+		for i, v := range b {
+			if k := at + int64(i) - off; k >= 0 && k < int64(len(p)) {
+				p[k] = v
+			}
+		}
+	}
+	return len(p), nil
+}
+
+// TestNDPIBeyond4GiBIsKnown: its offsets have 64 bits in a TIFF of 32.
+func TestNDPIBeyond4GiBIsKnown(t *testing.T) {
+	const at = 6 << 30
+	head := binary.LittleEndian.AppendUint64([]byte("II*\x00"), at)
+	dir := binary.LittleEndian.AppendUint16(nil, 1)
+	dir = binary.LittleEndian.AppendUint16(dir, 65420)
+	dir = append(dir, 4, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+	s := &shelf{file: far{0: head, at: dir}, size: 7 << 30}
+	_, err := s.open(t, "a.ndpi")
+	var needs *format.NeedsOpenSlideError
+	if !errors.As(err, &needs) || needs.Format != "hamamatsu" {
+		t.Error(err)
+	}
+}
+
+// TestTroubleOfTheStoreIsHandedOn keeps apart what is wrong with a file and what
+// is wrong with the way to it.
+func TestTroubleOfTheStoreIsHandedOn(t *testing.T) {
+	b := write(t, small(studytest.SlideFile{Kind: studytest.PhilipsTIFF}))
+	down := errors.New("the store is down")
+	for after := range 8 {
+		s := memory(b)
+		_, err := format.Open(t.Context(), format.File{Objects: failing{s, after, down}, Key: "a", Size: s.size})
+		if err != nil && (!errors.Is(err, down) || errors.Is(err, study.ErrInvalid)) {
+			t.Errorf("after %d ranges: %v", after, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := memory(b)
+	if _, err := format.Open(ctx, format.File{Objects: s, Key: "a", Size: s.size}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// failing gives ranges of a file for so long.
+type failing struct {
+	*shelf
+	after int
+	err   error
+}
+
+// Range fails once enough was asked.
+func (f failing) Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if f.ranges >= f.after {
+		return nil, f.err
+	}
+	return f.shelf.Range(ctx, key, off, n)
+}
+
+func TestDICOMObjectsAreSentElsewhere(t *testing.T) {
+	b := write(t, small(studytest.SlideFile{}))
+	copy(b[128:], "DICM") // both at the same time
+	if _, err := memory(b).open(t, "a.dcm"); !errors.Is(err, study.ErrUnsupported) || !strings.Contains(err.Error(), "DICOM object") {
 		t.Error(err)
 	}
 }

@@ -19,6 +19,9 @@ const (
 	maxBlocks = 32
 	// headSize is how much of a file's beginning is looked at to tell its format.
 	headSize = 4096
+	// xmpDirectories is how many directories' XMP is looked at: that of a BIF may
+	// stand behind those of label and thumbnail.
+	xmpDirectories = 8
 )
 
 // A source is a file while it is being opened. It is used by one goroutine, and
@@ -33,7 +36,7 @@ type source struct {
 	order binary.ByteOrder
 	big   bool         // BigTIFF
 	dirs  []*directory // empty when the file is no TIFF
-	xmp   string       // the beginning of the first directory's XMP
+	xmp   string       // the beginning of the first directories' XMP, one after the other
 	tiles int          // of all levels, so far
 }
 
@@ -47,12 +50,15 @@ func newSource(ctx context.Context, f File) (*source, error) {
 	if err := s.readAt(s.head, 0); err != nil {
 		return nil, err
 	}
-	err := s.walk()
-	if err == nil && len(s.dirs) > 0 {
-		s.xmp, err = s.text(s.dirs[0], tagXMP, shownText)
-	}
-	if err != nil {
+	if err := s.walk(); err != nil {
 		return nil, err
+	}
+	for _, d := range s.dirs[:min(len(s.dirs), xmpDirectories)] {
+		text, err := s.text(d, tagXMP, headSize)
+		if err != nil {
+			return nil, err
+		}
+		s.xmp += text
 	}
 	return s, nil
 }
