@@ -136,7 +136,7 @@ func (f *Slides) Of(ctx context.Context, instances []study.Instance, r study.Res
 		}
 		one := slides.Slide{Levels: levels, Layer: layer}
 		for _, h := range heats {
-			if h.Series == series && one.Heat.Values == nil {
+			if h.Series == series && h.Seen() > one.Heat.Seen() { // a model may look at several levels
 				one.Heat = h
 			}
 		}

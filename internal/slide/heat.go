@@ -40,8 +40,12 @@ const maxCells = 1 << 24
 // level. output is the index in [study.Score] of the scalar. Parts may come in any
 // order and need not be all; those of no slide are left out. The grid is found
 // from the places of the patches. Where two patches fall into one cell the higher
-// value counts. An error is of kind [study.ErrInvalid].
+// value counts. A patch whose score lacks the number was not looked at; that no
+// score has it is an error. Errors are of kind [study.ErrInvalid].
 func NewHeat(parts []study.Part, output int) ([]Heat, error) {
+	if err := has(parts, output); err != nil {
+		return nil, err
+	}
 	groups := map[heatKey][]cell{}
 	for _, p := range parts {
 		if p.Block.Kind != study.Patches {
@@ -73,6 +77,23 @@ func NewHeat(parts []study.Part, output int) ([]Heat, error) {
 	return out, nil
 }
 
+// has reports an error when there are scores and none has the output.
+func has(parts []study.Part, output int) error {
+	scores := 0
+	for _, p := range parts {
+		for _, s := range p.Scores {
+			if p.Block.Kind == study.Patches && output >= 0 && output < len(s.Values) {
+				return nil
+			}
+			scores++
+		}
+	}
+	if scores > 0 || output < 0 {
+		return fmt.Errorf("output %d, which no score of a patch has: %w", output+1, study.ErrInvalid)
+	}
+	return nil
+}
+
 // tileValues gives a part's numbers tile by tile, NaN for a tile without one.
 func tileValues(p study.Part, output int) ([]float32, error) {
 	values := make([]float32, len(p.Block.Tiles))
@@ -83,11 +104,8 @@ func tileValues(p study.Part, output int) ([]float32, error) {
 		if s.Tile < 0 || s.Tile >= len(values) {
 			return nil, fmt.Errorf("part %d: a score of tile %d of %d: %w", p.Index, s.Tile+1, len(values), study.ErrInvalid)
 		}
-		if output < 0 || output >= len(s.Values) {
-			return nil, fmt.Errorf("part %d: output %d of %d: %w", p.Index, output+1, len(s.Values), study.ErrInvalid)
-		}
-		if v := s.Values[output]; !math.IsInf(float64(v), 0) {
-			values[s.Tile] = v
+		if output < len(s.Values) && !math.IsInf(float64(s.Values[output]), 0) {
+			values[s.Tile] = s.Values[output]
 		}
 	}
 	return values, nil

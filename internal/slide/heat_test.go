@@ -166,6 +166,11 @@ func TestUnseenPatchIsNotZero(t *testing.T) {
 	if h := heats(t, parts)[0]; !slices.Equal(h.Missed, []int{1, 6}) {
 		t.Errorf("missed %v", h.Missed)
 	}
+	// Nor is a score that lacks the number, where others have it.
+	parts[0].Scores[1].Values = parts[0].Scores[1].Values[:1]
+	if h := heats(t, parts)[0]; !slices.Equal(h.Missed, []int{1, 2, 6}) {
+		t.Errorf("missed %v", h.Missed)
+	}
 	if h := heats(t, parts[1:2])[0]; h.Seen() != 5 && h.Seen() != 4 {
 		t.Errorf("one part alone: %d seen", h.Seen())
 	}
