@@ -233,15 +233,21 @@ func (k *Keeper) open(ctx context.Context, aside, ending string, out Kept) (*for
 	return s, kept{key: place(ending), bytes: out.Bytes, sha256: out.SHA256, source: out.SHA256}, nil
 }
 
+// A mover gives what lies under one key another one without a write. An archive
+// that is none has the bytes written again.
+type mover interface {
+	Move(ctx context.Context, from, to string) error
+}
+
 // move brings what lies aside to its place. A place that is taken holds the same
 // bytes, for it is named after them.
 func (k *Keeper) move(ctx context.Context, from, to string, out Kept) error {
-	body, err := k.Archive.Range(ctx, from, 0, -1)
-	if err != nil {
-		return fmt.Errorf("keep slide file: %w", err)
+	sum, err := out.SHA256, error(nil)
+	if m, ok := k.Archive.(mover); ok {
+		err = m.Move(ctx, from, to)
+	} else {
+		sum, err = k.copy(ctx, from, to, out.Bytes)
 	}
-	defer body.Close()
-	sum, err := k.Archive.PutOnce(ctx, to, body, out.Bytes)
 	var holds interface{ Held() study.Hash }
 	switch {
 	case errors.Is(err, fs.ErrExist) && errors.As(err, &holds) && holds.Held() == out.SHA256:
@@ -254,6 +260,16 @@ func (k *Keeper) move(ctx context.Context, from, to string, out Kept) error {
 		return fmt.Errorf("keep slide file: its bytes have changed in the archive: %w", study.ErrBusy)
 	}
 	return nil
+}
+
+// copy writes what lies under one key under another as well.
+func (k *Keeper) copy(ctx context.Context, from, to string, size int64) (study.Hash, error) {
+	body, err := k.Archive.Range(ctx, from, 0, -1)
+	if err != nil {
+		return study.Hash{}, err
+	}
+	defer body.Close()
+	return k.Archive.PutOnce(ctx, to, body, size)
 }
 
 // retile has a file cut into tiles anew, and keeps what comes of it.

@@ -8,13 +8,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"varde/ingest"
 	"varde/ingest/slidefile"
+	"varde/internal/codec"
 	"varde/internal/s3test"
 	"varde/internal/slide"
 	"varde/internal/slide/openslide"
@@ -370,4 +374,72 @@ func TestFormatThatOnlyOpenSlideReads(t *testing.T) {
 	if again := h.keep(t, "a.bif", b); again.Outcome != study.Duplicate || !slices.Equal(before, h.keys(t, "")) {
 		t.Errorf("again: %+v", again)
 	}
+}
+
+// peak follows how much memory is in use while something runs.
+func peak(run func()) uint64 {
+	var most atomic.Uint64
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most.Store(max(most.Load(), m.HeapInuse+m.StackInuse))
+			select {
+			case <-over:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	run()
+	close(over)
+	<-ended
+	return most.Load()
+}
+
+// TestSlideLongerThan4GiB writes as much to the disk, so it must be asked for.
+func TestSlideLongerThan4GiB(t *testing.T) {
+	if os.Getenv("VARDE_LARGE") == "" {
+		t.Skip("set VARDE_LARGE to have 5 GiB written to the disk")
+	}
+	h := newHouse(t)
+	f := studytest.SlideFile{Kind: studytest.AperioSVS, Coding: "jpeg-rgb", Columns: 60_000, Rows: 40_000, BigTIFF: true, Share: true, Gap: 9 << 29}
+	r, w := io.Pipe()
+	go func() {
+		_, err := f.WriteTo(w)
+		_ = w.CloseWithError(err)
+	}()
+	var k slidefile.Kept
+	began := time.Now()
+	used := peak(func() {
+		var err error
+		if k, err = h.Keep(t.Context(), folder, someone, "a.svs", r, 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Logf("%d bytes in %s, %d MiB in use", k.Bytes, time.Since(began), used>>20)
+	if k.Bytes < 9<<29 || k.Levels < 3 {
+		t.Errorf("kept %+v", k)
+	}
+	in := h.levels(t, k)[0].Instances[0]
+	index, err := h.ledger.Frames(t.Context(), in.UID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := codec.ReadFrame(t.Context(), h.objects, in, index, index.Len()-1); err != nil {
+		t.Error(err)
+	}
+	used = peak(func() {
+		body, size, err := slidefile.Objects{Archive: h.objects, Frames: h.ledger.Frames}.Open(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close()
+		if n, err := io.Copy(io.Discard, body); n != size || err != nil {
+			t.Errorf("%d of %d bytes went out: %v", n, size, err)
+		}
+	})
+	t.Logf("went out with %d MiB in use", used>>20)
 }
