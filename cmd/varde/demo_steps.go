@@ -16,6 +16,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
+	"varde/report"
 	"varde/study"
 )
 
@@ -139,7 +140,7 @@ func rowsOf(c study.Case, s studytest.Drawn) (rows []demoRow) {
 			row.Finding = fmt.Sprintf("%d × %s", n, r.Findings[0].What.Meaning)
 		}
 		for _, rep := range c.Reports {
-			if rep.Model == r.Model && rep.Rev == r.Rev {
+			if rep.Kind == report.KindSR && rep.Model == r.Model && rep.Rev == r.Rev {
 				row.Report = string(rep.UID)
 				row.retrieve = fmt.Sprintf("%s/studies/%s/series/%s/instances/%s", dicomwebBase, rep.Study, rep.Series, rep.UID)
 			}
