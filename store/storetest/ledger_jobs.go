@@ -182,6 +182,13 @@ func failing(b *Bench) {
 	b.OK(err)
 	Same(b, "parts", parts, []study.PartRow{{Job: j.ID, State: study.JobFailed, Planned: 1, Reason: study.Reason{Code: study.ReasonInternal}}})
 	Same(b, "fan-in", b.ClaimOne(study.PoolReport).Task, study.TaskConclude)
+	// A model that runs a network to conclude is concluded where networks run.
+	m := Asked("mil", 1)
+	m.Concludes = study.PoolCPU
+	b.Settle("1.3", m)
+	j = b.ClaimOne(study.PoolCPU)
+	b.OK(b.FinishPart(ctx, j, "k", 1, 1, 1))
+	Same(b, "who concludes", b.ClaimOne(study.PoolCPU).Task, study.TaskConclude)
 }
 
 func hopeless(b *Bench) {
