@@ -74,6 +74,7 @@ type j2kOptions struct {
 	tile             int
 	block            int // of code, 0 for 64
 	rate             float32
+	step             [2]int // every how many pixels the 2nd and 3rd component have a sample; 0 is 1
 }
 
 // opjParameters is opj_cparameters_t.
@@ -185,12 +186,19 @@ func encodeJ2K(t testing.TB, p picture, o j2kOptions) []byte {
 		c.tileSizeOn, c.tileWidth, c.tileHeight = 1, int32(o.tile), int32(o.tile)
 	}
 	components := make([]uint32, 0, 9*p.components)
-	for range p.components {
+	step := func(i int) (x, y int) {
+		if i == 0 {
+			return 1, 1
+		}
+		return max(o.step[0], 1), max(o.step[1], 1)
+	}
+	for i := range p.components {
 		sign := uint32(0)
 		if p.signed {
 			sign = 1
 		}
-		components = append(components, 1, 1, uint32(p.width), uint32(p.height), 0, 0, uint32(p.precision), uint32(p.precision), sign)
+		x, y := step(i)
+		components = append(components, uint32(x), uint32(y), uint32((p.width+x-1)/x), uint32((p.height+y-1)/y), 0, 0, uint32(p.precision), uint32(p.precision), sign)
 	}
 	space := int32(2)
 	if p.components == 3 {
@@ -200,9 +208,11 @@ func encodeJ2K(t testing.TB, p picture, o j2kOptions) []byte {
 	defer e.freeImage(image)
 	image.x1, image.y1 = uint32(p.width), uint32(p.height)
 	for i, comp := range unsafe.Slice(image.components, p.components) {
-		plane := unsafe.Slice(comp.data, p.width*p.height)
+		x, y := step(i)
+		w, h := (p.width+x-1)/x, (p.height+y-1)/y
+		plane := unsafe.Slice(comp.data, w*h)
 		for k := range plane {
-			plane[k] = p.values[k*p.components+i]
+			plane[k] = p.values[(k/w*y*p.width+k%w*x)*p.components+i]
 		}
 	}
 	codecOf := e.create(0)

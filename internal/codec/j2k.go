@@ -25,6 +25,7 @@ type j2kHeader struct {
 	components    int
 	precision     int
 	signed        bool
+	stepX, stepY  int  // every how many pixels the color differences have a sample
 	transform     bool // the multiple component transform: what comes out is RGB
 	reversible    bool // the 5-3 wavelet
 	color         Color
@@ -57,6 +58,7 @@ func decodeJ2K(_ Options, img study.Image, frame []byte) (Frame, error) {
 	q := request{
 		Library: libOpenJPEG, Columns: uint32(h.width), Rows: uint32(h.height), Components: uint32(h.components),
 		Precision: uint32(h.precision), Bits: uint32(f.Bits), Threads: 1,
+		StepX: uint32(h.stepX), StepY: uint32(h.stepY),
 	}
 	if h.signed {
 		q.Signed = 1
@@ -147,7 +149,9 @@ func (h *j2kHeader) read(b []byte) error {
 			if len(payload) < 5 {
 				return errJ2K
 			}
-			h.transform = payload[4] == 1
+			if h.transform = payload[4] == 1; h.transform && h.subsampled() {
+				return fmt.Errorf("JPEG 2000 of a component transform over components that differ: %w", study.ErrInvalid)
+			}
 			h.reversible = len(payload) > 9 && payload[9] == 1
 		case jSOT:
 			return nil
@@ -173,15 +177,31 @@ func (h *j2kHeader) readSize(p []byte) error {
 	}
 	h.width, h.height = int(w), int(hgt)
 	h.components = int(binary.BigEndian.Uint16(p[34:]))
-	for c := p[36:]; len(c) > 0; c = c[3:] {
+	h.stepX, h.stepY = 1, 1
+	for i := range h.components {
+		c := p[36+3*i:]
 		precision, signed := int(c[0]&0x7f)+1, c[0]&0x80 != 0
-		if h.precision != 0 && (precision != h.precision || signed != h.signed) || c[1] != 1 || c[2] != 1 {
+		x, y := int(c[1]), int(c[2])
+		if i == 1 && h.components == 3 && x >= 1 && x <= 2 && y >= 1 && y <= 2 {
+			h.stepX, h.stepY = x, y
+		}
+		alike := x == 1 && y == 1
+		if i > 0 {
+			alike = x == h.stepX && y == h.stepY && precision == h.precision && signed == h.signed
+		}
+		if !alike {
 			return fmt.Errorf("JPEG 2000 of components that differ: %w", study.ErrUnsupported)
 		}
 		h.precision, h.signed = precision, signed
 	}
+	if h.subsampled() && (v[2]|v[3]) != 0 {
+		return fmt.Errorf("JPEG 2000 of fewer color differences, off the corner of its grid: %w", study.ErrUnsupported)
+	}
 	return nil
 }
+
+// subsampled reports whether the color differences have fewer samples.
+func (h *j2kHeader) subsampled() bool { return h.stepX*h.stepY > 1 }
 
 // fits holds the codestream against the data set. Where both agree about the
 // sign, fewer bits than are stored are as good.
@@ -200,6 +220,8 @@ func (h *j2kHeader) colorOf(img study.Image) Color {
 	switch {
 	case h.components != 3:
 		return tagged(img)
+	case h.subsampled(): // nobody leaves out red or blue
+		return YBR
 	case h.color != Unknown:
 		return h.color
 	case h.transform, img.Photometric == "YBR_RCT", img.Photometric == "YBR_ICT":

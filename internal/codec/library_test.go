@@ -188,6 +188,31 @@ func TestColorOfLibraryFrames(t *testing.T) {
 
 // TestChannelsAreReordered decodes JP2 files whose components come in another
 // order than red, green, blue.
+// TestColorDifferencesOfFewerSamples decodes JPEG 2000 as older slide scanners
+// write it: every sample of a color difference stands for two pixels or four.
+func TestColorDifferencesOfFewerSamples(t *testing.T) {
+	for _, step := range [][2]int{{2, 1}, {2, 2}, {1, 2}} {
+		for _, size := range [][2]int{{64, 48}, {33, 17}} {
+			p := paint(size[0], size[1], 3, 8, false, newRNG(4))
+			stream := encodeJ2K(t, p, j2kOptions{step: step})
+			f, err := codec.Decode(p.image(), "1.2.840.10008.1.2.4.91", [][]byte{stream})
+			if err != nil {
+				t.Fatal(step, size, err)
+			}
+			want := make([]byte, 0, 3*size[0]*size[1])
+			for y := range size[1] {
+				for x := range size[0] {
+					at := 3 * (y/step[1]*step[1]*size[0] + x/step[0]*step[0])
+					want = append(want, byte(p.values[3*(y*size[0]+x)]), byte(p.values[at+1]), byte(p.values[at+2]))
+				}
+			}
+			if f.Color != codec.YBR || !bytes.Equal(f.Data, want) {
+				t.Errorf("%v of %v: color %s", step, size, f.Color)
+			}
+		}
+	}
+}
+
 func TestChannelsAreReordered(t *testing.T) {
 	for _, precision := range []int{8, 12} {
 		p := paint(30, 20, 3, precision, false, newRNG(36))

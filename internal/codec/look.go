@@ -49,7 +49,7 @@ func Inspect(ts study.UID, tagged string, head []byte) (Look, error) {
 		img.Samples = h.components
 		return Look{
 			Columns: h.width, Rows: h.height, Components: h.components, Bits: h.precision,
-			Color: h.colorOf(img), Transformed: h.transform, Reversible: h.reversible,
+			Color: h.colorOf(img), Subsampled: h.subsampled(), Transformed: h.transform, Reversible: h.reversible,
 		}, nil
 	}
 	return Look{}, fmt.Errorf("header of transfer syntax %s: %w", ts, study.ErrUnsupported)

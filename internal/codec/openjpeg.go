@@ -226,7 +226,8 @@ func (q request) same(m *opjImage) error {
 		return fmt.Errorf("image of %d×%d pixels in %d components", m.x1-m.x0, m.y1-m.y0, m.count)
 	}
 	for i, c := range m.planes() {
-		if c.width != q.Columns || c.height != q.Rows || c.dx != 1 || c.dy != 1 ||
+		x, y := q.step(i)
+		if int(c.width) != ceil(int(q.Columns), x) || int(c.height) != ceil(int(q.Rows), y) || int(c.dx) != x || int(c.dy) != y ||
 			c.precision != q.Precision || c.signed != q.Signed || c.factor != 0 {
 			return fmt.Errorf("component %d of %d×%d samples and %d bits", i+1, c.width, c.height, c.precision)
 		}
@@ -243,23 +244,42 @@ func (q request) interleave(m *opjImage) (block, error) {
 	if err != nil {
 		return block{}, err
 	}
-	step, n := int(q.Components), int(q.Columns)*int(q.Rows)
+	columns, rows := int(q.Columns), int(q.Rows)
+	line := make([]int32, columns)
 	for i, c := range m.planes() {
 		if c.data == nil {
 			out.release()
 			return block{}, fmt.Errorf("component %d without samples", i+1)
 		}
-		from := unsafe.Slice(c.data, n)
-		switch q.Bits {
-		case 8:
-			scatter(out.b[i:], from, step)
-		case 16:
-			scatter(unsafe.Slice((*uint16)(unsafe.Pointer(&out.b[2*i])), n*step-i), from, step)
-		case 32:
-			scatter(unsafe.Slice((*uint32)(unsafe.Pointer(&out.b[4*i])), n*step-i), from, step)
+		from := unsafe.Slice(c.data, int(c.width)*int(c.height))
+		x, y := q.step(i)
+		if x*y == 1 {
+			q.place(out.b, i, from)
+			continue
+		}
+		// A sample stands for all the pixels that share it.
+		for r := range rows {
+			part := from[r/y*int(c.width):][:c.width]
+			for k := range line {
+				line[k] = part[k/x]
+			}
+			q.place(out.b, r*columns*int(q.Components)+i, line)
 		}
 	}
 	return out, nil
+}
+
+// place writes samples of one component from the first-th sample of b on.
+func (q request) place(b []byte, first int, from []int32) {
+	step := int(q.Components)
+	switch q.Bits {
+	case 8:
+		scatter(b[first:], from, step)
+	case 16:
+		scatter(unsafe.Slice((*uint16)(unsafe.Pointer(&b[2*first])), len(b)/2-first), from, step)
+	case 32:
+		scatter(unsafe.Slice((*uint32)(unsafe.Pointer(&b[4*first])), len(b)/4-first), from, step)
+	}
 }
 
 // scatter writes samples to every step-th place.

@@ -13,7 +13,7 @@ const (
 	requestMagic = 0x31515643 // "CVQ1"
 	replyMagic   = 0x31525643 // "CVR1"
 
-	requestSize = 12 * 4
+	requestSize = 14 * 4
 	replySize   = 4 * 4
 
 	// maxMessage is the longest message that is sent, in bytes.
@@ -40,6 +40,15 @@ type request struct {
 	Threads           uint32
 	Seconds           uint32 // of processor time
 	MemoryMiB         uint32 // for all that the library allocates
+	StepX, StepY      uint32 // every how many pixels the 2nd and 3rd component have a sample; 0 is 1
+}
+
+// step is how many pixels share a sample of a component, counted from 0.
+func (q request) step(component int) (x, y int) {
+	if component == 0 {
+		return 1, 1
+	}
+	return max(int(q.StepX), 1), max(int(q.StepY), 1)
 }
 
 // size is how many bytes the samples take.
@@ -56,6 +65,7 @@ func (q request) check() error {
 		q.Components == 0 || q.Components > 4,
 		q.Bits != 8 && q.Bits != 16 && q.Bits != 32,
 		q.Precision == 0 || q.Precision > q.Bits,
+		q.StepX > 2 || q.StepY > 2,
 		q.size() > MaxFrameBytes:
 		return fmt.Errorf("request %+v", q)
 	}
