@@ -184,7 +184,7 @@ func (s *source) jpeg2000(l *Level, number uint64, tile []byte) error {
 	}
 	look, err := codec.Inspect(j2k, l.Image.Photometric, tile)
 	if errors.Is(err, study.ErrUnsupported) {
-		return &NeedsOpenSlideError{Format: "aperio", Why: "whose JPEG 2000 tiles have fewer samples of color than of light"}
+		return &NeedsOpenSlideError{Format: "aperio", Why: "whose JPEG 2000 components differ"}
 	}
 	if err != nil {
 		return err
@@ -196,6 +196,8 @@ func (s *source) jpeg2000(l *Level, number uint64, tile []byte) error {
 		return damaged("JPEG 2000 of %d×%d pixels in tiles of %d×%d", look.Columns, look.Rows, l.TileW, l.TileH)
 	case number == 33003 && look.Transformed:
 		return refused(exportOther, "JPEG 2000 tiles that the file calls YCbCr and the codestream RGB")
+	case number == 33005 && look.Subsampled:
+		return refused(exportOther, "JPEG 2000 tiles that the file calls RGB and the codestream YCbCr")
 	}
 	if look.Transformed {
 		l.Image.Photometric = "YBR_ICT"
