@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"varde/study"
 )
@@ -19,7 +21,10 @@ import (
 func (l *Ledger) FindStudies(ctx context.Context, q study.Query) ([]study.Match, error) {
 	var out []study.Match
 	err := l.uncached(ctx, func(a asker) error {
-		text, args := studySearch(q)
+		text, args, err := l.studySearch(a, q)
+		if err != nil {
+			return err
+		}
 		studies, err := list(a, scanStudy, text, args...)
 		if err != nil {
 			return err
@@ -40,15 +45,18 @@ func (l *Ledger) FindStudies(ctx context.Context, q study.Query) ([]study.Match,
 // studySearch writes the query of FindStudies. What is asked of a series is
 // looked up study by study; a modality that is asked for alone is followed
 // through its own index, for it may be rare.
-func studySearch(q study.Query) (text string, args []any) {
-	w := studyFilter(q)
+func (l *Ledger) studySearch(a asker, q study.Query) (text string, args []any, err error) {
+	w, err := l.studyFilter(a, q)
+	if err != nil {
+		return "", nil, err
+	}
 	deep := len(q.Series)+len(q.Instances)+len(q.Classes) > 0 || q.SeriesNumber != nil || q.SeriesText != ""
 	plain := q.Modality != "" && !strings.ContainsAny(q.Modality, "*?")
 	switch {
 	case !deep && plain && len(w.parts) == 0:
 		return `SELECT ` + studyColumns + ` FROM study JOIN (SELECT DISTINCT received_at AS at, study_uid FROM series
 			WHERE modality = $1 ORDER BY received_at, study_uid` + page(q) + `) found ON found.study_uid = study.uid
-			ORDER BY found.at, study.uid`, []any{q.Modality}
+			ORDER BY found.at, study.uid`, []any{q.Modality}, nil
 	case !deep && q.Modality != "":
 		in := filter{first: len(w.args)}
 		in.exact(`s.modality || ''`, q.Modality) // so that the study's own series are looked at, and no index of all
@@ -61,23 +69,18 @@ func studySearch(q study.Query) (text string, args []any) {
 	if !q.Date.Zero() {
 		order = `study_date, received_at, uid`
 	}
-	return `SELECT ` + studyColumns + ` FROM study` + w.where() + ` ORDER BY ` + order + page(q), w.args
+	return `SELECT ` + studyColumns + ` FROM study` + w.where() + ` ORDER BY ` + order + page(q), w.args, nil
 }
 
 // FindSeries gives series, those of one study together.
 func (l *Ledger) FindSeries(ctx context.Context, q study.Query) ([]study.Match, error) {
-	w := studyFilter(q)
-	in := seriesFilter(q, len(w.args))
-	if len(q.Instances)+len(q.Classes) > 0 || q.InstanceNumber != nil {
-		below := instanceFilter(study.Query{Instances: q.Instances, Classes: q.Classes, InstanceNumber: q.InstanceNumber}, len(w.args)+len(in.args))
-		in.add(`EXISTS (SELECT 1 FROM instance i WHERE i.study_uid = s.study_uid AND i.series_uid = s.uid`+below.and()+`)`, below.args...)
-	}
-	text := `SELECT s.study_uid, s.uid, s.number, s.text, s.modality, s.instances
-		FROM study JOIN series s ON s.study_uid = study.uid` + w.where(in.parts...) +
-		` ORDER BY study.received_at, study.uid, s.number, s.uid` + page(q)
 	var out []study.Match
 	err := l.uncached(ctx, func(a asker) error {
-		series, err := list(a, scanSeries, text, append(w.args, in.args...)...)
+		text, args, err := l.seriesSearch(a, q)
+		if err != nil {
+			return err
+		}
+		series, err := list(a, scanSeries, text, args...)
 		if err != nil {
 			return err
 		}
@@ -87,15 +90,34 @@ func (l *Ledger) FindSeries(ctx context.Context, q study.Query) ([]study.Match, 
 	return out, wrapFind(err)
 }
 
+// seriesSearch writes the query of FindSeries.
+func (l *Ledger) seriesSearch(a asker, q study.Query) (string, []any, error) {
+	w, err := l.studyFilter(a, q)
+	if err != nil {
+		return "", nil, err
+	}
+	in := seriesFilter(q, len(w.args))
+	if len(q.Instances)+len(q.Classes) > 0 || q.InstanceNumber != nil {
+		below := instanceFilter(study.Query{Instances: q.Instances, Classes: q.Classes, InstanceNumber: q.InstanceNumber}, len(w.args)+len(in.args))
+		in.add(`EXISTS (SELECT 1 FROM instance i WHERE i.study_uid = s.study_uid AND i.series_uid = s.uid`+below.and()+`)`, below.args...)
+	}
+	return `SELECT s.study_uid, s.uid, s.number, s.text, s.modality, s.instances
+		FROM study JOIN series s ON s.study_uid = study.uid` + w.where(in.parts...) +
+		` ORDER BY study.received_at, study.uid, s.number, s.uid` + page(q), append(w.args, in.args...), nil
+}
+
 // FindInstances gives instances, those of one series together.
 func (l *Ledger) FindInstances(ctx context.Context, q study.Query) ([]study.Match, error) {
-	w := studyFilter(q)
-	in := instanceFilter(q, len(w.args))
 	columns := "i." + strings.ReplaceAll(strings.Join(strings.Fields(instanceColumns), " "), ", ", ", i.")
-	text := `SELECT ` + columns + ` FROM study JOIN instance i ON i.study_uid = study.uid` + w.where(in.parts...) +
-		` ORDER BY study.received_at, i.study_uid, i.series_number, i.series_uid, i.number, i.sop_uid` + page(q)
 	var out []study.Match
 	err := l.uncached(ctx, func(a asker) error {
+		w, err := l.studyFilter(a, q)
+		if err != nil {
+			return err
+		}
+		in := instanceFilter(q, len(w.args))
+		text := `SELECT ` + columns + ` FROM study JOIN instance i ON i.study_uid = study.uid` + w.where(in.parts...) +
+			` ORDER BY study.received_at, i.study_uid, i.series_number, i.series_uid, i.number, i.sop_uid` + page(q)
 		instances, err := list(a, scanInstance, text, append(w.args, in.args...)...)
 		if err != nil {
 			return err
@@ -207,6 +229,9 @@ type filter struct {
 	parts []string
 	args  []any
 	first int // arguments before the first of these
+	// inside is what must stand amid texts of a study, as the index of them is
+	// asked, FTS5's MATCH.
+	inside []string
 }
 
 // add takes a condition whose parameters are numbered already.
@@ -240,6 +265,12 @@ func (f *filter) text(column, v string) {
 		f.add(`lower(`+column+`) LIKE lower(`+f.next(0)+`) ESCAPE '!'`, pattern)
 		if begin := v[:strings.IndexAny(v, "*?")]; begin != "" { // an index finds the beginning
 			f.add(`lower(`+column+`) >= lower(`+f.next(0)+`) AND lower(`+column+`) < lower(`+f.next(1)+`)`, begin, begin+"\U0010FFFF")
+		} else if name, ok := strings.CutPrefix(column, `study.`); ok {
+			for piece := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == '*' || r == '?' }) {
+				if utf8.RuneCountInString(piece) >= gram {
+					f.inside = append(f.inside, name+` : "`+strings.ReplaceAll(piece, `"`, `""`)+`"`)
+				}
+			}
 		}
 	default:
 		f.add(`lower(`+column+`) = lower(`+f.next(0)+`)`, v)
@@ -282,7 +313,32 @@ func (f *filter) between(column string, r study.Range) {
 	}
 }
 
-func studyFilter(q study.Query) filter {
+const (
+	// gram is how many characters the index of texts must be asked for at least.
+	gram = 3
+	// dense is from how many matches on the index of texts is no help: walking the
+	// studies in their order soon finds a page of them.
+	dense = 2000
+)
+
+// studyFilter writes what is asked of studies. Texts that begin with a wildcard
+// are looked up in an index of their own, unless they are in many studies. In
+// PostgreSQL the index stands behind LIKE itself.
+func (l *Ledger) studyFilter(a asker, q study.Query) (filter, error) {
+	f := studyConditions(q)
+	if len(f.inside) == 0 || l.engine.shared {
+		return f, nil
+	}
+	match := strings.Join(f.inside, ` AND `)
+	n, err := one(a, number, `SELECT COUNT(*) FROM (SELECT 1 FROM study_text WHERE study_text MATCH $1 LIMIT `+strconv.Itoa(dense)+`)`, match)
+	if err != nil || n >= dense {
+		return f, err
+	}
+	f.add(`study.uid IN (SELECT uid FROM study_key WHERE id IN (SELECT rowid FROM study_text WHERE study_text MATCH `+f.next(0)+`))`, match)
+	return f, nil
+}
+
+func studyConditions(q study.Query) filter {
 	var f filter
 	f.uids(`study.uid`, q.Studies)
 	f.exact(`study.patient_id`, q.PatientID)

@@ -16,6 +16,7 @@ func TestSearch(t *testing.T, open func(testing.TB, store.LedgerOptions) *store.
 		{"pages leave no gap", searchPages},
 		{"our own reports are found", searchOwn},
 		{"wildcards are the only signs with a meaning", searchSigns},
+		{"what stands amid a text is found, as the text is now", searchInside},
 	} {
 		t.Run(p.name, func(t *testing.T) { p.test(NewBench(t, open, nil)) })
 	}
@@ -120,4 +121,47 @@ func searchSigns(b *Bench) {
 		b.OK(err)
 		Same(b, pattern, len(found), want)
 	}
+}
+
+func searchInside(b *Bench) {
+	ctx := context.Background()
+	b.Receive("1.2", 1, 2)
+	a := Arrival("1.3", 1, "")
+	a.Study.Patient = study.NewPatient(study.Person{ID: "Q12345", Name: "Ødegård^Åse \"Bob\"", Birth: "19700615", Sex: "O"})
+	a.Study.Description, a.Study.Referring = "Thorax og abdomen", "Vik^Per"
+	_, err := b.Ledger.Receive(ctx, a)
+	b.OK(err)
+	find := func(name string, q study.Query, want ...study.UID) {
+		b.T.Helper()
+		studies, err := b.FindStudies(ctx, q)
+		b.OK(err)
+		series, err := b.FindSeries(ctx, q)
+		b.OK(err)
+		instances, err := b.FindInstances(ctx, q)
+		b.OK(err)
+		var found []study.UID
+		for _, m := range studies {
+			found = append(found, m.Study.UID)
+		}
+		Same(b, name, fmt.Sprint(found), fmt.Sprint(want))
+		Same(b, name+": below", len(series) > 0 && len(instances) > 0, len(want) > 0)
+	}
+	find("end of a name", study.Query{PatientName: "*MANN^kari"}, "1.2")
+	find("amid a name", study.Query{PatientName: "*deg*"}, "1.3")
+	find("letters of the North", study.Query{PatientName: "?deg*rd^Åse*"}, "1.3")
+	find("two pieces", study.Query{PatientName: "*deg*^Åse*"}, "1.3")
+	find("two pieces the wrong way round", study.Query{PatientName: "*^Åse*deg*"})
+	find("quotation marks", study.Query{PatientName: "*\"Bob\"*"}, "1.3")
+	find("a piece of two letters", study.Query{PatientName: "*rd*"}, "1.2", "1.3")
+	find("as long as it says", study.Query{PatientName: "?ordmann^Kari"}, "1.2")
+	find("one letter more", study.Query{PatientName: "??ordmann^Kari"})
+	find("an ID", study.Query{PatientID: "*2345"}, "1.3")
+	find("an accession number", study.Query{Accession: "?1.3"}, "1.3")
+	find("a description and a referrer", study.Query{Description: "*abdo*", Referring: "*^Per"}, "1.3")
+	find("words of the index", study.Query{PatientName: "*AND NOT*"})
+	_, err = b.ChangePatient(ctx, study.PatientChange{Told: told, Patient: study.NewPatient(study.Person{ID: "P1.2", Name: "Lysberg^Kari", Birth: "19500101"}),
+		Identifiers: []study.Identifier{{ID: "P1.2", Authority: "H"}}})
+	b.OK(err)
+	find("by the name that was", study.Query{PatientName: "*mann^Kari"})
+	find("by the name that is", study.Query{PatientName: "*sberg^Kari"}, "1.2")
 }
