@@ -191,3 +191,26 @@ func TestTooManyFindingsAreTheMostSuspiciousAndSaySo(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestRatioOfASlideFileIsThatOfAllItsLevels(t *testing.T) {
+	s := newSample(t)
+	raw := 0
+	for _, l := range s.slide.Levels {
+		img := l.Instances[0].Image
+		raw += 3 * 256 * 256 * img.Frames
+		img.Origin = &study.Origin{Key: "slides/a.svs", Bytes: 4_000_000}
+	}
+	p := readPlain(t, segmentation(t, s))
+	if got, want := p.numbers(t, 0x00282112)[0], float64(raw)/4e6; math.Abs(got-want) > 0.01 || p.text(0x00282110) != "01" || p.text(0x00282114) != "ISO_10918_1" {
+		t.Errorf("%g, want %g", got, want)
+	}
+}
+
+func TestProbabilityOnAScaleOfItsOwnIsStillOne(t *testing.T) {
+	s := newSample(t)
+	s.slide.Layer.High = 0.2
+	p := readPlain(t, segmentation(t, s))
+	if got := p.items[0x00620002][0].text(0x00620006); !strings.Contains(got, "from 0 (0) to 0.2 (255)") || strings.Contains(got, "no probability") {
+		t.Errorf("%q", got)
+	}
+}

@@ -62,7 +62,7 @@ func (w Work) Segmentation(s Slide) ([]byte, error) {
 		Seq(dicom.SourceImageSequence, reference(level, nil)...).
 		Seq(dicom.SegmentSequence, w.heatItem(s), w.seenItem())
 	identity.OwnScheme(o)
-	lossy(o, level)
+	s.lossy(o, level)
 	s.Specimen.write(o)
 	s.geometry(o, w, level, plane)
 	low, high := s.Layer.Scale(s.Heat)
@@ -111,6 +111,9 @@ func (w Work) heatItem(s Slide) *dicom.Item {
 		low, high := s.Layer.Scale(s.Heat)
 		text = fmt.Sprintf(say.scaled, withUnit(low, s.Layer.Unit), withUnit(high, s.Layer.Unit))
 	}
+	if !s.Layer.Probability {
+		text += " " + say.noProbability
+	}
 	// Tissue is the one category of PS3.16 CID 7150 that fits whatever a model
 	// points at on a slide.
 	return w.segment(heatSegment, s.Layer.what().Meaning, text+" "+say.unseen+" "+say.disclaimer, sct("85756007", "Tissue"), s.Layer.what()).
@@ -156,7 +159,7 @@ var lossyMethods = map[study.UID]string{
 
 // lossy says whether what the map was made from has lost something: what was once
 // lost is not found again.
-func lossy(o *dicom.Object, l slide.Level) {
+func (s Slide) lossy(o *dicom.Object, l slide.Level) {
 	in := l.Instances[0]
 	method, known := lossyMethods[in.TransferSyntax]
 	if !in.Image.Lossy && !known {
@@ -166,11 +169,18 @@ func lossy(o *dicom.Object, l slide.Level) {
 	if !known {
 		method = "ISO_10918_1" // decoded again on the way; the usual one
 	}
-	raw, stored := 0.0, 0.0
-	for _, in := range l.Instances {
-		raw += float64(in.Image.Rows) * float64(in.Image.Columns) * float64(in.Image.Frames) * float64(max(1, in.Image.Samples))
-		if in.Image.Origin == nil {
-			stored += float64(in.Bytes)
+	// The ratio is an approximate one. Levels of a slide file share its bytes.
+	levels, stored := []slide.Level{l}, 0.0
+	if of := in.Image.Origin; of != nil {
+		levels, stored = s.Levels, float64(of.Bytes)
+	}
+	raw := 0.0
+	for _, l := range levels {
+		for _, in := range l.Instances {
+			raw += float64(in.Image.Rows) * float64(in.Image.Columns) * float64(in.Image.Frames) * float64(max(1, in.Image.Samples))
+			if in.Image.Origin == nil {
+				stored += float64(in.Bytes)
+			}
 		}
 	}
 	ratio := 1.0
