@@ -256,7 +256,7 @@ func TestScaleBarIsRightAtEveryZoom(t *testing.T) {
 		}
 		v := webuitest.Eval[[]float64](b, `(() => {
 			const bar = document.querySelector('#scalebar');
-			return [Number(bar.dataset.microns), parseFloat(bar.style.width), Number(document.querySelector('#stage').dataset.power)];
+			return [Number(bar.dataset.microns), parseFloat(getComputedStyle(bar, '::after').width), Number(document.querySelector('#stage').dataset.power)];
 		})()`)
 		if perPixel := v[0] / v[1]; math.Abs(perPixel-10/v[2]) > 0.01*perPixel {
 			t.Errorf("after %q: %g µm on %g px at %g×", key, v[0], v[1], v[2])

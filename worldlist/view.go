@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"varde/internal/slide"
 	"varde/internal/webui"
@@ -79,7 +80,7 @@ type series struct {
 // the slide's label.
 func (s series) name() string {
 	for _, in := range s.images {
-		if in.Image.Slide != nil && in.Image.Slide.ContainerID != "" {
+		if in.Image.Slide != nil && in.Image.Slide.ContainerID != "" && !strings.EqualFold(in.Image.Slide.ContainerID, "unknown") {
 			return s.Text + " · " + in.Image.Slide.ContainerID
 		}
 	}

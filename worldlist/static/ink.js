@@ -31,8 +31,9 @@ function stroke(to, path, label, x, y) {
   to.fillText(label, x + 5, y - 5);
 }
 
-/** drawMark draws a finding with its number. @param {CanvasRenderingContext2D} to @param {Mark} m @param {Place} p */
-export function drawMark(to, m, p) {
+/** drawMark draws a finding with its number, or where a map beside it says how far it reaches its number alone.
+ * @param {CanvasRenderingContext2D} to @param {Mark} m @param {Place} p */
+export function drawMark(to, m, p, whole = true) {
   const at = (/** @type {number} */ i) => [p.left + m.points[i] * p.sx, p.top + m.points[i + 1] * p.sy];
   const path = new Path2D();
   let [x, y] = at(0);
@@ -49,7 +50,15 @@ export function drawMark(to, m, p) {
     path.arc(x, y, r, 0, 2 * Math.PI);
     [x, y] = [x + r * 0.75, y - r * 0.75];
   }
-  stroke(to, path, String(m.number), x, y);
+  if (whole) {
+    stroke(to, path, String(m.number), x, y);
+    return;
+  }
+  const xs = m.points.filter((_, i) => i % 2 === 0);
+  const ys = m.points.filter((_, i) => i % 2 === 1);
+  const middle = (/** @type {number[]} */ v) => (Math.min(...v) + Math.max(...v)) / 2;
+  const box = to.measureText(String(m.number)).width;
+  stroke(to, new Path2D(), String(m.number), p.left + middle(xs) * p.sx - 5 - box / 2, p.top + middle(ys) * p.sy + 10);
 }
 
 /** drawTarget draws corners around the area that was gone to, so that nothing of it is covered.

@@ -12,7 +12,7 @@ import { drawMark, drawTarget } from './ink.js';
  * @typedef {{columns: number, rows: number, tile_w: number, tile_h: number}} Level
  * @typedef {{series: string, slide: boolean, name: string, levels?: Level[], microns: number[], version: string, trouble?: string}} Slide
  * @typedef {{ai: string, word: string, note: string, seen: number, missed: number, planned: number}} Said
- * @typedef {{live: boolean, models: {key: string, name: string, version: string, ai: string, word: string, note: string, map: boolean}[],
+ * @typedef {{live: boolean, models: {key: string, name: string, version: string, sha256: string, ai: string, word: string, note: string, map: boolean}[],
  *   slides: {series: string, ai: string, word: string, notes: string[], first: boolean, says: Said[]}[]}} Tray
  */
 
@@ -31,6 +31,7 @@ const number = (/** @type {number} */ v, digits = 2) => new Intl.NumberFormat(la
 const whole = (/** @type {number} */ v) => new Intl.NumberFormat(lang, { maximumFractionDigits: 0 }).format(v);
 const fill = (/** @type {string|undefined} */ text, /** @type {unknown[]} */ ...args) =>
   (text ?? '').replace(/\{(\d)\}/g, (_, n) => String(args[Number(n)]));
+const wideMicrons = 1200; // an area that is larger is gone to where it is hottest
 const detailPower = 10; // from here on the tissue is read, and a fill would hide it
 
 const state = {
@@ -44,6 +45,7 @@ const state = {
   peeked: false, // H took the overlay away
   /** @type {Area[]} */ areas: [],
   at: -1, // the area or finding that was gone to last
+  finding: '', // the finding that was gone to last
   wanted: 0, // number of the latest map asked for
   failed: 0, // tiles that did not come
   live: view.tray.live,
@@ -173,7 +175,7 @@ function draw() {
   const l = look();
   const on = state.heat && !(state.peeked || state.style === 'off');
   if (on) state.heat?.draw(to, p, l);
-  if (input('show').checked) for (const m of view.marks) if (m.stack === state.slide && !hidden.has(m.key)) drawMark(to, m, p);
+  if (input('show').checked) for (const m of view.marks) if (m.stack === state.slide && !hidden.has(m.key)) drawMark(to, m, p, !on || m.key === state.finding);
   if (state.heat && state.areas[state.at] && input('show').checked) drawTarget(to, state.areas[state.at], p);
   write(p);
   const small = place(viewer.navigator, chart);
@@ -312,6 +314,7 @@ function showState() {
     if (soft) e.className = 'soft';
     line.append(e);
   };
+  $('version').textContent = model ? `${model.version} · ${model.sha256.slice(0, 12)}` : '';
   if (!model) {
     add(ai === 'out_of_scope' ? words.didnotrun : words.waiting);
     return;
@@ -371,7 +374,8 @@ function goToArea(i) {
   const a = state.areas[i];
   if (!a) return;
   state.at = i;
-  goTo(a.x, a.y, a.w, a.h);
+  if (Math.max(a.w, a.h) * here().microns[0] > wideMicrons) goTo(a.px, a.py, 0, 0); // its hottest place
+  else goTo(a.x, a.y, a.w, a.h);
   for (const b of $('areas').querySelectorAll('button')) {
     if (b.dataset.area === String(i)) {
       b.setAttribute('aria-current', 'true');
@@ -394,6 +398,7 @@ function goTo(x, y, w, h) {
 function goToFinding(key) {
   const m = view.marks.find((one) => one.key === key);
   if (!m) return;
+  state.finding = key;
   open(m.stack, () => {
     const xs = m.points.filter((_, i) => i % 2 === 0);
     const ys = m.points.filter((_, i) => i % 2 === 1);
