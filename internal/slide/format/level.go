@@ -131,7 +131,7 @@ func (s *source) plain(d *directory) error {
 }
 
 // level reads one tiled picture: its shape, how it is encoded, and the index of
-// its tiles. A color that is not certain is noted in out.
+// its tiles.
 func (s *source) level(d *directory) (Level, error) {
 	l, err := s.shape(d)
 	if err != nil {

@@ -1,6 +1,7 @@
 package format_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -78,6 +79,66 @@ func TestWhatIsNotCertainIsRefusedByName(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, tt.kind) {
 			t.Errorf("%s: %v, want %q and %v", tt.name, err, tt.want, tt.kind)
 		}
+	}
+}
+
+// TestTextsThatSayMoreThanOnePictureAreRefused changes a word in what the makers
+// write beside the pictures.
+func TestTextsThatSayMoreThanOnePictureAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		kind      studytest.SlideKind
+		old, with string
+		want      string
+		kindOf    error
+	}{
+		{studytest.OMETIFF, `SizeZ="1"`, `SizeZ="3"`, "3 focal planes", study.ErrUnsupported},
+		{studytest.OMETIFF, `SizeT="1"`, `SizeT="9"`, "9 points in time", study.ErrUnsupported},
+		{studytest.OMETIFF, `SizeC="3"`, `SizeC="4"`, "4 channels", study.ErrUnsupported},
+		{studytest.OMETIFF, `SamplesPerPixel="3"`, `SamplesPerPixel="1"`, "channels", study.ErrUnsupported},
+		{studytest.OMETIFF, `Name="slide"`, `Name="label"`, "no picture", study.ErrUnsupported},
+		{studytest.OMETIFF, `SizeX="512"`, `SizeX="511"`, "describes 511", study.ErrInvalid},
+		{studytest.OMETIFF, `TiffData IFD="0"`, `TiffData IFD="7"`, "directory 7", study.ErrInvalid},
+		{studytest.LeicaSCN, "brightfield</illuminationSource></illuminationSettings></scanSettings></image></coll", "fluorescent</illuminationSource></illuminationSettings></scanSettings></image></coll", "fluorescent", study.ErrUnsupported},
+		{studytest.LeicaSCN, `ifd="1"`, `ifd="9"`, "directory", study.ErrInvalid},
+		{studytest.LeicaSCN, `<dimension sizeX="512"`, `<dimension sizeX="513"`, "513", study.ErrInvalid},
+		{studytest.PhilipsTIFF, ">WSI<", ">WSX<", "without a slide", study.ErrUnsupported},
+		{studytest.PhilipsTIFF, "&quot;0.001000000&quot; &quot;0.001000000&quot;", "&quot;0.001300000&quot; &quot;0.001300000&quot;", "2.6", study.ErrUnsupported},
+		{studytest.VentanaTIFF, `Z-layers="1"`, `Z-layers="5"`, "5 focal planes", study.ErrUnsupported},
+		{studytest.VentanaBIF, `NumCols="8"`, `NumCols="7"`, "OpenSlide", study.ErrUnsupported},
+		{studytest.VentanaBIF, `AOIScanned="1"`, `AOIScanned="0"`, "OpenSlide", study.ErrUnsupported},
+	} {
+		b := write(t, small(studytest.SlideFile{Kind: tt.kind}))
+		bad := bytes.Replace(b, []byte(tt.old), []byte(tt.with), 1)
+		if bytes.Equal(b, bad) || len(b) != len(bad) {
+			t.Fatalf("%s: %q cannot be replaced", tt.kind, tt.old)
+		}
+		_, err := memory(bad).open(t, "a")
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, tt.kindOf) {
+			t.Errorf("%s with %q: %v, want %q", tt.kind, tt.with, err, tt.want)
+		}
+	}
+}
+
+// TestSeveralFullPicturesAreRefused makes the second directory one that does not
+// call itself reduced and is as large as the first.
+func TestSeveralFullPicturesAreRefused(t *testing.T) {
+	b := write(t, small(studytest.SlideFile{}))
+	at := int(binary.LittleEndian.Uint32(b[4:]))
+	next := int(binary.LittleEndian.Uint32(b[at+2+12*int(binary.LittleEndian.Uint16(b[at:])):]))
+	binary.LittleEndian.PutUint32(b[4:], uint32(next)) // so that retag finds it
+	retag(retag(retag(b, 254, 254, 0), 256, 256, 512), 257, 257, 384)
+	binary.LittleEndian.PutUint32(b[4:], uint32(at))
+	if _, err := memory(b).open(t, "a"); !errors.Is(err, study.ErrUnsupported) || !strings.Contains(err.Error(), "several full pictures") {
+		t.Error(err)
+	}
+}
+
+// TestUnitsThatAreNoLengthAreNotBelieved reads a spacing in pixels.
+func TestUnitsThatAreNoLengthAreNotBelieved(t *testing.T) {
+	b := write(t, small(studytest.SlideFile{Kind: studytest.OMETIFF}))
+	f, err := memory(bytes.ReplaceAll(b, []byte(`Unit="nm"`), []byte(`Unit="px"`))).open(t, "a")
+	if err != nil || f.Trouble.Code != study.ReasonSpacing {
+		t.Errorf("%v, %+v", err, f)
 	}
 }
 

@@ -75,8 +75,7 @@ func (e entry) size() (uint64, bool) {
 
 // A directory is one picture of the file.
 type directory struct {
-	index  int // among the directories of the main chain; that of the parent for a sub-directory
-	nested bool
+	nested bool // it hangs from another one
 	tags   map[uint16]entry
 	subs   []*directory
 	// text is the beginning of the image description.
@@ -131,7 +130,6 @@ func (s *source) chain(at uint64, seen map[uint64]bool) error {
 		if err != nil {
 			return err
 		}
-		d.index = len(s.dirs)
 		s.dirs = append(s.dirs, d)
 		if e, ok := d.tags[tagSubIFDs]; ok {
 			if e.count > maxDirectories {
@@ -149,7 +147,7 @@ func (s *source) chain(at uint64, seen map[uint64]bool) error {
 				if err != nil {
 					return err
 				}
-				sub.index, sub.nested = d.index, true
+				sub.nested = true
 				d.subs = append(d.subs, sub)
 			}
 		}
