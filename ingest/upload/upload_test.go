@@ -39,6 +39,7 @@ func (roles) TokenRole(_ context.Context, token study.Hash) (string, string, err
 
 type desk struct {
 	*httptest.Server
+	site    *webui.Site
 	ledger  *store.Ledger
 	objects *store.Dir
 	ended   []study.UID
@@ -59,7 +60,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{ledger: ledger}
+	d := &desk{ledger: ledger, site: site}
 	log := slog.New(slog.NewTextHandler(&d.log, nil))
 	traffic := &ingest.Traffic{}
 	receiver := &ingest.Receiver{Archive: objects, Keeper: objects, Register: ledger, Traffic: traffic, MinFree: 1, Log: log}
