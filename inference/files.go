@@ -64,7 +64,7 @@ func ScoreFiles(ctx context.Context, s *Scorer, f Files) (study.Result, error) {
 func NotAsked(f Files) study.Result {
 	return study.Result{
 		Study: f.Study, Model: f.Card.Ref(), Name: f.Card.Name, Shadow: f.Plan.Shadow, AI: f.Plan.State, Reason: f.Plan.Reason,
-		Findings: []study.Finding{}, Measurements: []study.Measurement{}, Planned: f.Plan.Planned,
+		Findings: []study.Finding{}, Measurements: []study.Measurement{}, Slides: f.Plan.Unscored(), Planned: f.Plan.Planned,
 		Ran: study.Provenance{Card: f.Card.Hash}, Parameters: parameters(f.Card), At: f.At.UTC().Truncate(time.Millisecond),
 	}
 }

@@ -62,7 +62,7 @@ func planPatches(card models.Card, images []*study.Instance, faults map[study.UI
 		}
 	}
 	if len(p.Blocks) == 0 {
-		return study.ModelPlan{State: state, Reason: refused}
+		return study.ModelPlan{State: state, Reason: refused, Slides: p.Slides}
 	}
 	return p
 }

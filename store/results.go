@@ -123,7 +123,7 @@ func (t *tx) keepVerdict(o order, m study.ModelPlan, r study.Result) error {
 		return err
 	}
 	r.Study, r.Rev, r.Model, r.Name, r.Shadow = o.study, o.rev, m.Model, m.Model.ID, m.Shadow
-	r.Planned, r.Ran.Card = m.Planned, m.Card
+	r.Planned, r.Ran.Card, r.Slides = m.Planned, m.Card, m.Unscored()
 	for _, p := range parts {
 		r.Seen += p.Seen
 		r.Seconds += p.Seconds

@@ -16,14 +16,15 @@ const (
 )
 
 // A Score is what a model gave for one tile: its scalar outputs in the order in
-// which the card lists them.
+// which the card lists them, and for a patch of a slide whatever else of it is one
+// number, in the order that the card's Columns gives.
 type Score struct {
 	Tile   int       `json:"t"` // index in the block
 	Values []float32 `json:"v"`
 }
 
 // A Candidate is a place where a map that the model gave rose above the card's
-// threshold: one connected component.
+// threshold, one connected component; or what the model detected on a patch.
 type Candidate struct {
 	Tile    int         `json:"t"` // index in the block of the tile nearest to its center
 	X       float64     `json:"x"` // center, pixels of that tile's frame, (0,0) the center of its first pixel
@@ -44,7 +45,7 @@ type Candidate struct {
 }
 
 // A Seam joins the pieces of a candidate that goes on in the next block of its
-// volume. It holds whole numbers, so that the pieces add up to exactly what one
+// volume, or in any other of its slide. It holds whole numbers, so that the pieces add up to exactly what one
 // block would have given.
 type Seam struct {
 	Voxels int64    `json:"n,omitempty"`  // of the map
@@ -215,6 +216,21 @@ type SlideResult struct {
 	Hotspot      *Hotspot      `json:"hotspot,omitempty"`
 	Planned      int           `json:"tiles_planned"`
 	Seen         int           `json:"tiles_scored"`
+}
+
+// Unscored lists the slides that a plan leaves out, each with the reason.
+func (p ModelPlan) Unscored() []SlideResult {
+	var all []SlideResult
+	for _, s := range p.Slides {
+		if s.State == Failed || s.State == OutOfScope {
+			r := SlideResult{Series: s.Series, AI: s.State, Reason: s.Reason, Measurements: []Measurement{}}
+			if s.State == Failed {
+				r.Planned = 1 // as in the plan
+			}
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // Partial reports whether some planned tile of the slide went unseen.
