@@ -15,6 +15,7 @@ import (
 // The classes by which an archive is asked: Study Root, PS3.4 Annex C.6.2.
 const (
 	findClass study.UID = "1.2.840.10008.5.1.4.1.2.2.1"
+	moveClass study.UID = "1.2.840.10008.5.1.4.1.2.2.2"
 	getClass  study.UID = "1.2.840.10008.5.1.4.1.2.2.3"
 )
 
@@ -161,19 +162,35 @@ func askImages(ctx context.Context, a *dimse.Association, uid, series study.UID,
 	return listed, err
 }
 
-// fetch gets objects of a study from the archive, as many classes over one
-// association as there are presentation contexts for.
-func (q *Inquirer) fetch(ctx context.Context, uid study.UID, here holding, lacking []remote) error {
+// fetch brings objects of a study here: by C-GET or, from an archive that does not
+// offer that, by a C-MOVE to ourselves. It says which it was.
+func (q *Inquirer) fetch(ctx context.Context, uid study.UID, here holding, lacking []remote) (how string, err error) {
+	defer q.Traffic.StudiesEnded(uid)
+	err = q.getAll(ctx, uid, here, lacking)
+	if !errors.Is(err, errNoGet) || q.Own == "" {
+		return "get", err
+	}
+	return "move", q.move(ctx, uid, lacking)
+}
+
+// errNoGet is an archive that does not offer C-GET, or gives us nothing by it.
+var errNoGet = fmt.Errorf("the archive brings nothing by C-GET: %w", study.ErrRefused)
+
+// getAll gets objects, as many classes over one association as there are presentation
+// contexts for.
+func (q *Inquirer) getAll(ctx context.Context, uid study.UID, here holding, lacking []remote) error {
 	lacking = slices.Clone(lacking[:min(len(lacking), mostFetched)])
 	for i, o := range lacking {
 		if !dicom.IsStorage(o.class) { // it did not say: then like the rest
 			lacking[i].class = cmp.Or(here.classes[o.series], here.class)
 		}
+		if lacking[i].class == "" {
+			return fmt.Errorf("it does not say of which class its objects are: %w", errNoGet)
+		}
 	}
 	slices.SortFunc(lacking, func(a, b remote) int {
 		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.series, b.series), cmp.Compare(a.instance, b.instance))
 	})
-	defer q.Traffic.StudiesEnded(uid)
 	for len(lacking) > 0 {
 		contexts, n := propose(lacking)
 		if err := q.get(ctx, uid, lacking[:n], contexts); err != nil {
@@ -182,6 +199,45 @@ func (q *Inquirer) fetch(ctx context.Context, uid study.UID, here holding, lacki
 		lacking = lacking[n:]
 	}
 	return nil
+}
+
+// move has the archive send objects to our own door, series by series.
+func (q *Inquirer) move(ctx context.Context, uid study.UID, lacking []remote) error {
+	a, err := q.Dial(ctx, dimse.Plain(moveClass))
+	if err != nil {
+		return fmt.Errorf("move objects of study %s: %w", uid, err)
+	}
+	defer q.Traffic.beginMove(q.AET, uid)()
+	lacking = slices.Clone(lacking[:min(len(lacking), mostFetched)])
+	slices.SortFunc(lacking, func(a, b remote) int {
+		return cmp.Or(cmp.Compare(a.series, b.series), cmp.Compare(a.instance, b.instance))
+	})
+	for rest := lacking; len(rest) > 0; {
+		wish, n := wishFor(uid, rest)
+		counts, status, err := a.Move(ctx, moveClass, wish, q.Own, nil)
+		if err == nil && status != dimse.Success && counts.Completed == 0 {
+			err = fmt.Errorf("the archive does not send to %s: %v; it must know our address: %w", q.Own, status, study.ErrRefused)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("move objects of study %s: %w", uid, err), a.Abort())
+		}
+		rest = rest[n:]
+	}
+	_ = a.Release() // what came is kept, however it ends
+	return nil
+}
+
+// wishFor names the next objects, of one series, that one request brings.
+func wishFor(uid study.UID, rest []remote) (*dicom.Item, int) {
+	n := 1
+	for n < len(rest) && n < fetchBatch && rest[n].series == rest[0].series {
+		n++
+	}
+	names := make([]any, n)
+	for i, o := range rest[:n] {
+		names[i] = string(o.instance)
+	}
+	return query("IMAGE", uid).Set(dicom.SeriesInstanceUID, string(rest[0].series)).Set(dicom.SOPInstanceUID, names...), n
 }
 
 // propose lists the presentation contexts for as many objects, sorted by class, as
@@ -219,21 +275,22 @@ func fetchedSyntaxes() []study.UID {
 func (q *Inquirer) get(ctx context.Context, uid study.UID, objects []remote, contexts []dimse.Context) error {
 	a, err := q.Dial(ctx, contexts...)
 	if err != nil {
+		if errors.Is(err, study.ErrRefused) && !errors.As(err, new(*dimse.RejectedError)) {
+			err = fmt.Errorf("%w: %w", errNoGet, err) // none of the contexts
+		}
 		return err
 	}
+	if len(a.Accepted(getClass)) == 0 {
+		return errors.Join(errNoGet, a.Release())
+	}
 	for rest := objects; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && n < fetchBatch && rest[n].series == rest[0].series {
-			n++
-		}
-		names := make([]any, n)
-		for i, o := range rest[:n] {
-			names[i] = string(o.instance)
-		}
-		wish := query("IMAGE", uid).Set(dicom.SeriesInstanceUID, string(rest[0].series)).Set(dicom.SOPInstanceUID, names...)
+		wish, n := wishFor(uid, rest)
 		counts, status, err := a.Get(ctx, getClass, wish, fetched{q.Receiver}, nil)
 		if err == nil && status != dimse.Success && counts.Completed == 0 {
 			err = fmt.Errorf("the retrieval ends with %v: %w", status, study.ErrRefused)
+		}
+		if err != nil && counts.Completed == 0 && ctx.Err() == nil { // some break the association off
+			err = fmt.Errorf("%w: %w", errNoGet, err)
 		}
 		if err != nil {
 			return errors.Join(err, a.Abort())

@@ -54,6 +54,9 @@ type Inquirer struct {
 	Receiver Taker
 	Traffic  *Traffic
 	AET      string // of the archive
+	// Own is our AE title, to which an archive without C-GET sends by C-MOVE. Empty
+	// asks for no C-MOVE.
+	Own string
 	// Dial opens an association with the archive.
 	Dial func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error)
 	Log  *slog.Logger
@@ -192,13 +195,13 @@ func (q *Inquirer) round(ctx context.Context, uid study.UID) (missing int, err e
 	if len(lacking) == 0 {
 		return 0, nil
 	}
-	err = q.fetch(ctx, uid, had, lacking)
+	how, err := q.fetch(ctx, uid, had, lacking)
 	has, again := q.holding(ctx, uid)
 	if again != nil {
 		return len(lacking), again
 	}
 	missing = len(has.lacks(listed))
-	q.Log.InfoContext(ctx, "missing objects fetched", "study", uid, "ae", q.AET, "listed", len(listed), "fetched", len(lacking)-missing, "missing", missing)
+	q.Log.InfoContext(ctx, "missing objects fetched", "study", uid, "ae", q.AET, "how", how, "listed", len(listed), "fetched", len(lacking)-missing, "missing", missing)
 	return missing, err
 }
 

@@ -68,6 +68,9 @@ type Kept struct {
 // Store takes one C-STORE.
 func (r *Receiver) Store(ctx context.Context, req dimse.StoreRequest) dimse.Status {
 	src := Source{Kind: "dimse", AE: req.Calling, Remote: req.Remote}
+	if req.Originator != "" && req.Originator == req.Called { // we asked for it
+		src.Kind = "move"
+	}
 	_, err := r.Receive(ctx, src, Object{Data: req.Data, TransferSyntax: req.TransferSyntax, Class: req.Class, Instance: req.Instance})
 	return StatusOf(err)
 }
@@ -120,6 +123,7 @@ func (r *Receiver) receive(ctx context.Context, src Source, o Object) (Kept, err
 		now = r.Now
 	}
 	at := now().UTC()
+	arrival.Fetched = src.Kind == "get" || src.Kind == "move" || r.Traffic.moves(src.AE, in.ids.Study)
 	arrival.Study.Sender, arrival.Study.ReceivedAt, arrival.Study.LastInstanceAt = src.Name(), at, at
 	arrival.Instance.Key, arrival.Instance.SHA256, arrival.Instance.ReceivedAt = key, hash, at
 	receipt, err := r.Register.Receive(ctx, arrival)

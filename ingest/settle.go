@@ -32,6 +32,10 @@ type Settler struct {
 	Told Teller
 	// Archive is asked whether a study that seems whole is. nil asks nobody.
 	Archive Asker
+	// Priors knows which studies are priors that we fetched. No model is asked about
+	// these, unless ScorePriors; then they wait for all others. nil knows none.
+	Priors      PriorKeeper
+	ScorePriors bool
 	// Memory keeps what is learned of senders over a restart. nil forgets.
 	Memory Memory
 	// Wake is called after a study was settled, so that its jobs wait for no
@@ -272,10 +276,25 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow})
 		}
 	}
+	prior := false
+	if s.Priors != nil {
+		if prior, err = s.Priors.IsPrior(ctx, st.UID); err != nil {
+			return fmt.Errorf("settle study %s: %w", st.UID, err)
+		}
+	}
+	if prior && !s.ScorePriors {
+		f.Models = nil
+	}
 	if f.Tissue, err = (Surveyor{s.Slides, s.Pictures}).Survey(ctx, f); err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
 	p := Plan(f)
+	switch {
+	case prior && !s.ScorePriors:
+		p.Note = study.Reason{Code: study.ReasonPrior}
+	case prior:
+		p.Lane = study.Backfill
+	}
 	if err := s.Ledger.Settle(ctx, p); err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // A Source is who sends.
 type Source struct {
-	Kind   string // dimse, get, stow, folder, upload
+	Kind   string // dimse, get and move (we asked for it), stow, folder, upload
 	AE     string // calling AE title, when there is one
 	Remote string // address, host:port
 }
@@ -35,6 +35,40 @@ type Traffic struct {
 	from    map[study.UID]string    // who sent the last object, by Source.Name
 	senders map[string]time.Time    // by Source.Name
 	studies map[study.UID]time.Time // told by requests that name their studies
+	moving  map[move]int            // what we have asked archives to send us
+}
+
+// A move is a C-MOVE of ours: a study that an archive sends us over an association
+// of its own.
+type move struct {
+	from  string // AE title
+	study study.UID
+}
+
+// beginMove tells that an archive is asked to send us a study, until the answer is
+// called. Not all archives say in each object who asked for it.
+func (t *Traffic) beginMove(from string, uid study.UID) (end func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.moving == nil {
+		t.moving = map[move]int{}
+	}
+	m := move{from, uid}
+	t.moving[m]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.moving[m]--; t.moving[m] == 0 {
+			delete(t.moving, m)
+		}
+	}
+}
+
+// moves reports whether a sender sends a study because we asked for it.
+func (t *Traffic) moves(from string, uid study.UID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.moving[move{from, uid}] > 0
 }
 
 // maxEnds is how many ends of each kind are remembered. One that is forgotten

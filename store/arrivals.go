@@ -82,9 +82,15 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if err != nil {
 		return study.Receipt{}, err
 	}
+	prior, renewed, err := t.arrivesAsPrior(&s, a)
+	if err != nil {
+		return study.Receipt{}, err
+	}
 	known, err := one(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, i.UID)
 	if err == nil {
-		return t.again(a, i, known)
+		r, err := t.again(a, i, known)
+		r.Reopened = renewed
+		return r, err
 	}
 	if !errors.Is(err, study.ErrNotFound) {
 		return study.Receipt{}, err
@@ -96,7 +102,7 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if apart, err := t.ofAnother(s, a, i); apart || err != nil {
 		return study.Receipt{Outcome: study.Conflicted}, err
 	}
-	reopened, err := t.grow(s, a.Study, i)
+	reopened, err := t.grow(s, a.Study, i, prior)
 	if err != nil {
 		return study.Receipt{}, err
 	}
@@ -114,7 +120,7 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 		}
 	}
 	t.shown = true
-	return study.Receipt{Outcome: study.Stored, Reopened: reopened}, t.takeIn(a, i)
+	return study.Receipt{Outcome: study.Stored, Reopened: reopened || renewed}, t.takeIn(a, i)
 }
 
 // takeIn makes the row of an object that is new.
@@ -179,10 +185,11 @@ func (t *tx) arrivedIn(in study.Study, i study.Instance) (study.Study, error) {
 	return findStudy(t, i.Study)
 }
 
-// grow takes a new instance into its study, which it makes if there is none.
-func (t *tx) grow(s, in study.Study, i study.Instance) (reopened bool, err error) {
+// grow takes a new instance into its study, which it makes if there is none. A prior
+// does not come to the worklist.
+func (t *tx) grow(s, in study.Study, i study.Instance, prior bool) (reopened bool, err error) {
 	if s.UID == "" {
-		return false, t.begin(in, i)
+		return false, t.begin(in, i, prior)
 	}
 	placed := merge(&s, in, i)
 	if placed {
@@ -193,7 +200,10 @@ func (t *tx) grow(s, in study.Study, i study.Instance) (reopened bool, err error
 		if err := t.reopen(&s); err != nil {
 			return false, err
 		}
-		reopened, waiting = true, `1`
+		reopened = true
+		if !prior {
+			waiting = `1`
+		}
 	}
 	s.Instances++
 	s.LastInstanceAt = i.ReceivedAt
@@ -201,7 +211,7 @@ func (t *tx) grow(s, in study.Study, i study.Instance) (reopened bool, err error
 }
 
 // begin makes the row of a study whose first instance has come.
-func (t *tx) begin(s study.Study, i study.Instance) error {
+func (t *tx) begin(s study.Study, i study.Instance, prior bool) error {
 	s.Status, s.Rev, s.Instances = study.Receiving, 0, 1
 	s.ReceivedAt, s.LastInstanceAt = i.ReceivedAt, i.ReceivedAt
 	if s.Modality == "" {
@@ -217,7 +227,7 @@ func (t *tx) begin(s study.Study, i study.Instance) error {
 		s.UID, s.Status, s.Rev, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID,
 		s.Description, s.Date, s.Time, s.Referring, s.Modality, s.Priority, s.Instances, 0, s.Sender,
 		ms(s.ReceivedAt), ms(s.LastInstanceAt), 0, s.Place.Class, ms(s.Place.Key), why, ms(s.Place.Deadline), s.Place.Rule, 0, "",
-		1, 0, searchText(s))
+		bit(!prior), 0, searchText(s))
 	return err
 }
 

@@ -267,7 +267,7 @@ func (t *tx) accept(c study.Conflict) error {
 	} else if !errors.Is(err, study.ErrNotFound) {
 		return err
 	}
-	if _, err := t.grow(s, a.Study, a.Instance); err != nil {
+	if _, err := t.grow(s, a.Study, a.Instance, false); err != nil {
 		return err
 	}
 	return t.takeIn(a, a.Instance)

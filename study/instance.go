@@ -198,6 +198,7 @@ type Arrival struct {
 	Study    Study // identifying attributes only
 	Instance Instance
 	Frames   Frames
+	Fetched  bool // it came because we asked for it, by C-GET or C-MOVE; see [Prior]
 }
 
 // A Receipt says what became of an arrival.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -35,10 +36,31 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 	if d.Addr == "" {
 		return
 	}
-	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Log: h.log,
+	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log,
 		Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
 			return h.call(ctx, d, contexts...)
 		}}
 	settler.Archive = q
 	g.Go(func() error { return q.Run(ctx) })
+	if h.Priors > 0 {
+		historian := &ingest.Historian{Archive: q, History: h.ledger, Wanted: h.ledger, Log: h.log, Rule: ingest.PriorRule{
+			Most: h.Priors, Months: h.PriorsMonths,
+			SameModality: slices.Contains(h.PriorsSame, "modality"), SameBodyPart: slices.Contains(h.PriorsSame, "body_part")}}
+		g.Go(func() error { return historian.Run(ctx) })
+	}
+}
+
+// checkPriors holds the settings of priors against each other.
+func (s Settings) checkPriors(bad func(format string, a ...any)) {
+	if s.Priors < 0 || s.Priors > 100 || s.PriorsMonths < 0 {
+		bad("priors %d and priors_months %d are not 0 to 100 and 0 or more", s.Priors, s.PriorsMonths)
+	}
+	if s.Priors > 0 && s.Archive == "" {
+		bad("priors needs archive, who is asked for them")
+	}
+	for _, same := range s.PriorsSame {
+		if same != "modality" && same != "body_part" {
+			bad("priors_same %q is none of modality, body_part", same)
+		}
+	}
 }

@@ -74,7 +74,7 @@ func (h *house) run(ctx context.Context) error {
 }
 
 func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {
-	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Pictures: h.objects, Traffic: traffic, Told: h.ledger, Memory: h.ledger, Log: h.log,
+	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Pictures: h.objects, Traffic: traffic, Told: h.ledger, Memory: h.ledger, Priors: h.ledger, ScorePriors: h.PriorsScore, Log: h.log,
 		Decodes: codec.Supported, Cap: h.GapCap}
 }
 

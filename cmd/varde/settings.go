@@ -47,6 +47,10 @@ type Settings struct {
 	CommitLimit  time.Duration `toml:"commit_limit" help:"how long a destination with +commit may take to answer for what it took; then the delivery has failed"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port, and +tls?ca=FILE behind it for TLS"`
 	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port, and +tls?ca=FILE behind it for TLS; empty asks nobody"`
+	Priors       int           `toml:"priors" help:"how many earlier studies of a patient are fetched from the archive; 0 for none"`
+	PriorsMonths int           `toml:"priors_months" help:"how many months before the study they may be; 0 for any"`
+	PriorsSame   []string      `toml:"priors_same" help:"in what they must be as the study: modality, body_part"`
+	PriorsScore  bool          `toml:"priors_score" help:"have models score them too, after all else"`
 	Charset      string        `toml:"charset" help:"character set of objects that name none"`
 	Watch        string        `toml:"watch" help:"folder whose DICOM files are taken in and moved to its done or refused folder; empty for none"`
 	GapCap       time.Duration `toml:"gap_cap" help:"longest silence before a study counts as whole when nothing else tells"`
@@ -68,7 +72,7 @@ func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
-		CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -227,6 +231,7 @@ func (l *loader) check() error {
 		errs = append(errs, err)
 	}
 	errs = append(errs, l.checkPeers())
+	l.checkPriors(bad)
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
 	}

@@ -196,7 +196,7 @@ func (a *acceptor) store(ctx context.Context, c command, id byte) error {
 	if status == Success {
 		status = a.server.Handler.Store(ctx, StoreRequest{
 			Calling: a.sum.Calling, Called: a.called, Remote: a.sum.Remote,
-			Class: c.class, Instance: c.instance, TransferSyntax: agreed.syntax,
+			Class: c.class, Instance: c.instance, TransferSyntax: agreed.syntax, Originator: c.originator,
 			Data: data,
 		})
 	} else { // the handler tells of its own refusals, with the reason

@@ -41,6 +41,7 @@ type StoreRequest struct {
 	Remote          string // the peer's address, host:port
 	Class, Instance study.UID
 	TransferSyntax  study.UID // in which Data is encoded: the peer's own, as accepted
+	Originator      string    // who asked for it by a C-MOVE, an AE title; empty otherwise
 	// Data is the bare data set, without preamble and file meta information.
 	// It ends with io.EOF only after the last fragment; any other error means
 	// that the object is not whole. It must not be read after Store returns.
