@@ -1,11 +1,19 @@
 package dicomweb_test
 
 import (
+	"bytes"
+	"context"
 	"image"
+	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
+	"varde/ingest/dicomweb"
 	"varde/internal/dicom"
 	"varde/internal/studytest"
 	"varde/study"
@@ -135,4 +143,78 @@ func TestStateWithoutItsImageIsRefused(t *testing.T) {
 	if code, _, _ := s.get(t, at+"/rendered?annotation=everything", "image/png"); code != 400 {
 		t.Errorf("an annotation of another kind: %d", code)
 	}
+}
+
+// TestDamagedStatesAreSurvived draws an image under states whose bytes were
+// changed, and expects an answer to each. VARDE_MUTATIONS says how many.
+func TestDamagedStatesAreSurvived(t *testing.T) {
+	d, err := studytest.ChestCT(studytest.CT{Seed: 3, Slices: 2, Size: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lut := dicom.NewItem().SetVR(dicom.LUTDescriptor, "US", 16, 0, 16).SetVR(dicom.LUTData, "OW", make([]byte, 32))
+	o := presentation(t, d.Objects[1], d, "damaged")
+	o.Seq(dicom.SoftcopyVOILUTSequence, dicom.NewItem().Seq(dicom.VOILUTSequence, lut)).Seq(dicom.ModalityLUTSequence, lut).Seq(0x20500010, lut).
+		Set(0x00181600, "RECTANGULAR", "CIRCULAR", "POLYGONAL").Set(0x00181602, 2).Set(0x00181604, 30).Set(0x00181606, 3).Set(0x00181608, 20).
+		Set(0x00181610, 9, 9).Set(0x00181612, 8).Set(0x00181620, 1, 1, 1, 30, 30, 20).Set(0x00700042, 90).Set(0x00700041, "Y").
+		Seq(dicom.GraphicAnnotationSequence, dicom.NewItem().Set(dicom.GraphicLayer, "L").Seq(dicom.GraphicObjectSequence,
+			dicom.NewItem().Set(dicom.GraphicAnnotationUnits, "PIXEL").Set(dicom.GraphicData, 1.5, 2.5, 30.5, 4.5, 1.5, 2.5).Set(dicom.GraphicType, "INTERPOLATED").Set(dicom.GraphicFilled, "Y"),
+			dicom.NewItem().Set(dicom.GraphicAnnotationUnits, "DISPLAY").Set(dicom.GraphicData, 0.5, 0.5, 0.7, 0.7).Set(dicom.GraphicType, "CIRCLE").Set(dicom.GraphicFilled, "Y")))
+	file, err := o.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	s.keep(t, d.Objects[1].File, d.Objects[1].Instance)
+	at, in, _ := s.keep(t, file, study.DerivedUID("damaged", "state"))
+	path := strings.TrimPrefix(at, s.URL+"/dicom-web") + "/rendered?viewport=64,64"
+	handler := s.service.Handler()
+	lies := &lying{s.objects, in.Key, nil}
+	s.service.Objects = lies
+	rng := rand.New(rand.NewPCG(1, 3))
+	n := 400
+	if set, err := strconv.Atoi(os.Getenv("VARDE_MUTATIONS")); err == nil {
+		n = set
+	}
+	codes := map[int]int{}
+	for range n {
+		lies.body = bytes.Clone(file)
+		for range 1 + rng.IntN(4) {
+			i := rng.IntN(len(file))
+			switch rng.IntN(3) {
+			case 0:
+				lies.body[i] = byte(rng.Uint32())
+			case 1:
+				lies.body[i] ^= 1 << rng.IntN(8)
+			case 2:
+				copy(lies.body[i:], "\xff\xff\xff\xff")
+			}
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		codes[w.Code]++
+	}
+	t.Log(codes)
+	if codes[http.StatusOK] == 0 {
+		t.Error("no state was drawn")
+	}
+}
+
+// lying objects give another body for one key.
+type lying struct {
+	dicomweb.Objects
+	key  string
+	body []byte
+}
+
+// Range gives part of an object.
+func (l *lying) Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if key != l.key {
+		return l.Objects.Range(ctx, key, off, n)
+	}
+	b := l.body[min(off, int64(len(l.body))):]
+	if n >= 0 && n < int64(len(b)) {
+		b = b[:n]
+	}
+	return io.NopCloser(bytes.NewReader(b)), nil
 }

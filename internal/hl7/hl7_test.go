@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -237,6 +238,7 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 
 // TestDamagedMessagesAreSurvived reads more than a hundred thousand messages with
 // bytes changed, cut, doubled and put in, and asks each for all that it may hold.
+// VARDE_MUTATIONS says how many.
 func TestDamagedMessagesAreSurvived(t *testing.T) {
 	seeds := [][]byte{ // ours, and those of the shared set where it is
 		[]byte("MSH|^~\\&|RIS|A|V|B|20260101||ORM^O01^ORM_O01|1|P|2.5.1||||||8859/1\rPID|1||7^^^A~8||DOE^J||19600101|M\rORC|NW|P1|F1||||^^^^^S\rOBR|1|P1|F1|CT^Chest\rTQ1|1|||||||20260301|S^Stat\rZDS|1.2.3^A^Application^DICOM\r"),
@@ -262,6 +264,9 @@ func TestDamagedMessagesAreSurvived(t *testing.T) {
 	n := 120000
 	if testing.Short() {
 		n = 10000
+	}
+	if set, err := strconv.Atoi(os.Getenv("VARDE_MUTATIONS")); err == nil {
+		n = set
 	}
 	for range n {
 		readAll(damage(r, seeds[r.IntN(len(seeds))]))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"varde/internal/dicom"
@@ -17,6 +18,7 @@ import (
 
 // TestDamagedObjectsAreRefusedCalmly changes bytes of small real objects. What
 // comes of them may be an error, and never a panic; what is written can be read.
+// VARDE_MUTATIONS says how many.
 func TestDamagedObjectsAreRefusedCalmly(t *testing.T) {
 	dir, paths := samples(t)
 	var seeds [][]byte
@@ -25,14 +27,21 @@ func TestDamagedObjectsAreRefusedCalmly(t *testing.T) {
 			seeds = append(seeds, b)
 		}
 	}
-	p := profile(t, deid.Options{AllowBurnedIn: true, CleanDescriptors: true, Dates: deid.ShiftDates})
+	profiles := []*deid.Profile{
+		profile(t, deid.Options{AllowBurnedIn: true, CleanDescriptors: true, Dates: deid.ShiftDates}),
+		profile(t, deid.Options{AllowBurnedIn: true, CleanPixels: true, CleanGraphics: true, Boxes: []deid.Box{{X: 1, Y: 1, Width: 9, Height: 9}}}),
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	n := 20_000
 	if testing.Short() {
 		n = 2_000
 	}
+	if set, err := strconv.Atoi(os.Getenv("VARDE_MUTATIONS")); err == nil {
+		n = set
+	}
 	written := 0
 	for i := range n {
+		p := profiles[random.IntN(len(profiles))]
 		b := bytes.Clone(seeds[i%len(seeds)])
 		for range 1 + random.IntN(4) {
 			at := random.IntN(len(b))
