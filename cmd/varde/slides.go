@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"varde/ingest"
@@ -20,11 +21,18 @@ type slideDoor struct {
 // asks has what processes that died have left removed.
 func (h *house) slideKeeper(receiver *ingest.Receiver, traffic *ingest.Traffic) *slidefile.Keeper {
 	h.door.once.Do(func() {
-		h.door.keeper = &slidefile.Keeper{Archive: h.objects, Receiver: receiver, Traffic: traffic, Ended: traffic.StudiesEnded, Log: h.log,
-			Retiler: &openslide.Retiler{Folder: h.folder("work"), Log: h.log}}
-		if err := h.door.keeper.Sweep(context.Background()); err != nil {
+		retiler := &openslide.Retiler{Folder: h.folder("work"), Log: h.log}
+		h.door.keeper = &slidefile.Keeper{Archive: h.objects, Receiver: slideReceiver{countingReceiver{h, receiver}}, Traffic: traffic,
+			Ended: traffic.StudiesEnded, Log: h.log, Retiler: retiler}
+		if err := errors.Join(h.door.keeper.Sweep(context.Background()), retiler.Sweep()); err != nil {
 			h.log.Warn("slide files left aside", "err", err)
 		}
 	})
 	return h.door.keeper
 }
+
+// A slideReceiver counts the levels of slide files as what comes in as files.
+type slideReceiver struct{ countingReceiver }
+
+// Room asks the receiver.
+func (s slideReceiver) Room(ctx context.Context, n int64) error { return s.next.Room(ctx, n) }

@@ -269,6 +269,18 @@ func TestSlideWithoutSpacingIsKeptAndHeld(t *testing.T) {
 	}
 }
 
+func TestSlideThatHasLostTilesIsKeptAndHeld(t *testing.T) {
+	h := newHouse(t)
+	k := h.keep(t, "a.svs", drawn(t, studytest.SlideFile{Kind: studytest.AperioSVS, Columns: 700, Rows: 500, Tile: 64, Sparse: true}))
+	if k.Held.Code != study.ReasonDamaged || k.Outcome != study.Stored {
+		t.Errorf("kept %+v", k)
+	}
+	var refused *slide.RefusedError
+	if _, err := slide.Levels(h.instances(t, k)); !errors.As(err, &refused) || !strings.Contains(refused.Reason.Detail, "missing") {
+		t.Errorf("who scores it is told %v", err)
+	}
+}
+
 // faulty fails at the nth call that writes.
 type faulty struct {
 	store.Objects

@@ -54,7 +54,7 @@ const (
 
 // A turboEncoder is libjpeg-turbo in the memory of the child.
 type turboEncoder struct {
-	handles  sync.Pool // of uintptr
+	handles  sync.Pool // of *uintptr
 	create   func() uintptr
 	bufSize  func(w, h, subsampling int32) uint64
 	compress func(handle uintptr, rgb *byte, w, pitch, h, format int32, out **byte, n *uint64, subsampling, quality, flags int32) int32
@@ -81,18 +81,19 @@ func openTurboEncoder() *turboEncoder {
 }
 
 func (t *turboEncoder) encode(rgb []byte, w, h int) ([]byte, error) {
-	handle, ok := t.handles.Get().(uintptr)
+	handle, ok := t.handles.Get().(*uintptr)
 	if !ok {
-		handle = t.create()
+		made := t.create()
+		handle = &made
 	}
-	if handle == 0 {
+	if *handle == 0 {
 		return nil, fmt.Errorf("open a JPEG encoder: %w", study.ErrBusy)
 	}
 	defer t.handles.Put(handle)
 	n := t.bufSize(int32(w), int32(h), turbo444)
 	out := make([]byte, n)
 	at := unsafe.SliceData(out)
-	if t.compress(handle, &rgb[0], int32(w), 0, int32(h), turboRGB, &at, &n, turbo444, quality, turboNoRealloc|turboAccurateDCT) != 0 || n > uint64(len(out)) {
+	if t.compress(*handle, &rgb[0], int32(w), 0, int32(h), turboRGB, &at, &n, turbo444, quality, turboNoRealloc|turboAccurateDCT) != 0 || n > uint64(len(out)) {
 		return nil, fmt.Errorf("JPEG encoder failed at a tile of %d×%d pixels", w, h)
 	}
 	return bytes.Clone(out[:n]), nil

@@ -85,6 +85,20 @@ func (r *Retiler) Version(ctx context.Context) (string, error) {
 	return a.Version, err
 }
 
+// leftAfter is when a slide in the folder was left by a process that died.
+const leftAfter = 24 * time.Hour
+
+// Sweep removes what processes that died have left in the folder.
+func (r *Retiler) Sweep() error {
+	left, err := filepath.Glob(filepath.Join(r.Folder, "slide-*"))
+	for _, dir := range left {
+		if info, serr := os.Stat(dir); serr == nil && time.Since(info.ModTime()) > leftAfter {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
+}
+
 // Retile reads a slide, whose file is called name and has the bytes that read
 // gives, to its end and writes it as a pyramid. A zip archive is unpacked and
 // holds one slide with what belongs to it. An error wraps [study.ErrUnsupported]

@@ -211,6 +211,23 @@ func TestArchiveIsUnpackedWithinItsFolder(t *testing.T) {
 	}
 }
 
+func TestWhatTheDeadLeftIsSweptAfterADay(t *testing.T) {
+	r := &Retiler{Folder: t.TempDir()}
+	for name, age := range map[string]time.Duration{"slide-old": 25 * time.Hour, "slide-new": time.Hour} {
+		dir := filepath.Join(r.Folder, name)
+		at := time.Now().Add(-age)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "x"), nil, 0o600), os.Chtimes(dir, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(r.Folder); err != nil || len(left) != 1 || left[0].Name() != "slide-new" {
+		t.Error(left, err)
+	}
+}
+
 func TestDyingChildCostsOneFile(t *testing.T) {
 	need(t)
 	for _, tt := range []struct {
