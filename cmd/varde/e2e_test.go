@@ -402,11 +402,20 @@ func (s *service) in(t *testing.T) *service {
 	return s
 }
 
-// reports finds a study's structured reports by QIDO-RS, by keyword and by tag.
-func (s *service) reports(uid study.UID) (found []study.UID) {
+// reports finds a study's structured reports by QIDO-RS.
+func (s *service) reports(uid study.UID) []study.UID { s.t.Helper(); return s.ofModality(uid, "SR") }
+
+// written finds all that was written of a study: reports, heatmaps, annotations.
+func (s *service) written(uid study.UID) []study.UID {
+	s.t.Helper()
+	return slices.Concat(s.reports(uid), s.ofModality(uid, "SEG"), s.ofModality(uid, "ANN"))
+}
+
+// ofModality finds a study's objects of a modality by QIDO-RS, by keyword and by tag.
+func (s *service) ofModality(uid study.UID, modality string) (found []study.UID) {
 	s.t.Helper()
 	var byTag []study.UID
-	for query, into := range map[string]*[]study.UID{"Modality=SR": &found, "00080060=SR": &byTag} {
+	for query, into := range map[string]*[]study.UID{"Modality=" + modality: &found, "00080060=" + modality: &byTag} {
 		var rows []map[string]struct{ Value []any }
 		a, err := s.ask(http.MethodGet, "/dicom-web/studies/"+string(uid)+"/instances?"+query, "application/dicom+json", "", nil)
 		if err != nil || a.code != http.StatusOK && a.code != http.StatusNoContent {

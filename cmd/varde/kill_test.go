@@ -72,7 +72,7 @@ func TestKilledAtAnyMomentNothingIsLostAndNothingDoubled(t *testing.T) {
 		if v.AI != truth(p.Drawn) && !gaveUp {
 			t.Errorf("%s: AI says %s: %+v", p.Name, v.AI, v.Results)
 		}
-		found[p.Study] = s.reports(p.Study)
+		found[p.Study] = s.written(p.Study)
 	}
 	t.Logf("%d kills; %.1f s after the last start all %d studies were reported and delivered", kills, time.Since(began).Seconds(), len(senders))
 	seen.check(t)
@@ -354,19 +354,19 @@ func onceOnly(t *testing.T, s *service, found map[study.UID][]study.UID, sink *s
 	db := copyLedger(t, s.dir)
 	reports := db.counts(`SELECT study_uid, COUNT(*) FROM report GROUP BY study_uid`)
 	audited := db.counts(`SELECT entity, COUNT(*) FROM audit WHERE action = 'report' GROUP BY entity`)
-	latest := db.counts(`SELECT s.uid, COUNT(*) FROM study s JOIN report r ON r.study_uid = s.uid AND r.rev = s.rev GROUP BY s.uid`)
+	latest := db.counts(`SELECT s.uid, COUNT(*) FROM study s JOIN report r ON r.study_uid = s.uid AND r.rev = s.rev AND r.kind = 'sr' GROUP BY s.uid`)
 	total := 0
-	for uid, srs := range found {
-		total += len(srs)
+	for uid, all := range found {
+		total += len(all)
 		id := string(uid)
-		if len(srs) == 0 || reports[id] != len(srs) || audited["study "+id] != len(srs) || latest[id] != 1 {
-			t.Errorf("study %s: QIDO finds %d reports, the ledger has %d, %d of them of its last revision, and the audit tells of %d",
-				uid, len(srs), reports[id], latest[id], audited["study "+id])
+		if len(all) == 0 || reports[id] != len(all) || audited["study "+id] != len(all) || latest[id] != 1 {
+			t.Errorf("study %s: QIDO finds %d objects of ours, the ledger has %d, %d reports of its last revision among them, and the audit tells of %d",
+				uid, len(all), reports[id], latest[id], audited["study "+id])
 		}
 	}
 	for what, query := range map[string]string{
 		"studies beyond those sent":             fmt.Sprintf(`SELECT 'n', COUNT(*) - %d FROM study`, len(found)),
-		"reports twice of one revision":         `SELECT 'n', COUNT(*) FROM (SELECT 1 FROM report GROUP BY study_uid, rev, model_id HAVING COUNT(*) > 1)`,
+		"reports twice of one revision":         `SELECT 'n', COUNT(*) FROM (SELECT 1 FROM report GROUP BY study_uid, rev, model_id, kind HAVING COUNT(*) > 1)`,
 		"results twice of one revision":         `SELECT 'n', COUNT(*) FROM (SELECT 1 FROM result GROUP BY study_uid, rev, model_id HAVING COUNT(*) > 1)`,
 		"jobs that are still open":              `SELECT 'n', COUNT(*) FROM job WHERE state IN ('ready', 'enqueued')`,
 		"jobs that were given up too early":     `SELECT 'n', COUNT(*) FROM job WHERE state = 'failed' AND lost < 5`,
@@ -381,6 +381,6 @@ func onceOnly(t *testing.T, s *service, found map[study.UID][]study.UID, sink *s
 	if len(sink.got) != total || len(sink.odd) > 0 {
 		t.Errorf("of %d reports %d were delivered; with two contents %v", total, len(sink.got), sink.odd)
 	}
-	t.Logf("%d reports of %d studies, by QIDO, ledger and audit alike; the archive was sent %d of them %d times; jobs lost in a worker's hands: %v",
+	t.Logf("%d reports, heatmaps and annotations of %d studies, by QIDO, ledger and audit alike; the archive was sent %d of them %d times; jobs lost in a worker's hands: %v",
 		total, len(found), len(sink.got), sink.came, db.counts(`SELECT lost||' times', COUNT(*) FROM job WHERE lost > 0 GROUP BY lost`))
 }
