@@ -118,7 +118,7 @@ func (p *pages) frameIn(r *http.Request) (study.Instance, int, error) {
 // or an overview that has the label on it. Both bear a patient's name, and neither
 // is ever shown.
 func private(s *study.SlideLevel) bool {
-	return s != nil && s.Kind != "" && s.Kind != "VOLUME" && s.Kind != "THUMBNAIL"
+	return s != nil && s.Kind != "" && s.Kind != "VOLUME"
 }
 
 func sendPacked(w http.ResponseWriter, r *http.Request, b []byte) {

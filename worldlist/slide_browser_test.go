@@ -231,6 +231,22 @@ func TestHeatGrowsWhileTheSlideIsScored(t *testing.T) {
 	b.Until(`document.querySelector('#news')?.hidden && document.querySelector('.answer h2')?.textContent.includes('Uncertain') && ` + heatReady)
 }
 
+// TestSlideThatComesLateIsTold: the tray of an open page does not keep quiet about
+// a slide that it does not show.
+func TestSlideThatComesLateIsTold(t *testing.T) {
+	w := ofSlides()
+	server, entry := serve(t, w, webui.Reader)
+	b := webuitest.Open(t, 1440, 900, "en")
+	enter(t, b, entry)
+	lookAt(t, b, server.URL, growing, "", slideReady)
+	w.mu.Lock()
+	w.addSlide(growing, 2, "H&E", 2048, 1536)
+	w.mu.Unlock()
+	b.Until(`!document.querySelector('#news').hidden && document.querySelector('#news').textContent.includes('added')`)
+	b.Click(`#reload`)
+	b.Until(slideReady + ` && document.querySelectorAll('#tray li').length === 2`)
+}
+
 func TestSlideThatNoModelSawSaysSo(t *testing.T) {
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")

@@ -32,12 +32,13 @@ type trayModel struct {
 
 // A traySlide is one slide.
 type traySlide struct {
-	Series study.UID     `json:"series"`
-	AI     study.AIState `json:"ai"` // the worst of its models'
-	Word   string        `json:"word"`
-	Notes  []string      `json:"notes"`
-	First  bool          `json:"first"` // the worst of the case: a hint where to look first
-	Says   []traySaid    `json:"says"`  // model by model, as in the tray
+	Series  study.UID     `json:"series"`
+	Version string        `json:"version,omitempty"` // of its content; a page that knows another one is out of date
+	AI      study.AIState `json:"ai"`                // the worst of its models'
+	Word    string        `json:"word"`
+	Notes   []string      `json:"notes"`
+	First   bool          `json:"first"` // the worst of the case: a hint where to look first
+	Says    []traySaid    `json:"says"`  // model by model, as in the tray
 }
 
 // A traySaid is what one model says of one slide.
@@ -67,7 +68,7 @@ func (p *pages) trayOf(ctx context.Context, l webui.Lang, c study.Case, all []se
 		t.Models = append(t.Models, p.trayModel(l, c, a))
 	}
 	for _, s := range slidesOnly {
-		one := traySlide{Series: s.UID, Notes: []string{}, Says: []traySaid{}}
+		one := traySlide{Series: s.UID, Version: s.version(), Notes: []string{}, Says: []traySaid{}}
 		if s.reason != "" {
 			one.Notes = append(one.Notes, s.reason)
 		}

@@ -87,6 +87,14 @@ func (s series) name() string {
 	return s.Text
 }
 
+// version names the content of a slide that can be shown.
+func (s series) version() string {
+	if len(s.levels) == 0 {
+		return ""
+	}
+	return versionOf(instancesOf(s.images, s.UID))
+}
+
 // seriesOf groups the images of a study by series, in the order in which they
 // come.
 func seriesOf(l webui.Lang, instances []study.Instance) []series {
@@ -176,7 +184,7 @@ func stackOf(s series) stack {
 	if s.Slide {
 		k.Name, k.Trouble = s.name(), s.reason
 		if len(s.levels) > 0 {
-			k.Microns, k.Version = s.levels[0].MPP, versionOf(instancesOf(s.images, s.UID))
+			k.Microns, k.Version = s.levels[0].MPP, s.version()
 		}
 		for _, step := range slide.Steps(s.levels) {
 			l := s.levels[step.Level]

@@ -124,7 +124,9 @@ func (w *ward) Readings(_ context.Context, uid study.UID) ([]study.Reading, erro
 }
 
 func (w *ward) Instances(_ context.Context, uid study.UID) ([]study.Instance, error) {
-	return w.instances[uid], nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.instances[uid]), nil
 }
 
 func (w *ward) Instance(_ context.Context, uid study.UID) (study.Instance, error) {

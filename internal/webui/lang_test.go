@@ -92,7 +92,7 @@ func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	code := sources(t)
 	used := map[string]bool{}
 	inPage := regexp.MustCompile(`\.T "([^"]+)"`)
-	inCode := regexp.MustCompile(`\.T\("([^"]+)"[,)]|add\("(ran\.[a-z]+)"|Label: "([^"]+)"|showSignIn\([^"]*"([a-z]+\.[a-z]+)"`)
+	inCode := regexp.MustCompile(`\.T\("([^"]+)"[,)]|add\("(ran\.[a-z]+)"|Label: "([^"]+)"|Text: "([a-z]+\.[a-z_]+)"|showSignIn\([^"]*"([a-z]+\.[a-z]+)"`)
 	for file, text := range code {
 		for _, r := range []*regexp.Regexp{inPage, inCode} {
 			for _, m := range r.FindAllStringSubmatch(text, -1) {

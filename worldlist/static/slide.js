@@ -10,10 +10,10 @@ import { drawMark, drawTarget } from './ink.js';
  * @typedef {import('./heatmap.js').Area} Area
  * @typedef {import('./ink.js').Mark} Mark
  * @typedef {{columns: number, rows: number, tile_w: number, tile_h: number}} Level
- * @typedef {{series: string, slide: boolean, name: string, levels?: Level[], microns: number[], version: string, trouble?: string}} Slide
+ * @typedef {{series: string, slide: boolean, name: string, levels?: Level[], microns: number[], version?: string, trouble?: string}} Slide
  * @typedef {{ai: string, word: string, note: string, seen: number, missed: number, planned: number}} Said
  * @typedef {{live: boolean, models: {key: string, name: string, version: string, sha256: string, ai: string, word: string, note: string, map: boolean}[],
- *   slides: {series: string, ai: string, word: string, notes: string[], first: boolean, says: Said[]}[]}} Tray
+ *   slides: {series: string, version: string, ai: string, word: string, notes: string[], first: boolean, says: Said[]}[]}} Tray
  */
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -248,7 +248,7 @@ async function fresh() {
   if (wantedFor === state.heatFor) return;
   const mine = ++state.wanted;
   try {
-    const q = new URLSearchParams({ model: state.model, v: here().version });
+    const q = new URLSearchParams({ model: state.model, v: here().version ?? '' });
     const heat = await Heat.get(`/studies/${view.study}/slides/${here().series}/heat?${q}`, f.columns, f.rows);
     if (mine !== state.wanted) return;
     state.heatFor = wantedFor;
@@ -438,6 +438,10 @@ async function listen() {
     view.tray = await r.json();
     showTray();
     await fresh();
+    if (view.tray.slides.some((s) => view.stacks.find((one) => one.series === s.series)?.version !== s.version)) {
+      /** @type {HTMLElement} */ ($('news').firstElementChild).textContent = $('news').dataset.more ?? '';
+      $('news').hidden = false;
+    }
     if (!view.tray.live) {
       state.live = false;
       $('news').hidden = false;
@@ -517,7 +521,7 @@ const keys = {
 
 document.addEventListener('keydown', (e) => {
   const to = /** @type {HTMLElement} */ (e.target);
-  if (e.ctrlKey || e.metaKey || e.altKey || to.closest('input:not([type=range]):not([type=checkbox]), textarea, select, summary')) return;
+  if (e.ctrlKey || e.metaKey || e.altKey || to.closest('input:not([type=range], [type=checkbox], [name=style]), textarea, select, summary')) return;
   if (to.closest('input') && e.key.length > 1) return; // arrows belong to the slider or the choice
   const act = keys[e.key.length === 1 ? e.key.toLowerCase() : e.key];
   if (!act) return;
