@@ -123,7 +123,6 @@ func (p *pages) takeSlide(r *http.Request) (kept slidefile.Kept, err error) {
 // A field of the page says whose slides are sent.
 type field struct {
 	Name string // in the form, and in the JSON of identifiers
-	Kind string // of the input
 	Text string // key of its label
 	Hint string // what a value may look like
 }
@@ -131,15 +130,15 @@ type field struct {
 // fields are those of the form, in their order.
 func fields() []field {
 	return []field{
-		{Name: "patient_id", Kind: "text", Text: "upload.patient_id"},
-		{Name: "patient_name", Kind: "text", Text: "upload.patient_name", Hint: "Hansen^Kari"},
-		{Name: "birth_date", Kind: "date", Text: "upload.birth_date"},
-		{Name: "sex", Kind: "text", Text: "upload.sex", Hint: "F, M, O"},
-		{Name: "accession", Kind: "text", Text: "upload.accession"},
-		{Name: "case_id", Kind: "text", Text: "upload.case_id"},
-		{Name: "container_id", Kind: "text", Text: "upload.container_id"},
-		{Name: "stain", Kind: "text", Text: "upload.stain", Hint: "H&E"},
-		{Name: "description", Kind: "text", Text: "upload.description"},
+		{Name: "patient_id", Text: "upload.patient_id"},
+		{Name: "patient_name", Text: "upload.patient_name", Hint: "Hansen^Kari"},
+		{Name: "birth_date", Text: "upload.birth_date", Hint: "YYYY-MM-DD"},
+		{Name: "sex", Text: "upload.sex", Hint: "F, M, O"},
+		{Name: "accession", Text: "upload.accession"},
+		{Name: "case_id", Text: "upload.case_id"},
+		{Name: "container_id", Text: "upload.container_id"},
+		{Name: "stain", Text: "upload.stain", Hint: "H&E"},
+		{Name: "description", Text: "upload.description"},
 	}
 }
 
