@@ -214,6 +214,9 @@ func examineModels(r *models.Registry, entries []models.Entry, remedy string) (a
 	}
 	for _, e := range entries {
 		_, err := r.Network(e.Card.Ref())
+		if err == nil && e.Card.MIL != nil {
+			_, err = r.Network(e.Card.Second().Ref())
+		}
 		all = append(all, verdict("model", fmt.Sprintf("%s is %s, sha256 %s", e.Card.Ref(), e.State, e.Card.SHA256.Short()), err, remedy))
 	}
 	return all
