@@ -57,9 +57,12 @@ type Inquirer struct {
 	// Own is our AE title, to which an archive without C-GET sends by C-MOVE. Empty
 	// asks for no C-MOVE.
 	Own string
-	// Dial opens an association with the archive.
-	Dial func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error)
-	Log  *slog.Logger
+	// Dial opens an association with the archive. nil asks none.
+	Dial Dialing
+	// Sender says how whoever sent a study is asked about it, once and before the
+	// archive; nil where it can't be. A nil Sender asks none.
+	Sender func(ae string) Dialing
+	Log    *slog.Logger
 
 	mu      sync.Mutex // held for a few map accesses
 	known   map[study.UID]*inquiry
@@ -68,11 +71,15 @@ type Inquirer struct {
 	failing bool      // it did not answer last time
 }
 
+// Dialing opens an association with a peer.
+type Dialing func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error)
+
 // An inquiry is one asking about a revision of a study. Guarded by Inquirer.mu.
 type inquiry struct {
-	rev  int
-	over bool
-	seen time.Time
+	rev    int
+	over   bool
+	seen   time.Time
+	sender string
 }
 
 // Over reports whether there is nothing more to hear of a study's present
@@ -92,7 +99,7 @@ func (q *Inquirer) Over(st study.Study) bool {
 	if q.known == nil {
 		q.known = map[study.UID]*inquiry{}
 	}
-	q.known[st.UID] = &inquiry{rev: st.Rev, seen: now}
+	q.known[st.UID] = &inquiry{rev: st.Rev, seen: now, sender: st.Sender}
 	q.waiting = append(q.waiting, st.UID)
 	return false
 }
@@ -123,8 +130,11 @@ func (q *Inquirer) begin(ctx context.Context, g *errgroup.Group) bool {
 	if len(q.waiting) == 0 {
 		return false
 	}
-	uid := q.waiting[0]
-	if !g.TryGo(func() error { q.inquire(ctx, uid); return nil }) {
+	uid, sender := q.waiting[0], ""
+	if a := q.known[q.waiting[0]]; a != nil {
+		sender = a.sender
+	}
+	if !g.TryGo(func() error { q.inquire(ctx, uid, sender); return nil }) {
 		return false
 	}
 	q.waiting = q.waiting[1:]
@@ -142,9 +152,9 @@ func (q *Inquirer) forget(now time.Time) {
 	}
 }
 
-// inquire asks about a study and fetches what is missing, again after a pause
-// while something still is.
-func (q *Inquirer) inquire(ctx context.Context, uid study.UID) {
+// inquire asks about a study and fetches what is missing: of its sender, and then of
+// the archive, again after a pause while something still is.
+func (q *Inquirer) inquire(ctx context.Context, uid study.UID, sender string) {
 	ctx, cancel := context.WithTimeout(ctx, inquiryLimit)
 	defer cancel()
 	defer func() {
@@ -154,7 +164,8 @@ func (q *Inquirer) inquire(ctx context.Context, uid study.UID) {
 			a.over = true
 		}
 	}()
-	for try := 1; ; try++ {
+	q.askSender(ctx, uid, sender)
+	for try := 1; q.Dial != nil; try++ {
 		missing, err := q.round(ctx, uid)
 		if missing == 0 || errors.Is(ctx.Err(), context.Canceled) {
 			return // whole, nothing was learned, or we stop
@@ -167,6 +178,21 @@ func (q *Inquirer) inquire(ctx context.Context, uid study.UID) {
 		case <-ctx.Done():
 		case <-time.After(leastGap):
 		}
+	}
+}
+
+// askSender asks whoever sent a study, once, where that can be.
+func (q *Inquirer) askSender(ctx context.Context, uid study.UID, ae string) {
+	if q.Sender == nil || ae == q.AET {
+		return
+	}
+	dial := q.Sender(ae)
+	if dial == nil {
+		return
+	}
+	of := &Inquirer{Ledger: q.Ledger, Receiver: q.Receiver, Traffic: q.Traffic, AET: ae, Own: q.Own, Dial: dial, Log: q.Log}
+	if missing, err := of.round(ctx, uid); missing > 0 && ctx.Err() == nil {
+		q.Log.WarnContext(ctx, "sender has objects that could not be fetched", "study", uid, "ae", ae, "missing", missing, "err", err)
 	}
 }
 

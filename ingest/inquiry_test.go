@@ -271,3 +271,32 @@ func (l lister) Serve(_ context.Context, x *dimse.Exchange) (dimse.Answer, error
 	}
 	return dimse.Answer{Status: dimse.Success}, nil
 }
+
+// TestMissingSlicesAreAskedOfTheirSender has the sender be the one that holds the
+// rest, while no archive is there.
+func TestMissingSlicesAreAskedOfTheirSender(t *testing.T) {
+	h := newHouse(t)
+	ours := h.serve(t)
+	sender := peers.StartOrthanc(t, map[string]any{"DicomModalities": map[string]any{"varde": peers.Modality(t, "VARDE", ours)}})
+	d := drawChest(t, 4, 12)
+	push(t, sender.DICOM, "ORTHANC", d.Objects)
+	q := h.inquirer(nil)
+	q.AET = ""
+	q.Sender = func(ae string) ingest.Dialing {
+		if ae != "CT1" {
+			return nil
+		}
+		return func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
+			return dimse.Dialer{Calling: "VARDE", Called: "ORTHANC", Timeout: 20 * time.Second}.Dial(ctx, sender.DICOM, contexts...)
+		}
+	}
+	run(t, q.Run)
+	var woken atomic.Int32
+	settler := h.settler(&woken)
+	settler.Told, settler.Archive, settler.Cap = h.ledger, q, 20*time.Second
+	run(t, settler.Run)
+	push(t, ours, "VARDE", d.Objects[:7])
+	if s := h.await(t, d.Study, study.Scoring, study.Settled, study.Scored); s.Rev != 1 || s.Instances != len(d.Objects) {
+		t.Errorf("settled as revision %d with %d objects of %d", s.Rev, s.Instances, len(d.Objects))
+	}
+}

@@ -33,13 +33,21 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 		g.Go(func() error { return err })
 		return
 	}
-	if d.Addr == "" {
+	if d.Addr == "" && !h.AskSenders {
 		return
 	}
-	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log,
-		Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
-			return h.call(ctx, d, contexts...)
-		}}
+	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log}
+	if d.Addr != "" {
+		q.Dial = h.dialing(d)
+	}
+	if h.AskSenders {
+		q.Sender = func(ae string) ingest.Dialing {
+			if p, known := h.peer(ae); known {
+				return h.dialing(p)
+			}
+			return nil
+		}
+	}
 	settler.Archive = q
 	g.Go(func() error { return q.Run(ctx) })
 	if h.Priors > 0 {
@@ -47,6 +55,13 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 			Most: h.Priors, Months: h.PriorsMonths,
 			SameModality: slices.Contains(h.PriorsSame, "modality"), SameBodyPart: slices.Contains(h.PriorsSame, "body_part")}}
 		g.Go(func() error { return historian.Run(ctx) })
+	}
+}
+
+// dialing calls one peer.
+func (h *house) dialing(d Destination) ingest.Dialing {
+	return func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
+		return h.call(ctx, d, contexts...)
 	}
 }
 

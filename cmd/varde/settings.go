@@ -47,6 +47,7 @@ type Settings struct {
 	CommitLimit  time.Duration `toml:"commit_limit" help:"how long a destination with +commit may take to answer for what it took; then the delivery has failed"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port, and +tls?ca=FILE behind it for TLS"`
 	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port, and +tls?ca=FILE behind it for TLS; empty asks nobody"`
+	AskSenders   bool          `toml:"ask_senders" help:"ask whoever sent a study like the archive, and before it, where it stands in peers or destinations"`
 	Priors       int           `toml:"priors" help:"how many earlier studies of a patient are fetched from the archive; 0 for none"`
 	PriorsMonths int           `toml:"priors_months" help:"how many months before the study they may be; 0 for any"`
 	PriorsSame   []string      `toml:"priors_same" help:"in what they must be as the study: modality, body_part"`
