@@ -15,7 +15,7 @@ var (
 	nodules = study.ModelRef{ID: "ct-nodule-candidates", Version: "1.0.0", SHA256: hash("ct")}
 	nuclei  = study.ModelRef{ID: "he-nuclear-density", Version: "1.0.0", SHA256: hash("he")}
 	calc    = study.ModelRef{ID: "mg-microcalcifications", Version: "1.0.0", SHA256: hash("mg")}
-	names   = map[string]string{nodules.ID: "CT nodule candidates", nuclei.ID: "H&E nuclear density", calc.ID: "Mammographic microcalcification candidates"}
+	names   = map[string]string{nodules.ID: "CT nodule candidates", nuclei.ID: "H&E nuclear density", calc.ID: "Mammographic microcalcification candidates", mitoses.ID: "H&E mitoses"}
 )
 
 // The studies with images.

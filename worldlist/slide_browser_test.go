@@ -36,8 +36,8 @@ func settle(b *webuitest.Browser) {
 			const now = d.x + '/' + d.y + '/' + d.power + '/' + d.loaded;
 			same = now === last && d.loaded !== 'false' ? same + 1 : 0;
 			last = now;
-			if (same > 5) done();
-			else setTimeout(look, 40);
+			if (same > 4) done();
+			else setTimeout(look, 25);
 		};
 		look();
 	})`)
@@ -71,6 +71,7 @@ func inked(b *webuitest.Browser) (filled, blue, gray, amber int) {
 }
 
 func TestNextSuspiciousAreaIsWhereItWasPlanted(t *testing.T) {
+	t.Parallel()
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
@@ -109,6 +110,7 @@ func TestNextSuspiciousAreaIsWhereItWasPlanted(t *testing.T) {
 }
 
 func TestOverlayShowsAndHides(t *testing.T) {
+	t.Parallel()
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
@@ -158,6 +160,7 @@ func TestOverlayShowsAndHides(t *testing.T) {
 }
 
 func TestTrayChangesTheSlide(t *testing.T) {
+	t.Parallel()
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
@@ -196,6 +199,7 @@ func TestTrayChangesTheSlide(t *testing.T) {
 // TestHeatGrowsWhileTheSlideIsScored: nothing moves while it does, and what is not
 // scored yet does not look like a low value.
 func TestHeatGrowsWhileTheSlideIsScored(t *testing.T) {
+	t.Parallel()
 	w := ofSlides()
 	server, entry := serve(t, w, webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
@@ -234,6 +238,7 @@ func TestHeatGrowsWhileTheSlideIsScored(t *testing.T) {
 // TestSlideThatComesLateIsTold: the tray of an open page does not keep quiet about
 // a slide that it does not show.
 func TestSlideThatComesLateIsTold(t *testing.T) {
+	t.Parallel()
 	w := ofSlides()
 	server, entry := serve(t, w, webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
@@ -248,6 +253,7 @@ func TestSlideThatComesLateIsTold(t *testing.T) {
 }
 
 func TestSlideThatNoModelSawSaysSo(t *testing.T) {
+	t.Parallel()
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
@@ -261,6 +267,7 @@ func TestSlideThatNoModelSawSaysSo(t *testing.T) {
 }
 
 func TestScaleBarIsRightAtEveryZoom(t *testing.T) {
+	t.Parallel()
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
@@ -295,6 +302,7 @@ func choose(b *webuitest.Browser, server, settings string) {
 }
 
 func TestSlidePageInThreeLanguagesAndTwoThemes(t *testing.T) {
+	t.Parallel()
 	server, entry := serve(t, ofSlides(), webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
@@ -314,6 +322,7 @@ func TestSlidePageInThreeLanguagesAndTwoThemes(t *testing.T) {
 
 // TestJudgmentHasNoKeyOnTheSlidePage: what was meant for the slide records nothing.
 func TestJudgmentHasNoKeyOnTheSlidePage(t *testing.T) {
+	t.Parallel()
 	w := ofSlides()
 	server, entry := serve(t, w, webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")

@@ -211,7 +211,6 @@ func ofSlides() *ward {
 	} {
 		w.cases[c.Study.UID] = &c
 	}
-	names[mitoses.ID] = "H&E mitoses"
 	w.cases[unasked].Study.Note = study.ReasonNoModel
 	w.cases[unasked].Study.Status = study.Settled
 	asked := worldlist.Asked{Name: "H&E nuclear density", Map: &worldlist.Map{Probability: true, Threshold: 0.5},
