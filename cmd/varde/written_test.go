@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -193,5 +195,49 @@ func checkTable(t *testing.T, b []byte, inside func(x, y float64) bool) {
 	y, _ := strconv.ParseFloat(at[1], 64)
 	if !inside(x+128, y+128) {
 		t.Errorf("the highest number is at (%.0f, %.0f)", x, y)
+	}
+}
+
+// TestHeatOfASlideFileIsSound sends a slide that is no DICOM, and has what is
+// written of it checked.
+func TestHeatOfASlideFileIsSound(t *testing.T) {
+	s := newService(t).start()
+	file, err := studytest.SlideFile{Kind: studytest.AperioSVS, Coding: "jpeg-rgb", Columns: 2048, Rows: 1536, Cellular: true}.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, uid, text := s.sendSlide(`{"patient_id":"P-4711","patient_name":"Ødegård^Åse","accession":"A-17","study_date":"2026-01-05"}`, file)
+	if code != http.StatusCreated {
+		t.Fatalf("%d %s", code, text)
+	}
+	v := s.await(uid, "reported", func(v studyView) bool { return v.Status == "reported" && len(v.Reports) > 0 })
+	kinds := map[string]int{}
+	for _, r := range v.Reports {
+		kinds[r.Kind]++
+		b := s.fetch(uid, r.UID)
+		path := filepath.Join(t.TempDir(), r.Kind+".dcm")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e := runProgram(t, peers.Need(t, "dciodvfy", "dicom3tools"), "-new", path)
+		for line := range strings.Lines(e.stdout + e.stderr) {
+			// Said of all annotations in two dimensions, of which none has it.
+			if strings.HasPrefix(line, "Error") && !strings.Contains(line, "CommonZCoordinateValue") {
+				t.Errorf("%s: %s", r.Kind, line)
+			}
+		}
+		h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Kind != "sr" && h.Data.Item(dicom.SpecimenDescriptionSequence).Text(dicom.SpecimenUID) == "" {
+			t.Errorf("%s names no specimen", r.Kind)
+		}
+		if r.Kind == "sr" && !bytes.Contains(b, []byte("SCOORD3D")) {
+			t.Error("no region of the report is on the glass")
+		}
+	}
+	if kinds["sr"] != 1 || kinds["seg"] != 1 || kinds["ann"] != 1 {
+		t.Errorf("%v", kinds)
 	}
 }
