@@ -13,6 +13,8 @@ const (
 	maxGraphicPoints = 10_000
 	// maxGraphics bounds the graphic objects of one picture.
 	maxGraphics = 2_000
+	// farthest is how far outside of a picture a point is taken to be.
+	farthest = 1e7
 	// arcSteps is into how many lines a circle or an ellipse is taken apart.
 	arcSteps = 180
 	// curveSteps is into how many lines each piece of a curve is taken apart.
@@ -32,7 +34,7 @@ func (c canvas) graphic(g graphic, to func(x, y float64) (float64, float64)) {
 	var points [][2]float64
 	for v := g.Floats(dicom.GraphicData); len(v) >= 2 && len(points) < maxGraphicPoints; v = v[2:] {
 		x, y := to(v[0], v[1])
-		points = append(points, [2]float64{x, y})
+		points = append(points, [2]float64{near(x), near(y)})
 	}
 	if len(points) == 0 {
 		return
@@ -70,6 +72,10 @@ func (c canvas) graphic(g graphic, to func(x, y float64) (float64, float64)) {
 		c.line(points[i-1], points[i], gray)
 	}
 }
+
+// near keeps a coordinate where it can be reckoned with: far outside of any
+// picture it does not matter how far.
+func near(v float64) float64 { return min(max(v, -farthest), farthest) }
 
 // arc goes once around the middle, by two half axes.
 func arc(middle, a, b [2]float64) (points [][2]float64) {
@@ -134,7 +140,7 @@ func (c canvas) fill(ring [][2]float64, gray byte) {
 	for y := range c.h {
 		cuts := crossings(ring, float64(y)+0.5)
 		for i := 0; i+1 < len(cuts); i += 2 {
-			from, to := max(cuts[i]-0.5, 0), min(cuts[i+1]-0.5, float64(c.w))
+			from, to := max(near(cuts[i])-0.5, 0), min(near(cuts[i+1])-0.5, float64(c.w))
 			for x := int(math.Ceil(from)); float64(x) < to; x++ {
 				c.v[y*c.w+x] = gray
 			}
