@@ -149,3 +149,51 @@ func TestSlideFileGoesOutAndComesInAsDICOM(t *testing.T) {
 		}
 	}
 }
+
+// scattered draws one part of a level whose frames lie anywhere: TILED_SPARSE, in
+// a concatenation. Frame n of the level is filled with the shade 10·n.
+func scattered(t *testing.T, part int, places ...[2]int) ([]byte, study.Instance) {
+	t.Helper()
+	in := study.Instance{Study: "1.2.3", Series: "1.2.3.4", UID: study.UID(fmt.Sprintf("1.2.3.4.%d", part))}
+	obj := dicom.NewObject(dicom.WholeSlideImage, in.UID)
+	obj.Set(dicom.StudyInstanceUID, in.Study).Set(dicom.SeriesInstanceUID, in.Series).Set(dicom.PatientID, "P").Set(dicom.Modality, study.SM).
+		Set(dicom.ImageType, "ORIGINAL", "PRIMARY", "VOLUME", "NONE").Set(dicom.DimensionOrganizationType, "TILED_SPARSE").
+		Set(dicom.TotalPixelMatrixColumns, 64).Set(dicom.TotalPixelMatrixRows, 64).
+		Set(dicom.ConcatenationUID, "1.2.3.9").Set(dicom.InConcatenationNumber, part+1).Set(dicom.InConcatenationTotalNumber, 2).
+		Set(dicom.ConcatenationFrameOffsetNumber, 2*part)
+	var groups []*dicom.Item
+	var frames [][]byte
+	for n, at := range places {
+		groups = append(groups, dicom.NewItem().Seq(dicom.PlanePositionSlideSequence, dicom.NewItem().
+			Set(dicom.ColumnPositionInTotalImagePixelMatrix, at[0]+1).Set(dicom.RowPositionInTotalImagePixelMatrix, at[1]+1)))
+		frames = append(frames, bytes.Repeat([]byte{byte(10 * (2*part + n))}, 3*16*16))
+	}
+	obj.Seq(dicom.PerFrameFunctionalGroupsSequence, groups...)
+	obj.Native(16, 16, 3, 8, false, frames...)
+	b, err := obj.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, in
+}
+
+func TestFramesOfAScatteredLevelInPartsAreShown(t *testing.T) {
+	s := newSite(t)
+	for part, places := range [][][2]int{{{48, 32}, {0, 0}}, {{16, 48}, {32, 0}}} {
+		b, in := scattered(t, part, places...)
+		if code, answer := s.post(t, "/studies", b); code != 200 {
+			t.Fatalf("%d %v", code, answer)
+		}
+		for n := range places {
+			shade := byte(10 * (2*part + n))
+			code, _, body := s.get(t, fmt.Sprintf("%s/frames/%d", instancePath(in), n+1), "application/octet-stream")
+			if code != 200 || !bytes.Equal(body, bytes.Repeat([]byte{shade}, 3*16*16)) {
+				t.Errorf("part %d, frame %d: %d with %d bytes", part+1, n+1, code, len(body))
+			}
+			img, _ := s.shown(t, fmt.Sprintf("%s/frames/%d/rendered", instancePath(in), n+1), "image/png")
+			if r, g, b, _ := img.At(7, 7).RGBA(); img.Bounds().Dx() != 16 || byte(r>>8) != shade || byte(g>>8) != shade || byte(b>>8) != shade {
+				t.Errorf("part %d, frame %d is drawn in %d %d %d", part+1, n+1, r>>8, g>>8, b>>8)
+			}
+		}
+	}
+}
