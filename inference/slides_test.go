@@ -527,3 +527,70 @@ func TestEachSlideKeepsItsFirstFinding(t *testing.T) {
 		t.Errorf("%+v", r.Findings)
 	}
 }
+
+// TestSlideThatTheSecondNetworkCanNotJudgeHasFailed and keeps the case from being
+// clean: one with too many patches, and one for which it gives no number.
+func TestSlideThatTheSecondNetworkCanNotJudgeHasFailed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		most  int
+		flag  float64
+		spoil bool
+		ai    study.AIState
+	}{
+		"all are judged":                      {0, 0.9, false, study.NotFlagged},
+		"one has too many patches":            {5, 0.9, false, study.Uncertain},
+		"the other is flagged":                {5, 0.1, false, study.Flagged},
+		"both have":                           {1, 0.9, false, study.Failed},
+		"there is no number for one of them":  {0, 0.9, true, study.Uncertain},
+		"no number, and the other is flagged": {0, 0.1, true, study.Flagged},
+	} {
+		s := newShelf()
+		tiles := s.slide(1, 1, func(int, int) uint8 { return 50 }) // 4 patches
+		other := s.instances[0]
+		other.UID, other.Series = "2.25.1.5.1", "2.25.1.5"
+		s.frames[other.UID], s.instances = s.frames["2.25.1.4.1"], append(s.instances, other)
+		var more []study.Tile
+		for i := range 9 {
+			more = append(more, study.Tile{Instance: other.UID, X: i, W: 16, H: 16})
+		}
+		card := smCard()
+		card.Output = []models.Output{{Name: "features", Role: "features"}}
+		card.MIL = &models.MIL{Network: "mil", SHA256: study.Hash{8}, Features: "features", Input: "bag", Most: tt.most,
+			Output: []models.Output{{Name: "slide", Probability: true}}}
+		card.Find, card.Flag = nil, models.Flag{By: "slide", Flagged: tt.flag}
+		plan := study.ModelPlan{Planned: 13, Blocks: []study.Block{
+			{Kind: study.Patches, Series: "2.25.1.4", Tiles: tiles}, {Kind: study.Patches, Series: "2.25.1.5", Tiles: more}}}
+		r, err := inference.ScoreFiles(t.Context(), scorer(s), inference.Files{Study: "2.25.1", Instances: s.instances, Card: card, Plan: plan,
+			Session: network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+				return map[string]pixel.Tensor{"features": {Shape: []int64{in.Shape[0], 1}, Data: make([]float32, in.Shape[0])}}, nil
+			}),
+			Second: network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+				v := float32(0.5)
+				if tt.spoil && in.Shape[0] == 9 {
+					v = float32(math.NaN())
+				}
+				return map[string]pixel.Tensor{"slide": {Shape: []int64{1}, Data: []float32{v}}}, nil
+			})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := tt.ai == study.NotFlagged
+		if r.AI != tt.ai || len(r.Slides) != 2 || r.Reason.Zero() != whole || tt.ai != study.Failed && r.Partial() == whole {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if g := r.Slides[1]; !whole && (g.AI != study.Failed || g.Reason.Zero() || g.Series != "2.25.1.5" && tt.ai != study.Failed) {
+			t.Errorf("%s: the other slide is %+v", name, g)
+		}
+	}
+}
+
+// TestCaseOfWhichNoSlideIsAskedSaysWhyOfEach.
+func TestCaseOfWhichNoSlideIsAskedSaysWhyOfEach(t *testing.T) {
+	plan := study.ModelPlan{State: study.Failed, Planned: 1, Unseen: 1, Slides: []study.SlidePlan{
+		{Series: "2.25.1.4", State: study.Failed, Reason: study.Reason{Code: study.ReasonTissue}},
+		{Series: "2.25.1.5", State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonSpacing}}}}
+	r, err := inference.ScoreFiles(t.Context(), scorer(newShelf()), inference.Files{Study: "2.25.1", Card: smCard(), Plan: plan})
+	if err != nil || r.AI != study.Failed || len(r.Slides) != 2 || r.Slides[0].Reason.Code != study.ReasonTissue || !r.Slides[0].Partial() || r.Slides[1].AI != study.OutOfScope {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
