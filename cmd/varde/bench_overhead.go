@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,9 +92,9 @@ func benchStart(cmd *cobra.Command, rounds int, show func(figure)) error {
 	return nil
 }
 
-// benchOverhead measures what the platform adds to the model's own time, from
+// benchOverhead measures what the platform adds to the network's own time, from
 // the moment that the last image is sent until the report is kept, as a client
-// sees it. One job runs at a time, so that the model's seconds add up.
+// sees it. One network runs at a time, so that its seconds add up.
 func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
@@ -133,8 +135,7 @@ func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
 	return nil
 }
 
-// overhead sends one study and gives the seconds that the model does not account
-// for.
+// overhead sends one study and gives the seconds that no network ran in.
 func (s *served) overhead(ctx context.Context, draw func(uint64) (studytest.Drawn, error), seed uint64) (float64, error) {
 	d, err := draw(seed)
 	if err != nil {
@@ -144,43 +145,74 @@ func (s *served) overhead(ctx context.Context, draw func(uint64) (studytest.Draw
 		return 0, err
 	}
 	began := time.Now()
+	before, err := s.ran(ctx)
+	if err != nil {
+		return 0, err
+	}
 	for time.Since(began) < 5*time.Minute {
-		status, seconds, err := s.look(ctx, d.Study)
+		status, err := s.look(ctx, d.Study)
 		if err != nil {
 			return 0, err
 		}
 		if status == study.Reported {
-			return time.Since(began).Seconds() - seconds, nil
+			took := time.Since(began).Seconds()
+			after, err := s.ran(ctx)
+			return took - (after - before), err
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	return 0, fmt.Errorf("study %s was not reported: %w", d.Study, study.ErrIncomplete)
 }
 
-// look asks the API for a study's status and its models' seconds.
-func (s *served) look(ctx context.Context, uid study.UID) (study.Status, float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/v1/studies/%s", s.web, uid), nil)
+// look asks the API for a study's status.
+func (s *served) look(ctx context.Context, uid study.UID) (study.Status, error) {
+	body, err := s.get(ctx, "/api/v1/studies/"+string(uid))
 	if err != nil {
-		return "", 0, err
+		return "", err
+	}
+	var c struct {
+		Status study.Status `json:"status"`
+	}
+	if err := json.Unmarshal(body, &c); err != nil {
+		return "", fmt.Errorf("read study %s: %w", uid, err)
+	}
+	return c.Status, nil
+}
+
+// ran asks for how many seconds networks have run since the start.
+func (s *served) ran(ctx context.Context) (float64, error) {
+	body, err := s.get(ctx, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	total := 0.0
+	for line := range strings.Lines(string(body)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "} "); ok && strings.HasPrefix(name, "varde_network_run_seconds_total{") {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return 0, fmt.Errorf("read the metrics: %w", err)
+			}
+			total += v
+		}
+	}
+	return total, nil
+}
+
+// get fetches something small as the administrator.
+func (s *served) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.web+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	var c struct {
-		Status  study.Status `json:"status"`
-		Results []struct {
-			Seconds float64 `json:"seconds"`
-		} `json:"results"`
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %w", path, resp.Status, study.ErrRefused)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&c); err != nil {
-		return "", 0, fmt.Errorf("read study %s: %w", uid, err)
-	}
-	total := 0.0
-	for _, r := range c.Results {
-		total += r.Seconds
-	}
-	return c.Status, total, nil
+	return b, err
 }
