@@ -69,6 +69,16 @@ func TestDeidentifyWritesAFolder(t *testing.T) {
 	if code != exitFound || !strings.Contains(stderr, "--allow-burned-in") || !strings.Contains(stdout, "1 objects written") {
 		t.Error(code, stdout, stderr)
 	}
+	covered := filepath.Join(dir, "covered")
+	stdout, stderr, code = exported(t, "--key-file", key, "--out", covered, "--box", "0,0,2,1", in)
+	if code != 0 || !strings.Contains(stdout, "2 objects written") {
+		t.Error("with a box:", code, stdout, stderr)
+	}
+	places := write("places", 0o600, []byte("US;*;*;2x2;0,0,2,1\n"))
+	stdout, stderr, code = exported(t, "--key-file", key, "--out", filepath.Join(dir, "placed"), "--regions", places, in)
+	if code != 0 || !strings.Contains(stdout, "2 objects written") {
+		t.Error("with regions:", code, stdout, stderr)
+	}
 	_, stderr, code = exported(t, "--key-file", key, "--out", out, "--options", "retain-device", filepath.Join(in, "ct.dcm"))
 	if code != exitFound || !strings.Contains(stderr, "other content") {
 		t.Error("another result under the same name:", code, stderr)
@@ -97,6 +107,8 @@ func TestDeidentifyWritesAFolder(t *testing.T) {
 		{"a short key", []string{"--key-file", write("short", 0o600, []byte("abc")), "--out", out, in}, "urandom"},
 		{"an open key", []string{"--key-file", write("open", 0o644, bytes.Repeat([]byte("k"), 32)), "--out", out, in}, "chmod 600"},
 		{"no such option", []string{"--key-file", key, "--options", "retain-all", "--out", out, in}, "retain-uids"},
+		{"a box that is none", []string{"--key-file", key, "--box", "1,2,3", "--out", out, in}, "x,y,width,height"},
+		{"regions that are none", []string{"--key-file", key, "--regions", write("bad", 0o600, []byte("US\n")), "--out", out, in}, "line 1"},
 		{"no files", []string{"--key-file", key, "--out", out}, "1 arg"},
 	} {
 		if _, stderr, code := exported(t, tt.args...); code != exitUsage || !strings.Contains(stderr, tt.says) {
