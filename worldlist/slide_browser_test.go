@@ -204,7 +204,18 @@ func TestHeatGrowsWhileTheSlideIsScored(t *testing.T) {
 	server, entry := serve(t, w, webui.Reader)
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
-	lookAt(t, b, server.URL, growing, "", slideReady)
+	w.mu.Lock()
+	planned := w.asked[growing]
+	w.asked[growing] = nil
+	w.mu.Unlock()
+	lookAt(t, b, server.URL, growing, "", slideReady) // before the study is planned
+	if got := webuitest.Eval[string](b, `document.querySelector('#state').textContent`); !strings.Contains(got, "AI has not begun") {
+		t.Errorf("before the study is planned: %q", got)
+	}
+	w.mu.Lock()
+	w.asked[growing] = planned
+	w.mu.Unlock()
+	b.Until(`document.querySelector('#model').value`)
 	if got := webuitest.Eval[string](b, `document.querySelector('#state').textContent`); !strings.Contains(got, "Running") || !strings.Contains(got, "0 of 138 patches") {
 		t.Errorf("before the first patch: %q", got)
 	}

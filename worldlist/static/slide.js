@@ -36,7 +36,7 @@ const detailPower = 10; // from here on the tissue is read, and a fill would hid
 
 const state = {
   slide: -1, // index in view.stacks
-  model: view.tray.models.find((m) => m.map)?.key ?? view.tray.models[0]?.key ?? '',
+  model: '', // the key of the one whose map is shown
   /** @type {Heat|null} */ heat: null,
   heatFor: '', // what the map in view was fetched for
   threshold: NaN,
@@ -429,6 +429,19 @@ function showTray() {
   }
 }
 
+/** showModels lists the models that were asked, and begins with the first that has a map. A study may be planned while its page is open. */
+function showModels() {
+  const all = view.tray.models;
+  const select = /** @type {HTMLSelectElement} */ ($('model'));
+  const known = [...select.options].map((o) => o.value).join(' ');
+  if (known !== all.map((m) => m.key).join(' ')) {
+    select.replaceChildren(...all.map((m) => new Option(`${m.name} ${m.version}`, m.key)));
+  }
+  if (!all.some((m) => m.key === state.model)) state.model = (all.find((m) => m.map) ?? all[0])?.key ?? '';
+  select.value = state.model;
+  $('models').hidden = !all.length;
+}
+
 /** listen asks how far the models are, for as long as more is to come. */
 async function listen() {
   if (!state.live) return;
@@ -437,6 +450,7 @@ async function listen() {
     if (!r.ok) throw new Error(`${r.status}`);
     view.tray = await r.json();
     showTray();
+    showModels();
     await fresh();
     if (view.tray.slides.some((s) => view.stacks.find((one) => one.series === s.series)?.version !== s.version)) {
       /** @type {HTMLElement} */ ($('news').firstElementChild).textContent = $('news').dataset.more ?? '';
@@ -493,8 +507,7 @@ const slideBy = (/** @type {number} */ by) => {
 };
 function setModel(/** @type {string} */ key) {
   Object.assign(state, { model: key, chosen: false, threshold: NaN, heatFor: '', at: -1 });
-  const select = /** @type {HTMLSelectElement|null} */ (document.getElementById('model'));
-  if (select) select.value = key;
+  input('model').value = key;
   fresh();
 }
 function step(/** @type {string} */ id, /** @type {number} */ by) {
@@ -554,7 +567,7 @@ $('home').addEventListener('click', () => viewer.viewport.goHome(still));
 $('next').addEventListener('click', () => next(1));
 $('reload').addEventListener('click', () => location.reload());
 $('own').addEventListener('click', () => { state.chosen = false; setThreshold(state.heat?.grid.threshold ?? state.threshold); });
-document.getElementById('model')?.addEventListener('change', (e) => setModel(/** @type {HTMLSelectElement} */ (e.target).value));
+$('model').addEventListener('change', (e) => setModel(/** @type {HTMLSelectElement} */ (e.target).value));
 input('zoom').addEventListener('input', () => viewer.viewport.zoomTo(2 ** Number(input('zoom').value)));
 input('threshold').addEventListener('input', () => { state.chosen = true; setThreshold(Number(input('threshold').value)); });
 input('opacity').addEventListener('input', () => { $('opacity-value').textContent = `${Math.round(100 * Number(input('opacity').value))} %`; draw(); });
@@ -585,9 +598,7 @@ for (let x = 0; x < legend.width; x++) {
   ink.fillStyle = `rgb(${color(x / (legend.width - 1)).join(' ')})`;
   ink.fillRect(x, 0, 1, legend.height);
 }
-const select = /** @type {HTMLSelectElement|null} */ (document.getElementById('model'));
-if (select) select.value = state.model;
-
+showModels();
 if (slides.length) open(view.start, recall);
 else trouble(words.empty ?? '');
 if (state.live) setTimeout(listen, 500);
