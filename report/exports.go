@@ -27,6 +27,8 @@ type Exports struct {
 	Slides *Slides
 	Lang   string // en, nb, da
 	Device Device
+	// Allowed says whether a model may speak; nil lets all of them.
+	Allowed func(study.ModelRef) error
 	// Fail answers a request with an error.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
 }
@@ -61,6 +63,11 @@ func (e *Exports) Open(ctx context.Context, uid study.UID, model string, series 
 	for _, r := range c.Results {
 		if r.Shadow || r.Model.String() != model {
 			continue
+		}
+		if e.Allowed != nil {
+			if err := e.Allowed(r.Model); err != nil {
+				return Export{}, err
+			}
 		}
 		return e.open(ctx, c.Study, r, series, form)
 	}

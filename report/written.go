@@ -44,8 +44,7 @@ type Slides struct {
 	Objects Opener
 	Index   FrameIndex
 	// Layer says what a model's number of a patch means, by its card. An error of
-	// kind [study.ErrNotFound] says that it has none, and of kind
-	// [study.ErrWithheld] that the model must not speak.
+	// kind [study.ErrNotFound] says that it has none.
 	Layer func(study.ModelRef) (slides.Layer, error)
 	Most  int // annotations of a slide; 0 = [slides.MostAnnotations]
 }

@@ -30,8 +30,9 @@ import (
 // A tray is a memory with the parts of a result on slides and the slides' headers.
 type tray struct {
 	*memory
-	parts []study.PartRow
-	fail  error // of reading parts
+	parts    []study.PartRow
+	fail     error // of reading parts
+	withheld error // of a model that was stopped
 }
 
 func (m *tray) Parts(_ context.Context, uid study.UID, rev int, ref study.ModelRef) ([]study.PartRow, error) {
@@ -311,7 +312,8 @@ func values(t testing.TB, b []byte) string {
 // exports is the API on a tray.
 func exports(t testing.TB, m *tray) *httptest.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", &report.Exports{Files: m, Slides: m.slides(), Lang: "en",
+	allowed := func(study.ModelRef) error { return m.withheld }
+	mux.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", &report.Exports{Files: m, Slides: m.slides(), Lang: "en", Allowed: allowed,
 		Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
 			code := http.StatusInternalServerError
 			for kind, c := range map[error]int{study.ErrNotFound: 404, study.ErrInvalid: 400, study.ErrWithheld: 403} {
@@ -404,7 +406,11 @@ func TestWhatIsNoFileIsNotGiven(t *testing.T) {
 			t.Errorf("%s: %d %s", name, code, body)
 		}
 	}
-	m.sample.result.Shadow = true
+	m.withheld = fmt.Errorf("stopped: %w", study.ErrWithheld)
+	if code, _, _ := fetch(t, at(r.Study, r.Model.String(), good), false); code != 403 {
+		t.Errorf("a result of a model that was stopped is given with %d", code)
+	}
+	m.withheld, m.sample.result.Shadow = nil, true
 	if code, _, _ := fetch(t, at(r.Study, r.Model.String(), good), false); code != 404 {
 		t.Errorf("a result in shadow is given with %d", code)
 	}

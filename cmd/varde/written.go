@@ -54,7 +54,8 @@ func layer(c models.Card) (slides.Layer, error) {
 func (h *house) addExports() {
 	h.site.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", webui.SeeStudies, &report.Exports{
 		Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Device: report.Device{Version: version},
-		Fail: func(w http.ResponseWriter, r *http.Request, err error) { h.site.Fail(w, r, err) }})
+		Allowed: h.registry.Allowed,
+		Fail:    func(w http.ResponseWriter, r *http.Request, err error) { h.site.Fail(w, r, err) }})
 }
 
 // exportVerb writes a result on a slide to a file.
@@ -77,7 +78,8 @@ func exportVerb() *cobra.Command {
 			if model, err = d.onlyModel(ctx, uid, model); err != nil {
 				return err
 			}
-			e := &report.Exports{Files: d.ledger, Slides: slideFiles(d.ledger, objects, d.registry), Lang: d.Lang, Device: report.Device{Version: version}}
+			e := &report.Exports{Files: d.ledger, Slides: slideFiles(d.ledger, objects, d.registry), Lang: d.Lang, Device: report.Device{Version: version},
+				Allowed: d.registry.Allowed}
 			x, err := e.Open(ctx, uid, model, study.UID(series), form)
 			if err != nil {
 				return err
