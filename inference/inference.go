@@ -4,13 +4,18 @@
 //	Worker.Handle   one job: a block to score, or a result to conclude
 //	Scorer.Score    one block: read, decode, prepare, run, take down
 //	Pool            one session a model, shared by all who run it
-//	Conclude        the parts of a study make one result
+//	Conclude        the parts of a study make one result, a case of slides its worst slide's
 //	ScoreFiles      the same from files, with no service at all
 //
 // Whether the model may still speak is asked before every batch, so that a stop
 // is felt within a second. A tile whose pixels can't be had is written down as
 // missed: nothing is guessed, and a study of which a part went unseen is never
 // called negative.
+//
+// Of a slide a model may give scores, a map, boxes, or features that a second
+// network judges. Maps are put together on one grid (mosaic), what was detected
+// twice counts once (single), and neither depends on how the slide was cut into
+// blocks.
 package inference
 
 import (

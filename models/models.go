@@ -6,6 +6,7 @@
 //	Registry.Add        both are kept for good, pinned by their SHA-256
 //	Registry.Set        a model goes live, is suspended, is withdrawn
 //	Registry.Allowed    may it still speak? asked before every batch of tiles
+//	Card.Heat           which number of a patch a heatmap shows
 //	Reference           three models of our own that need no training
 //
 // A model is a folder {id}@{version} with card.toml and the network beside it.
