@@ -241,7 +241,7 @@ func TestHeatGrowsWhileTheSlideIsScored(t *testing.T) {
 	r.Study, r.Rev, r.Name, r.Findings = growing, 1, names[nuclei.ID], nil
 	c.Results, c.Study.Status = []study.Result{r}, study.Reported
 	w.mu.Unlock()
-	b.Until(`!document.querySelector('#news').hidden`)
+	b.Until(`!document.querySelector('#news').hidden && !document.querySelector('.answer:not([hidden]) .ai-running')`)
 	b.Keys("r")
 	b.Until(`document.querySelector('#news')?.hidden && document.querySelector('.answer h2')?.textContent.includes('Uncertain') && ` + heatReady)
 }

@@ -459,6 +459,8 @@ async function listen() {
     if (!view.tray.live) {
       state.live = false;
       $('news').hidden = false;
+      // The panel that said so when the page was made is no longer true.
+      for (const h of document.querySelectorAll('.answer .ai-running')) /** @type {HTMLElement} */ (h.closest('.answer')).hidden = true;
       return;
     }
     setTimeout(listen, document.hidden ? 5000 : 1000);
