@@ -105,12 +105,12 @@ func associateOver(ctx context.Context, c net.Conn, timeout time.Duration, rq as
 // open sends the request and reads the answer.
 func (a *Association) open(rq associate) error {
 	if _, err := a.t.Write(rq.encode(pduAssociateRQ)); err != nil {
-		return err
+		return refusedOver(a.t.Conn, err)
 	}
 	a.t.wait()
 	h, err := readHeader(a.in.r, sta5, 0)
 	if err != nil {
-		return refusedOver(unexpectedEnd(err))
+		return refusedOver(a.t.Conn, unexpectedEnd(err))
 	}
 	body, err := readBody(a.in.r, h)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -94,10 +96,16 @@ func alertOf(err error) (tls.AlertError, bool) {
 	return 0, true
 }
 
-// refusedOver makes of a peer's alert, where err is one, an error with its remedy.
-func refusedOver(err error) error {
+// refusedOver makes of the end of a connection before the association, where TLS may
+// be the cause, an error with its remedy. A peer that does not take us may have
+// closed before its alert was read, which is lost then.
+func refusedOver(c net.Conn, err error) error {
 	if _, ok := alertOf(err); ok {
 		return mistrust(err)
+	}
+	_, over := c.(*tls.Conn)
+	if over && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		return fmt.Errorf("TLS: %w; the peer broke off after the handshake: it may want a certificate of ours, or another one", err)
 	}
 	return err
 }
