@@ -33,15 +33,6 @@ type mosaic struct {
 	own           []bool // pixels that the block answers for
 }
 
-// fraction is how many pixels of the input one of the map stands for.
-func fraction(input, mapped int) (int, error) {
-	k := max(1, (input+mapped/2)/max(mapped, 1))
-	if mapped <= 0 || mapped*k <= input-k || mapped*k >= input+k {
-		return 0, fmt.Errorf("a map of %d pixels for %d is no whole fraction: %w", mapped, input, study.ErrInvalid)
-	}
-	return k, nil
-}
-
 // newMosaic makes room for the maps of a block, of which m is the first.
 func newMosaic(in models.Input, o models.Output, at lay, b study.Block, m field) (*mosaic, error) {
 	k, err := fraction(in.Width, m.width)
