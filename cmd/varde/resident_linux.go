@@ -11,33 +11,47 @@ import (
 // handBackProgram gives the pages of the program file that this process has
 // touched back to the system, which keeps them in its page cache: what only the
 // start needed no longer counts as resident, and what is needed again is mapped
-// again, a few microseconds each. Only mappings of the program that are read and
-// never written are concerned. Where the system says no, nothing changes.
+// again, a few microseconds each. Only mappings of the program are concerned of
+// which no page was ever written: what the loader has put into one that is now
+// read-only would be lost. Where the system says no, nothing changes.
 func handBackProgram() {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
 	}
 	defer maps.Close()
+	var from, to uint64 // of the mapping that the lines are about, if it may go
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		line := lines.Text()
-		if !strings.HasSuffix(line, " "+self) {
-			continue
+		name, value, field := strings.Cut(line, ":")
+		switch {
+		case field && name == "Anonymous":
+			if strings.TrimSpace(value) == "0 kB" && from < to {
+				_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, uintptr(from), uintptr(to-from), syscall.MADV_DONTNEED)
+			}
+			from, to = 0, 0
+		case strings.HasSuffix(line, " "+self):
+			from, to = untouchable(line)
 		}
-		span, rest, _ := strings.Cut(line, " ")
-		if !strings.HasPrefix(rest, "r-xp") && !strings.HasPrefix(rest, "r--p") {
-			continue
-		}
-		low, high, _ := strings.Cut(span, "-")
-		from, err1 := strconv.ParseUint(low, 16, 64)
-		to, err2 := strconv.ParseUint(high, 16, 64)
-		if err1 != nil || err2 != nil || from >= to {
-			continue
-		}
-		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, uintptr(from), uintptr(to-from), syscall.MADV_DONTNEED)
 	}
+}
+
+// untouchable reads the line of a mapping and gives its span if it can't be
+// written, else nothing.
+func untouchable(line string) (from, to uint64) {
+	span, rest, _ := strings.Cut(line, " ")
+	if !strings.HasPrefix(rest, "r-xp") && !strings.HasPrefix(rest, "r--p") {
+		return 0, 0
+	}
+	low, high, _ := strings.Cut(span, "-")
+	from, err1 := strconv.ParseUint(low, 16, 64)
+	to, err2 := strconv.ParseUint(high, 16, 64)
+	if err1 != nil || err2 != nil {
+		return 0, 0
+	}
+	return from, to
 }
