@@ -31,28 +31,34 @@ const (
 // may be called by many goroutines at once. While Redis can't be reached they
 // fail with an error of kind [study.ErrBusy].
 type Conveyor struct {
-	redis     *redis.Client
+	redis     redis.UniversalClient
 	client    *asynq.Client
 	inspector *asynq.Inspector
 	own       bool // the client is ours to close
 }
 
-// Open connects to the Redis at url, "redis://[user:password@]host:port/db" or
-// "rediss://…" for TLS. It does not wait for Redis to be there: [Conveyor.Ping]
-// tells whether it is.
-func Open(url string) (*Conveyor, error) {
-	o, err := redis.ParseURL(url)
+// Open connects to a Redis: "redis://[user:password@]host:port/db"; to the one
+// that Sentinels watch under a name:
+// "redis+sentinel://[user:password@]host:port,host:port/db?master=name", where
+// user and password are the Redis' own; or to a cluster:
+// "redis+cluster://[user:password@]host:port,host:port". With rediss it is over
+// TLS. It does not wait for Redis to be there: [Conveyor.Ping] tells whether it
+// is.
+//
+// A Sentinel's new master need not hold all that the old one did, and a cluster
+// may lose a part of what it holds. Neither loses a job: see the sweeper.
+func Open(address string) (*Conveyor, error) {
+	client, err := connect(address)
 	if err != nil {
-		// The library's error may hold the password.
-		return nil, fmt.Errorf("open queue: no URL like redis://host:port/0: %w", study.ErrInvalid)
+		return nil, err
 	}
-	c := Over(redis.NewClient(o))
+	c := Over(client)
 	c.own = true
 	return c, nil
 }
 
 // Over makes a conveyor over a client, which stays the caller's to close.
-func Over(client *redis.Client) *Conveyor {
+func Over(client redis.UniversalClient) *Conveyor {
 	// It writes to stderr by itself whatever it also returns.
 	redis.SetLogger(silence{})
 	return &Conveyor{

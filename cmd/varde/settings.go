@@ -32,7 +32,7 @@ type Settings struct {
 	Callers      []string      `toml:"callers" help:"who is let in: AET, AET@10.0.0.0/8, AET@10.0.0.0/8#certificate name; * for any AET; empty lets all in"`
 	Roles        []string      `toml:"roles" help:"what this process does: ingest, score, report, web"`
 	Store        string        `toml:"store" help:"where objects are kept: a folder, or s3://bucket?endpoint=host:port"`
-	Queue        string        `toml:"queue" help:"redis://host:port/db, or empty for the embedded one"`
+	Queue        string        `toml:"queue" help:"redis://host:port/db, redis+sentinel://host:port,host:port/db?master=name, redis+cluster://host:port,host:port; empty for the embedded one"`
 	Ledger       string        `toml:"ledger" help:"ledger file, or postgres://user:password@host/database for several processes; empty for ledger.db in the folder"`
 	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`

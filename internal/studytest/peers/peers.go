@@ -6,6 +6,8 @@
 //	Serve         a server that runs until the test ends
 //	NewOrthanc    an archive, with an AE title, modalities and a REST API
 //	StartPostgres a PostgreSQL server, which can be killed and started again
+//	StartMinIO    an object store, alike
+//	StartRedis    a Redis, alike; StartSentinel and StartRedisCluster run several
 //
 // A test that looks for a program never passes for want of it: where the
 // environment says CI=true, all are meant to be there, and a missing one fails.
