@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/models"
 	"varde/study"
 )
@@ -49,7 +50,7 @@ func (f Facts) rows() []row {
 		}
 	}
 	if f.Card.Input.Kind == study.Patches {
-		slices.SortStableFunc(all, func(a, b row) int { return readingOrder(a.tile, b.tile) })
+		slices.SortStableFunc(all, func(a, b row) int { return regions.ReadingOrder(a.tile, b.tile) })
 	}
 	return all
 }
@@ -111,7 +112,7 @@ func (f Facts) mapValue(o models.Output) (float64, bool) {
 	case "share":
 		return float64(t.Above) / float64(t.Pixels), true
 	}
-	return float64(t.Value) * millionth / float64(t.Pixels), true
+	return float64(t.Value) * regions.Millionth / float64(t.Pixels), true
 }
 
 // area gives the mm² of the patches whose number is at or above the card's, or
@@ -120,7 +121,7 @@ func (f Facts) area(o models.Output, rows []row, values []float64) (float64, boo
 	if len(rows) == 0 || len(values) != len(rows) {
 		return 0, false
 	}
-	level, err := levelOf(rows[0].tile.Instance, f.Instances)
+	level, err := regions.LevelOf(rows[0].tile.Instance, f.Instances)
 	if err != nil {
 		return 0, false
 	}
@@ -131,11 +132,11 @@ func (f Facts) area(o models.Output, rows []row, values []float64) (float64, boo
 			above = append(above, r.tile)
 		}
 	}
-	mm2 := covered(level, above)
+	mm2 := regions.Covered(level, above)
 	if o.Aggregate == "area" {
 		return mm2, true
 	}
-	seen := covered(level, all)
+	seen := regions.Covered(level, all)
 	return mm2 / seen, seen > 0
 }
 

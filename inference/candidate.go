@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/study"
 )
 
@@ -77,12 +78,12 @@ type grain struct {
 
 // newGrain measures a map over a frame that went into the network at
 // width×height pixels.
-func newGrain(at site, width, height int, m field) (grain, error) {
-	x, err := step(at.tile.W, width, m.width)
+func newGrain(at site, width, height int, m regions.Field) (grain, error) {
+	x, err := regions.Step(at.tile.W, width, m.Width)
 	if err != nil {
 		return grain{}, err
 	}
-	y, err := step(at.tile.H, height, m.height)
+	y, err := regions.Step(at.tile.H, height, m.Height)
 	if err != nil {
 		return grain{}, err
 	}
@@ -91,20 +92,20 @@ func newGrain(at site, width, height int, m field) (grain, error) {
 	return g, nil
 }
 
-// candidate gives a piece in the words of the study: at the tile, of those that
+// candidateOf gives a piece in the words of the study: at the tile, of those that
 // were seen, which lies nearest to its center.
-func (p piece) candidate(g grain, tiles []site) study.Candidate {
-	n := float64(p.voxels)
-	z := g.origin + g.step*float64(p.sum[2])/n
+func candidateOf(p regions.Piece, g grain, tiles []site) study.Candidate {
+	n := float64(p.Voxels)
+	z := g.origin + g.step*float64(p.Sum[2])/n
 	at := nearest(tiles, z)
 	c := study.Candidate{
 		Tile:    at.index,
-		X:       (float64(p.sum[0])/n+0.5)*g.scale[0] - 0.5,
-		Y:       (float64(p.sum[1])/n+0.5)*g.scale[1] - 0.5,
-		WidthMM: widest(p.hull, g.mm),
+		X:       (float64(p.Sum[0])/n+0.5)*g.scale[0] - 0.5,
+		Y:       (float64(p.Sum[1])/n+0.5)*g.scale[1] - 0.5,
+		WidthMM: regions.Widest(p.Hull, g.mm),
 		Volume:  n * g.voxel,
-		Peak:    p.peak,
-		Mean:    float32(float64(p.value) * millionth / n),
+		Peak:    p.Peak,
+		Mean:    float32(float64(p.Value) * regions.Millionth / n),
 	}
 	if g.step > 0 {
 		c.ZMM = z
@@ -128,8 +129,8 @@ func nearest(tiles []site, z float64) site {
 
 // strongest keeps the pieces with the highest peaks when there are too many, in
 // their own order.
-func strongest(pieces []piece) []piece {
-	if len(pieces) <= maxCandidates {
+func strongest(pieces []regions.Piece) []regions.Piece {
+	if len(pieces) <= regions.MaxCandidates {
 		return pieces
 	}
 	order := make([]int, len(pieces))
@@ -137,24 +138,24 @@ func strongest(pieces []piece) []piece {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(pieces[b].peak, pieces[a].peak), cmp.Compare(pieces[b].voxels, pieces[a].voxels), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(pieces[b].Peak, pieces[a].Peak), cmp.Compare(pieces[b].Voxels, pieces[a].Voxels), cmp.Compare(a, b))
 	})
-	order = order[:maxCandidates]
+	order = order[:regions.MaxCandidates]
 	slices.Sort(order)
-	kept := make([]piece, 0, maxCandidates)
+	kept := make([]regions.Piece, 0, regions.MaxCandidates)
 	for _, i := range order {
 		kept = append(kept, pieces[i])
 	}
 	return kept
 }
 
-// seam keeps what joins a piece to one in the next block.
-func (p piece) seam(g grain) *study.Seam {
-	return &study.Seam{Voxels: p.voxels, Sum: p.sum, Value: p.value, Scale: g.scale, Voxel: g.voxel, Hull: p.hull, Low: p.low, High: p.high}
+// seamOf keeps what joins a piece to one in the next block.
+func seamOf(p regions.Piece, g grain) *study.Seam {
+	return &study.Seam{Voxels: p.Voxels, Sum: p.Sum, Value: p.Value, Scale: g.scale, Voxel: g.voxel, Hull: p.Hull, Low: p.Low, High: p.High}
 }
 
 // pieceOf is the way back.
-func pieceOf(c study.Candidate) piece {
+func pieceOf(c study.Candidate) regions.Piece {
 	s := c.Seam
-	return piece{voxels: s.Voxels, sum: s.Sum, value: s.Value, peak: c.Peak, hull: s.Hull, low: s.Low, high: s.High}
+	return regions.Piece{Voxels: s.Voxels, Sum: s.Sum, Value: s.Value, Peak: c.Peak, Hull: s.Hull, Low: s.Low, High: s.High}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/study"
 )
 
@@ -40,11 +41,11 @@ func (f Facts) onSlide(instances map[study.UID]*study.Instance) ([]found, error)
 		}
 		all = whole
 	} else {
-		level, err := levelOf(all[0].site.tile.Instance, f.Instances)
+		level, err := regions.LevelOf(all[0].site.tile.Instance, f.Instances)
 		if err != nil {
 			return nil, err
 		}
-		all = single(*f.Card.Find, all, lay{level: level}.mm())
+		all = single(*f.Card.Find, all, regions.Lay{Level: level}.MM())
 	}
 	var out []found
 	for _, s := range sized(*f.Card.Find, all) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/internal/slide"
 	"varde/models"
 	"varde/study"
@@ -24,7 +25,7 @@ func (f Facts) count(d *decision) ([]value, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	level, err := levelOf(rows[0].tile.Instance, f.Instances)
+	level, err := regions.LevelOf(rows[0].tile.Instance, f.Instances)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (f Facts) count(d *decision) ([]value, error) {
 	if !n.Total.Zero() {
 		add("", n.Total, noUnits, float64(len(d.all)))
 	}
-	if mm2 := covered(level, tiles); !n.Density.Zero() && mm2 > 0 {
+	if mm2 := regions.Covered(level, tiles); !n.Density.Zero() && mm2 > 0 {
 		add("", n.Density, perSquareMillimeter, float64(len(d.all))/mm2)
 	}
 	return all, nil
@@ -81,7 +82,7 @@ func densest(all []found, l slide.Level, areaMM2 float64) *study.Hotspot {
 		long := float64(side) / nm[i]
 		from := (float64(low[i])+float64(high[i]))/2/nm[i] - long/2
 		from = max(min(from, float64(whole)-long), 0) // on the slide, where it fits
-		at[i], at[i+2] = tenth(from), tenth(min(from+long, float64(whole)))
+		at[i], at[i+2] = regions.Tenth(from), regions.Tenth(min(from+long, float64(whole)))
 	}
 	home := all[0].site.in
 	for _, a := range all {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/models"
 	"varde/study"
 )
@@ -129,7 +130,7 @@ func clusters(find models.Find, all []spot) []found {
 	slices.SortStableFunc(all, func(a, b spot) int {
 		return cmp.Or(cmp.Compare(a.ground(), b.ground()), cmp.Compare(a.mm()[0], b.mm()[0]))
 	})
-	set := newSets(len(all))
+	set := regions.NewSets(len(all))
 	for i, a := range all {
 		for k := i + 1; k < len(all); k++ {
 			b := all[k]
@@ -138,12 +139,12 @@ func clusters(find models.Find, all []spot) []found {
 				break
 			}
 			if math.Hypot(math.Hypot(p[0]-q[0], p[1]-q[1]), p[2]-q[2]) <= find.ClusterMM {
-				set.unite(i, k)
+				set.Unite(i, k)
 			}
 		}
 	}
 	var out []found
-	for _, g := range set.groups() {
+	for _, g := range set.Groups() {
 		if len(g) >= find.MinCluster {
 			members := make([]spot, len(g))
 			for n, i := range g {

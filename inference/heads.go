@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/models"
 	"varde/study"
 )
@@ -12,17 +13,17 @@ import (
 // heads is what more than scores the patches of a block give: maps that are put
 // together, and features. It is the runner's.
 type heads struct {
-	at      lay
+	at      regions.Lay
 	begun   bool
-	mosaics map[string]*mosaic // by output
-	values  []float32          // features, in the order of the part's scores
+	mosaics map[string]*regions.Mosaic // by output
+	values  []float32                  // features, in the order of the part's scores
 	dim     int
 }
 
 // A patch's answer is all that the network gave for it.
 type answer struct {
-	values   []float32 // of its score
-	maps     []field   // in the order of the card
+	values   []float32       // of its score
+	maps     []regions.Field // in the order of the card
 	objects  []object
 	features []float32
 }
@@ -75,7 +76,7 @@ func (w *work) answer(scalars []float32, n, of int, out map[string]output) (*ans
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(m.values, isNone) {
+		if slices.ContainsFunc(m.Values, isNone) {
 			return nil, nil
 		}
 		a.maps = append(a.maps, m)
@@ -104,32 +105,32 @@ func (w *work) answer(scalars []float32, n, of int, out map[string]output) (*ans
 }
 
 // hottest makes the one number of a patch's map that a heatmap shows.
-func hottest(o models.Output, m field) float32 {
+func hottest(o models.Output, m regions.Field) float32 {
 	if o.Tile != "mean" {
-		return slices.Max(m.values)
+		return slices.Max(m.Values)
 	}
 	sum := 0.0
-	for _, v := range m.values {
+	for _, v := range m.Values {
 		sum += float64(v)
 	}
-	return float32(sum / float64(len(m.values)))
+	return float32(sum / float64(len(m.Values)))
 }
 
 // lay puts the maps of a patch into those of the block, where the card asks for
 // more of them than their heat.
-func (w *work) lay(t study.Tile, maps []field) error {
+func (w *work) lay(t study.Tile, maps []regions.Field) error {
 	if len(maps) == 0 {
 		return nil
 	}
 	if !w.heads.begun {
 		level, err := w.level()
 		if err == nil {
-			w.heads.at, err = newLay(w.Card.Input, level)
+			w.heads.at, err = regions.NewLay(w.Card.Input, level)
 		}
 		if err != nil {
 			return err
 		}
-		w.heads.begun, w.heads.mosaics = true, map[string]*mosaic{}
+		w.heads.begun, w.heads.mosaics = true, map[string]*regions.Mosaic{}
 	}
 	for n, o := range mapOutputs(w.Card) {
 		if o.Aggregate == "" && (w.Card.Find == nil || w.Card.Find.Map != o.Name) {
@@ -138,12 +139,12 @@ func (w *work) lay(t study.Tile, maps []field) error {
 		m := w.heads.mosaics[o.Name]
 		if m == nil {
 			var err error
-			if m, err = newMosaic(w.Card.Input, o, w.heads.at, w.Block, maps[n]); err != nil {
+			if m, err = regions.NewMosaic(w.Card.Input, o, w.heads.at, w.Block, maps[n]); err != nil {
 				return err
 			}
 			w.heads.mosaics[o.Name] = m
 		}
-		if err := m.add(t, maps[n]); err != nil {
+		if err := m.Add(t, maps[n]); err != nil {
 			return err
 		}
 	}
@@ -177,12 +178,12 @@ func (w *work) finishPatches() error {
 		if m == nil {
 			continue
 		}
-		f := m.field()
+		f := m.Field()
 		if o.Aggregate != "" {
-			w.part.Maps = append(w.part.Maps, m.total(f))
+			w.part.Maps = append(w.part.Maps, m.Total(f))
 		}
 		if find := w.Card.Find; find != nil && find.Map == o.Name {
-			found, err := m.candidates(f, *find, w.Block.Tiles)
+			found, err := m.Candidates(f, find.Threshold, func(c study.Candidate) bool { return fits(*find, c) }, w.Block.Tiles)
 			if err != nil {
 				return err
 			}
@@ -218,20 +219,20 @@ func (w *work) keepObjects(i int, all []object) error {
 		c.WidthMM, c.Volume = math.Max(across, down), across*down
 		w.part.Candidates = append(w.part.Candidates, c)
 	}
-	if len(w.part.Candidates) > maxPieces {
-		return fmt.Errorf("more than %d objects in one block: %w", maxPieces, study.ErrInvalid)
+	if len(w.part.Candidates) > regions.MaxPieces {
+		return fmt.Errorf("more than %d objects in one block: %w", regions.MaxPieces, study.ErrInvalid)
 	}
 	return nil
 }
 
 // pixelMM is what a pixel of the block's level measures.
 func (w *work) pixelMM() ([2]float64, error) {
-	if w.heads.at.level.Columns == 0 {
+	if w.heads.at.Level.Columns == 0 {
 		level, err := w.level()
 		if err != nil {
 			return [2]float64{}, err
 		}
-		w.heads.at.level = level
+		w.heads.at.Level = level
 	}
-	return w.heads.at.mm(), nil
+	return w.heads.at.MM(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/internal/pixel"
 	"varde/models"
 	"varde/study"
@@ -79,7 +80,7 @@ func (j jury) judge(ctx context.Context, f Facts) ([]Judgment, error) {
 
 // one judges one slide.
 func (j jury) one(ctx context.Context, series study.UID, bag []bagged) (Judgment, bool, error) {
-	slices.SortStableFunc(bag, func(a, b bagged) int { return readingOrder(a.tile, b.tile) })
+	slices.SortStableFunc(bag, func(a, b bagged) int { return regions.ReadingOrder(a.tile, b.tile) })
 	dim := len(bag[0].features)
 	data := make([]float32, 0, len(bag)*dim)
 	for _, b := range bag {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/models"
 	"varde/study"
 )
@@ -191,7 +192,7 @@ func single(find models.Find, all []spot, mm [2]float64) []spot {
 	}
 	slices.SortFunc(all, func(a, b spot) int {
 		return cmp.Or(cmp.Compare(whole(a), whole(b)), cmp.Compare(b.Peak, a.Peak), cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X),
-			cmp.Compare(b.Box[0], a.Box[0]), cmp.Compare(b.Box[1], a.Box[1]), readingOrder(a.site.tile, b.site.tile))
+			cmp.Compare(b.Box[0], a.Box[0]), cmp.Compare(b.Box[1], a.Box[1]), regions.ReadingOrder(a.site.tile, b.site.tile))
 	})
 	cell := find.SameUM / 1000
 	same := func(a, b spot) bool { return math.Hypot((a.X-b.X)*mm[0], (a.Y-b.Y)*mm[1]) <= find.SameUM/1000 }

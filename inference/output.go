@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 
+	"varde/inference/regions"
 	"varde/internal/pixel"
 	"varde/models"
 	"varde/study"
@@ -142,7 +143,7 @@ func activate(name string, v float32, row iter.Seq[float32]) float32 {
 }
 
 // tile gives tile n of a map over a number of tiles as a field of one plane.
-func (o output) tile(n, of int) (field, error) {
+func (o output) tile(n, of int) (regions.Field, error) {
 	s := o.shape
 	bad := fmt.Errorf("map %s of shape %v for %d images: %w", o.card.Name, s, of, study.ErrInvalid)
 	channels, h, w := 1, 0, 0
@@ -154,17 +155,17 @@ func (o output) tile(n, of int) (field, error) {
 	case len(s) == 3:
 		h, w = int(s[1]), int(s[2])
 	default:
-		return field{}, bad
+		return regions.Field{}, bad
 	}
 	size := channels * h * w
 	if int(s[0]) != of || size == 0 {
-		return field{}, bad
+		return regions.Field{}, bad
 	}
 	return o.field(o.values[n*size:][:size], channels, 1, h, w)
 }
 
 // volume gives a map over one volume of that many planes.
-func (o output) volume(planes int) (field, error) {
+func (o output) volume(planes int) (regions.Field, error) {
 	s := o.shape
 	for len(s) > 4 && s[0] == 1 {
 		s = s[1:]
@@ -173,24 +174,24 @@ func (o output) volume(planes int) (field, error) {
 		s = append([]int64{1}, s...)
 	}
 	if len(s) != 4 || int(s[1]) != planes || len(o.values) == 0 {
-		return field{}, fmt.Errorf("map %s of shape %v for a volume of %d planes: %w", o.card.Name, o.shape, planes, study.ErrInvalid)
+		return regions.Field{}, fmt.Errorf("map %s of shape %v for a volume of %d planes: %w", o.card.Name, o.shape, planes, study.ErrInvalid)
 	}
 	return o.field(o.values, int(s[0]), planes, int(s[2]), int(s[3]))
 }
 
 // field picks the channel that the card names and activates it. values lie
 // channel by channel.
-func (o output) field(values []float32, channels, planes, h, w int) (field, error) {
+func (o output) field(values []float32, channels, planes, h, w int) (regions.Field, error) {
 	size := planes * h * w
 	at := max(o.card.Index, 0)
 	if at >= channels || o.card.Index < 0 && channels != 1 {
-		return field{}, fmt.Errorf("map %s: channel %d of %d: %w", o.card.Name, o.card.Index, channels, study.ErrInvalid)
+		return regions.Field{}, fmt.Errorf("map %s: channel %d of %d: %w", o.card.Name, o.card.Index, channels, study.ErrInvalid)
 	}
-	f := field{values: values[at*size:][:size], width: w, height: h, planes: planes}
+	f := regions.Field{Values: values[at*size:][:size], Width: w, Height: h, Planes: planes}
 	if a := o.card.Activation; a == "sigmoid" || a == "softmax" {
 		v := make([]float32, size)
 		for i := range v {
-			v[i] = activate(a, f.values[i], func(yield func(float32) bool) {
+			v[i] = activate(a, f.Values[i], func(yield func(float32) bool) {
 				for c := range channels {
 					if !yield(values[c*size+i]) {
 						return
@@ -198,27 +199,7 @@ func (o output) field(values []float32, channels, planes, h, w int) (field, erro
 				}
 			})
 		}
-		f.values = v
+		f.Values = v
 	}
 	return f, nil
-}
-
-// step is how many pixels of a frame one column of a map stands for, when the
-// frame of source pixels went into the network as input pixels and came out as
-// mapped ones. The network may shrink by a whole number, and round at the edge.
-func step(source, input, mapped int) (float64, error) {
-	k, err := fraction(input, mapped)
-	if err != nil {
-		return 0, err
-	}
-	return float64(k) * float64(source) / float64(input), nil
-}
-
-// fraction is how many pixels of the input one of a map stands for.
-func fraction(input, mapped int) (int, error) {
-	k := max(1, (input+mapped/2)/max(mapped, 1))
-	if mapped <= 0 || mapped*k <= input-k || mapped*k >= input+k {
-		return 0, fmt.Errorf("a map of %d pixels for %d is no whole fraction: %w", mapped, input, study.ErrInvalid)
-	}
-	return k, nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/models"
 	"varde/study"
 )
@@ -52,7 +53,7 @@ func (a found) region() study.Region {
 	if edge > float64(t.W) && x-radius >= 0 {
 		edge = x - radius
 	}
-	r.Shape, r.Points = study.Circle, []float64{tenth(x), tenth(y), tenth(edge), tenth(y)}
+	r.Shape, r.Points = study.Circle, []float64{regions.Tenth(x), regions.Tenth(y), regions.Tenth(edge), regions.Tenth(y)}
 	return r
 }
 
@@ -62,11 +63,11 @@ func (a found) onLevel(r study.Region) study.Region {
 	r.Total, r.Frame, r.Shape = true, 1, study.Outline
 	switch {
 	case a.seam != nil:
-		if runs, err := unpackRuns(a.seam.Runs); err == nil {
-			r.Points = outline(runs, a.seam.Scale)
+		if runs, err := regions.UnpackRuns(a.seam.Runs); err == nil {
+			r.Points = regions.Outline(runs, a.seam.Scale)
 		}
 	case *a.object == [2]float64{}:
-		r.Shape, r.Points = study.Point, []float64{tenth(a.x), tenth(a.y)}
+		r.Shape, r.Points = study.Point, []float64{regions.Tenth(a.x), regions.Tenth(a.y)}
 	default:
 		x0, y0, x1, y1 := a.x-a.object[0]/2, a.y-a.object[1]/2, a.x+a.object[0]/2, a.y+a.object[1]/2
 		r.Points = []float64{x0, y0, x1, y0, x1, y1, x0, y1, x0, y0}
@@ -74,14 +75,11 @@ func (a found) onLevel(r study.Region) study.Region {
 	if s := a.site.in.Image.Slide; s != nil {
 		for i := range r.Points {
 			most := [2]int{s.TotalColumns, s.TotalRows}[i%2]
-			r.Points[i] = tenth(min(max(r.Points[i], 0), float64(most)))
+			r.Points[i] = regions.Tenth(min(max(r.Points[i], 0), float64(most)))
 		}
 	}
 	return r
 }
-
-// tenth rounds to a tenth of a pixel: no finding is sharper.
-func tenth(v float64) float64 { return math.Round(v*10) / 10 }
 
 // measure gives the coded numbers of a finding. Where the spacing is not known
 // there are no sizes.
@@ -110,9 +108,9 @@ func (f Facts) measure(a found) []study.Measurement {
 		add(calcifications, float64(a.members), noUnits)
 	}
 	if a.site.in.Image.SpacingMM[0] > 0 {
-		add(longAxis, tenth(a.wide), millimeter)
+		add(longAxis, regions.Tenth(a.wide), millimeter)
 		if f.Card.Input.Kind == study.Volume {
-			add(volumeMeasure, tenth(a.volume), cubicMillimeter)
+			add(volumeMeasure, regions.Tenth(a.volume), cubicMillimeter)
 		} else {
 			add(areaMeasure, math.Round(a.volume*100)/100, squareMillimeter)
 		}

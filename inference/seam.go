@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/study"
 )
 
@@ -36,7 +37,7 @@ func (f Facts) spots(instances map[study.UID]*study.Instance) []spot {
 
 // joined unites candidates whose seams touch.
 func (f Facts) joined(all []spot, instances map[study.UID]*study.Instance) []spot {
-	set := newSets(len(all))
+	set := regions.NewSets(len(all))
 	var up, down []int // those that may go on, and those that may come from elsewhere
 	for i, s := range all {
 		if s.Seam != nil && len(s.Seam.High) > 0 {
@@ -49,12 +50,12 @@ func (f Facts) joined(all []spot, instances map[study.UID]*study.Instance) []spo
 	for _, i := range up {
 		for _, k := range down {
 			if continues(all[i], all[k]) {
-				set.unite(i, k)
+				set.Unite(i, k)
 			}
 		}
 	}
 	var out []spot
-	for _, members := range set.groups() {
+	for _, members := range set.Groups() {
 		s := all[members[0]]
 		if len(members) > 1 {
 			s = f.join(all, members, instances)
@@ -68,7 +69,7 @@ func (f Facts) joined(all []spot, instances map[study.UID]*study.Instance) []spo
 // continues reports whether b goes on from a in the block that follows.
 func continues(a, b spot) bool {
 	return a.block.Series == b.block.Series && a.block.OriginMM == b.block.OriginMM && a.block.StepMM == b.block.StepMM &&
-		a.block.Last+1 == b.block.First && touching(a.Seam.High, b.Seam.Low)
+		a.block.Last+1 == b.block.First && regions.Touching(a.Seam.High, b.Seam.Low)
 }
 
 // join makes one candidate of pieces. It comes out as it would have from one
@@ -81,7 +82,7 @@ func (f Facts) join(all []spot, members []int, instances map[study.UID]*study.In
 	whole := pieceOf(first.Candidate)
 	parts := []int{first.part}
 	for _, i := range members[1:] {
-		whole.add(pieceOf(all[i].Candidate))
+		whole.Add(pieceOf(all[i].Candidate))
 		parts = append(parts, all[i].part)
 	}
 	slices.Sort(parts)
@@ -101,49 +102,7 @@ func (f Facts) join(all []spot, members []int, instances map[study.UID]*study.In
 	if len(sites) == 0 { // cannot be: a piece was seen on a slice
 		return first
 	}
-	c := whole.candidate(g, sites)
+	c := candidateOf(whole, g, sites)
 	home := nearest(sites, c.ZMM)
 	return spot{c, home.part, &f.Parts[home.part].Block, home}
-}
-
-// sets are disjoint sets of numbers; the root of a set is its smallest.
-type sets []int
-
-func newSets(n int) sets {
-	s := make(sets, n)
-	for i := range s {
-		s[i] = i
-	}
-	return s
-}
-
-func (s sets) root(i int) int {
-	for s[i] != i {
-		s[i] = s[s[i]]
-		i = s[i]
-	}
-	return i
-}
-
-func (s sets) unite(a, b int) {
-	a, b = s.root(a), s.root(b)
-	s[max(a, b)] = min(a, b)
-}
-
-// groups gives the sets, ordered by their smallest member, their members in
-// order.
-func (s sets) groups() [][]int {
-	at := map[int]int{}
-	var out [][]int
-	for i := range s {
-		r := s.root(i)
-		n, ok := at[r]
-		if !ok {
-			n = len(out)
-			at[r] = n
-			out = append(out, nil)
-		}
-		out[n] = append(out[n], i)
-	}
-	return out
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/inference/regions"
 	"varde/study"
 )
 
@@ -72,7 +73,7 @@ func (w *work) searchImage(b batch, n int, o output) error {
 		return err
 	}
 	i := b.tiles[n]
-	if slices.ContainsFunc(m.values, isNone) {
+	if slices.ContainsFunc(m.Values, isNone) {
 		w.part.Missed = append(w.part.Missed, study.Miss{Tile: i, Reason: notANumber})
 		w.part.Scores = slices.DeleteFunc(w.part.Scores, func(s study.Score) bool { return s.Tile == i })
 		return nil
@@ -83,12 +84,12 @@ func (w *work) searchImage(b batch, n int, o output) error {
 	if err != nil {
 		return err
 	}
-	pieces, err := components(m, w.Card.Find.Threshold)
+	pieces, err := regions.Components(m, w.Card.Find.Threshold)
 	if err != nil {
 		return err
 	}
 	for _, p := range strongest(pieces) {
-		w.part.Candidates = append(w.part.Candidates, p.candidate(g, []site{at}))
+		w.part.Candidates = append(w.part.Candidates, candidateOf(p, g, []site{at}))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/inference/regions"
 	"varde/internal/pixel"
 	"varde/study"
 )
@@ -210,10 +211,10 @@ func (w *work) searchVolume(s stack, o output) error {
 	if err != nil {
 		return err
 	}
-	size := m.width * m.height
-	m.values = slices.Clone(m.values[halo*size:][:count*size])
-	m.planes, m.first = count, b.First
-	if slices.ContainsFunc(m.values, isNone) {
+	size := m.Width * m.Height
+	m.Values = slices.Clone(m.Values[halo*size:][:count*size])
+	m.Planes, m.First = count, b.First
+	if slices.ContainsFunc(m.Values, isNone) {
 		w.missAll(s)
 		return nil
 	}
@@ -224,17 +225,17 @@ func (w *work) searchVolume(s stack, o output) error {
 	g.origin, g.step = b.OriginMM, b.StepMM
 	g.voxel *= b.StepMM
 	w.blind(s, m)
-	pieces, err := components(m, w.Card.Find.Threshold)
+	pieces, err := regions.Components(m, w.Card.Find.Threshold)
 	if err != nil {
 		return err
 	}
 	for _, p := range strongest(pieces) {
 		if b.First == 0 {
-			p.low = nil
+			p.Low = nil
 		}
-		c := p.candidate(g, s.sites)
-		if len(p.low) > 0 || len(p.high) > 0 {
-			c.Seam = p.seam(g)
+		c := candidateOf(p, g, s.sites)
+		if len(p.Low) > 0 || len(p.High) > 0 {
+			c.Seam = seamOf(p, g)
 		}
 		w.part.Candidates = append(w.part.Candidates, c)
 	}
@@ -242,11 +243,11 @@ func (w *work) searchVolume(s stack, o output) error {
 }
 
 // blind takes the planes out of the search that no slice is near enough to.
-func (w *work) blind(s stack, m field) {
+func (w *work) blind(s stack, m regions.Field) {
 	b := w.Block
 	apart := w.apart()
-	size := m.width * m.height
-	for k := range m.planes {
+	size := m.Width * m.Height
+	for k := range m.Planes {
 		z := b.OriginMM + float64(b.First+k)*b.StepMM
 		above, _ := slices.BinarySearchFunc(s.sites, z, func(at site, z float64) int { return cmp.Compare(at.at, z) })
 		seen := false
@@ -259,7 +260,7 @@ func (w *work) blind(s stack, m field) {
 		}
 		if !seen {
 			for i := range size {
-				m.values[k*size+i] = float32(math.Inf(-1))
+				m.Values[k*size+i] = float32(math.Inf(-1))
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package inference
+package regions
 
 import (
 	"math"
@@ -77,12 +77,12 @@ func TestOutlineOfAnythingEndsAndIsShort(t *testing.T) {
 			picture[i] = string(l)
 		}
 		runs := drawn(picture...)
-		p := measured(piece{runs: runs})
+		p := measured(Piece{Runs: runs})
 		ring := trace(runs)
-		if a := around(ring); a < float64(p.voxels) || a > float64(side*side) {
-			t.Errorf("round %d: an outline of %g pixels around %d", round, a, p.voxels)
+		if a := around(ring); a < float64(p.Voxels) || a > float64(side*side) {
+			t.Errorf("round %d: an outline of %g pixels around %d", round, a, p.Voxels)
 		}
-		points := outline(runs, [2]float64{1, 1})
+		points := Outline(runs, [2]float64{1, 1})
 		if n := len(points); n < 8 || n > 2*(outlinePoints+1) || points[0] != points[n-2] || points[1] != points[n-1] {
 			t.Errorf("round %d: %d numbers, from %v to %v", round, n, points[:2], points[n-2:])
 		}
@@ -111,12 +111,12 @@ func TestRunsComeBackAsTheyWere(t *testing.T) {
 			runs = append(runs, row, from, from+int32(random.IntN(5000)))
 			row += int32(random.IntN(3))
 		}
-		got, err := unpackRuns(packRuns(runs))
+		got, err := UnpackRuns(PackRuns(runs))
 		if err != nil || !slices.Equal(got, runs) {
 			t.Fatalf("%v, %v, want %v", got, err, runs)
 		}
-		whole := sorted(runs)
-		if again := sorted(whole); !slices.Equal(again, whole) {
+		whole := Sorted(runs)
+		if again := Sorted(whole); !slices.Equal(again, whole) {
 			t.Errorf("sorted once more: %v, before %v", again, whole)
 		}
 	}
@@ -131,7 +131,7 @@ func TestRunsOfStrangersAreRefused(t *testing.T) {
 		for i := range b {
 			b[i] = byte(random.Uint32())
 		}
-		runs, err := unpackRuns(b)
+		runs, err := UnpackRuns(b)
 		if err == nil {
 			for i := 0; i+2 < len(runs); i += 3 {
 				if runs[i] < 0 || runs[i+1] < 0 || runs[i+2] < runs[i+1] {

@@ -1,4 +1,4 @@
-package inference
+package regions
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // maxMosaic bounds the map of one block: 64 million pixels of 9 bytes.
 const maxMosaic = 64 << 20
 
-// A mosaic puts the maps of a block's patches together into one. Its pixels lie
+// A Mosaic puts the maps of a block's patches together into one. Its pixels lie
 // on one grid for the whole slide, whose first pixel is at the corner of the
 // level. Where patches overlap a pixel is the mean of what they say of it, each
 // weighing less towards its own edge; patches are added in reading order, so that
@@ -20,9 +20,9 @@ const maxMosaic = 64 << 20
 //
 // A pixel belongs to the last patch in reading order that covers it, and so to
 // exactly one block, even where patches reach into each other. It is the runner's.
-type mosaic struct {
+type Mosaic struct {
 	out  models.Output
-	at   lay
+	at   Lay
 	over [2]int // how far patches reach into each other, pixels of the map
 	k    int    // pixels of the input for one of the map
 	side [2]int // of a patch's map
@@ -33,16 +33,16 @@ type mosaic struct {
 	own           []bool // pixels that the block answers for
 }
 
-// newMosaic makes room for the maps of a block, of which m is the first.
-func newMosaic(in models.Input, o models.Output, at lay, b study.Block, m field) (*mosaic, error) {
-	k, err := fraction(in.Width, m.width)
+// NewMosaic makes room for the maps of a block, of which m is the first.
+func NewMosaic(in models.Input, o models.Output, at Lay, b study.Block, m Field) (*Mosaic, error) {
+	k, err := fraction(in.Width, m.Width)
 	if err != nil {
 		return nil, err
 	}
-	if ky, err := fraction(in.Height, m.height); err != nil || ky != k {
-		return nil, fmt.Errorf("map %s of %d×%d pixels for %d×%d: %w", o.Name, m.width, m.height, in.Width, in.Height, study.ErrInvalid)
+	if ky, err := fraction(in.Height, m.Height); err != nil || ky != k {
+		return nil, fmt.Errorf("map %s of %d×%d pixels for %d×%d: %w", o.Name, m.Width, m.Height, in.Width, in.Height, study.ErrInvalid)
 	}
-	s := &mosaic{out: o, at: at, k: k, side: [2]int{m.width, m.height}}
+	s := &Mosaic{out: o, at: at, k: k, side: [2]int{m.Width, m.Height}}
 	for axis, side := range [2]int{in.Width, in.Height} {
 		step := int(at.step[axis])
 		if float64(step) != at.step[axis] || step%k != 0 {
@@ -56,7 +56,7 @@ func newMosaic(in models.Input, o models.Output, at lay, b study.Block, m field)
 		if !t.Context {
 			x, y := s.corner(t)
 			s.left, s.top = min(s.left, x), min(s.top, y)
-			right, bottom = max(right, x+m.width), max(bottom, y+m.height)
+			right, bottom = max(right, x+m.Width), max(bottom, y+m.Height)
 		}
 	}
 	across, down := s.extent()
@@ -71,22 +71,22 @@ func newMosaic(in models.Input, o models.Output, at lay, b study.Block, m field)
 }
 
 // corner is where a patch begins on the slide's grid of map pixels.
-func (s *mosaic) corner(t study.Tile) (x, y int) {
+func (s *Mosaic) corner(t study.Tile) (x, y int) {
 	p := s.at.place(t)
 	return p[0] * int(s.at.step[0]) / s.k, p[1] * int(s.at.step[1]) / s.k
 }
 
 // pixel is how many pixels of the level one of the map stands for.
-func (s *mosaic) pixel() float64 { return float64(s.k) * s.at.scale }
+func (s *Mosaic) pixel() float64 { return float64(s.k) * s.at.scale }
 
 // extent is how many pixels of the map the level has. One that begins within the
 // level counts.
-func (s *mosaic) extent() (across, down int) {
-	return int(math.Ceil(float64(s.at.level.Columns)/s.pixel() - 1e-9)), int(math.Ceil(float64(s.at.level.Rows)/s.pixel() - 1e-9))
+func (s *Mosaic) extent() (across, down int) {
+	return int(math.Ceil(float64(s.at.Level.Columns)/s.pixel() - 1e-9)), int(math.Ceil(float64(s.at.Level.Rows)/s.pixel() - 1e-9))
 }
 
 // claim finds the pixels that belong to the block.
-func (s *mosaic) claim(b study.Block) {
+func (s *Mosaic) claim(b study.Block) {
 	type planned struct {
 		study.Tile
 		own bool
@@ -98,7 +98,7 @@ func (s *mosaic) claim(b study.Block) {
 	for _, t := range b.Beyond {
 		all = append(all, planned{t, false})
 	}
-	slices.SortStableFunc(all, func(a, b planned) int { return readingOrder(a.Tile, b.Tile) })
+	slices.SortStableFunc(all, func(a, b planned) int { return ReadingOrder(a.Tile, b.Tile) })
 	s.own = make([]bool, len(s.sum))
 	for _, t := range all {
 		s.each(t.Tile, func(at, n, _, _ int) {
@@ -112,7 +112,7 @@ func (s *mosaic) claim(b study.Block) {
 
 // each calls f for every row of a patch's map that lies in the mosaic: where the
 // row begins there, how long it is, and where it begins in the patch.
-func (s *mosaic) each(t study.Tile, f func(at, n, x, y int)) {
+func (s *Mosaic) each(t study.Tile, f func(at, n, x, y int)) {
 	left, top := s.corner(t)
 	x0, x1 := max(left, s.left), min(left+s.side[0], s.left+s.width)
 	if x0 >= x1 {
@@ -123,15 +123,15 @@ func (s *mosaic) each(t study.Tile, f func(at, n, x, y int)) {
 	}
 }
 
-// add lays the map of a patch in.
-func (s *mosaic) add(t study.Tile, m field) error {
-	if s.side != [2]int{m.width, m.height} {
-		return fmt.Errorf("map %s of %d×%d pixels among others: %w", s.out.Name, m.width, m.height, study.ErrInvalid)
+// Add lays the map of a patch in.
+func (s *Mosaic) Add(t study.Tile, m Field) error {
+	if s.side != [2]int{m.Width, m.Height} {
+		return fmt.Errorf("map %s of %d×%d pixels among others: %w", s.out.Name, m.Width, m.Height, study.ErrInvalid)
 	}
-	wx, wy := ramp(m.width, s.over[0]), ramp(m.height, s.over[1])
+	wx, wy := ramp(m.Width, s.over[0]), ramp(m.Height, s.over[1])
 	s.each(t, func(at, n, x, y int) {
 		sum, weight := s.sum[at:at+n], s.weight[at:at+n]
-		from := m.values[y*m.width+x:]
+		from := m.Values[y*m.Width+x:]
 		for i := range sum {
 			// Said so that no machine fuses the product with the sum.
 			w := float32(wx[x+i] * wy[y])
@@ -157,9 +157,9 @@ func ramp(n, over int) []float32 {
 	return w
 }
 
-// field gives the finished map: what the block answers for and a patch was seen
+// Field gives the finished map: what the block answers for and a patch was seen
 // for, and nothing elsewhere. The mosaic is used up.
-func (s *mosaic) field() field {
+func (s *Mosaic) Field() Field {
 	nothing := float32(math.Inf(-1))
 	for i, w := range s.weight {
 		if s.own[i] && w > 0 {
@@ -168,19 +168,19 @@ func (s *mosaic) field() field {
 			s.sum[i] = nothing
 		}
 	}
-	return field{values: s.sum, width: s.width, height: s.height, planes: 1, left: s.left, top: s.top, keep: true}
+	return Field{Values: s.sum, Width: s.width, Height: s.height, Planes: 1, left: s.left, top: s.top, keep: true}
 }
 
-// total adds the finished map up.
-func (s *mosaic) total(f field) study.MapSum {
-	mm := s.at.mm()
+// Total adds the finished map up.
+func (s *Mosaic) Total(f Field) study.MapSum {
+	mm := s.at.MM()
 	t := study.MapSum{Output: s.out.Name, Peak: float32(math.Inf(-1)), Scale: [2]float64{s.pixel() * mm[0], s.pixel() * mm[1]}}
-	for _, v := range f.values {
+	for _, v := range f.Values {
 		if math.IsInf(float64(v), -1) {
 			continue
 		}
 		t.Pixels++
-		t.Value += int64(math.Round(float64(v) / millionth))
+		t.Value += int64(math.Round(float64(v) / Millionth))
 		t.Peak = max(t.Peak, v)
 		if float64(v) >= s.out.Above {
 			t.Above++
@@ -194,7 +194,7 @@ func (s *mosaic) total(f field) study.MapSum {
 
 // edge gives those parts of a piece's runs that touch pixels which belong to
 // another block, or to none.
-func (s *mosaic) edge(runs []int32) []int32 {
+func (s *Mosaic) edge(runs []int32) []int32 {
 	var out []int32
 	mine := func(x, y int) bool {
 		x, y = x-s.left, y-s.top
@@ -220,45 +220,45 @@ func (s *mosaic) edge(runs []int32) []int32 {
 	return out
 }
 
-// maxPieces bounds the pieces of one block: twenty thousand nuclei lie on the
+// MaxPieces bounds the pieces of one block: twenty thousand nuclei lie on the
 // four square millimeters of a block; more than this is noise.
-const maxPieces = 60_000
+const MaxPieces = 60_000
 
-// candidates finds what in the finished map is at or above the threshold. What
+// Candidates finds what in the finished map is at or above the threshold. What
 // the card would not report for its size is left out, unless it may go on in
 // another block.
-func (s *mosaic) candidates(f field, find models.Find, tiles []study.Tile) ([]study.Candidate, error) {
-	pieces, err := components(f, find.Threshold)
+func (s *Mosaic) Candidates(f Field, threshold float64, fits func(study.Candidate) bool, tiles []study.Tile) ([]study.Candidate, error) {
+	pieces, err := Components(f, threshold)
 	if err != nil {
 		return nil, err
 	}
-	mm := s.at.mm()
+	mm := s.at.MM()
 	seam := study.Seam{Scale: [2]float64{s.pixel(), s.pixel()}, MM: [2]float64{s.pixel() * mm[0], s.pixel() * mm[1]}}
 	seam.Voxel = seam.MM[0] * seam.MM[1]
 	var all []study.Candidate
 	for _, p := range pieces {
 		own := seam
-		own.Value, own.Runs, own.Edge = p.value, packRuns(p.runs), packRuns(s.edge(p.runs))
-		c := regionOf(p, own)
-		if len(own.Edge) == 0 && !fits(find, c) {
+		own.Value, own.Runs, own.Edge = p.Value, PackRuns(p.Runs), PackRuns(s.edge(p.Runs))
+		c := RegionOf(p, own)
+		if len(own.Edge) == 0 && !fits(c) {
 			continue
 		}
 		c.Tile = nearestTile(tiles, c.X, c.Y)
 		all = append(all, c)
 	}
-	if len(all) > maxPieces {
-		return nil, fmt.Errorf("map %s has %d pieces above %g in one block: %w", s.out.Name, len(all), find.Threshold, study.ErrInvalid)
+	if len(all) > MaxPieces {
+		return nil, fmt.Errorf("map %s has %d pieces above %g in one block: %w", s.out.Name, len(all), threshold, study.ErrInvalid)
 	}
 	return all, nil
 }
 
-// regionOf gives a piece of a slide's map as a candidate, in pixels of the level.
-func regionOf(p piece, seam study.Seam) study.Candidate {
+// RegionOf gives a piece of a slide's map as a candidate, in pixels of the level.
+func RegionOf(p Piece, seam study.Seam) study.Candidate {
 	p = measured(p)
-	n := float64(p.voxels)
+	n := float64(p.Voxels)
 	return study.Candidate{
-		X: (float64(p.sum[0])/n + 0.5) * seam.Scale[0], Y: (float64(p.sum[1])/n + 0.5) * seam.Scale[1],
-		WidthMM: widest(p.hull, seam.MM), Volume: n * seam.Voxel, Peak: p.peak, Mean: float32(float64(p.value) * millionth / n), Seam: &seam,
+		X: (float64(p.Sum[0])/n + 0.5) * seam.Scale[0], Y: (float64(p.Sum[1])/n + 0.5) * seam.Scale[1],
+		WidthMM: Widest(p.Hull, seam.MM), Volume: n * seam.Voxel, Peak: p.Peak, Mean: float32(float64(p.Value) * Millionth / n), Seam: &seam,
 	}
 }
 

@@ -1,4 +1,4 @@
-package inference
+package regions
 
 import (
 	"cmp"
@@ -11,38 +11,38 @@ import (
 	"varde/study"
 )
 
-// A lay is how the patches of a slide lie on their level.
-type lay struct {
-	level slide.Level
+// A Lay is how the patches of a slide lie on their level.
+type Lay struct {
+	Level slide.Level
 	scale float64    // pixels of the level for one of the input
 	step  [2]float64 // from patch to patch, pixels of the input
 }
 
-// newLay places the patches that a card asks for on a level.
-func newLay(in models.Input, level slide.Level) (lay, error) {
+// NewLay places the patches that a card asks for on a level.
+func NewLay(in models.Input, level slide.Level) (Lay, error) {
 	_, scale, err := slide.Pick([]slide.Level{level}, in.MicronsPerPixel)
 	if err != nil {
-		return lay{}, err
+		return Lay{}, err
 	}
 	x, y := in.Step()
-	return lay{level: level, scale: scale, step: [2]float64{x, y}}, nil
+	return Lay{Level: level, scale: scale, step: [2]float64{x, y}}, nil
 }
 
 // place gives the column and the row of a patch in the grid. Patches lie on
 // whole pixels of the level, half a pixel off at most.
-func (l lay) place(t study.Tile) [2]int {
+func (l Lay) place(t study.Tile) [2]int {
 	return [2]int{int(math.Round(float64(t.X) / (l.step[0] * l.scale))), int(math.Round(float64(t.Y) / (l.step[1] * l.scale)))}
 }
 
-// mm is what one pixel of the level measures.
-func (l lay) mm() [2]float64 { return [2]float64{l.level.MPP[0] / 1000, l.level.MPP[1] / 1000} }
+// MM is what one pixel of the level measures.
+func (l Lay) MM() [2]float64 { return [2]float64{l.Level.MPP[0] / 1000, l.Level.MPP[1] / 1000} }
 
-// readingOrder compares patches as a slide is read: row by row, from left to right.
-func readingOrder(a, b study.Tile) int { return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X)) }
+// ReadingOrder compares patches as a slide is read: row by row, from left to right.
+func ReadingOrder(a, b study.Tile) int { return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X)) }
 
-// levelOf finds the level of a slide that a tile is of, among instances that may
+// LevelOf finds the level of a slide that a tile is of, among instances that may
 // be of others too.
-func levelOf(key study.UID, instances []study.Instance) (slide.Level, error) {
+func LevelOf(key study.UID, instances []study.Instance) (slide.Level, error) {
 	at := slices.IndexFunc(instances, func(in study.Instance) bool { return in.UID == key })
 	if at < 0 {
 		return slide.Level{}, fmt.Errorf("%s is not here: %w", key, study.ErrInvalid)
@@ -64,9 +64,9 @@ func levelOf(key study.UID, instances []study.Instance) (slide.Level, error) {
 	return levels[at], nil
 }
 
-// covered gives the area that tiles cover within a level, mm², each place once
+// Covered gives the area that tiles cover within a level, mm², each place once
 // however many patches lie on it.
-func covered(l slide.Level, tiles []study.Tile) float64 {
+func Covered(l slide.Level, tiles []study.Tile) float64 {
 	type span struct{ y0, y1, x0, x1 int }
 	var all []span
 	var ys []int

@@ -1,4 +1,4 @@
-package inference
+package regions
 
 import (
 	"math"
@@ -17,9 +17,9 @@ const (
 // A corner is where the outline of a region turns: a corner of map pixels.
 type corner [2]int32
 
-// outline gives the outer edge of a region of runs, clockwise as it is seen,
+// Outline gives the outer edge of a region of runs, clockwise as it is seen,
 // closed, simplified and in pixels of the level. Holes are not told.
-func outline(runs []int32, scale [2]float64) []float64 {
+func Outline(runs []int32, scale [2]float64) []float64 {
 	if len(runs) < 3 {
 		return nil
 	}
@@ -32,7 +32,7 @@ func outline(runs []int32, scale [2]float64) []float64 {
 	}
 	points := make([]float64, 0, 2*len(short)+2)
 	for _, c := range append(short, short[0]) {
-		points = append(points, tenth(float64(c[0])*scale[0]), tenth(float64(c[1])*scale[1]))
+		points = append(points, Tenth(float64(c[0])*scale[0]), Tenth(float64(c[1])*scale[1]))
 	}
 	return points
 }
@@ -189,3 +189,6 @@ func fromLine(p, a, b corner) float64 {
 	t := min(max((px*dx+py*dy)/long, 0), 1)
 	return math.Hypot(px-t*dx, py-t*dy)
 }
+
+// Tenth rounds to a tenth of a pixel: no finding is sharper.
+func Tenth(v float64) float64 { return math.Round(v*10) / 10 }

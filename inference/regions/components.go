@@ -1,4 +1,14 @@
-package inference
+// Package regions finds what a network's maps show: it puts the maps of a slide's
+// patches together and gives what lies above a threshold as whole pieces.
+//
+//	Lay, Mosaic     the maps of overlapping patches become one, on one grid
+//	Components      connected pieces of a map, in whole numbers
+//	PackRuns, Sets  pieces that go on in another block are told and united
+//	Outline         the edge of a piece, for people
+//
+// Everything here is arithmetic on what it is given: the same map gives the same
+// pieces in any order, and however it was cut.
+package regions
 
 import (
 	"cmp"
@@ -13,19 +23,19 @@ const (
 	// maxRuns bounds how torn a map may be: a sound one has thousands of runs, a
 	// network that went wrong gives noise.
 	maxRuns = 2 << 20
-	// maxCandidates is how many candidates of one block are kept, the highest
+	// MaxCandidates is how many candidates of one block are kept, the highest
 	// first.
-	maxCandidates = 10_000
-	// millionth is the unit in which values are summed: whole numbers give the
+	MaxCandidates = 10_000
+	// Millionth is the unit in which values are summed: whole numbers give the
 	// same sum in any order.
-	millionth = 1e-6
+	Millionth = 1e-6
 )
 
-// A field is the part of a map that is searched: planes of rows of columns.
-type field struct {
-	values                []float32
-	width, height, planes int
-	first                 int  // number of the first plane
+// A Field is the part of a map that is searched: planes of rows of columns.
+type Field struct {
+	Values                []float32
+	Width, Height, Planes int
+	First                 int  // number of the first plane
 	left, top             int  // of the first column and row, on the grid of a slide
 	keep                  bool // pieces keep their runs
 }
@@ -36,34 +46,34 @@ type run struct {
 	root                 int32 // of the run's component, by way of other runs
 }
 
-// A piece is one connected component of a field, in whole numbers: pieces of one
+// A Piece is one connected component of a field, in whole numbers: pieces of one
 // thing in two blocks add up.
-type piece struct {
-	voxels int64
-	sum    [3]int64 // of columns, rows, planes
-	value  int64    // millionths
-	peak   float32
-	// hull is the convex hull of the component's shadow on the plane, as corners
+type Piece struct {
+	Voxels int64
+	Sum    [3]int64 // of columns, rows, planes
+	Value  int64    // millionths
+	Peak   float32
+	// Hull is the convex hull of the component's shadow on the plane, as corners
 	// of voxels: column and row in turn. The hull of two pieces together is that
 	// of their hulls.
-	hull      []int32
-	low, high []int32 // runs on the field's first and last plane
-	// runs are all of a slide's piece, in order: row, first column, last column,
+	Hull      []int32
+	Low, High []int32 // runs on the field's first and last plane
+	// Runs are all of a slide's piece, in order: row, first column, last column,
 	// on the grid of the slide.
-	runs []int32
+	Runs []int32
 }
 
-// components finds what in f is at or above the threshold and connected, by
+// Components finds what in f is at or above the threshold and connected, by
 // sides, edges or corners. The pieces come in the order of their first voxel.
-func components(f field, threshold float64) ([]piece, error) {
+func Components(f Field, threshold float64) ([]Piece, error) {
 	runs, rows, err := f.runs(threshold)
 	if err != nil {
 		return nil, err
 	}
-	for y := range int32(f.planes * f.height) {
+	for y := range int32(f.Planes * f.Height) {
 		mine := runs[rows[y]:rows[y+1]]
-		plane, row := y/int32(f.height), y%int32(f.height)
-		for _, near := range neighbors(plane, row, int32(f.height)) {
+		plane, row := y/int32(f.Height), y%int32(f.Height)
+		for _, near := range neighbors(plane, row, int32(f.Height)) {
 			join(runs, mine, rows[y], runs[rows[near]:rows[near+1]], rows[near])
 		}
 	}
@@ -76,19 +86,19 @@ func components(f field, threshold float64) ([]piece, error) {
 		}
 		members[r] = append(members[r], int32(i))
 	}
-	pieces := make([]piece, 0, len(order))
+	pieces := make([]Piece, 0, len(order))
 	for _, r := range order {
 		pieces = append(pieces, f.piece(runs, members[r]))
 	}
 	return pieces, nil
 }
 
-// runs lists the runs, and for each row where its own begin.
-func (f field) runs(threshold float64) (runs []run, rows []int32, err error) {
-	rows = make([]int32, 0, f.planes*f.height+1)
-	for y := range f.planes * f.height {
+// Runs lists the runs, and for each row where its own begin.
+func (f Field) runs(threshold float64) (runs []run, rows []int32, err error) {
+	rows = make([]int32, 0, f.Planes*f.Height+1)
+	for y := range f.Planes * f.Height {
 		rows = append(rows, int32(len(runs)))
-		line := f.values[y*f.width:][:f.width]
+		line := f.Values[y*f.Width:][:f.Width]
 		for x := 0; x < len(line); x++ {
 			if float64(line[x]) < threshold {
 				continue
@@ -97,7 +107,7 @@ func (f field) runs(threshold float64) (runs []run, rows []int32, err error) {
 			for x+1 < len(line) && float64(line[x+1]) >= threshold {
 				x++
 			}
-			runs = append(runs, run{int32(y / f.height), int32(y % f.height), int32(from), int32(x), int32(len(runs))})
+			runs = append(runs, run{int32(y / f.Height), int32(y % f.Height), int32(from), int32(x), int32(len(runs))})
 		}
 		if len(runs) > maxRuns {
 			return nil, nil, fmt.Errorf("a map of noise, more than %d runs above %g: %w", maxRuns, threshold, study.ErrInvalid)
@@ -151,18 +161,18 @@ func unite(runs []run, i, j int32) {
 }
 
 // piece adds up one component.
-func (f field) piece(runs []run, members []int32) piece {
-	p := piece{peak: float32(math.Inf(-1))}
+func (f Field) piece(runs []run, members []int32) Piece {
+	p := Piece{Peak: float32(math.Inf(-1))}
 	sides := map[int32][2]int32{} // of each row in the shadow: where it begins and ends
 	for _, i := range members {
 		r := runs[i]
-		line := f.values[(int(r.plane)*f.height+int(r.row))*f.width:]
+		line := f.Values[(int(r.plane)*f.Height+int(r.row))*f.Width:]
 		for _, v := range line[r.from : r.to+1] {
-			p.value += int64(math.Round(float64(v) / millionth))
-			p.peak = max(p.peak, v)
+			p.Value += int64(math.Round(float64(v) / Millionth))
+			p.Peak = max(p.Peak, v)
 		}
 		if f.keep { // the rest is told by the runs
-			p.runs = append(p.runs, r.row+int32(f.top), r.from+int32(f.left), r.to+int32(f.left))
+			p.Runs = append(p.Runs, r.row+int32(f.top), r.from+int32(f.left), r.to+int32(f.left))
 			continue
 		}
 		if s, ok := sides[r.row]; ok {
@@ -171,15 +181,15 @@ func (f field) piece(runs []run, members []int32) piece {
 			sides[r.row] = [2]int32{r.from, r.to + 1}
 		}
 		n := int64(r.to - r.from + 1)
-		p.voxels += n
-		p.sum[0] += n * int64(r.from+r.to) / 2
-		p.sum[1] += n * int64(r.row)
-		p.sum[2] += n * (int64(r.plane) + int64(f.first))
+		p.Voxels += n
+		p.Sum[0] += n * int64(r.from+r.to) / 2
+		p.Sum[1] += n * int64(r.row)
+		p.Sum[2] += n * (int64(r.plane) + int64(f.First))
 		if r.plane == 0 {
-			p.low = append(p.low, r.row, r.from, r.to)
+			p.Low = append(p.Low, r.row, r.from, r.to)
 		}
-		if int(r.plane) == f.planes-1 {
-			p.high = append(p.high, r.row, r.from, r.to)
+		if int(r.plane) == f.Planes-1 {
+			p.High = append(p.High, r.row, r.from, r.to)
 		}
 	}
 	if f.keep {
@@ -189,13 +199,13 @@ func (f field) piece(runs []run, members []int32) piece {
 	for row, s := range sides {
 		corners = append(corners, [2]int32{s[0], row}, [2]int32{s[1], row}, [2]int32{s[0], row + 1}, [2]int32{s[1], row + 1})
 	}
-	p.hull = hull(corners)
+	p.Hull = hull(corners)
 	return p
 }
 
-// widest is the largest distance between two corners of a hull, a column being
+// Widest is the largest distance between two corners of a hull, a column being
 // mm[0] wide and a row mm[1] high.
-func widest(hull []int32, mm [2]float64) float64 {
+func Widest(hull []int32, mm [2]float64) float64 {
 	d := 0.0
 	for i := 0; i+1 < len(hull); i += 2 {
 		for k := i + 2; k+1 < len(hull); k += 2 {
@@ -205,7 +215,7 @@ func widest(hull []int32, mm [2]float64) float64 {
 	return d
 }
 
-// hull is the convex hull (Andrew 1979), column and row in turn. It sorts points.
+// Hull is the convex hull (Andrew 1979), column and row in turn. It sorts points.
 func hull(points [][2]int32) []int32 {
 	slices.SortFunc(points, func(a, b [2]int32) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
 	points = slices.Compact(points)
@@ -234,24 +244,24 @@ func hull(points [][2]int32) []int32 {
 	return flat
 }
 
-// add joins a piece of the next block.
-func (p *piece) add(q piece) {
-	p.voxels += q.voxels
-	for i := range p.sum {
-		p.sum[i] += q.sum[i]
+// Add joins a piece of the next block.
+func (p *Piece) Add(q Piece) {
+	p.Voxels += q.Voxels
+	for i := range p.Sum {
+		p.Sum[i] += q.Sum[i]
 	}
-	p.value += q.value
-	p.peak = max(p.peak, q.peak)
+	p.Value += q.Value
+	p.Peak = max(p.Peak, q.Peak)
 	var corners [][2]int32
-	for c := range slices.Chunk(slices.Concat(p.hull, q.hull), 2) {
+	for c := range slices.Chunk(slices.Concat(p.Hull, q.Hull), 2) {
 		corners = append(corners, [2]int32(c))
 	}
-	p.hull = hull(corners)
+	p.Hull = hull(corners)
 }
 
-// touching reports whether runs on one plane touch runs on the next, by sides,
+// Touching reports whether runs on one plane touch runs on the next, by sides,
 // edges or corners.
-func touching(a, b []int32) bool {
+func Touching(a, b []int32) bool {
 	for i := 0; i+2 < len(a); i += 3 {
 		for j := 0; j+2 < len(b); j += 3 {
 			if abs(a[i]-b[j]) <= 1 && a[i+1] <= b[j+2]+1 && b[j+1] <= a[i+2]+1 {
