@@ -177,6 +177,7 @@ func ran(f Facts) study.Provenance {
 		join(&all.Route, p.Ran.Route)
 		join(&all.Provider, p.Ran.Provider)
 		join(&all.Varde, p.Ran.Varde)
+		join(&all.CPU, p.Ran.CPU)
 		if all.Library == (study.Hash{}) {
 			all.Library = p.Ran.Library
 		}
@@ -184,7 +185,7 @@ func ran(f Facts) study.Provenance {
 	}
 	slices.Sort(all.Decoders)
 	all.Decoders = slices.Compact(all.Decoders)
-	all.Card = f.Card.Hash
+	all.Card, all.Objects = f.Card.Hash, digestOf(f.Parts)
 	if f.Card.MIL != nil {
 		all.MIL = f.Card.MIL.SHA256
 	}

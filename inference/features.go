@@ -65,12 +65,22 @@ func decodeFeatures(b []byte, f study.Features) ([]float32, error) {
 
 // putFeatures keeps the features of a part, and notes in it where they are.
 func (w *Worker) putFeatures(ctx context.Context, p *study.Part) error {
+	b := nameFeatures(p)
+	if b == nil {
+		return nil
+	}
+	return w.Objects.Put(ctx, p.Features.Key, bytes.NewReader(b), int64(len(b)))
+}
+
+// nameFeatures gives the features of a part as they are kept, and notes in it
+// where they belong. A part without any gives nil.
+func nameFeatures(p *study.Part) []byte {
 	if p.Features == nil {
 		return nil
 	}
 	b := encodeFeatures(*p.Features)
 	p.Features.Key, p.Features.Bytes, p.Features.SHA256 = FeaturesKey(*p), int64(len(b)), sha256.Sum256(b)
-	return w.Objects.Put(ctx, p.Features.Key, bytes.NewReader(b), int64(len(b)))
+	return b
 }
 
 // getFeatures reads the features of a part back into it.

@@ -6,6 +6,7 @@
 //	Pool            one session a model, shared by all who run it
 //	Conclude        the parts of a study make one result, a case of slides its worst slide's
 //	ScoreFiles      the same from files, with no service at all
+//	Replayer.Replay a result anew from what is stored, held against what was recorded
 //
 // Whether the model may still speak is asked before every batch, so that a stop
 // is felt within a second. A tile whose pixels can't be had is written down as

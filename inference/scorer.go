@@ -81,7 +81,7 @@ func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
 	}
 	p := w.part
 	p.Block, p.Ran = q.Block, s.Ran
-	p.Ran.Card = q.Card.Hash
+	p.Ran.Card, p.Ran.Objects = q.Card.Hash, objectsHash(q.Instances, q.Block)
 	p.Ran.Decoders = slices.Sorted(maps.Keys(w.decoders))
 	p.Seconds = (time.Since(begun) - w.waited).Seconds()
 	return p, nil

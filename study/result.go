@@ -132,6 +132,11 @@ type Provenance struct {
 	// MIL is the hash of the second network, which judged each slide by the
 	// features of all its tiles; zero where the model has none.
 	MIL Hash `json:"mil_sha256,omitzero"`
+	// CPU is the class of the processor, as far as numbers depend on it, and
+	// Objects a digest of the names and hashes of all objects whose pixels were
+	// asked for. Both are empty in results that were made before they were kept.
+	CPU     string `json:"cpu,omitempty"`
+	Objects Hash   `json:"objects_sha256,omitzero"`
 }
 
 // A Measurement is a coded number.

@@ -120,6 +120,7 @@ func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
 	d := &queue.Dispatcher{Ledger: h.ledger, Conveyor: h.conveyor, Pools: pools, Breaker: breaker, Log: h.log}
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
+	g.Go(func() error { return h.watchDeadlines(ctx) })
 	if h.has("report") {
 		g.Go(func() error { return h.deliver(ctx) })
 	}
@@ -154,6 +155,7 @@ func (h *house) worker() *inference.Worker {
 	if h.runtime != nil {
 		i := h.runtime.Info()
 		ran.Runtime, ran.Library, ran.Route, ran.Provider = i.Version, i.SHA256, i.Route, onnx.CPU
+		ran.CPU = onnx.CPUClass()
 		pool.Load = func(_ models.Card, network []byte) (inference.Session, error) {
 			return h.runtime.Session(network, onnx.SessionOptions{})
 		}
@@ -211,4 +213,26 @@ func (h *house) serveWeb(ctx context.Context, handler http.Handler) error {
 		return s.Close()
 	}
 	return nil
+}
+
+// deadlinesEvery is how often studies are looked for whose deadline has passed: a
+// deadline is a day, seldom an hour.
+const deadlinesEvery = 30 * time.Second
+
+// watchDeadlines moves studies up whose deadline passes while nothing else
+// happens to them.
+func (h *house) watchDeadlines(ctx context.Context) error {
+	for tick := time.NewTicker(deadlinesEvery); ; {
+		if n, err := h.ledger.PassDeadlines(ctx); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "deadlines not looked at; tried again", "err", err)
+		} else if n > 0 {
+			h.log.InfoContext(ctx, "deadlines have passed", "studies", n)
+		}
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return nil
+		case <-tick.C:
+		}
+	}
 }

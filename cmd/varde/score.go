@@ -101,7 +101,7 @@ func (o *scoring) run(ctx context.Context, args []string) error {
 	}
 	i := runtime.Info()
 	scorer := &inference.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256,
-		Route: i.Route, Provider: onnx.CPU, Varde: version}}
+		Route: i.Route, Provider: onnx.CPU, Varde: version, CPU: onnx.CPUClass()}}
 	return o.each(ctx, files, card, [2]inference.Session{session, second}, scorer)
 }
 
