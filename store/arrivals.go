@@ -217,7 +217,7 @@ func (t *tx) begin(s study.Study, i study.Instance, prior bool) error {
 	if s.Modality == "" {
 		s.Modality = i.Modality
 	}
-	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Priority: s.Priority, Deadline: s.Place.Deadline})
+	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: s.Place.Deadline})
 	why, err := pack(s.Place.Why)
 	if err != nil {
 		return err

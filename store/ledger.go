@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"varde/study"
@@ -29,6 +30,8 @@ type Ledger struct {
 	reader  *reader
 	writer  *writer
 	tallies tallies
+	tableau tableau
+	passed  atomic.Int64 // deadlines up to this moment have been looked at
 
 	jobs    signal // a job became ready, or left its worker
 	changes signal // anything changed that a page shows

@@ -23,6 +23,9 @@ func (l *Ledger) FinishPart(ctx context.Context, j study.Job, key string, planne
 			ON CONFLICT (job_id) DO NOTHING`, j.ID, j.Attempt, key, planned, seen, seconds, ms(t.now)); err != nil {
 			return err
 		}
+		if err := t.learnPace(j, planned, seconds); err != nil {
+			return err
+		}
 		return t.fanIn(j)
 	})
 	if err != nil {
@@ -192,7 +195,7 @@ func (t *tx) replace(s study.Study, results []study.Result) study.Place {
 	}
 	old := s.Place
 	p := t.ledger.place(study.PlaceFacts{
-		ArrivedAt: s.ReceivedAt, Priority: s.Priority, Deadline: old.Deadline,
+		ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: old.Deadline,
 		Results: results, Old: &old, Opened: s.Opened,
 	})
 	p.Class = min(p.Class, old.Class)

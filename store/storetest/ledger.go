@@ -39,6 +39,7 @@ type Bench struct {
 	*store.Ledger
 	T     testing.TB
 	Clock *Clock
+	make  func(testing.TB, store.LedgerOptions) *store.Ledger // another empty one
 }
 
 // TestLedger holds the ledger that open makes to its promises. Each call of open
@@ -71,7 +72,7 @@ func NewBench(t testing.TB, open func(testing.TB, store.LedgerOptions) *store.Le
 	if place == nil {
 		place = Place
 	}
-	return &Bench{Ledger: open(t, store.LedgerOptions{Now: clock.Now, Place: place}), T: t, Clock: clock}
+	return &Bench{Ledger: open(t, store.LedgerOptions{Now: clock.Now, Place: place}), T: t, Clock: clock, make: open}
 }
 
 // Place is a placer for tests: class by priority, and half an hour of head start

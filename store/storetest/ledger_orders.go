@@ -22,6 +22,8 @@ var orderPromises = []promise{
 	{"of several orders the most urgent and the nearest deadline count", ordersTogether},
 	{"an order leaves an opened study where it is", orderOpened},
 	{"a pathway comes before routine", orderPathway},
+	{"a deadline that passes moves its study up, once", deadlinePasses},
+	{"a deadline that passes leaves an opened study where it is", deadlineOpened},
 	{"a merge moves the studies that are here and those that come", merging},
 	{"a merge that contradicts the study is held and flagged", mergeHeld},
 	{"a merge gives a held order its study", mergeFrees},
@@ -351,4 +353,52 @@ func reportsIn(b *Bench) {
 	Same(b, "reports", len(all), 2)
 	Same(b, "latest", all[0].Status+" "+all[0].Text+" "+all[1].Status, "F Left lung: a nodule. P")
 	Same(b, "codes", all[0].Codes, r.Codes)
+}
+
+// placeLate is [Place] with a class for what is overdue.
+func placeLate(f study.PlaceFacts) study.Place {
+	p := Place(f)
+	if !f.Deadline.IsZero() && f.Deadline.Before(f.Now) {
+		p.Class = 1
+	}
+	return p
+}
+
+func withDeadline(b *Bench) *Bench {
+	b = NewBench(b.T, b.make, placeLate)
+	o := orderFor("1.2", study.PriorityRoutine)
+	o.Deadline = b.Clock.Now().Add(time.Hour)
+	b.take(o)
+	b.Receive("1.2", 1, 1)
+	b.Receive("1.3", 1, 1)
+	return b
+}
+
+func (b *Bench) passDeadlines(want int) {
+	b.T.Helper()
+	n, err := b.PassDeadlines(context.Background())
+	b.OK(err)
+	Same(b, "studies moved", n, want)
+}
+
+func deadlinePasses(b *Bench) {
+	b = withDeadline(b)
+	b.passDeadlines(0)
+	before := b.Status("1.2", study.Receiving).Place
+	b.Clock.Pass(time.Hour) // the very moment is not past it
+	b.passDeadlines(0)
+	b.Clock.Pass(time.Minute)
+	b.passDeadlines(1)
+	after := b.Status("1.2", study.Receiving).Place
+	Same(b, "class", after.Class, 1)
+	Same(b, "key is no later", after.Key.After(before.Key), false)
+	Same(b, "audited", b.audited("deadline passed"), 1)
+	b.passDeadlines(0)
+}
+
+func deadlineOpened(b *Bench) {
+	b = withDeadline(b)
+	b.OK(b.MarkOpened(context.Background(), "1.2", "reader"))
+	b.Clock.Pass(2 * time.Hour)
+	b.passDeadlines(0)
 }
