@@ -22,21 +22,34 @@ const (
 	// lookEvery is how often the dispatcher looks when nobody wakes it: for jobs
 	// that have rested, and for what other processes did.
 	lookEvery = 100 * time.Millisecond
+	// leadFor is how long a dispatcher leads without asking again: what the others
+	// wait when it dies.
+	leadFor = 4 * time.Second
+	// leadAgain is how often it asks.
+	leadAgain = time.Second
+	// leadOf is what is led.
+	leadOf = "dispatch"
 )
 
-// A Dispatcher keeps the conveyor filled with the best jobs. There must be one
-// at a time for a ledger; the lock on the ledger's file sees to that.
+// A Dispatcher keeps the conveyor filled with the best jobs. Of those on one
+// ledger, in any number of processes, one leads and the others stand by.
 type Dispatcher struct {
 	Ledger   Ledger
 	Conveyor *Conveyor
 	Pools    []string
 	Breaker  *Breaker     // nil: never opens
 	Log      *slog.Logger // nil: silent
+
+	name  string    // in the ledger, of this run
+	leads bool      // we lead, as far as we know
+	asked time.Time // when we asked last
 }
 
 // Run fills the conveyor until ctx ends. What fails is tried again, and logged
 // when it begins and when it is over.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	d.name = rand.Text()
+	defer d.stepDown(context.WithoutCancel(ctx))
 	failing := false
 	for ctx.Err() == nil {
 		moved := d.Ledger.JobsMoved()
@@ -65,7 +78,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // round fills every pool once.
 func (d *Dispatcher) round(ctx context.Context) error {
 	if !d.Breaker.Closed(ctx) {
+		// What is away from here may be there for another process.
+		d.stepDown(ctx)
 		return nil
+	}
+	if err := d.lead(ctx); err != nil || !d.leads {
+		return err
 	}
 	if err := d.recognize(ctx); err != nil {
 		return err
@@ -76,6 +94,35 @@ func (d *Dispatcher) round(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lead asks for the lead, or to keep it, when it is time to. Asked too late it
+// could be another's.
+func (d *Dispatcher) lead(ctx context.Context) (err error) {
+	if time.Since(d.asked) < leadAgain {
+		return nil
+	}
+	led := d.leads
+	d.leads = false
+	asked := time.Now()
+	if d.leads, err = d.Ledger.Lead(ctx, leadOf, d.name, leadFor); err != nil {
+		return err
+	}
+	if d.asked = asked; d.leads != led {
+		logger(d.Log).Debug("lead of the dispatchers", "have", d.leads)
+	}
+	return nil
+}
+
+// stepDown gives the lead up.
+func (d *Dispatcher) stepDown(ctx context.Context) {
+	if !d.leads {
+		return
+	}
+	d.leads, d.asked = false, time.Time{}
+	if _, err := d.Ledger.Lead(ctx, leadOf, d.name, 0); err != nil {
+		logger(d.Log).Debug("lead not given up", "err", err) // it ends by itself
+	}
 }
 
 // recognize sees whether the conveyor is the one that was filled. If it isn't,

@@ -7,6 +7,7 @@
 //	Sweeper.Run      finds what was lost on the way and gives it back
 //	Gate.Run         lets only so many runs at a model at once, and watches them
 //	Breaker          stops the feeding while the stores are away
+//	Speeds           learns how fast a worker scores with each model
 //
 // On the conveyor lies a job's ID and the number of its attempt, and nothing
 // else: who sees Redis sees no patient. The attempt is the fence. Whatever is
@@ -47,10 +48,19 @@ type Epochs interface {
 
 // A Crew knows the workers.
 type Crew interface {
-	// Beat says that a worker is alive; with 0 slots it takes its leave.
-	Beat(ctx context.Context, worker, pool string, slots int) error
+	// Beat says that a worker is alive, and what it tells of itself.
+	Beat(ctx context.Context, w study.Worker) error
+	// Leave strikes off a worker that takes its leave.
+	Leave(ctx context.Context, worker, pool string) error
 	// Slots tells how many jobs of a pool the living workers do at once.
 	Slots(ctx context.Context, pool string) (int, error)
+}
+
+// A Chair is held by one process of several.
+type Chair interface {
+	// Lead asks for the lead in what for a while, 0 to give it up, and reports
+	// whether who has it.
+	Lead(ctx context.Context, what, who string, hold time.Duration) (bool, error)
 }
 
 // Attempts are what becomes of one job in a worker's hands. All but Job fail with
@@ -87,6 +97,7 @@ type Ledger interface {
 	Line
 	Epochs
 	Crew
+	Chair
 	Attempts
 	Returns
 	Watch

@@ -381,7 +381,7 @@ func TestTaskLostUnderTheSameEpoch(t *testing.T) {
 			inHouse(t, func(h *house) {
 				h.dispatch()
 				// A worker is known, so that jobs are laid on, but none serves yet.
-				h.OK(h.Beat(h.ctx, "early", study.PoolCPU, 2))
+				h.OK(h.Beat(h.ctx, study.Worker{Name: "early", Pool: study.PoolCPU, Slots: 2}))
 				h.Settle("1.2", storetest.Asked("ct", 4))
 				h.within(time.Second, "on the conveyor", func() bool {
 					all, _, err := h.InFlight(h.ctx, study.PoolCPU)
@@ -401,7 +401,7 @@ func TestTaskLostUnderTheSameEpoch(t *testing.T) {
 // TestJobsOfADeadWorkerAreTakenBack: a worker begins jobs, and is never seen again.
 func TestJobsOfADeadWorkerAreTakenBack(t *testing.T) {
 	inHouse(t, func(h *house) {
-		h.OK(h.Beat(h.ctx, "dead", study.PoolCPU, 2))
+		h.OK(h.Beat(h.ctx, study.Worker{Name: "dead", Pool: study.PoolCPU, Slots: 2}))
 		h.Settle("1.2", storetest.Asked("ct", 4))
 		for _, j := range h.Claim(study.PoolCPU, 2) {
 			h.OK(h.Started(h.ctx, j.ID, j.Attempt, "dead"))
@@ -468,7 +468,7 @@ func TestStoppedServerGivesBack(t *testing.T) {
 func TestPayloadHoldsNoPatient(t *testing.T) {
 	inHouse(t, func(h *house) {
 		h.dispatch()
-		h.OK(h.Beat(h.ctx, "w", study.PoolCPU, 4))
+		h.OK(h.Beat(h.ctx, study.Worker{Name: "w", Pool: study.PoolCPU, Slots: 4}))
 		h.Settle("1.2.840.99", storetest.Asked("ct", 4))
 		time.Sleep(time.Second)
 		s, err := h.Study(h.ctx, "1.2.840.99")

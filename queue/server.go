@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,9 @@ type Server struct {
 	// Observe is told of every job that was done: how long it waited from its
 	// making, how long it ran, and the handler's error. Nil: nobody is.
 	Observe func(j study.Job, waited, ran time.Duration, err error)
+	// Tell gives what the worker tells of itself with each beat; whether it leaves
+	// and what is in hand is added. Nil: that is all.
+	Tell func() study.WorkerFacts
 
 	stale atomic.Int64
 }
@@ -54,6 +58,8 @@ func (s *Server) Stale() int64 { return s.stale.Load() }
 type shift struct {
 	*Server
 	worker  string // our name in the ledger, of this run only
+	begun   time.Time
+	ready   atomic.Bool // what the last beat said: slots were offered
 	handle  Handler
 	ctx     context.Context // ends when handlers must return; it lives as long as Run
 	leaving atomic.Bool     // nothing more is begun
@@ -72,10 +78,10 @@ func (s *Server) Run(ctx context.Context, handle Handler) error {
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	h := &shift{Server: s, handle: handle, ctx: work, inHand: map[string]int{},
+	h := &shift{Server: s, handle: handle, ctx: work, inHand: map[string]int{}, begun: time.Now(),
 		worker: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:8])}
 	slots := max(1, s.Slots)
-	if err := s.Ledger.Beat(ctx, h.worker, s.Pool, slots+s.Stat); err != nil {
+	if err := s.Ledger.Beat(ctx, h.self(ctx)); err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to stop before it began
 		}
@@ -93,7 +99,7 @@ func (s *Server) Run(ctx context.Context, handle Handler) error {
 	logger(s.Log).Info("worker started", "worker", h.worker, "pool", s.Pool, "slots", slots, "stat", s.Stat)
 	h.beat(ctx)
 	h.drain(servers, stop)
-	if err := s.Ledger.Beat(h.safe(), h.worker, s.Pool, 0); err != nil {
+	if err := s.Ledger.Leave(h.safe(), h.worker, s.Pool); err != nil {
 		logger(s.Log).Warn("leave not taken", "worker", h.worker, "err", err)
 	}
 	logger(s.Log).Info("worker stopped", "worker", h.worker, "pool", s.Pool)
@@ -118,30 +124,51 @@ func (h *shift) server(slots int, lanes []study.Lane) *asynq.Server {
 	})
 }
 
-// beat says every few seconds that we are alive, until ctx ends.
+// beat says every few seconds that we are alive, until ctx ends; and at once that a
+// store is away, or back: jobs would be taken only to be given back.
 func (h *shift) beat(ctx context.Context) {
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTicker(beatEvery / 8)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			h.beatOnce()
+			if time.Since(last) >= beatEvery || h.ready.Load() != h.Breaker.Closed(ctx) {
+				last = time.Now()
+				h.beatOnce()
+			}
 		}
 	}
 }
 
 func (h *shift) beatOnce() {
-	if err := h.Ledger.Beat(h.safe(), h.worker, h.Pool, max(1, h.Slots)+h.Stat); err != nil {
+	if err := h.Ledger.Beat(h.safe(), h.self(h.safe())); err != nil {
 		logger(h.Log).Warn("beat failed", "worker", h.worker, "err", err)
 	}
+}
+
+// self is what we tell the ledger of us. We offer slots while we can work.
+func (h *shift) self(ctx context.Context) study.Worker {
+	w := study.Worker{Name: h.worker, Pool: h.Pool}
+	if h.Tell != nil {
+		w.Told = h.Tell()
+	}
+	w.Told.Host, _, _ = strings.Cut(h.worker, "/")
+	w.Told.StartedAt, w.Told.Leaving, w.Told.InHand = h.begun.UTC().Truncate(time.Millisecond), h.leaving.Load(), len(h.left())
+	h.ready.Store(!w.Told.Leaving && h.Breaker.Closed(ctx))
+	if h.ready.Load() {
+		w.Slots = max(1, h.Slots) + h.Stat
+	}
+	return w
 }
 
 // drain ends the shift: no new jobs, time for those in hand, and an end to the
 // context of those that take longer.
 func (h *shift) drain(servers []*asynq.Server, stop func()) {
 	h.leaving.Store(true)
+	h.beatOnce()
 	for _, a := range servers {
 		a.Stop()
 	}

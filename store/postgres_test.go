@@ -84,6 +84,25 @@ func TestProcessesShareALedger(t *testing.T) {
 			t.Errorf("%d conclusions are to be drawn, %d studies have all their parts", len(jobs), studies)
 		}
 	})
+	t.Run("one leads, and another when that is gone or gives it up", func(t *testing.T) {
+		a, b := pair(t, server.Schema(t))
+		lead := func(l *store.Ledger, who string, hold time.Duration, want bool) {
+			t.Helper()
+			got, err := l.Lead(t.Context(), "parade", who, hold)
+			if err != nil || got != want {
+				t.Errorf("%s leads: %t, %v", who, got, err)
+			}
+		}
+		lead(a, "ann", time.Minute, true)
+		lead(b, "bo", time.Minute, false)
+		lead(b, "bo", 0, false) // it isn't bo's to give up
+		lead(a, "ann", time.Minute, true)
+		lead(a, "ann", 0, false)
+		lead(b, "bo", 20*time.Millisecond, true)
+		time.Sleep(25 * time.Millisecond)
+		lead(a, "ann", time.Minute, true)
+		lead(b, "bo", time.Minute, false)
+	})
 	t.Run("both may open an empty one at once", func(t *testing.T) {
 		location := server.Schema(t)
 		var g errgroup.Group

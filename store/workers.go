@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"varde/study"
@@ -27,23 +29,36 @@ func (l *Ledger) Gone(ctx context.Context, after time.Duration) ([]study.Job, er
 		ORDER BY lane, due_at, created_at, part, id`, ms(l.now().Add(-after)))
 }
 
-// Beat says that a worker is alive and how many jobs of the pool it does at
-// once. With 0 slots it takes its leave.
-func (l *Ledger) Beat(ctx context.Context, worker, pool string, slots int) error {
-	err := l.change(ctx, func(t *tx) error {
+// Beat says that a worker is alive, how many jobs of its pool it does at once, and
+// what it tells of itself. When it was seen is the ledger's to say.
+func (l *Ledger) Beat(ctx context.Context, w study.Worker) error {
+	told, err := pack(w.Told)
+	if err != nil {
+		return fmt.Errorf("beat of worker %s: %w", w.Name, err)
+	}
+	err = l.change(ctx, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM worker WHERE seen_at < $1`, ms(t.now.Add(-time.Hour))); err != nil {
 			return err
 		}
-		if slots <= 0 {
-			_, err := t.exec(`DELETE FROM worker WHERE name = $1 AND pool = $2`, worker, pool)
-			return err
-		}
-		_, err := t.exec(`INSERT INTO worker (name, pool, slots, seen_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (name, pool) DO UPDATE SET slots = excluded.slots, seen_at = excluded.seen_at`, worker, pool, slots, ms(t.now))
+		_, err := t.exec(`INSERT INTO worker (name, pool, slots, seen_at, told) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (name, pool) DO UPDATE SET slots = excluded.slots, seen_at = excluded.seen_at, told = excluded.told`,
+			w.Name, w.Pool, w.Slots, ms(t.now), told)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("beat of worker %s: %w", worker, err)
+		return fmt.Errorf("beat of worker %s: %w", w.Name, err)
+	}
+	return nil
+}
+
+// Leave strikes a worker off that takes its leave.
+func (l *Ledger) Leave(ctx context.Context, worker, pool string) error {
+	err := l.change(ctx, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM worker WHERE name = $1 AND pool = $2`, worker, pool)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("leave of worker %s: %w", worker, err)
 	}
 	return nil
 }
@@ -52,10 +67,13 @@ func (l *Ledger) Beat(ctx context.Context, worker, pool string, slots int) error
 func (l *Ledger) Workers(ctx context.Context) ([]study.Worker, error) {
 	return list(l.ask(ctx), func(rows *sql.Rows) (w study.Worker, err error) {
 		var seen int64
-		err = rows.Scan(&w.Name, &w.Pool, &w.Slots, &seen)
+		var told string
+		if err = rows.Scan(&w.Name, &w.Pool, &w.Slots, &seen, &told); err != nil {
+			return w, err
+		}
 		w.SeenAt = at(seen)
-		return w, err
-	}, `SELECT name, pool, slots, seen_at FROM worker WHERE seen_at >= $1 ORDER BY pool, name`, ms(l.now().Add(-aliveFor)))
+		return w, unpack(told, &w.Told)
+	}, `SELECT name, pool, slots, seen_at, told FROM worker WHERE seen_at >= $1 ORDER BY pool, name`, ms(l.now().Add(-aliveFor)))
 }
 
 // Slots tells how many jobs of a pool the living workers do at once.
@@ -63,6 +81,43 @@ func (l *Ledger) Slots(ctx context.Context, pool string) (int, error) {
 	n, err := one(l.ask(ctx), number, `SELECT COALESCE(SUM(slots), 0) FROM worker WHERE pool = $1 AND seen_at >= $2`,
 		pool, ms(l.now().Add(-aliveFor)))
 	return int(n), err
+}
+
+// Lead asks for the lead in something that one process does at a time, as laying
+// jobs on the conveyor, and reports whether who has it. It has it for hold, and
+// longer when it asks again in time; a hold of 0 gives it up. In a ledger of one
+// process everyone has it.
+func (l *Ledger) Lead(ctx context.Context, what, who string, hold time.Duration) (bool, error) {
+	if !l.engine.shared {
+		return true, nil
+	}
+	key, led := "lead "+what, false
+	err := l.change(ctx, func(t *tx) error {
+		led = false
+		rows, err := list(t, word, `SELECT v FROM meta WHERE k = $1`, key)
+		if err != nil {
+			return err
+		}
+		if len(rows) > 0 {
+			holder, until, _ := strings.Cut(rows[0], " ")
+			end, err := strconv.ParseInt(until, 10, 64)
+			if err == nil && holder != who && end > ms(t.now) {
+				return nil
+			}
+		}
+		led = hold > 0
+		if !led {
+			_, err = t.exec(`DELETE FROM meta WHERE k = $1`, key)
+			return err
+		}
+		_, err = t.exec(`INSERT INTO meta (k, v) VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
+			key, who+" "+strconv.FormatInt(ms(t.now.Add(hold)), 10))
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("lead of %s: %w", what, err)
+	}
+	return led, nil
 }
 
 // Epoch gives the word by which the conveyor is known again. It is empty before

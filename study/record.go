@@ -62,6 +62,38 @@ type Reading struct {
 type Worker struct {
 	Name   string
 	Pool   string
-	Slots  int // jobs that it does at once
+	Slots  int // jobs that it does at once; 0 once it takes no more
 	SeenAt time.Time
+	Told   WorkerFacts
+}
+
+// WorkerFacts are what a worker tells of itself with each of its beats.
+type WorkerFacts struct {
+	Host      string    `json:"host,omitempty"`
+	Version   string    `json:"version,omitempty"` // of Varde
+	Runtime   string    `json:"runtime,omitempty"` // version of ONNX Runtime; empty when it runs no networks
+	StartedAt time.Time `json:"started_at,omitzero"`
+	// Leaving says that it has been asked to stop: it ends what it has in hand and
+	// takes no more.
+	Leaving bool          `json:"leaving,omitempty"`
+	InHand  int           `json:"in_hand"` // jobs
+	Devices []Device      `json:"devices,omitempty"`
+	Models  []WorkerModel `json:"models,omitempty"` // by name
+}
+
+// A Device is something that networks run on.
+type Device struct {
+	Name     string `json:"name"`     // as "cpu" or "cuda:0"
+	Provider string `json:"provider"` // of ONNX Runtime
+	Runners  int    `json:"runners"`  // networks that run on it at once
+}
+
+// A WorkerModel is a model that a worker has run, and how fast it did.
+type WorkerModel struct {
+	Model string `json:"model"` // id@version
+	Hash  Hash   `json:"model_sha256"`
+	Tiles int64  `json:"tiles"` // since it started
+	// PerSecond is how many tiles it scored lately in each second in which it had a
+	// job of this model in hand; reading, decoding and recording are in it.
+	PerSecond float64 `json:"tiles_per_second"`
 }
