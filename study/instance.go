@@ -60,6 +60,7 @@ type Image struct {
 	Intent         string // (0008,0068)
 	Manufacturer   string
 	ManufacturerID string // model name and serial, for the scanner's own statistics
+	Taken          Taken  `json:",omitzero"` // what filters of an intended use ask for
 
 	// FramePositions holds (0020,0032) frame by frame for an enhanced object.
 	FramePositions [][3]float64 `json:",omitempty"`
@@ -70,6 +71,21 @@ type Image struct {
 	// Origin is set when the frames lie in a slide file rather than in the
 	// instance's own object.
 	Origin *Origin `json:",omitempty"`
+}
+
+// Taken is what the header says of how the image was taken, and of what. Cards
+// filter by it. What the header does not say is zero.
+type Taken struct {
+	Device   string   `json:",omitempty"` // (0008,1090), the scanner's model
+	Regions  []Code   `json:",omitempty"` // (0008,2218), the part of the body in codes
+	Views    []Code   `json:",omitempty"` // (0054,0220), the projection in codes
+	Years    *float64 `json:",omitempty"` // (0010,1010), the patient's age then
+	KVP      float64  `json:",omitempty"` // (0018,0060), kV
+	Tesla    float64  `json:",omitempty"` // (0018,0087)
+	Kernel   string   `json:",omitempty"` // (0018,1210)
+	Stains   []Code   `json:",omitempty"` // substances of the staining steps of (0040,0610)
+	Anatomy  []Code   `json:",omitempty"` // (0008,2228) of the specimens: the organs
+	Specimen []Code   `json:",omitempty"` // (0040,059A), their kinds
 }
 
 // An Origin says where the frames of an instance lie that stands for one level

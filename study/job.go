@@ -246,6 +246,15 @@ const (
 	ReasonModality       = "modality"        // the model is for another modality
 	ReasonBodyPart       = "body_part"       // … another part of the body
 	ReasonIntent         = "intent"          // … the other of FOR PRESENTATION and FOR PROCESSING
+	ReasonView           = "view"            // … another projection
+	ReasonLaterality     = "laterality"      // … the other side
+	ReasonAge            = "age"             // … another age
+	ReasonSex            = "sex"             // … the other sex
+	ReasonScanner        = "scanner"         // … another make of scanner
+	ReasonThickness      = "thickness"       // … thicker or thinner slices
+	ReasonAcquisition    = "acquisition"     // … images taken in another way: tube voltage, field, kernel
+	ReasonStaining       = "staining"        // … another stain
+	ReasonSpecimen       = "specimen"        // … another organ or kind of specimen
 	ReasonGeometry       = "geometry"        // slices that are no orthogonal, evenly spaced volume
 	ReasonSpacing        = "spacing"         // pixel spacing missing, implausible or too coarse
 	ReasonTooFew         = "too_few"         // fewer images than the model needs
@@ -257,6 +266,7 @@ const (
 	ReasonStain          = "stain"           // a slide whose stain could not be measured
 	ReasonStopped        = "stopped"         // the model was stopped
 	ReasonInternal       = "internal"        // tried again and again without success
+	ReasonCanceled       = "canceled"        // an operator ended the work on the study
 )
 
 // Zero reports whether there is no reason.

@@ -54,7 +54,7 @@ func TestObjectIsDescribed(t *testing.T) {
 		Photometric: "MONOCHROME2", Slope: 1, Intercept: -1024, HasRescale: true, Padding: &padding, WindowCenter: -600, WindowWidth: 1500,
 		SpacingMM: [2]float64{0.7, 0.8}, SpacingKind: "pixel", ThicknessMM: 1, Position: &[3]float64{-180, -170, 12.5},
 		Orientation: &[6]float64{1, 0, 0, 0, 1, 0}, FrameOfRef: "2.25.9", ImageType: []string{"ORIGINAL", "PRIMARY", "AXIAL"},
-		BodyPart: "CHEST", Manufacturer: "Acme", ManufacturerID: "Scan 9 77"}
+		BodyPart: "CHEST", Manufacturer: "Acme", ManufacturerID: "Scan 9 77", Taken: study.Taken{Device: "Scan 9"}}
 	if !reflect.DeepEqual(im, want) {
 		t.Errorf("the image is %+v\nwant %+v", im, want)
 	}

@@ -34,6 +34,7 @@ func (h *Header) Image() *study.Image {
 		im.View = d.Item(ViewCodeSequence).Text(CodeMeaning)
 	}
 	im.Laterality = laterality(d, g)
+	im.Taken = taken(d, g)
 	h.pixelModule(im)
 	values(im, d, g)
 	place(im, d, g)

@@ -12,6 +12,7 @@ const (
 	BodyPartExamined                         Tag = 0x00180015
 	SliceThickness                           Tag = 0x00180050
 	KVP                                      Tag = 0x00180060
+	MagneticFieldStrength                    Tag = 0x00180087
 	SpacingBetweenSlices                     Tag = 0x00180088
 	DataCollectionDiameter                   Tag = 0x00180090
 	ProtocolName                             Tag = 0x00181030
@@ -178,6 +179,7 @@ const (
 	SpecimenUID                                Tag = 0x00400554
 	SpecimenDescriptionSequence                Tag = 0x00400560
 	IssuerOfTheSpecimenIdentifierSequence      Tag = 0x00400562
+	SpecimenTypeCodeSequence                   Tag = 0x0040059A
 	SpecimenShortDescription                   Tag = 0x00400600
 	SpecimenDetailedDescription                Tag = 0x00400602
 	SpecimenPreparationSequence                Tag = 0x00400610
