@@ -315,8 +315,8 @@ func TestSignalHandlersOutliveACarelessLibrary(t *testing.T) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGUSR1)
 	defer signal.Stop(c)
-	if err := keepingSignals(func() error { replaceHandler(int(syscall.SIGUSR1)); return nil }); err != nil {
-		t.Fatal(err)
+	if n, err := keepingSignals(func() error { replaceHandler(int(syscall.SIGUSR1)); return nil }); err != nil || n != 1 {
+		t.Fatalf("%d handlers put back, %v", n, err)
 	}
 	if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)

@@ -17,28 +17,12 @@ import (
 	"varde/study"
 )
 
-// SessionOptions say how a network is run. The zero value is one thread on the
-// processor.
-type SessionOptions struct {
-	// Threads work on one run together; 0 = 1. More than one shortens a single
-	// big image's time on an otherwise idle machine, and never the day's work.
-	Threads int
-	// Provider is cpu or cuda; empty = cpu. A provider that the loaded library
-	// lacks is an error: nothing falls back in silence.
-	Provider string
-	Device   int // number of the GPU
-}
-
-// The providers.
-const (
-	CPU  = "cpu"
-	CUDA = "cuda"
-)
-
 // A Session is a network in memory. Any number of goroutines may run it at once.
 type Session struct {
 	sum      graph.Summary
-	provider string
+	options  SessionOptions
+	helped   bool // some nodes run on the processor, beside the provider
+	restored int
 
 	mu  sync.RWMutex // read-locked for the length of a run, so that Close waits
 	ort *ort.DynamicAdvancedSession
@@ -59,75 +43,12 @@ func (r *Runtime) Session(network []byte, o SessionOptions) (*Session, error) {
 	if o.Provider == "" {
 		o.Provider = CPU
 	}
-	options, err := ort.NewSessionOptions()
+	s := &Session{sum: sum, options: o}
+	err = s.open(r, network)
 	if err != nil {
 		return nil, fmt.Errorf("load network %s: %w", sum.Graph, err)
-	}
-	defer func() { _ = options.Destroy() }() // it cannot fail, and the session has what it needs
-	if err := r.set(options, o); err != nil {
-		return nil, fmt.Errorf("load network %s: %w", sum.Graph, err)
-	}
-	s := &Session{sum: sum, provider: o.Provider}
-	create := func() error {
-		s.ort, err = ort.NewDynamicAdvancedSessionWithONNXData(network, names(sum.Inputs), names(sum.Outputs), options)
-		return err
-	}
-	if o.Provider == CUDA {
-		err = keepingSignals(create)
-	} else {
-		err = create()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load network %s: %w: %w", sum.Graph, err, study.ErrInvalid)
 	}
 	return s, nil
-}
-
-// set passes the options on.
-func (r *Runtime) set(options *ort.SessionOptions, o SessionOptions) error {
-	if err := options.SetIntraOpNumThreads(max(1, o.Threads)); err != nil {
-		return err
-	}
-	if err := options.SetInterOpNumThreads(1); err != nil {
-		return err
-	}
-	// Planned memory is one piece for each shape that ever came: for volumes, of
-	// which no two are alike, it takes half as much again and is never given back.
-	if err := options.SetMemPattern(false); err != nil {
-		return err
-	}
-	// Threads that spin while they wait cost 3× as soon as anything else runs.
-	if err := options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"); err != nil {
-		return err
-	}
-	switch o.Provider {
-	case CPU:
-		return nil
-	case CUDA:
-		if err := keepingSignals(func() error { return appendCUDA(options, o.Device) }); err != nil {
-			return fmt.Errorf("the ONNX Runtime at %s offers no CUDA (%w); name a GPU build in the setting onnx_library, or score on cpu: %w",
-				r.info.Path, err, study.ErrUnsupported)
-		}
-		return nil
-	}
-	return fmt.Errorf("no execution provider is called %q; there are cpu and cuda: %w", o.Provider, study.ErrInvalid)
-}
-
-func appendCUDA(options *ort.SessionOptions, device int) error {
-	cuda, err := ort.NewCUDAProviderOptions()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = cuda.Destroy() }() // it cannot fail
-	if err := cuda.Update(map[string]string{
-		"device_id":                 fmt.Sprint(device),
-		"arena_extend_strategy":     "kSameAsRequested",
-		"cudnn_conv_algo_search":    "HEURISTIC", // the exhaustive search starts again for every new shape
-		"do_copy_in_default_stream": "1",
-	}); err != nil {
-		return err
-	}
-	return options.AppendExecutionProviderCUDA(cuda)
 }
 
 // runnable says why a network cannot be run here, if it cannot.
@@ -167,8 +88,16 @@ func names(values []graph.Value) []string {
 // Summary is what the network's file says of itself.
 func (s *Session) Summary() graph.Summary { return s.sum }
 
-// Provider is where it runs: cpu or cuda.
-func (s *Session) Provider() string { return s.provider }
+// Provider is where it runs, one of [Providers].
+func (s *Session) Provider() string { return s.options.Provider }
+
+// Helped reports whether the provider left some nodes of the network to the
+// processor, which [SessionOptions.Strict] forbids.
+func (s *Session) Helped() bool { return s.helped }
+
+// Restored is how many signal handlers a library had replaced while the session
+// was made. They were put back.
+func (s *Session) Restored() int { return s.restored }
 
 // Run gives the network its inputs by name and returns all outputs by name. The
 // inputs are read and not kept; the outputs are the caller's. A tensor that does

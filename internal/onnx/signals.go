@@ -37,12 +37,13 @@ var signals sync.Mutex
 
 // keepingSignals does something that may replace the process's signal handlers,
 // as CUDA does, and puts them back: Go's must stay, or the next Ctrl-C is a crash.
-func keepingSignals(do func() error) error {
+// It returns how many it had to put back.
+func keepingSignals(do func() error) (restored int, err error) {
 	signals.Lock()
 	defer signals.Unlock()
 	C.save_handlers()
-	defer C.restore_handlers()
-	return do()
+	defer func() { restored = int(C.restore_handlers()) }()
+	return 0, do()
 }
 
 // replaceHandler stands for a careless library.
