@@ -30,17 +30,18 @@ const (
 // Claim takes the best k ready jobs of a pool that are of lane worst or better,
 // counts a new attempt of each, and marks them enqueued. They come best first:
 // by lane, due time and age. Inside a lane no study takes more than half of what
-// is under way while others wait.
+// is under way while others wait. What is paused stays where it is.
 //
 // The jobs come without their blocks: a worker asks for [Ledger.Job].
 func (l *Ledger) Claim(ctx context.Context, pool string, k int, worst study.Lane) ([]study.Job, error) {
-	ready, err := list(l.ask(ctx), number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3 LIMIT 1`,
-		pool, worst, ms(l.now()))
-	if err != nil || len(ready) == 0 || k <= 0 {
+	if k <= 0 {
+		return nil, nil
+	}
+	if ready, err := readyIn(l.ask(ctx), pool, worst, ms(l.now())); err != nil || !ready {
 		return nil, err
 	}
 	var jobs []study.Job
-	err = l.change(ctx, func(t *tx) error {
+	err := l.change(ctx, func(t *tx) error {
 		var err error
 		jobs, err = t.claim(pool, k, worst)
 		return err
@@ -86,10 +87,12 @@ func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
 // choose looks down the line, first a little way and then, when a study has to
 // step back for others that may come further on, a long one.
 func (t *tx) choose(pool string, k int, worst study.Lane, busy map[study.UID]int, all int) ([]string, error) {
+	open, err := openLanes(t, pool, worst)
+	if err != nil {
+		return nil, err
+	}
 	for _, limit := range []int{min(4*k, maxCandidates), maxCandidates} {
-		waiting, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
-			WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3
-			ORDER BY lane, due_at, created_at, part, id LIMIT $4`, pool, worst, ms(t.now), limit)
+		waiting, err := t.waiting(pool, open, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -99,6 +102,44 @@ func (t *tx) choose(pool string, k int, worst study.Lane, busy map[study.UID]int
 		}
 	}
 	return nil, nil
+}
+
+// readyIn reports whether a job of a pool may be taken. Mostly there is none, and
+// one look tells.
+func readyIn(a asker, pool string, worst study.Lane, now int64) (bool, error) {
+	ready, err := list(a, number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3 LIMIT 1`, pool, worst, now)
+	if err != nil || len(ready) == 0 {
+		return false, err
+	}
+	open, err := openLanes(a, pool, worst)
+	if err != nil || len(open) == int(worst)+1 {
+		return err == nil, err
+	}
+	for _, lane := range open {
+		ready, err := list(a, number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3 LIMIT 1`, pool, lane, now)
+		if err != nil || len(ready) > 0 {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// waiting gives the first of the line: all of a lane before the next, so that what
+// is paused is not even looked at, however much it is.
+func (t *tx) waiting(pool string, open []study.Lane, limit int) ([]candidate, error) {
+	var waiting []candidate
+	for _, lane := range open {
+		more, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
+			WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3
+			ORDER BY due_at, created_at, part, id LIMIT $4`, pool, lane, ms(t.now), limit-len(waiting))
+		if err != nil {
+			return nil, err
+		}
+		if waiting = append(waiting, more...); len(waiting) >= limit {
+			break
+		}
+	}
+	return waiting, nil
 }
 
 // A candidate is what decides whether a job is taken now.

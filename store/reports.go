@@ -139,16 +139,6 @@ func (l *Ledger) DeliveryFailed(ctx context.Context, id string, cause string, ne
 	})
 }
 
-// Redeliver makes a delivery that was given up wait again.
-func (l *Ledger) Redeliver(ctx context.Context, id, by string) error {
-	return l.delivery(ctx, id, "delivery again, by "+by, func(t *tx) (int64, error) {
-		if _, err := t.exec(`UPDATE owed SET breaches = 0 WHERE delivery_id = $1`, id); err != nil {
-			return 0, err
-		}
-		return t.exec(`UPDATE delivery SET status = 'waiting', next_at = $2 WHERE id = $1 AND status = 'failed'`, id, ms(t.now))
-	})
-}
-
 // delivery changes one delivery, with a row in the audit when there is an action.
 func (l *Ledger) delivery(ctx context.Context, id, action string, do func(*tx) (int64, error)) error {
 	err := l.change(ctx, func(t *tx) error {

@@ -132,7 +132,7 @@ func owedBroken(b *Bench) {
 	now := b.delivery(d)
 	Same(b, "status", now.Status, "failed")
 	Same(b, "error", now.Error, "it took the object and then did not have it (4 times): 0112 no such SOP instance")
-	b.OK(b.Redeliver(context.Background(), d.ID, "admin"))
+	b.OK(b.RetryDelivery(context.Background(), d.ID, "admin", "it answers again"))
 	b.resent()
 	Same(b, "asked", b.asks("9.9"), 1)
 	b.answer("9.9", nil, d.Report)

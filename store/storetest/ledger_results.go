@@ -298,7 +298,7 @@ func deliveries(b *Bench) {
 		got = append(got, d.Destination+" "+d.Status)
 	}
 	Same(b, "deliveries", got, []string{"PACS delivered", "RIS failed"})
-	b.OK(b.Redeliver(ctx, due[1].ID, "operator"))
+	b.OK(b.RetryDelivery(ctx, due[1].ID, "operator", "it answers again"))
 	now, err = b.DueDeliveries(ctx, 10)
 	b.OK(err)
 	Same(b, "due after all", len(now), 1)

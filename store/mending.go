@@ -1,0 +1,241 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"varde/study"
+)
+
+// Jobs lists jobs that are not over, or have failed, for operators: the oldest
+// first, without their blocks.
+func (l *Ledger) Jobs(ctx context.Context, f study.JobFilter) ([]study.JobRow, error) {
+	state, limit := f.State, f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	stored := state
+	switch state {
+	case "", study.JobReady, study.JobFailed:
+	case study.JobEnqueued, study.JobRunning:
+		stored = study.JobEnqueued
+	default:
+		return nil, fmt.Errorf("jobs that are %q: %w", state, study.ErrInvalid)
+	}
+	rows, err := list(l.ask(ctx), scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job
+		WHERE state IN ('ready', 'enqueued', 'failed') AND ($1 = '' OR state = $1) AND ($2 = '' OR study_uid = $2)
+		AND ($3 <> 'running' OR worker <> '') AND ($3 <> 'enqueued' OR worker = '')
+		ORDER BY created_at, part, id LIMIT $4`, stored, string(f.Study), state, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	return rows, nil
+}
+
+func scanJobRow(rows *sql.Rows) (r study.JobRow, err error) {
+	var sum []byte
+	var due, created, since int64
+	err = rows.Scan(&r.ID, &r.Study, &r.Rev, &r.Task, &r.Model.ID, &r.Model.Version, &sum, &r.Part, &r.Pool, &r.Lane,
+		&due, &created, &r.EstMS, &r.Attempt, &r.Fails, &r.Lost, &r.State, &r.Worker, &since, &r.Error)
+	r.Model.SHA256, r.DueAt, r.CreatedAt, r.Since = hash(sum), at(due), at(created), at(since)
+	if r.State == study.JobEnqueued && r.Worker != "" {
+		r.State = study.JobRunning
+	}
+	return r, err
+}
+
+// Retry has a job that failed for good done again, under a name and with a reason.
+// Where its model's result waits for it still, or it was to write a report, the job
+// goes back to the line with all its tries. A result that was drawn without it
+// stands: then the whole study is asked anew, as the next revision, whose report
+// takes the place of the first; asked tells so. A job that has not failed, or whose
+// revision is not the latest any more, is [study.ErrInvalid].
+func (l *Ledger) Retry(ctx context.Context, id, by, reason string) (asked bool, err error) {
+	if err := signed(by, reason); err != nil {
+		return false, err
+	}
+	err = l.change(ctx, func(t *tx) (err error) {
+		asked, err = t.retry(id, by, reason)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("retry job %s: %w", id, err)
+	}
+	return asked, nil
+}
+
+func (t *tx) retry(id, by, reason string) (asked bool, err error) {
+	r, err := one(t, scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job WHERE id = $1`, id)
+	if err != nil {
+		return false, err
+	}
+	// The study first, as in finish.
+	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, r.Study); err != nil {
+		return false, err
+	}
+	s, err := findStudy(t, r.Study)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case r.State != study.JobFailed:
+		return false, fmt.Errorf("it is %s: %w", r.State, study.ErrInvalid)
+	case r.Rev != s.Rev || s.Status == study.Receiving:
+		return false, fmt.Errorf("its study has been received anew since: %w", study.ErrInvalid)
+	}
+	drawn, err := t.drawn(r.Job)
+	if err != nil {
+		return false, err
+	}
+	if r.Task != study.TaskReport && drawn {
+		return true, t.askAnew(s, by, reason)
+	}
+	t.moved, t.shown = true, true
+	if _, err := t.exec(`UPDATE job SET state = 'ready', fails = 0, lost = 0, not_before = 0, worker = '', reason = '' WHERE id = $1`, id); err != nil {
+		return false, err
+	}
+	return false, t.audit(by, "job tried again", entity(r.Study), fmt.Sprintf("%s of model %s, part %d: %s", r.Task, r.Model, r.Part, reason))
+}
+
+// drawn reports whether a model's result, or the job that draws it, is there.
+func (t *tx) drawn(j study.Job) (bool, error) {
+	n, err := one(t, number, `SELECT
+		(SELECT COUNT(*) FROM result WHERE study_uid = $1 AND rev = $2 AND model_id = $3 AND model_version = $4 AND model_sha256 = $5) +
+		(SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'conclude' AND model_id = $3 AND model_version = $4 AND model_sha256 = $5)`,
+		j.Study, j.Rev, j.Model.ID, j.Model.Version, j.Model.SHA256[:])
+	return n > 0, err
+}
+
+// RetryStudy has everything asked anew about a study, as its next revision, under
+// a name and with a reason. One that is being received already is
+// [study.ErrInvalid].
+func (l *Ledger) RetryStudy(ctx context.Context, uid study.UID, by, reason string) error {
+	if err := signed(by, reason); err != nil {
+		return err
+	}
+	err := l.change(ctx, func(t *tx) error {
+		s, err := findStudy(t, uid)
+		if err != nil {
+			return err
+		}
+		return t.askAnew(s, by, reason)
+	})
+	if err != nil {
+		return fmt.Errorf("retry study %s: %w", uid, err)
+	}
+	return nil
+}
+
+// askAnew has a study received anew, without anything having come.
+func (t *tx) askAnew(s study.Study, by, reason string) error {
+	if s.Status == study.Receiving || s.Status == study.Refused {
+		return fmt.Errorf("it is %s: %w", s.Status, study.ErrInvalid)
+	}
+	if err := t.reopen(&s); err != nil {
+		return err
+	}
+	t.shown = true
+	if err := t.updateStudy(s, `1`); err != nil {
+		return err
+	}
+	return t.audit(by, "study asked anew", entity(s.UID), reason)
+}
+
+// Cancel ends the work of models on a study, under a name and with a reason: what
+// waits is not begun, and what runs is not kept. Each model that has no result yet
+// has failed, with the reason that it was canceled, so that the study is read like
+// any other of which AI says nothing. Where nothing is under way the error is
+// [study.ErrInvalid].
+func (l *Ledger) Cancel(ctx context.Context, uid study.UID, by, reason string) error {
+	if err := signed(by, reason); err != nil {
+		return err
+	}
+	if err := l.change(ctx, func(t *tx) error { return t.cancel(uid, by, reason) }); err != nil {
+		return fmt.Errorf("cancel study %s: %w", uid, err)
+	}
+	return nil
+}
+
+func (t *tx) cancel(uid study.UID, by, reason string) error {
+	// The study first, as in finish.
+	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
+		return err
+	}
+	s, err := findStudy(t, uid)
+	if err != nil {
+		return err
+	}
+	n, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND rev = $2 AND task IN ('score', 'conclude')
+		AND state IN ('ready', 'enqueued')`, uid, s.Rev)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("nothing of it is under way: %w", study.ErrInvalid)
+	}
+	if err := t.audit(by, "study canceled", entity(uid), fmt.Sprintf("revision %d, %d jobs: %s", s.Rev, n, reason)); err != nil {
+		return err
+	}
+	o, err := t.findOrder(uid, s.Rev)
+	if err != nil {
+		return err
+	}
+	plans, err := list(t, word, `SELECT plan FROM model_plan WHERE study_uid = $1 AND rev = $2
+		ORDER BY model_id, model_version, model_sha256`, uid, s.Rev)
+	if err != nil {
+		return err
+	}
+	for _, text := range plans {
+		var m study.ModelPlan
+		if err := unpack(text, &m); err != nil {
+			return err
+		}
+		// One that has its result keeps it.
+		if err := t.keepVerdict(o, m, study.Result{AI: study.Failed, Reason: study.Reason{Code: study.ReasonCanceled}}); err != nil {
+			return err
+		}
+	}
+	t.moved, t.shown = true, true
+	return t.advance(uid, s.Rev)
+}
+
+// Deliveries lists deliveries of one status, or of all when it is empty, the one
+// that was tried last first.
+func (l *Ledger) Deliveries(ctx context.Context, status string, limit int) ([]study.Delivery, error) {
+	all, err := list(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE $1 = '' OR status = $1
+		ORDER BY at DESC, next_at DESC, id LIMIT $2`, status, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", err)
+	}
+	return all, nil
+}
+
+// RetryDelivery has a delivery that was given up tried again, under a name and
+// with a reason. One that has not failed is [study.ErrInvalid].
+func (l *Ledger) RetryDelivery(ctx context.Context, id, by, reason string) error {
+	if err := signed(by, reason); err != nil {
+		return err
+	}
+	err := l.change(ctx, func(t *tx) error {
+		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+		if err != nil {
+			return err
+		}
+		if d.Status != deliveryFailed {
+			return fmt.Errorf("it is %s: %w", d.Status, study.ErrInvalid)
+		}
+		if _, err := t.exec(`UPDATE owed SET breaches = 0 WHERE delivery_id = $1`, id); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE delivery SET status = 'waiting', next_at = $2, tries = 0 WHERE id = $1`, id, ms(t.now)); err != nil {
+			return err
+		}
+		t.shown = true
+		return t.audit(by, "delivery tried again", entity(d.Study), fmt.Sprintf("object %s to %s: %s", d.Report, d.Destination, reason))
+	})
+	if err != nil {
+		return fmt.Errorf("retry delivery %s: %w", id, err)
+	}
+	return nil
+}
