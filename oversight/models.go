@@ -39,6 +39,7 @@ func (p Pages) Add(site *webui.Site) {
 		Summary: "How much waits, runs and fails", Right: webui.SeeOperations}, h.apiOperations)
 	h.addConflicts()
 	h.addHolds()
+	h.addWorkers()
 }
 
 // states are what a verb asks for.

@@ -48,6 +48,7 @@ type Pages struct {
 	// all that they told of a study.
 	Holds Holds
 	Told  Told
+	Crew  Crew // who does the jobs
 }
 
 //go:embed templates static

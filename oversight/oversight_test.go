@@ -132,7 +132,7 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 	if err != nil {
 		t.Fatal(err)
 	}
-	oversight.Pages{Switch: registry, History: l, Counter: l, Disputes: l, Holds: l, Told: l}.Add(site)
+	oversight.Pages{Switch: registry, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l}.Add(site)
 	server = httptest.NewServer(site)
 	t.Cleanup(server.Close)
 	return server, server.URL + site.Invite(webui.Identity{Name: "A. Dahl", Role: webui.Admin}, time.Hour), l, refs

@@ -32,6 +32,7 @@ type house struct {
 	runtime  *onnx.Runtime // nil unless this process scores
 	conveyor *queue.Conveyor
 	metrics  *metrics.Metrics
+	speeds   queue.Speeds // of the models that we score with
 	site     *webui.Site
 	dicom    net.Listener // nil unless this process takes studies in, in the clear
 	tls      net.Listener // nil unless it does so over TLS

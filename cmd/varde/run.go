@@ -110,14 +110,13 @@ func (h *house) crews() (all []crew) {
 // runQueue starts the dispatcher, the sweeper and the workers.
 func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
 	breaker := &queue.Breaker{Probe: h.probeObjects, Log: h.log}
-	var pools []string
 	for _, c := range h.crews() {
-		pools = append(pools, c.pool)
 		s := &queue.Server{Ledger: h.ledger, Conveyor: h.conveyor, Pool: c.pool, Slots: c.slots, Stat: c.stat, Breaker: breaker,
-			Log: h.log, Observe: func(j study.Job, _, ran time.Duration, err error) { h.metrics.Ran(j, ran, err) }}
-		g.Go(func() error { return s.Run(ctx, c.handle) })
+			Log: h.log, Observe: func(j study.Job, _, ran time.Duration, err error) { h.metrics.Ran(j, ran, err) },
+			Drain: h.Drain, Tell: func() study.WorkerFacts { return h.tell(c.pool) }}
+		g.Go(func() error { return s.Run(ctx, measured(&h.speeds, c.handle)) })
 	}
-	d := &queue.Dispatcher{Ledger: h.ledger, Conveyor: h.conveyor, Pools: pools, Breaker: breaker, Log: h.log}
+	d := &queue.Dispatcher{Ledger: h.ledger, Conveyor: h.conveyor, Pools: pools(), Breaker: breaker, Log: h.log}
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
 	g.Go(func() error { return h.watchDeadlines(ctx) })

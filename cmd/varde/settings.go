@@ -36,6 +36,7 @@ type Settings struct {
 	Ledger       string        `toml:"ledger" help:"ledger file, or postgres://user:password@host/database for several processes; empty for ledger.db in the folder"`
 	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
+	Drain        time.Duration `toml:"drain" help:"how long jobs in hand may take to end when the process is asked to stop; what is longer goes to another worker"`
 	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
 	HL7Pathway   string        `toml:"hl7_pathway" help:"where orders bear the national code of a pathway, as ZPW-1 or OBR-46.2; empty for nowhere"`
 	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
@@ -73,7 +74,7 @@ func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
-		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -241,6 +242,9 @@ func (l *loader) check() error {
 	}
 	if l.CommitLimit < time.Second {
 		bad("commit_limit %s is under 1s", l.CommitLimit)
+	}
+	if l.Drain < time.Second {
+		bad("drain %s is under 1s", l.Drain)
 	}
 	if l.GapCap < 2*time.Second {
 		bad("gap_cap %s is under 2s", l.GapCap)

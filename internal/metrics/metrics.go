@@ -62,6 +62,9 @@ func New(source Source) *Metrics {
 	if source != nil {
 		m.registry.MustRegister(ledger{source})
 	}
+	if crew, ok := source.(Crew); ok {
+		m.registry.MustRegister(workers{crew})
+	}
 	return m
 }
 
