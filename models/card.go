@@ -24,6 +24,12 @@ type Card struct {
 	MIL    *MIL     `toml:"mil"`   // a second network that judges a slide by its patches' features
 	Count  *Count   `toml:"count"` // how detections are counted; nil when they are not
 
+	// Providers lists who may execute the network, best first: tensorrt, cuda,
+	// openvino, webgpu, cpu. Empty is cpu alone. Without cpu in it the model waits
+	// for a GPU rather than run on the processor.
+	Providers []string `toml:"providers"`
+	Engine    Engine   `toml:"engine"`
+
 	// Hash is of the card file. It is not in the file.
 	Hash study.Hash `toml:"-"`
 }

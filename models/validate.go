@@ -90,6 +90,7 @@ func (c Card) faults() []error {
 	}
 	k.flag(c)
 	k.slides(c)
+	k.engine(c)
 	return k.faults
 }
 
