@@ -125,10 +125,13 @@ type Provenance struct {
 	Runtime  string   `json:"runtime"`        // ONNX Runtime's version
 	Library  Hash     `json:"library_sha256"` // of the library file
 	Route    string   `json:"route"`          // configured, beside, system, module
-	Provider string   `json:"provider"`       // cpu, cuda
+	Provider string   `json:"provider"`       // cpu, cuda, tensorrt, openvino, webgpu
 	Decoders []string `json:"decoders"`       // names and versions, sorted
 	Card     Hash     `json:"card_sha256"`
 	Varde    string   `json:"varde"`
+	// Fallback says why some or all of the network ran on the processor although
+	// its card would rather have another provider; empty when nothing did.
+	Fallback string `json:"fallback,omitempty"`
 	// MIL is the hash of the second network, which judged each slide by the
 	// features of all its tiles; zero where the model has none.
 	MIL Hash `json:"mil_sha256,omitzero"`
