@@ -19,7 +19,9 @@ type page struct {
 	Path string // with the query: where a form comes back to
 	Demo bool
 	Nav  []place
-	site *Site
+	// Notices are what every page says to those who work here.
+	Notices []string
+	site    *Site
 }
 
 // A place is an entry of the navigation.
@@ -79,6 +81,9 @@ func (s *Site) Show(w http.ResponseWriter, r *http.Request, v View) {
 	p := &page{View: v, Visit: visit, Path: r.URL.RequestURI(), Demo: s.o.Demo, site: s}
 	if r.URL.Query().Has("k") {
 		p.Path = "/"
+	}
+	if s.o.Notices != nil && (visit.Who.May(SeeStudies) || visit.Who.May(SeeOperations)) {
+		p.Notices = s.o.Notices(r.Context(), visit)
 	}
 	for _, n := range s.nav {
 		if visit.Who.May(n.Right) {

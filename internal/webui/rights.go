@@ -16,7 +16,9 @@ const (
 	SendStudies                  // add instances over HTTP
 	SeeModels                    // cards and states
 	StopModels                   // suspend, withdraw, promote
-	SeeOperations                // jobs, deliveries, metrics, conflicts
+	SeeOperations                // jobs, deliveries, conflicts
+	SeeMetrics                   // numbers about the service, and of nobody
+	RunQueue                     // pause, resume, retry and cancel the work of models
 	DecideConflicts              // take an object that contradicts a study into use, or not
 	SeeAudit                     // who did what
 	Administer                   // tokens and settings
@@ -30,17 +32,19 @@ const (
 	Operator = "operator" // keeps the system going
 	Admin    = "admin"    // everything
 	Auditor  = "auditor"  // sees who did what, and no patient
+	Monitor  = "monitor"  // a machine that collects metrics, or scales workers by them
 )
 
 // Roles lists them.
-var Roles = []string{Reader, Quality, Operator, Admin, Auditor}
+var Roles = []string{Reader, Quality, Operator, Admin, Auditor, Monitor}
 
 var rights = map[string][]Right{
 	Reader:   {SeeStudies, ReadStudies, SeeModels},
-	Quality:  {SeeStudies, SeeModels, StopModels, SeeOperations},
-	Operator: {SeeStudies, SendStudies, SeeModels, StopModels, SeeOperations, DecideConflicts},
-	Admin:    {SeeStudies, ReadStudies, SendStudies, SeeModels, StopModels, SeeOperations, DecideConflicts, SeeAudit, Administer},
-	Auditor:  {SeeModels, SeeOperations, SeeAudit},
+	Quality:  {SeeStudies, SeeModels, StopModels, SeeOperations, SeeMetrics},
+	Operator: {SeeStudies, SendStudies, SeeModels, StopModels, SeeOperations, SeeMetrics, RunQueue, DecideConflicts},
+	Admin:    {SeeStudies, ReadStudies, SendStudies, SeeModels, StopModels, SeeOperations, SeeMetrics, RunQueue, DecideConflicts, SeeAudit, Administer},
+	Auditor:  {SeeModels, SeeOperations, SeeMetrics, SeeAudit},
+	Monitor:  {SeeMetrics},
 }
 
 // An Identity is who asks. The zero value is nobody.

@@ -68,14 +68,17 @@ type Nav struct {
 // rest are sensible.
 type Options struct {
 	Tokens   Tokens
-	Sessions Sessions         // nil: a restart signs everyone out
-	Log      *slog.Logger     // nil: silent
-	Version  string           // of Varde, for the API's description
-	Demo     bool             // the bar on top says that all data are synthetic
-	Secure   bool             // the site is reached over TLS: cookies say so
-	Embed    []string         // origins that may frame the pages, such as a PACS; none by default
-	Zone     *time.Location   // in which times are shown; nil: the machine's
-	Now      func() time.Time // nil: time.Now
+	Sessions Sessions     // nil: a restart signs everyone out
+	Log      *slog.Logger // nil: silent
+	Version  string       // of Varde, for the API's description
+	Demo     bool         // the bar on top says that all data are synthetic
+	Secure   bool         // the site is reached over TLS: cookies say so
+	// Notices gives what every page must say on top, such as that AI is paused.
+	// nil: nothing.
+	Notices func(context.Context, Visit) []string
+	Embed   []string         // origins that may frame the pages, such as a PACS; none by default
+	Zone    *time.Location   // in which times are shown; nil: the machine's
+	Now     func() time.Time // nil: time.Now
 }
 
 // A Site is one HTTP handler for all pages and the API. Pages, handlers and
