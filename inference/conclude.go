@@ -176,6 +176,7 @@ func ran(f Facts) study.Provenance {
 		join(&all.Runtime, p.Ran.Runtime)
 		join(&all.Route, p.Ran.Route)
 		join(&all.Provider, p.Ran.Provider)
+		join(&all.Fallback, p.Ran.Fallback)
 		join(&all.Varde, p.Ran.Varde)
 		join(&all.CPU, p.Ran.CPU)
 		if all.Library == (study.Hash{}) {

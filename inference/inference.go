@@ -77,8 +77,9 @@ type Objects interface {
 	Put(ctx context.Context, key string, r io.Reader, size int64) error
 }
 
-// A Gate limits how many networks run at once, and watches over each run. What
-// names the run in the log.
+// A Gate limits how many networks run at once, lets the best lane go first, and
+// watches over each run. It tells f how many threads it may use: more than one
+// only when the turn asks for them.
 type Gate interface {
-	Run(ctx context.Context, what string, f func() error) error
+	Run(ctx context.Context, turn study.Turn, f func(threads int) error) error
 }

@@ -34,6 +34,7 @@ type jury struct {
 	card    models.Card
 	session Session
 	gate    Gate // nil = none
+	lane    study.Lane
 }
 
 // judge asks the second network of each slide whose patches have features. It sees
@@ -138,7 +139,7 @@ func (j jury) run(ctx context.Context, in pixel.Tensor) (map[string]pixel.Tensor
 	if j.gate == nil {
 		err = once()
 	} else {
-		err = j.gate.Run(ctx, j.card.Ref().String()+" mil", once)
+		err = j.gate.Run(ctx, study.Turn{What: j.card.Ref().String() + " mil", Lane: j.lane}, func(int) error { return once() })
 	}
 	return out, err
 }
@@ -202,7 +203,7 @@ func attend(card models.Card, parts []study.Part, all []Judgment) []int {
 
 // judge has the worker ask the second network of a card that names one, and keeps
 // the parts with the attention that it gives.
-func (w *Worker) judge(ctx context.Context, f *Facts) error {
+func (w *Worker) judge(ctx context.Context, f *Facts, lane study.Lane) error {
 	if f.Card.MIL == nil || f.Stopped || len(f.Parts) == 0 {
 		return nil
 	}
@@ -216,7 +217,7 @@ func (w *Worker) judge(ctx context.Context, f *Facts) error {
 		return modelFault(err)
 	}
 	defer release()
-	j := jury{card: f.Card, session: session}
+	j := jury{card: f.Card, session: session, lane: lane}
 	if w.Scorer != nil {
 		j.gate = w.Scorer.Gate
 	}

@@ -438,9 +438,9 @@ func TestActivationsAndClasses(t *testing.T) {
 // A turnstile counts who passes.
 type turnstile struct{ runs []string }
 
-func (g *turnstile) Run(_ context.Context, what string, f func() error) error {
-	g.runs = append(g.runs, what)
-	return f()
+func (g *turnstile) Run(_ context.Context, turn study.Turn, f func(int) error) error {
+	g.runs = append(g.runs, turn.Lane.String()+" "+turn.What)
+	return f(1)
 }
 
 // TestEveryRunPassesTheGate, for it is the gate that keeps models from running
@@ -454,10 +454,10 @@ func TestEveryRunPassesTheGate(t *testing.T) {
 	card := smCard()
 	card.Input.Batch = 5
 	if _, err := sc.Score(t.Context(), inference.Question{Card: card, Session: network(bright), Instances: s.instances,
-		Block: study.Block{Kind: study.Patches, Tiles: tiles}}); err != nil {
+		Lane: study.Urgent, Block: study.Block{Kind: study.Patches, Tiles: tiles}}); err != nil {
 		t.Fatal(err)
 	}
-	if len(g.runs) != 7 || g.runs[0] != "sm@1" { // 32 tiles in fives
+	if len(g.runs) != 7 || g.runs[0] != "urgent sm@1" { // 32 tiles in fives
 		t.Errorf("runs %v", g.runs)
 	}
 }

@@ -41,6 +41,7 @@ type Question struct {
 	Session   Session
 	Instances []study.Instance // of the study, at least those of the block
 	Block     study.Block
+	Lane      study.Lane   // the better, the sooner each batch has its turn
 	Allowed   func() error // asked before every batch; nil = always
 }
 
@@ -53,6 +54,10 @@ type Question struct {
 func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
 	begun := time.Now()
 	w := &work{Scorer: s, Question: q, instances: map[study.UID]*study.Instance{}, decoders: map[string]bool{}}
+	if shared, ok := q.Session.(Shared); ok {
+		w.share = shared.Share(q.Lane)
+		w.Session = w.share
+	}
 	for i := range q.Instances {
 		w.instances[q.Instances[i].UID] = &q.Instances[i]
 	}
@@ -83,6 +88,9 @@ func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
 	p.Block, p.Ran = q.Block, s.Ran
 	p.Ran.Card, p.Ran.Objects = q.Card.Hash, objectsHash(q.Instances, q.Block)
 	p.Ran.Decoders = slices.Sorted(maps.Keys(w.decoders))
+	if w.share != nil {
+		p.Ran.Provider, p.Ran.Fallback = w.share.Ran()
+	}
 	p.Seconds = (time.Since(begun) - w.waited).Seconds()
 	return p, nil
 }
@@ -93,6 +101,7 @@ type work struct {
 	*Scorer
 	Question
 	instances map[study.UID]*study.Instance
+	share     Share // of a session that orders its own runs; nil: there is none
 
 	// The runner's.
 	waited   time.Duration // at the gate
@@ -114,6 +123,9 @@ type batch struct {
 func (w *work) batchSize() int {
 	if n := w.Card.Input.Batch; n > 0 {
 		return n
+	}
+	if b, ok := w.Question.Session.(interface{ Batch() int }); ok && b.Batch() > 0 {
+		return b.Batch()
 	}
 	return defaultBatch
 }
@@ -139,20 +151,28 @@ func (w *work) run(ctx context.Context, in pixel.Tensor) (map[string]output, err
 	}
 	var out map[string]pixel.Tensor
 	asked := time.Now()
-	once := func() (err error) {
+	session, threads := w.Session, 1
+	wide, _ := w.Session.(Wider)
+	if wide != nil && w.single() {
+		threads = wide.Threads()
+	}
+	once := func(granted int) (err error) {
 		begun := time.Now()
 		w.waited += begun.Sub(asked)
-		out, err = w.Session.Run(ctx, map[string]pixel.Tensor{w.Card.Input.Name: in})
+		if granted > 1 {
+			session = wide.Wide()
+		}
+		out, err = session.Run(ctx, map[string]pixel.Tensor{w.Card.Input.Name: in})
 		if w.Observe != nil {
 			w.Observe(w.Card.Ref(), time.Since(begun))
 		}
 		return err
 	}
 	var err error
-	if w.Gate != nil {
-		err = w.Gate.Run(ctx, w.Card.Ref().String(), once)
+	if w.Gate != nil && w.share == nil {
+		err = w.Gate.Run(ctx, study.Turn{What: w.Card.Ref().String(), Lane: w.Lane, Threads: threads}, once)
 	} else {
-		err = once()
+		err = once(1)
 	}
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	}
 	defer release()
 	part, err := w.Scorer.Score(ctx, Question{
-		Card: card, Session: session, Instances: instances, Block: job.Block,
+		Card: card, Session: session, Instances: instances, Block: job.Block, Lane: job.Lane,
 		Allowed: func() error { return w.Models.Allowed(job.Model) },
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func (w *Worker) conclude(ctx context.Context, card models.Card, job study.Job) 
 		}
 		f.Parts = append(f.Parts, part)
 	}
-	if err := w.judge(ctx, &f); err != nil {
+	if err := w.judge(ctx, &f, job.Lane); err != nil {
 		return err
 	}
 	r := Conclude(f)

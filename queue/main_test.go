@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"varde/queue"
+	"varde/study"
 )
 
 // TestMain lets the test binary be the child process of a test.
 func TestMain(m *testing.M) {
 	if os.Getenv(hangEnv) != "" {
 		g := queue.NewGate(1, 100*time.Millisecond, slog.Default())
-		_ = g.Run(context.Background(), "model", func() error { select {} })
+		_ = g.Run(context.Background(), study.Turn{What: "model"}, func(int) error { select {} })
 	}
 	if dir := os.Getenv(killEnv); dir != "" {
 		if err := serveUntilKilled(dir); err != nil {
