@@ -11,7 +11,7 @@ type Card struct {
 	Name        string     `toml:"name"` // for people
 	Vendor      string     `toml:"vendor"`
 	Description string     `toml:"description"`
-	Regulatory  string     `toml:"regulatory"` // "not a medical device", or class, notified body and UDI
+	Regulatory  string     `toml:"regulatory"` // "not a medical device", or in words what [Device] says
 	Network     string     `toml:"network"`    // file name beside the card
 	SHA256      study.Hash `toml:"sha256"`     // of the network file
 
@@ -30,6 +30,11 @@ type Card struct {
 	Providers []string `toml:"providers"`
 	Engine    Engine   `toml:"engine"`
 
+	Device   *Device   `toml:"device"`   // of a medical device; nil when it is none
+	Protocol *Protocol `toml:"protocol"` // how the result is meant to be read
+	Claims   []Claim   `toml:"claims"`   // how well it does, and who says so
+	Golden   *Golden   `toml:"golden"`   // an input and what the network must make of it
+
 	// Hash is of the card file. It is not in the file.
 	Hash study.Hash `toml:"-"`
 }
@@ -37,23 +42,6 @@ type Card struct {
 // Ref names the model.
 func (c Card) Ref() study.ModelRef {
 	return study.ModelRef{ID: c.ID, Version: c.Version, SHA256: c.SHA256}
-}
-
-// A Use is the intended use, as a text and as filters that bite: what fails a
-// filter is out of scope, and the study says so. An empty filter lets all pass.
-type Use struct {
-	Text     string   `toml:"text"`
-	NotFor   []string `toml:"not_for"`
-	Measures string   `toml:"measures"` // what the number is, in one sentence
-	Limits   string   `toml:"limits"`   // what it cannot do
-
-	Modality     []study.Modality `toml:"modality"`
-	Classes      []study.UID      `toml:"sop_classes"`
-	BodyParts    []string         `toml:"body_parts"` // (0018,0015); a study that does not say passes
-	Intents      []string         `toml:"intents"`    // (0008,0068); an image that does not say passes
-	MinImages    int              `toml:"min_images"` // slices of a volume
-	MaxSpacingMM float64          `toml:"max_spacing_mm"`
-	MaxStepMM    float64          `toml:"max_step_mm"` // between slices
 }
 
 // An Input says how pixels become the network's input tensor.

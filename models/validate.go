@@ -91,6 +91,7 @@ func (c Card) faults() []error {
 	k.flag(c)
 	k.slides(c)
 	k.engine(c)
+	k.facts(c)
 	return k.faults
 }
 
@@ -105,7 +106,6 @@ func (k *check) identity(c Card) {
 	k.that(name(c.Version, 16), "version is %q; it must be letters, digits, and .-_+ after the first, at most 16", c.Version)
 	k.that(c.Name != "" && len(c.Name) <= 64, "name must be 1 to 64 characters: reports bear it")
 	k.that(c.Vendor != "" && len(c.Vendor) <= 64, "vendor must be 1 to 64 characters: reports bear it")
-	k.that(c.Regulatory != "", "regulatory is empty; say \"not a medical device\", or class, notified body and UDI")
 	k.that(fileName(c.Network),
 		"network is %q; it must be the name of a file beside the card", c.Network)
 	k.that(c.SHA256 != study.Hash{}, "sha256 of the network is missing")
@@ -123,6 +123,7 @@ func (k *check) use(u Use) {
 	k.that(u.MinImages >= 0, "use.min_images is %d", u.MinImages)
 	k.amount("use.max_spacing_mm", u.MaxSpacingMM)
 	k.amount("use.max_step_mm", u.MaxStepMM)
+	k.filters(u)
 }
 
 func (k *check) input(in Input) {
