@@ -27,6 +27,7 @@ func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 		return err
 	}
 	total := &dimse.Total{Most: h.Associations}
+	h.watchAssociations(total)
 	g, ctx := errgroup.WithContext(ctx)
 	for _, door := range []struct {
 		net.Listener

@@ -22,7 +22,7 @@ import (
 const dicomwebBase = "/dicom-web"
 
 // openSite puts the pages of the stages together.
-func (h *house) openSite(context.Context) (err error) {
+func (h *house) openSite(ctx context.Context) (err error) {
 	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Log: h.log, Version: version, Demo: h.demo},
 		h.parts()...)
 	if err != nil {
@@ -38,7 +38,9 @@ func (h *house) openSite(context.Context) (err error) {
 	oversight.Pages{Switch: h.registry, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger}.Add(h.site)
 	h.site.Open("GET /healthz", http.HandlerFunc(alive))
 	h.site.Handle("GET /readyz", webui.SignedIn, http.HandlerFunc(h.ready))
-	h.site.Handle("GET /metrics", webui.SeeOperations, h.metrics.Handler())
+	h.watchWork(ctx)
+	h.site.Handle("GET /metrics", webui.SeeMetrics, h.metrics.Handler())
+	h.site.Handle("GET /internal/scale", webui.SeeMetrics, http.HandlerFunc(h.scale))
 	return nil
 }
 
@@ -163,12 +165,14 @@ type countingStore struct {
 
 // Store counts by the status that the sender hears.
 func (c countingStore) Store(ctx context.Context, r dimse.StoreRequest) dimse.Status {
+	read := &tape{Reader: r.Data}
+	r.Data = read
 	s := c.next.Store(ctx, r)
 	outcome := "stored"
 	if !s.OK() {
-		outcome = "refused"
+		outcome, read.n = "refused", 0
 	}
-	c.h.metrics.Received("dimse", outcome, 0)
+	c.h.metrics.Received("dimse", outcome, read.n)
 	return s
 }
 
@@ -184,7 +188,7 @@ func (c countingReceiver) Receive(ctx context.Context, src ingest.Source, o inge
 	k, err := c.next.Receive(ctx, src, o)
 	outcome := string(k.Outcome)
 	if err != nil {
-		outcome = "refused"
+		outcome, o.Size = "refused", 0
 	}
 	c.h.metrics.Received(src.Kind, outcome, o.Size)
 	return k, err

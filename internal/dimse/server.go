@@ -131,6 +131,13 @@ type Total struct {
 	associations int            // guarded by mu
 }
 
+// Open tells how many there are now.
+func (t *Total) Open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.associations
+}
+
 // enter counts an association, unless there are too many.
 func (t *Total) enter(calling string, mostOfOne int) bool {
 	t.mu.Lock()
