@@ -362,7 +362,7 @@ func (s *service) storescu(d studytest.Drawn) {
 	host, port, _ := strings.Cut(s.dicom, ":")
 	args := []string{"-aec", "VARDE", "+sd", host, port, folder}
 	if d.Objects[0].Syntax == dicom.JPEGBaseline {
-		args = append([]string{"-xy"}, args...)
+		args = append([]string{"-R", "-xy"}, args...) // slides are of no usual class
 	}
 	peer(s.t, "storescu", args...).must(s.t)
 }

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,6 +119,8 @@ type service struct {
 	dicom, web string // addresses
 	args       []string
 	within     []string // what the program is run by; empty for nothing
+	does       string   // its verb; empty for serve
+	env        []string // beside ours
 	log        journal
 	cmd        *exec.Cmd
 	gone       chan struct{} // closed when the process has ended
@@ -140,10 +143,11 @@ func newService(t testing.TB, args ...string) *service {
 
 // command is the service as it will be started.
 func (s *service) command() *exec.Cmd {
-	line := append(slices.Clone(s.within), program, "serve", "--dir", s.dir, "--dicom-addr", s.dicom, "--http-addr", s.web, "--log", "json")
+	line := append(slices.Clone(s.within), program, cmp.Or(s.does, "serve"), "--dir", s.dir, "--dicom-addr", s.dicom, "--http-addr", s.web, "--log", "json")
 	line = append(line, s.args...)
 	c := exec.Command(line[0], line[1:]...)
 	c.Stderr = &s.log
+	c.Env = append(os.Environ(), s.env...)
 	return c
 }
 
