@@ -24,16 +24,23 @@ type Card struct {
 	MIL    *MIL     `toml:"mil"`   // a second network that judges a slide by its patches' features
 	Count  *Count   `toml:"count"` // how detections are counted; nil when they are not
 
+	Device   *Device   `toml:"device"`   // of a medical device; nil when it is none
+	Protocol *Protocol `toml:"protocol"` // how the result is meant to be read
+	Claims   []Claim   `toml:"claims"`   // how well it does, and who says so
+	Golden   *Golden   `toml:"golden"`   // an input and what the network must make of it
+
 	// Providers lists who may execute the network, best first: tensorrt, cuda,
 	// openvino, webgpu, cpu. Empty is cpu alone. Without cpu in it the model waits
 	// for a GPU rather than run on the processor.
 	Providers []string `toml:"providers"`
 	Engine    Engine   `toml:"engine"`
 
-	Device   *Device   `toml:"device"`   // of a medical device; nil when it is none
-	Protocol *Protocol `toml:"protocol"` // how the result is meant to be read
-	Claims   []Claim   `toml:"claims"`   // how well it does, and who says so
-	Golden   *Golden   `toml:"golden"`   // an input and what the network must make of it
+	Label   []Label   `toml:"label"`   // what an output of labels says
+	Segment []Segment `toml:"segment"` // what an output of segments draws
+	Sliding *Sliding  `toml:"sliding"` // the network sees windows; nil when it sees all at once
+	Pose    Pose      `toml:"pose"`    // geometry and side
+	Display Display   `toml:"display"` // the window of input.values window
+	Gate    *Gate     `toml:"gate"`    // what an image must be like; nil is the default of its kind
 
 	// Hash is of the card file. It is not in the file.
 	Hash study.Hash `toml:"-"`
@@ -50,7 +57,7 @@ type Input struct {
 	Kind   study.Kind `toml:"kind"`   // patches, volume, images
 	Type   string     `toml:"type"`   // uint8, float32
 	Layout string     `toml:"layout"` // NHWC, NCHW, NCDHW
-	Values string     `toml:"values"` // rgb: 8-bit color; hu: after the modality LUT; unit: stored gray over its full range, 0–1, dark to bright as displayed
+	Values string     `toml:"values"` // rgb: 8-bit color; hu: after the modality LUT; unit: stored gray over its full range, 0–1, dark to bright as displayed; window: after the modality LUT and the window of Display, 0–1
 	Width  int        `toml:"width"`  // pixels; 0 = as the image is
 	Height int        `toml:"height"`
 
@@ -99,8 +106,12 @@ type Output struct {
 	//	scores     [tiles, n] or [tiles, n, classes]: of the boxes or points
 	//	classes    [tiles, n]: numbers of their classes
 	//	features   [tiles, d]: what the second network sees, see [MIL]
+	//	labels     [tiles, n]: numbers that [Label] names
+	//	segments   [tiles, classes, (planes,) rows, columns]: see [Segment]
+	//	embedding  [tiles, d]: kept beside the part
 	//
-	// The last five are of patches alone.
+	// Features are of patches alone, boxes, points, scores and classes of patches
+	// and images; labels, segments and embeddings are of volumes and images.
 	Role string `toml:"role"`
 	// Index picks one number of a class vector; −1 or absent with one number.
 	Index      int    `toml:"index"`

@@ -92,6 +92,7 @@ func (c Card) faults() []error {
 	k.slides(c)
 	k.engine(c)
 	k.facts(c)
+	k.beyond(c)
 	return k.faults
 }
 
@@ -130,7 +131,7 @@ func (k *check) input(in Input) {
 	k.that(in.Name != "", "input.name is empty")
 	k.word("input.kind", string(in.Kind), string(study.Patches), string(study.Volume), string(study.Images))
 	k.word("input.type", in.Type, TypeUint8, TypeFloat32)
-	k.word("input.values", in.Values, ValuesRGB, ValuesHU, ValuesUnit)
+	k.word("input.values", in.Values, ValuesRGB, ValuesHU, ValuesUnit, ValuesWindow)
 	if in.Kind == study.Volume {
 		k.word("input.layout of a volume", in.Layout, LayoutNCDHW)
 		k.that(in.Values != ValuesRGB, "input.values of a volume is rgb; volumes are gray")
@@ -191,8 +192,9 @@ func (k *check) outputs(c Card) {
 	for i, o := range c.Output {
 		at := fmt.Sprintf("output %d (%s)", i+1, o.Name)
 		k.named(at, o, seen)
-		k.word(at+": role", o.Role, RoleScalar, RoleMap, RoleBoxes, RolePoints, RoleScores, RoleClasses, RoleFeatures)
-		k.that(c.Input.Kind == study.Patches || o.Role == RoleScalar || o.Role == RoleMap, "%s: %s are of patches alone", at, o.Role)
+		k.word(at+": role", o.Role, RoleScalar, RoleMap, RoleBoxes, RolePoints, RoleScores, RoleClasses, RoleFeatures,
+			RoleLabels, RoleSegments, RoleEmbedding)
+		k.that(o.of(c.Input.Kind), "%s: %s are not of %s", at, o.Role, c.Input.Kind)
 		k.aggregate(at, c, o)
 		k.that(o.Format == "" || o.Role == RoleBoxes, "%s: format is for boxes", at)
 		k.that(o.Tile == "" || o.Role == RoleMap && c.Input.Kind == study.Patches, "%s: tile is for maps of patches", at)
@@ -213,11 +215,11 @@ func (k *check) outputs(c Card) {
 
 // named checks what outputs of either network have in common.
 func (k *check) named(at string, o Output, seen map[string]bool) {
-	k.that(o.Name != "" && !slices.Contains([]string{FlagFindings, FlagHotspot, Attention}, o.Name),
-		"%s: name is empty, or one of %s, %s and %s, which mean something else", at, FlagFindings, FlagHotspot, Attention)
+	k.that(o.Name != "" && !slices.Contains([]string{FlagFindings, FlagHotspot, FlagLabels, Attention}, o.Name),
+		"%s: name is empty, or one of %s, %s, %s and %s, which mean something else", at, FlagFindings, FlagHotspot, FlagLabels, Attention)
 	k.that(!seen[o.Name], "%s: named twice", at)
 	seen[o.Name] = true
-	k.word(at+": activation", o.Activation, "", "none", "sigmoid", "softmax")
+	k.word(at+": activation", o.Activation, "", "none", "sigmoid", "softmax", ActivationCumulative)
 	k.that(o.Index >= -1, "%s: index is %d", at, o.Index)
 	k.code(at+": measure", o.Measure)
 	k.code(at+": unit", o.Unit)
@@ -288,11 +290,12 @@ func (k *check) flag(c Card) {
 	f := c.Flag
 	switch o, ok := c.output(f.By); {
 	case f.By == FlagFindings:
-		k.that(c.Find != nil, "flag.by is findings, and the card says nothing of finding any")
+		k.that(c.Find != nil || c.Lesions(), "flag.by is findings, and the card says nothing of finding any")
 		k.that(f.Flagged >= 1, "flag.flagged is %v; a study with no finding would be flagged", f.Flagged)
 	case f.By == FlagHotspot:
 		k.that(c.Count != nil && c.Count.WindowMM2 > 0, "flag.by is hotspot, and count.window_mm2 is missing")
 		k.that(f.Flagged > 0, "flag.flagged is %v; a study with no finding would be flagged", f.Flagged)
+	case f.By == FlagLabels || c.named(f.By):
 	case c.MIL != nil && slices.ContainsFunc(c.MIL.Output, func(o Output) bool { return o.Name == f.By }):
 	default:
 		k.that(ok && (o.Role == RoleScalar || o.Role == RoleMap) && o.Aggregate != "", "flag.by: %q is no scalar output with an aggregate, nor %q", f.By, FlagFindings)

@@ -115,6 +115,8 @@ type Part struct {
 	Candidates []Candidate `json:"candidates,omitempty"`
 	Maps       []MapSum    `json:"maps,omitempty"`     // of patches, in the card's order
 	Features   *Features   `json:"features,omitempty"` // of patches, when the card asks for them
+	Masks      *Masks      `json:"masks,omitempty"`    // what a network drew over slices and images
+	Looks      []Look      `json:"looks,omitempty"`    // what the input gate measured, in the order of the tiles
 	Missed     []Miss      `json:"missed,omitempty"`
 	Seconds    float64     `json:"seconds"`
 	Ran        Provenance  `json:"ran"`
@@ -199,6 +201,7 @@ type Result struct {
 	Calibrated   bool          `json:"calibrated"`
 	Findings     []Finding     `json:"findings"` // empty and AI not_flagged: ran, nothing found
 	Measurements []Measurement `json:"measurements"`
+	Labels       []Label       `json:"labels,omitempty"` // in the card's order
 	// Slide is the worst of the slides that were scored: Probability and
 	// Measurements are its. Slides tells of each one, the worst first and those
 	// that could not be scored last. Both are empty for other kinds.

@@ -1,0 +1,69 @@
+package study
+
+// A Label is one thing that a model says of a study in words: that something is
+// there or is not, or which of several ordered grades it has.
+type Label struct {
+	Name string  `json:"name"` // the card's
+	What Code    `json:"what"`
+	AI   AIState `json:"ai_state"` // flagged, uncertain or not_flagged, by the label's own thresholds
+	// Value is what the thresholds are held against: the number of a label that
+	// is there or not, the expected value of a grade.
+	Value       float64  `json:"value"`
+	Probability *float64 `json:"probability,omitempty"` // 0–1; nil when the number is none
+	// Grade is the class that a graded label has: the lowest one that, together
+	// with those below it, has half of the probability. It is nil for others, and
+	// Shares, the probabilities of the classes from the lowest, is empty.
+	Grade  *Code     `json:"grade,omitempty"`
+	Shares []float64 `json:"shares,omitempty"`
+}
+
+// Masks are what a network drew over the slices or images of a block: which
+// pixels belong to which segment of the card. The pixels lie in an object beside
+// the part, from which a segmentation can be written.
+type Masks struct {
+	Key    string     `json:"key"`
+	SHA256 Hash       `json:"sha256"`
+	Bytes  int64      `json:"bytes"`
+	Grids  []MaskGrid `json:"grids"`
+}
+
+// A MaskGrid says where the voxels of a mask lie: of all planes that a block of a
+// volume answers for, or of one image.
+type MaskGrid struct {
+	Tile    int `json:"t"` // of the block: the image, or the volume's first slice
+	Columns int `json:"columns"`
+	Rows    int `json:"rows"`
+	First   int `json:"first"` // number of its first plane on the grid of the volume; 0 of an image
+	Planes  int `json:"planes"`
+	// SpacingMM is from column to column and from row to row, StepMM from plane
+	// to plane; all are 0 where the image has no spacing.
+	SpacingMM [2]float64 `json:"spacing_mm"`
+	StepMM    float64    `json:"step_mm,omitempty"`
+	Scale     [2]float64 `json:"scale"` // pixels of the frame for a column and a row
+	// Flipped says that the image was turned left to right before the network saw
+	// it. The mask has been turned back.
+	Flipped bool `json:"flipped,omitempty"`
+	// Position is the center of the first voxel of plane 0, mm in the patient's
+	// coordinates, and Orientation the directions of a row and of a column. Plane
+	// n lies n·StepMM along their cross product. Both are nil when unknown.
+	Position    *[3]float64 `json:"position,omitempty"`
+	Orientation *[6]float64 `json:"orientation,omitempty"`
+	// Runs are the voxels of each of the card's segments, in its order: plane,
+	// row, first column, last column, and so on. They are in the object alone.
+	Runs [][]int32 `json:"-"`
+}
+
+// A Look is what the input gate measured of one frame before the network saw it.
+type Look struct {
+	Tile int `json:"t"`
+	// Low and High are the lowest and the highest value, in the units that the
+	// gate judges in: Hounsfield units, or the share of the stored range.
+	Low      float64 `json:"low"`
+	High     float64 `json:"high"`
+	Body     float64 `json:"body"`     // share of the frame that is body
+	Border   float64 `json:"border"`   // share of the frame's border that is body
+	Clipped  float64 `json:"clipped"`  // share of the body at the end of the stored range
+	Noise    float64 `json:"noise"`    // standard deviation of the noise
+	Sharp    float64 `json:"sharp"`    // how steep the steepest edges are, share of the contrast in one pixel
+	Backdrop float64 `json:"backdrop"` // the border's most common value, share of the range
+}
