@@ -29,7 +29,7 @@ func TestGuestWorksBesideTheServingProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer guest.Close()
-	m := study.ModelChange{Model: study.ModelRef{ID: "m", Version: "1"}, State: study.ModelSuspended, By: "ops", Reason: "test"}
+	m := study.ModelChange{Model: study.ModelRef{ID: "m", Version: "1"}, State: study.ModelWithdrawn, By: "ops", Reason: "test"}
 	if err := guest.SetModel(ctx, m); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestGuestWorksBesideTheServingProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen, err := host.Models(ctx)
-	if err != nil || len(seen) != 1 || seen[0].State != study.ModelSuspended {
+	if err != nil || len(seen) != 1 || seen[0].State != study.ModelWithdrawn {
 		t.Fatalf("the host sees %+v, %v", seen, err)
 	}
 	if _, err := host.VerifyAudit(ctx); err != nil {

@@ -3,51 +3,222 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"varde/study"
 )
+
+const changeColumns = `model_id, model_version, model_sha256, was, state, share, beside, actor, second, reason, at, installed`
 
 // Models gives the latest change of every model, by ID, version and hash. It is
 // cheap: registries ask several times a second, so that a stop made elsewhere is
 // felt.
 func (l *Ledger) Models(ctx context.Context) ([]study.ModelChange, error) {
-	return list(l.ask(ctx), scanModelChange, `SELECT model_id, model_version, model_sha256, state, actor, reason, at FROM model_change
+	return latestChanges(l.ask(ctx))
+}
+
+func latestChanges(a asker) ([]study.ModelChange, error) {
+	return list(a, scanModelChange, `SELECT `+changeColumns+` FROM model_change
 		WHERE id IN (SELECT MAX(id) FROM model_change GROUP BY model_id, model_version, model_sha256)
 		ORDER BY model_id, model_version, model_sha256`)
 }
 
 // ModelHistory gives all changes of one model, the first one first.
 func (l *Ledger) ModelHistory(ctx context.Context, m study.ModelRef) ([]study.ModelChange, error) {
-	return list(l.ask(ctx), scanModelChange, `SELECT model_id, model_version, model_sha256, state, actor, reason, at FROM model_change
+	return list(l.ask(ctx), scanModelChange, `SELECT `+changeColumns+` FROM model_change
 		WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3 ORDER BY id`, m.ID, m.Version, m.SHA256[:])
 }
 
 func scanModelChange(rows *sql.Rows) (c study.ModelChange, err error) {
 	var sum []byte
-	var when int64
-	err = rows.Scan(&c.Model.ID, &c.Model.Version, &sum, &c.State, &c.By, &c.Reason, &when)
-	c.Model.SHA256, c.At = hash(sum), at(when)
+	var when, beside, installed int64
+	err = rows.Scan(&c.Model.ID, &c.Model.Version, &sum, &c.From, &c.State, &c.Share, &beside, &c.By, &c.Second, &c.Reason, &when, &installed)
+	c.Model.SHA256, c.At, c.Beside, c.Installed = hash(sum), at(when), beside == 1, installed == 1
 	return c, err
 }
 
-// SetModel keeps a change of a model's state for good.
+// lastChange is what was last decided of a model; the zero change where nothing
+// ever was.
+func lastChange(a asker, m study.ModelRef) (study.ModelChange, error) {
+	c, err := one(a, scanModelChange, `SELECT `+changeColumns+` FROM model_change WHERE id =
+		(SELECT MAX(id) FROM model_change WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:])
+	if errors.Is(err, study.ErrNotFound) {
+		return study.ModelChange{}, nil
+	}
+	return c, err
+}
+
+// SetModel keeps a change of what a model may do for good, unless
+// [study.ModelChange.Follows] has something against it; one that needs a second
+// person goes by [Ledger.ProposeModel]. A refusal is in the audit as well.
+//
+// From the commit on nothing new of a model that was stopped is kept: no result,
+// no report, no delivery. What waits for it is ended then, exam by exam.
 func (l *Ledger) SetModel(ctx context.Context, c study.ModelChange) error {
+	c.Second = "" // a second person confirms a proposal
+	var refused error
 	err := l.change(ctx, func(t *tx) error {
-		when := c.At
-		if when.IsZero() {
-			when = t.now
-		}
-		if _, err := t.exec(`INSERT INTO model_change (model_id, model_version, model_sha256, state, actor, reason, at) VALUES `+values(7),
-			c.Model.ID, c.Model.Version, c.Model.SHA256[:], c.State, clean(c.By), clean(c.Reason), ms(when)); err != nil {
+		refused = nil
+		was, err := lastChange(t, c.Model)
+		if err != nil {
 			return err
 		}
-		t.shown = true
-		return t.audit(c.By, "model", "model "+c.Model.String(),
-			fmt.Sprintf("SHA-256 %s is %s: %s", c.Model.SHA256, c.State, c.Reason))
+		if refused = c.Follows(was); refused != nil {
+			return t.auditRefusal(c, refused)
+		}
+		return t.setModel(was, c)
 	})
-	if err != nil {
+	if err = either(err, refused); err != nil {
 		return fmt.Errorf("set model %s to %s: %w", c.Model, c.State, err)
+	}
+	if !c.State.Runs() {
+		return l.EndStopped(ctx)
 	}
 	return nil
 }
+
+// either gives the error that there is.
+func either(err, refused error) error {
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+// auditRefusal records that somebody asked for what may not be.
+func (t *tx) auditRefusal(c study.ModelChange, why error) error {
+	if strings.TrimSpace(c.By) == "" {
+		return nil // nobody
+	}
+	return t.audit(c.By, "model refused", "model "+c.Model.String(), fmt.Sprintf("SHA-256 %s to %s: %s", c.Model.SHA256, c.State, why))
+}
+
+// setModel records a change that may be, and does what it brings with it.
+func (t *tx) setModel(was, c study.ModelChange) error {
+	if c.At.IsZero() {
+		c.At = t.now
+	}
+	if _, err := t.exec(`INSERT INTO model_change (`+changeColumns+`) VALUES `+values(12),
+		c.Model.ID, c.Model.Version, c.Model.SHA256[:], was.State, c.State, c.Share.Whole(), bit(c.Beside),
+		clean(c.By), clean(c.Second), clean(c.Reason), ms(c.At), bit(c.Installed)); err != nil {
+		return err
+	}
+	t.shown = true
+	if err := t.audit(c.By, "model", "model "+c.Model.String(), changeText(was, c)); err != nil {
+		return err
+	}
+	if err := t.supersede(c.Model, c.By, "the model was changed to "+string(c.State)); err != nil {
+		return err
+	}
+	switch {
+	case was.State == study.ModelLive && c.State != study.ModelLive:
+		return t.silence(c)
+	case was.State != study.ModelLive && c.State == study.ModelLive:
+		return t.unsilence(c)
+	}
+	return nil
+}
+
+// changeText tells a change in the audit.
+func changeText(was, c study.ModelChange) string {
+	text := fmt.Sprintf("SHA-256 %s", c.Model.SHA256)
+	if was.State != "" && was.State != c.State {
+		text += fmt.Sprintf(" was %s and", was.State)
+	}
+	text += fmt.Sprintf(" is %s", c.State)
+	if c.State.Runs() && (c.Share.Whole() != study.AllExams || was.State == c.State) {
+		text += fmt.Sprintf(" for %s of the exams", c.Share)
+	}
+	if c.Beside {
+		text += ", beside other versions"
+	}
+	if c.Installed {
+		text += ", by installation"
+	}
+	if c.Second != "" {
+		text += fmt.Sprintf(", proposed by %s and confirmed by %s", c.By, c.Second)
+	}
+	return text + ": " + c.Reason
+}
+
+// silence holds back what was written of a model that does not speak any more and
+// has not been sent yet.
+func (t *tx) silence(c study.ModelChange) error {
+	m := c.Model
+	held, err := t.exec(`UPDATE delivery SET status = 'withheld' WHERE status = 'waiting' AND report_uid IN
+		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:])
+	if err != nil {
+		return err
+	}
+	reason, err := pack(study.Reason{Code: study.ReasonStopped})
+	if err != nil {
+		return err
+	}
+	open, err := list(t, scanWork, `SELECT DISTINCT study_uid, rev FROM job WHERE state = 'ready' AND `+writingOf+
+		` UNION SELECT DISTINCT study_uid, rev FROM job WHERE state = 'enqueued' AND `+writingOf, m.ID, m.Version, m.SHA256[:])
+	if err != nil {
+		return err
+	}
+	for _, w := range open {
+		if _, err := t.exec(`UPDATE job SET state = 'failed', worker = '', reason = $6 WHERE study_uid = $4 AND rev = $5
+			AND state IN ('ready', 'enqueued') AND `+writingOf, m.ID, m.Version, m.SHA256[:], w.study, w.rev, reason); err != nil {
+			return err
+		}
+		if err := t.advance(w.study, w.rev); err != nil {
+			return err
+		}
+	}
+	if held == 0 && len(open) == 0 {
+		return nil
+	}
+	t.moved = true
+	return t.audit(c.By, "withheld", "model "+m.String(), fmt.Sprintf("%d reports not written, %d deliveries not sent", len(open), held))
+}
+
+// unsilence lets go what silence held back: two persons say that it may be heard.
+func (t *tx) unsilence(c study.ModelChange) error {
+	m := c.Model
+	sent, err := t.exec(`UPDATE delivery SET status = 'waiting', next_at = $4 WHERE status = 'withheld' AND report_uid IN
+		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:], ms(t.now))
+	if err != nil {
+		return err
+	}
+	reason, err := pack(study.Reason{Code: study.ReasonStopped})
+	if err != nil {
+		return err
+	}
+	written, err := t.exec(`UPDATE job SET state = 'ready', fails = 0, not_before = 0, reason = '' WHERE state = 'failed' AND reason = $4 AND `+writingOf+`
+		AND EXISTS (SELECT 1 FROM study s WHERE s.uid = job.study_uid AND s.rev = job.rev)`, m.ID, m.Version, m.SHA256[:], reason)
+	if err != nil || sent+written == 0 {
+		return err
+	}
+	t.moved = true
+	return t.audit(c.By, "released", "model "+m.String(), fmt.Sprintf("%d reports to write, %d deliveries to send", written, sent))
+}
+
+// writingOf picks the jobs that write of the model $1, $2, $3.
+const writingOf = `task = 'report' AND model_id = $1 AND model_version = $2 AND model_sha256 = $3`
+
+// MayDeliver is nil while a delivery waits to be sent, and wraps
+// [study.ErrWithheld] once it does not: its model was stopped. It is asked right
+// before an object goes out.
+func (l *Ledger) MayDeliver(ctx context.Context, id string) error {
+	status, err := one(l.ask(ctx), word, `SELECT status FROM delivery WHERE id = $1`, id)
+	if err == nil && status == deliveryWithheld {
+		err = study.ErrWithheld
+	}
+	if err != nil {
+		return fmt.Errorf("deliver %s: %w", id, err)
+	}
+	return nil
+}
+
+// deliveryWithheld is a delivery whose model was stopped before it was sent.
+const deliveryWithheld = "withheld"
+
+// proposalLife is how long a proposal may wait for its second person: over a
+// weekend and a few days' absence, and not so long that nobody remembers why.
+const proposalLife = 7 * 24 * time.Hour

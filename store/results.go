@@ -139,13 +139,21 @@ func (t *tx) keepResult(o order, r study.Result) error {
 	if r.At.IsZero() {
 		r.At = t.now
 	}
+	r, err := t.muted(r)
+	if err != nil {
+		return err
+	}
 	body, err := pack(r)
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(`INSERT INTO result (study_uid, rev, model_id, model_version, model_sha256, ai, shadow, at, body)
-		VALUES `+values(9)+` ON CONFLICT (study_uid, rev, model_id, model_version, model_sha256) DO NOTHING`,
-		r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.AI, bit(r.Shadow), ms(r.At), body)
+	score := -1.0
+	if r.Probability != nil {
+		score = *r.Probability
+	}
+	n, err := t.exec(`INSERT INTO result (study_uid, rev, model_id, model_version, model_sha256, ai, shadow, at, body, code, probability)
+		VALUES `+values(11)+` ON CONFLICT (study_uid, rev, model_id, model_version, model_sha256) DO NOTHING`,
+		r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.AI, bit(r.Shadow), ms(r.At), body, r.Reason.Code, score)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -174,6 +182,9 @@ func (t *tx) placeAgain(uid study.UID, rev int) error {
 	results, err := list(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
 		ORDER BY model_id, model_version, model_sha256`, uid, rev)
 	if err != nil {
+		return err
+	}
+	if results, err = t.speaking(results); err != nil {
 		return err
 	}
 	p := t.replace(s, results)
@@ -205,8 +216,8 @@ func (t *tx) replace(s study.Study, results []study.Result) study.Place {
 	return p
 }
 
-// advance moves a study on as far as its rows allow: scored when every model has
-// its result, reported when every report that is due is kept, read when a
+// advance moves a study on as far as its rows allow: scored when every model that
+// readers hear has its result, reported when every report that is due is kept, read when a
 // physician was quicker than that. A study that has gone back to receiving, or
 // on to another revision, is left alone.
 func (t *tx) advance(uid study.UID, rev int) error {
@@ -240,8 +251,8 @@ func (t *tx) nextStatus(s study.Study) (study.Status, error) {
 	switch s.Status {
 	case study.Scoring:
 		missing, err := one(t, number, `SELECT
-			(SELECT COUNT(*) FROM model_plan WHERE study_uid = $1 AND rev = $2) -
-			(SELECT COUNT(*) FROM result WHERE study_uid = $1 AND rev = $2)`, s.UID, s.Rev)
+			(SELECT COUNT(*) FROM model_plan WHERE study_uid = $1 AND rev = $2 AND shadow = 0) -
+			(SELECT COUNT(*) FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0)`, s.UID, s.Rev)
 		if err != nil || missing > 0 {
 			return s.Status, err
 		}
@@ -288,7 +299,13 @@ func (l *Ledger) Result(ctx context.Context, uid study.UID, rev int, m study.Mod
 // Sweep looks for studies on which nothing is under way though something is
 // missing, and sets them going again. The transactions of this package leave no
 // such study; a restored backup or a bug may.
+//
+// Beside that it ends the work of models that were stopped, and the proposals on
+// which nobody has decided in time.
 func (l *Ledger) Sweep(ctx context.Context) error {
+	if err := errors.Join(l.EndStopped(ctx), l.expire(ctx)); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
 	stuck, err := list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status IN ('scoring', 'scored')
 		AND NOT EXISTS (SELECT 1 FROM job WHERE study_uid = study.uid AND rev = study.rev AND state IN ('ready', 'enqueued'))
 		AND NOT EXISTS (SELECT 1 FROM job WHERE study_uid = study.uid AND rev = study.rev AND task = 'report' AND state = 'failed')

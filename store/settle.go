@@ -75,13 +75,10 @@ func (t *tx) settle(p study.Plan) error {
 		return err
 	}
 	status, note := study.Settled, ""
-	if asks(p, true) {
+	if asks(p) {
 		status = study.Scoring
-	}
-	if !asks(p, false) {
-		if note = p.Note.String(); note == "" {
-			note = study.ReasonNoModel
-		}
+	} else if note = p.Note.String(); note == "" {
+		note = study.ReasonNoModel
 	}
 	if status, err = s.Status.To(status); err != nil {
 		return err
@@ -134,14 +131,11 @@ func (t *tx) fits(s study.Study, p study.Plan) error {
 }
 
 // asks reports whether a plan gives work to anyone: blocks to score, or a
-// failure to report. What only shadow models are asked counts with shadows: no
-// reader will see an answer.
-func asks(p study.Plan, shadows bool) bool {
+// failure to report. What only shadow models are asked does not count: no reader
+// will see an answer, and none can tell from the study that there was a question.
+func asks(p study.Plan) bool {
 	return slices.ContainsFunc(p.Models, func(m study.ModelPlan) bool {
-		if m.Shadow {
-			return shadows && len(m.Blocks) > 0
-		}
-		return len(m.Blocks) > 0 || m.State == study.Failed
+		return !m.Shadow && (len(m.Blocks) > 0 || m.State == study.Failed)
 	})
 }
 
@@ -166,8 +160,8 @@ func (t *tx) ask(o order, m study.ModelPlan) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`INSERT INTO model_plan (study_uid, rev, model_id, model_version, model_sha256, parts, plan) VALUES `+values(7),
-		o.study, o.rev, m.Model.ID, m.Model.Version, m.Model.SHA256[:], len(blocks), plan); err != nil {
+	if _, err := t.exec(`INSERT INTO model_plan (study_uid, rev, model_id, model_version, model_sha256, parts, plan, shadow) VALUES `+values(8),
+		o.study, o.rev, m.Model.ID, m.Model.Version, m.Model.SHA256[:], len(blocks), plan, bit(m.Shadow)); err != nil {
 		return err
 	}
 	if len(blocks) == 0 {

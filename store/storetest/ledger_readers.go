@@ -16,7 +16,6 @@ var readerPromises = []promise{
 	{"the last page of the worklist is its end", lastPage},
 	{"a study that is read while it is scored leaves the worklist and is reported all the same", readEarly},
 	{"studies are found by patient and accession, latest first", findingCases},
-	{"models have their latest state and their history", modelStates},
 	{"tokens and sessions open until they expire", tokens},
 	{"the audit tells what was done, newest first", auditing},
 	{"counts say what is waiting", counting},
@@ -157,25 +156,6 @@ func findingCases(b *Bench) {
 	}
 	_, err := b.Case(ctx, "1.99")
 	b.Is(err, study.ErrNotFound)
-}
-
-func modelStates(b *Bench) {
-	ctx := context.Background()
-	for _, c := range []study.ModelChange{
-		{Model: Model("ct"), State: study.ModelLive, By: "anna", Reason: "approved"},
-		{Model: Model("xr"), State: study.ModelShadow, By: "anna"},
-		{Model: Model("ct"), State: study.ModelSuspended, By: "bo", Reason: "drift"},
-	} {
-		b.Clock.Pass(time.Second)
-		b.OK(b.SetModel(ctx, c))
-	}
-	now, err := b.Models(ctx)
-	b.OK(err)
-	Same(b, "latest", []any{len(now), now[0].Model, now[0].State, now[0].Reason, now[1].State},
-		[]any{2, Model("ct"), study.ModelSuspended, "drift", study.ModelShadow})
-	history, err := b.ModelHistory(ctx, Model("ct"))
-	b.OK(err)
-	Same(b, "history", []any{len(history), history[0].By}, []any{2, "anna"})
 }
 
 func tokens(b *Bench) {

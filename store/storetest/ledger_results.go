@@ -16,7 +16,7 @@ var resultPromises = []promise{
 	{"two last parts that end together make one conclusion", lastPartsTogether},
 	{"a study is scored when every model has its result", scoredWhenAll},
 	{"a shadow model has a result and no report, and moves nothing", shadows},
-	{"a study of shadow models only is reported without reports", shadowsOnly},
+	{"a study of shadow models only looks like one that no model was asked about", shadowsOnly},
 	{"a late result moves a study earlier and never later", earlierOnly},
 	{"an opened study keeps its place", openedStays},
 	{"a result that is no number is refused and nothing of it kept", resultsThatAreNoNumbers},
@@ -119,12 +119,13 @@ func shadowsOnly(b *Bench) {
 	m := Asked("shadow", 1)
 	m.Shadow = true
 	b.Settle("1.2", m)
+	b.Status("1.2", study.Settled)
 	b.Score()
 	j := b.ClaimOne(study.PoolReport)
 	r := ResultOf(j, study.Flagged, 0.99)
 	r.Shadow = true
 	b.OK(b.Ledger.Conclude(ctx, j, r))
-	b.Status("1.2", study.Reported)
+	b.Status("1.2", study.Settled)
 	Same(b, "jobs", b.Open(), 0)
 	c, err := b.Case(ctx, "1.2")
 	b.OK(err)
