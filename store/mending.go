@@ -239,3 +239,22 @@ func (l *Ledger) RetryDelivery(ctx context.Context, id, by, reason string) error
 	}
 	return nil
 }
+
+// UnderWay lists the studies on which models are at work or wait to be, the one
+// whose work is oldest first.
+func (l *Ledger) UnderWay(ctx context.Context, limit int) ([]study.UnderWay, error) {
+	all, err := list(l.ask(ctx), func(rows *sql.Rows) (u study.UnderWay, err error) {
+		var oldest int64
+		err = rows.Scan(&u.Study, &u.Lane, &u.Waiting, &u.Running, &oldest)
+		u.Oldest = at(oldest)
+		return u, err
+	}, `SELECT study_uid, MIN(lane), SUM(waiting), SUM(running), MIN(oldest) FROM
+			(SELECT study_uid, lane, 1 AS waiting, 0 AS running, created_at AS oldest FROM job WHERE state = 'ready'
+			UNION ALL SELECT study_uid, lane, CASE WHEN worker = '' THEN 1 ELSE 0 END, CASE WHEN worker = '' THEN 0 ELSE 1 END, created_at
+				FROM job WHERE state = 'enqueued') AS open_jobs
+		GROUP BY study_uid ORDER BY 5, 1 LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list what is under way: %w", err)
+	}
+	return all, nil
+}

@@ -82,3 +82,12 @@ type JobFilter struct {
 	Study UID
 	Limit int // 0 = 100
 }
+
+// UnderWay is a study on which models are at work, or wait to be.
+type UnderWay struct {
+	Study   UID
+	Lane    Lane
+	Waiting int // jobs
+	Running int
+	Oldest  time.Time // when the oldest of them was made
+}

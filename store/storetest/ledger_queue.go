@@ -267,6 +267,7 @@ func retryingDelivery(b *Bench) {
 func listingJobs(b *Bench) {
 	ctx := context.Background()
 	b.Settle("1.1", Asked("ct", 4))
+	b.Clock.Pass(time.Second)
 	b.Settle("1.2", Asked("ct", 1))
 	jobs := b.Claim(study.PoolCPU, 2)
 	b.OK(b.Started(ctx, jobs[0].ID, jobs[0].Attempt, "w"))
@@ -283,6 +284,9 @@ func listingJobs(b *Bench) {
 	Same(b, "counts", []int{count(study.JobFilter{}), count(study.JobFilter{State: study.JobReady}), count(study.JobFilter{State: study.JobEnqueued}),
 		count(study.JobFilter{State: study.JobRunning}), count(study.JobFilter{State: study.JobFailed}), count(study.JobFilter{Study: "1.2"}),
 		count(study.JobFilter{Limit: 1})}, []int{5, 3, 1, 1, 0, 1, 1})
-	_, err := b.Jobs(ctx, study.JobFilter{State: "asleep"})
+	under, err := b.UnderWay(ctx, 9)
+	b.OK(err)
+	Same(b, "under way", fmt.Sprint(len(under), " ", under[0].Study, " ", under[0].Waiting, under[0].Running, under[1].Waiting), "2 1.1 3 1 1")
+	_, err = b.Jobs(ctx, study.JobFilter{State: "asleep"})
 	b.Is(err, study.ErrInvalid)
 }
