@@ -137,8 +137,7 @@ type Gate struct {
 	MinFieldMM  *float64 `toml:"min_field_mm"`  // smaller side of a frame
 	// Share is how many of the frames may fail before the study does; 0 = 0.25.
 	// It is for volumes: an image that fails is not scored itself.
-	Share float64  `toml:"share"`
-	Views []string `toml:"views"` // (0018,5101) or the code of (0054,0220); an image that does not say passes
+	Share float64 `toml:"share"`
 }
 
 // Labeled gives the name of each number that labels add to a tile's score, in
