@@ -95,7 +95,7 @@ func (f Facts) ask(card models.Card, images []*study.Instance) study.ModelPlan {
 	var fit []*study.Instance
 	var refused study.Reason
 	for _, in := range images {
-		if r := outside(card, in); !r.Zero() {
+		if r := f.outside(card, in); !r.Zero() {
 			refused = firstReason(refused, r)
 			continue
 		}
@@ -119,33 +119,13 @@ func (f Facts) ask(card models.Card, images []*study.Instance) study.ModelPlan {
 	return planImages(card, fit, faults)
 }
 
-// outside says which filter of the intended use an image fails. Filters are
-// asked from the coarsest to the finest, so that the reason is the one that a
-// reader would name first.
-func outside(card models.Card, in *study.Instance) study.Reason {
-	use, img := card.Use, in.Image
-	reason := func(code, detail string) study.Reason { return study.Reason{Code: code, Detail: detail} }
-	switch {
-	case len(use.Classes) > 0 && !slices.Contains(use.Classes, in.Class):
-		return reason(study.ReasonModality, string(in.Class))
-	case localizer(img):
-		return reason(study.ReasonTooFew, "LOCALIZER")
-	case img.BodyPart != "" && len(use.BodyParts) > 0 && !containsFold(use.BodyParts, img.BodyPart):
-		return reason(study.ReasonBodyPart, codeWord(img.BodyPart))
-	case img.Intent != "" && len(use.Intents) > 0 && !containsFold(use.Intents, img.Intent):
-		return reason(study.ReasonIntent, codeWord(img.Intent))
-	}
-	if r := wrongPixels(card, img); !r.Zero() {
+// outside says which filter of the intended use an image fails, the coarsest
+// first, or why its samples are none for the model.
+func (f Facts) outside(card models.Card, in *study.Instance) study.Reason {
+	if r := card.Use.Outside(f.Study, *in); !r.Zero() {
 		return r
 	}
-	return study.Reason{}
-}
-
-// localizer reports a scout view, PS3.3 §C.8.2.1.1.1.
-func localizer(img *study.Image) bool {
-	return slices.ContainsFunc(img.ImageType, func(v string) bool {
-		return strings.EqualFold(v, "LOCALIZER") || strings.EqualFold(v, "SCOUT")
-	})
+	return wrongPixels(card, in.Image)
 }
 
 // wrongPixels says why an image's samples are none that the model can take.
@@ -187,10 +167,6 @@ func firstReason(a, b study.Reason) study.Reason {
 		return b
 	}
 	return a
-}
-
-func containsFold(list []string, v string) bool {
-	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), strings.TrimSpace(v)) })
 }
 
 // codeWord lets a code string (PS3.5 §6.2, CS) through as a detail. Whatever

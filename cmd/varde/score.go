@@ -111,7 +111,7 @@ func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card,
 	failed := 0
 	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
 		instances := files.studies[uid]
-		facts := ingest.Facts{Study: study.Study{UID: uid}, Instances: instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+		facts := ingest.Facts{Study: files.described[uid], Instances: instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
 		var err error
 		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return err
@@ -178,14 +178,15 @@ func (noStates) SetModel(context.Context, study.ModelChange) error { return nil 
 
 // scoreFiles are files read where they lie.
 type scoreFiles struct {
-	studies map[study.UID][]study.Instance // Key is the file's path
-	frames  map[study.UID]study.Frames
+	studies   map[study.UID][]study.Instance // Key is the file's path
+	described map[study.UID]study.Study      // by the first file of each
+	frames    map[study.UID]study.Frames
 }
 
 // readScoreFiles reads the header of every file. A named file that is no DICOM
 // is an error; in a folder it is passed over.
 func readScoreFiles(args []string) (*scoreFiles, error) {
-	s := &scoreFiles{studies: map[study.UID][]study.Instance{}, frames: map[study.UID]study.Frames{}}
+	s := &scoreFiles{studies: map[study.UID][]study.Instance{}, described: map[study.UID]study.Study{}, frames: map[study.UID]study.Frames{}}
 	for _, arg := range args {
 		err := filepath.WalkDir(arg, func(p string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -229,6 +230,9 @@ func (s *scoreFiles) add(path string) error {
 		return nil
 	}
 	s.frames[in.UID] = h.Frames
+	if _, ok := s.described[st.UID]; !ok {
+		s.described[st.UID] = st
+	}
 	s.studies[st.UID] = append(s.studies[st.UID], in)
 	return nil
 }
