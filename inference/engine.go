@@ -15,6 +15,7 @@ type Shared interface {
 // A Share is a shared session as one block sees it.
 type Share interface {
 	Session
+	End() // the block asks no more
 	// Ran says by whom the runs so far were executed, and why some or all were
 	// not executed where the card would rather have them; empty when all were.
 	Ran() (provider, fallback string)

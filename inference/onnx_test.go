@@ -43,9 +43,9 @@ func session(t testing.TB, network []byte) *onnx.Session {
 	return s
 }
 
-// TestBatchesAndRunnersChangeNoBit: a small convolution over patches gives the
-// same bits in batches of any size, alone or beside others.
-func TestBatchesAndRunnersChangeNoBit(t *testing.T) {
+// smallNet draws a small convolution over patches of 16 × 16.
+func smallNet(t testing.TB) []byte {
+	t.Helper()
 	g := graph.New("conv")
 	x := g.Input("x", graph.Float, graph.Free("batch"), graph.Fixed(3), graph.Fixed(16), graph.Fixed(16))
 	weights := make([]float32, 8*3*3*3)
@@ -59,6 +59,13 @@ func TestBatchesAndRunnersChangeNoBit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return network
+}
+
+// TestBatchesAndRunnersChangeNoBit: a small convolution over patches gives the
+// same bits in batches of any size, alone or beside others.
+func TestBatchesAndRunnersChangeNoBit(t *testing.T) {
+	network := smallNet(t)
 	run := session(t, network)
 	s := newShelf()
 	tiles := s.slide(5, 4, func(x, y int) uint8 { return uint8(x*x + 3*y) })

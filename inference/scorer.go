@@ -57,6 +57,7 @@ func (s *Scorer) Score(ctx context.Context, q Question) (study.Part, error) {
 	if shared, ok := q.Session.(Shared); ok {
 		w.share = shared.Share(q.Lane)
 		w.Session = w.share
+		defer w.share.End()
 	}
 	for i := range q.Instances {
 		w.instances[q.Instances[i].UID] = &q.Instances[i]
