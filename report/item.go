@@ -47,6 +47,7 @@ type Item struct {
 	Code     study.Code // of a CODE
 	Text     string     // of a TEXT or a UIDREF
 	Number   float64    // of a NUM
+	Measured bool       // of a NUM: there is a number; another maker's may only have a reason why not
 	Unit     study.Code // of a NUM
 	Image    Reference  // of an IMAGE
 	Shape    study.Shape
@@ -85,7 +86,7 @@ func UIDRef(r Relation, name study.Code, uid study.UID) Item {
 
 // Num makes a NUM.
 func Num(r Relation, name study.Code, number float64, unit study.Code) Item {
-	return Item{Relation: r, Type: TypeNum, Name: name, Number: number, Unit: unit}
+	return Item{Relation: r, Type: TypeNum, Name: name, Number: number, Measured: true, Unit: unit}
 }
 
 // Image makes an IMAGE without a concept name.

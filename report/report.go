@@ -3,6 +3,8 @@
 //
 //	Build           the tree of one result, in the reader's language (pure)
 //	Document.Encode the tree as a Comprehensive 3D SR
+//	Check           a report's bytes against its template, before they leave
+//	Read            the tree of a report, ours or another maker's
 //	Writer.Handle   one report job: build, encode, keep, record
 //	Slides          heatmaps and findings of slides, for the writer and for research
 //	Deliverer.Run   sends what is recorded, until each destination has it
@@ -119,6 +121,9 @@ func (w *Writer) write(ctx context.Context, j study.Job) (r study.Report, beside
 	}
 	d := Build(s, instances, result, o)
 	b, err := d.Encode()
+	if err == nil {
+		err = Check(b) // one that fails is held, and never sent
+	}
 	if err != nil {
 		return r, nil, err
 	}

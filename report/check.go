@@ -1,0 +1,307 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"varde/internal/dicom"
+	"varde/study"
+)
+
+// Check reads a structured report of ours back from its bytes and holds it against
+// the template that it claims, TID 1500: which items stand where, how often, with
+// values of which set; and against what no report may bend: every image it refers
+// to is in its evidence, the model is named with the hash of its network, and one
+// that did not answer says nothing that could be taken for "nothing found". The
+// error lists every fault and wraps study.ErrInvalid; it holds no value of a
+// patient.
+func Check(b []byte) error {
+	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
+	if err != nil {
+		return fmt.Errorf("check report: %w", err)
+	}
+	root, err := Read(h.Data)
+	if err != nil {
+		return fmt.Errorf("check report: %w", err)
+	}
+	c := &checker{}
+	c.header(h.Data)
+	c.references(h.Data, root)
+	if root.Name != conceptReport || root.Template != "1500" {
+		c.fault("root", "is not TID 1500")
+	}
+	c.rows("report", root, measurementReport())
+	for _, part := range root.Items {
+		switch part.Name {
+		case conceptMeasurements:
+			c.groups(part)
+		case conceptQualitative:
+			c.outcome(part)
+		}
+	}
+	if len(c.faults) > 0 {
+		return fmt.Errorf("check report: %w: %w", study.ErrInvalid, errors.Join(c.faults...))
+	}
+	return nil
+}
+
+// A checker gathers faults.
+type checker struct{ faults []error }
+
+// maxFaults is how many are told: the rest follows from them.
+const maxFaults = 20
+
+func (c *checker) fault(where, format string, args ...any) {
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, fmt.Errorf("%s %s", where, fmt.Sprintf(format, args...)))
+	}
+}
+
+// header checks what others forget, PS3.3 §A.35.13 and §C.17.2.
+func (c *checker) header(d *dicom.Dataset) {
+	for _, a := range []struct {
+		tag  dicom.Tag
+		want string // empty: any
+	}{
+		{dicom.SOPClassUID, string(dicom.Comprehensive3DSR)}, {dicom.Modality, "SR"},
+		{dicom.StudyInstanceUID, ""}, {dicom.SeriesInstanceUID, ""}, {dicom.SOPInstanceUID, ""},
+		{dicom.CompletionFlag, "COMPLETE"}, {dicom.VerificationFlag, "UNVERIFIED"}, {dicom.PreliminaryFlag, "PRELIMINARY"},
+		{dicom.Manufacturer, ""}, {dicom.ContentDate, ""}, {dicom.ContentTime, ""}, {dicom.InstanceNumber, ""},
+	} {
+		if got := d.Text(a.tag); got == "" || a.want != "" && got != a.want {
+			c.fault(a.tag.Keyword(), "is missing or not what a report of ours says")
+		}
+	}
+	for _, t := range []dicom.Tag{dicom.PatientID, dicom.PatientName, dicom.AccessionNumber, dicom.StudyID,
+		dicom.ReferencedPerformedProcedureStepSequence, dicom.PerformedProcedureCodeSequence} {
+		if !d.Has(t) {
+			c.fault(t.Keyword(), "is not there, be it empty")
+		}
+	}
+}
+
+// references checks that the evidence lists every object that the tree refers to,
+// and nothing of another study.
+func (c *checker) references(d *dicom.Dataset, root Item) {
+	listed := map[study.UID]study.UID{}
+	for _, list := range []dicom.Tag{dicom.CurrentRequestedProcedureEvidenceSequence, dicom.PertinentOtherEvidenceSequence} {
+		for s := range d.Each(list) {
+			if s.Text(dicom.StudyInstanceUID) != d.Text(dicom.StudyInstanceUID) {
+				c.fault(list.Keyword(), "lists another study")
+			}
+			for series := range s.Each(dicom.ReferencedSeriesSequence) {
+				for o := range series.Each(dicom.ReferencedSOPSequence) {
+					listed[study.UID(o.Text(dicom.ReferencedSOPInstanceUID))] = study.UID(o.Text(dicom.ReferencedSOPClassUID))
+				}
+			}
+		}
+	}
+	root.walk(func(i Item) {
+		if i.Type != TypeImage {
+			return
+		}
+		class, ok := listed[i.Image.Instance]
+		switch {
+		case i.Image.Instance == "" || i.Image.Class == "":
+			c.fault("IMAGE", "refers to nothing")
+		case !ok:
+			c.fault("IMAGE "+string(i.Image.Instance), "is not in the evidence")
+		case class != i.Image.Class:
+			c.fault("IMAGE "+string(i.Image.Instance), "has another class in the evidence")
+		}
+	})
+}
+
+// rows holds the items below one against its template.
+func (c *checker) rows(where string, of Item, rows []row) {
+	counts := make([]int, len(rows))
+	for _, i := range of.Items {
+		at := slices.IndexFunc(rows, func(r row) bool { return r.takes(i) })
+		if at < 0 {
+			c.fault(where, "holds %s %s %s, which is not in its template", i.Relation, i.Type, i.Name.Value)
+			continue
+		}
+		r := rows[at]
+		counts[at]++
+		c.item(where+" > "+naming(i), i, r)
+		if r.below != nil || i.Type != TypeContainer && len(i.Items) > 0 {
+			c.rows(where+" > "+naming(i), i, r.below)
+		}
+	}
+	for n, r := range rows {
+		if counts[n] < r.least || r.most != many && counts[n] > r.most {
+			c.fault(where, "has %d × %s, not %s", counts[n], r.naming(), r.often())
+		}
+	}
+}
+
+func (r row) takes(i Item) bool {
+	same := r.name.Zero() || r.name.Value == i.Name.Value && r.name.Scheme == i.Name.Scheme
+	return same && r.relation == i.Relation && slices.Contains(r.kinds, i.Type)
+}
+
+func (r row) naming() string {
+	if r.name.Zero() {
+		return string(r.kinds[0])
+	}
+	return r.name.Meaning
+}
+
+func (r row) often() string {
+	if r.most == many {
+		return fmt.Sprintf("at least %d", r.least)
+	}
+	return fmt.Sprintf("%d to %d", r.least, r.most)
+}
+
+func naming(i Item) string {
+	if i.Name.Zero() {
+		return string(i.Type)
+	}
+	return i.Name.Meaning
+}
+
+// item checks what one item holds.
+func (c *checker) item(where string, i Item, r row) {
+	if i.Type != TypeImage && (i.Name.Zero() || i.Name.Scheme == "" || i.Name.Meaning == "") {
+		c.fault(where, "has no whole concept name")
+	}
+	switch i.Type {
+	case TypeCode:
+		if i.Code.Value == "" || i.Code.Scheme == "" || i.Code.Meaning == "" {
+			c.fault(where, "has no whole code")
+		} else if r.values != nil && !slices.ContainsFunc(r.values, func(v study.Code) bool { return v.Value == i.Code.Value && v.Scheme == i.Code.Scheme }) {
+			c.fault(where, "is (%s,%s), which is not in its value set", i.Code.Value, i.Code.Scheme)
+		}
+	case TypeText:
+		if strings.TrimSpace(i.Text) == "" {
+			c.fault(where, "is empty")
+		}
+	case TypeNum:
+		if !i.Measured || math.IsNaN(i.Number) || math.IsInf(i.Number, 0) {
+			c.fault(where, "has no number")
+		}
+		if i.Unit.Scheme != "UCUM" || i.Unit.Value == "" {
+			c.fault(where, "has no unit of UCUM")
+		}
+		if i.Unit.Value == "%" && (i.Number < 0 || i.Number > 100) && (i.Name == conceptCertainty || i.Name == conceptImpression) {
+			c.fault(where, "is a probability of less than 0 or more than 100 %%")
+		}
+	}
+	if r.holds != nil {
+		if wrong := r.holds(i); wrong != "" {
+			c.fault(where, "%s", wrong)
+		}
+	}
+}
+
+// groups holds each measurement group against the template that it names.
+func (c *checker) groups(of Item) {
+	seen := map[string]bool{}
+	for n, g := range of.Items {
+		where := fmt.Sprintf("measurement group %d", n+1)
+		rows, ok := groupRows(g.Template)
+		if !ok {
+			c.fault(where, "names template %q", g.Template)
+			continue
+		}
+		c.rows(where, g, rows)
+		for _, i := range g.Items {
+			if i.Name == conceptTrackingUID {
+				if seen[i.Text] {
+					c.fault(where, "has the tracking UID of another one")
+				}
+				seen[i.Text] = true
+			}
+		}
+	}
+}
+
+// outcome holds the words for what ran against each other: AI that did not answer,
+// or saw a part only, must never look like AI that found nothing.
+func (c *checker) outcome(of Item) {
+	var summary, status, meaning study.Code
+	for _, i := range of.Items {
+		switch i.Name {
+		case conceptCAD:
+			summary = i.Code
+		case conceptDetections:
+			status = i.Code
+		case conceptInterpretation:
+			meaning = i.Code
+		}
+	}
+	want := map[string][]study.Code{
+		statusSucceeded.Value:    {allWith, allWithout},
+		statusPartially.Value:    {someWith, someWithout},
+		statusFailed.Value:       {noneWithout},
+		statusNotAttempted.Value: {noneWithout},
+	}[status.Value]
+	if !slices.Contains(want, summary) {
+		c.fault("outcome", "says (%s) and (%s), which contradict each other", summary.Value, status.Value)
+	}
+	answered := status == statusSucceeded || status == statusPartially
+	switch {
+	case answered && meaning.Zero():
+		c.fault("outcome", "does not say what it comes to")
+	case !answered && !meaning.Zero():
+		c.fault("outcome", "has an interpretation, and AI did not answer")
+	case status == statusPartially && meaning == interpretations[study.NotFlagged]:
+		c.fault("outcome", "is negative, and AI saw a part only")
+	}
+}
+
+// networkVersion is a version with the hash of the network behind it.
+var networkVersion = regexp.MustCompile(`^\S.*\+sha256:[0-9a-f]{64}$`)
+
+func namesNetwork(i Item) string {
+	if !networkVersion.MatchString(i.Text) || strings.HasSuffix(i.Text, strings.Repeat("0", 64)) {
+		return "does not name the network by its hash"
+	}
+	return ""
+}
+
+func isUID(i Item) string {
+	if _, err := study.ParseUID(i.Text); err != nil {
+		return "is no UID"
+	}
+	return ""
+}
+
+// hasPlace checks coordinates: how many numbers its shape has, and what they are
+// coordinates of. PS3.3 §C.18.6 and §C.18.9.
+func hasPlace(i Item) string {
+	per := 2
+	if i.Type == TypeSCoord3D {
+		per = 3
+	}
+	n := len(i.Points) / per
+	ok := len(i.Points)%per == 0
+	switch i.Shape {
+	case study.Point:
+		ok = ok && n == 1
+	case study.Circle:
+		ok = ok && n == 2 && per == 2
+	case ellipse:
+		ok = ok && n == 4
+	case study.Outline, polygon:
+		ok = ok && n >= 4 && slices.Equal(i.Points[:per], i.Points[len(i.Points)-per:])
+	default:
+		return fmt.Sprintf("has the shape %q", i.Shape)
+	}
+	if !ok || slices.ContainsFunc(i.Points, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+		return "has coordinates that are no closed " + string(i.Shape)
+	}
+	if per == 3 && i.FrameRef == "" {
+		return "names no frame of reference"
+	}
+	if per == 2 && len(i.Items) != 1 {
+		return "does not say of which image"
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"varde/internal/dicom"
+	"varde/study"
+)
+
+// The value types that other makers use, PS3.3 §C.17.3.2.1. What they hold stands
+// in Text, or for a COMPOSITE in Image.
+const (
+	TypePName     ValueType = "PNAME"
+	TypeDateTime  ValueType = "DATETIME"
+	TypeDate      ValueType = "DATE"
+	TypeTime      ValueType = "TIME"
+	TypeComposite ValueType = "COMPOSITE"
+	TypeWaveform  ValueType = "WAVEFORM"
+	TypeTCoord    ValueType = "TCOORD"
+)
+
+// Bounds of a tree that is read: a stranger's may be made to exhaust whoever reads
+// it.
+const (
+	maxDepth = 64
+	maxItems = 200_000
+)
+
+// A reader reads one tree.
+type reader struct{ items int }
+
+// Read gives the content tree of a structured report, ours or another maker's. An
+// error wraps study.ErrInvalid: the object holds no tree, one that is too large, or
+// an item that does not say what it is. What a known item leaves out stays empty;
+// items by reference (PS3.3 §C.17.3.2.5) are left out.
+func Read(d *dicom.Dataset) (Item, error) {
+	root, err := (&reader{}).item(d, 0)
+	if err == nil && root.Type != TypeContainer {
+		err = fmt.Errorf("the root is %q and no container: %w", root.Type, study.ErrInvalid)
+	}
+	if err != nil {
+		return Item{}, fmt.Errorf("read report: %w", err)
+	}
+	return root, nil
+}
+
+func (r *reader) item(d *dicom.Dataset, depth int) (Item, error) {
+	r.items++
+	if depth > maxDepth || r.items > maxItems {
+		return Item{}, fmt.Errorf("a tree of more than %d levels or %d items: %w", maxDepth, maxItems, study.ErrInvalid)
+	}
+	i := Item{Relation: Relation(d.Text(dicom.RelationshipType)), Type: ValueType(d.Text(dicom.ValueType)),
+		Name: codeOf(d.Item(dicom.ConceptNameCodeSequence))}
+	if i.Type == "" {
+		return i, fmt.Errorf("an item without a value type: %w", study.ErrInvalid)
+	}
+	r.value(d, &i)
+	for below := range d.Each(dicom.ContentSequence) {
+		if below.Has(dicom.ReferencedContentItemIdentifier) {
+			continue
+		}
+		c, err := r.item(below, depth+1)
+		if err != nil {
+			return i, err
+		}
+		i.Items = append(i.Items, c)
+	}
+	return i, nil
+}
+
+func (r *reader) value(d *dicom.Dataset, i *Item) {
+	switch i.Type {
+	case TypeContainer:
+		if t := d.Item(dicom.ContentTemplateSequence); t != nil {
+			i.Template = t.Text(dicom.TemplateIdentifier)
+		}
+	case TypeCode:
+		i.Code = codeOf(d.Item(dicom.ConceptCodeSequence))
+	case TypeText:
+		i.Text = d.Text(dicom.TextValue)
+	case TypeUIDRef:
+		i.Text = d.Text(dicom.UID)
+	case TypePName:
+		i.Text = d.Text(dicom.PersonName)
+	case TypeDateTime:
+		i.Text = d.Text(dicom.DateTime)
+	case TypeDate:
+		i.Text = d.Text(dicom.Date)
+	case TypeTime:
+		i.Text = d.Text(dicom.Time)
+	case TypeNum:
+		if v := d.Item(dicom.MeasuredValueSequence); v != nil {
+			i.Number, i.Measured = v.Float(dicom.NumericValue)
+			i.Unit = codeOf(v.Item(dicom.MeasurementUnitsCodeSequence))
+		}
+	case TypeImage, TypeComposite, TypeWaveform:
+		i.Image = referenceOf(d.Item(dicom.ReferencedSOPSequence))
+	case TypeSCoord, TypeSCoord3D:
+		i.Shape, i.Points = study.Shape(d.Text(dicom.GraphicType)), d.Floats(dicom.GraphicData)
+		i.Total = d.Text(dicom.PixelOriginInterpretation) == "VOLUME"
+		i.FrameRef = study.UID(d.Text(dicom.ReferencedFrameOfReferenceUID))
+	}
+}
+
+func codeOf(d *dicom.Dataset) study.Code {
+	if d == nil {
+		return study.Code{}
+	}
+	c := study.Code{Value: d.Text(dicom.CodeValue), Scheme: d.Text(dicom.CodingSchemeDesignator), Meaning: d.Text(dicom.CodeMeaning)}
+	if c.Value == "" {
+		c.Value = d.Text(dicom.LongCodeValue)
+	}
+	return c
+}
+
+func referenceOf(d *dicom.Dataset) Reference {
+	if d == nil {
+		return Reference{}
+	}
+	r := Reference{Class: study.UID(d.Text(dicom.ReferencedSOPClassUID)), Instance: study.UID(d.Text(dicom.ReferencedSOPInstanceUID))}
+	if text, _, _ := strings.Cut(d.Text(dicom.ReferencedFrameNumber), `\`); text != "" {
+		r.Frame, _ = strconv.Atoi(text) // one that is no number names the whole
+	}
+	return r
+}
