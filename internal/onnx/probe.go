@@ -171,6 +171,24 @@ func (p Prober) Probe(ctx context.Context, o SessionOptions) error {
 	return nil
 }
 
+// Check runs the tiny network in this process, on a device that is in use, and
+// compares as Probe does. It tells a device that has broken down from a network
+// that it can't run.
+func (r *Runtime) Check(ctx context.Context, o SessionOptions) error {
+	want, err := r.try(ctx, SessionOptions{})
+	if err != nil {
+		return fmt.Errorf("check provider %s: on the cpu: %w", o.Provider, err)
+	}
+	got, err := r.try(ctx, o)
+	if err == nil {
+		err = compare(got, want, o.FP16)
+	}
+	if err != nil {
+		return fmt.Errorf("check provider %s, device %d: %w", o.Provider, o.Device, err)
+	}
+	return nil
+}
+
 // ask starts a child and waits for its answer.
 func (p Prober) ask(ctx context.Context, q question) ([]float32, error) {
 	limit := cmp.Or(p.Limit, probeTime)

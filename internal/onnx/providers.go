@@ -79,6 +79,20 @@ func (s *Session) open(r *Runtime, network []byte) error {
 // but the processor.
 func needsProcessor(err error) bool { return strings.Contains(err.Error(), "fallback to CPU EP") }
 
+// noMemory reports whether an error of a device says that its memory is full. The
+// library has no code for it; these are the words of its arena, of CUDA, of
+// TensorRT and of WebGPU.
+func noMemory(err error) bool {
+	text := strings.ToLower(err.Error())
+	for _, words := range []string{"failed to allocate memory", "out of memory", "out_of_memory", "outofmemory", "cudaerrormemoryallocation",
+		"available memory of", "cudnn_status_alloc_failed", "cublas_status_alloc_failed", "error_out_of_device_memory"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
 // create makes the runtime's session once.
 func (s *Session) create(r *Runtime, network []byte, alone bool) error {
 	options, err := ort.NewSessionOptions()

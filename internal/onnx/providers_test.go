@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"maps"
 	"testing"
 
@@ -32,6 +33,22 @@ func TestOptionsOfProvidersAreAsTheyNameThem(t *testing.T) {
 	} {
 		if !maps.Equal(tt.got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.what, tt.got, tt.want)
+		}
+	}
+}
+
+func TestFullMemoryOfADeviceIsRecognized(t *testing.T) {
+	for text, full := range map[string]bool{
+		"Failed to allocate memory for requested buffer of size 1073741824":                           true,
+		"CUDA failure 2: out of memory ; GPU=0":                                                       true,
+		"Available memory of 1048576 is smaller than requested bytes of 4194304":                      true,
+		"CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED":                                                  true,
+		"VK_ERROR_OUT_OF_DEVICE_MEMORY":                                                               true,
+		"CUDA failure 719: unspecified launch failure":                                                false,
+		"Got invalid dimensions for input: x for the following indices\n index: 1 Got: 4 Expected: 3": false,
+	} {
+		if noMemory(errors.New(text)) != full {
+			t.Errorf("%q: not %v", text, full)
 		}
 	}
 }

@@ -103,7 +103,8 @@ func (s *Session) Restored() int { return s.restored }
 // inputs are read and not kept; the outputs are the caller's. A tensor that does
 // not fit what the network declares is an error that wraps [study.ErrInvalid].
 //
-// When ctx ends the run stops at the next node of the network, and the error is
+// When a device has no memory for the run the error wraps [study.ErrBusy]: fewer
+// tiles may fit, or the same ones later. When ctx ends the run stops at the next node of the network, and the error is
 // that of ctx. A sequence of equal tensors comes back stacked; a map comes back
 // as two tensors, its values under the output's name and its keys under the name
 // with "/keys" behind it, sorted by key.
@@ -121,8 +122,12 @@ func (s *Session) Run(ctx context.Context, in map[string]pixel.Tensor) (map[stri
 		return nil, fmt.Errorf("run network %s: the session is closed: %w", s.sum.Graph, study.ErrRefused)
 	}
 	out, err := s.run(ctx, in, bound)
-	if ctx.Err() != nil && err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
 		err = ctx.Err()
+	case s.options.Provider != CPU && noMemory(err):
+		err = fmt.Errorf("%w: %w", study.ErrBusy, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run network %s: %w", s.sum.Graph, err)
