@@ -92,6 +92,10 @@ func (r *Registry) AddReference(ctx context.Context, by string) error {
 		state, err := r.State(ctx, card.Ref())
 		if err == nil && state == study.ModelDraft {
 			err = r.Set(ctx, card.Ref(), study.ModelLive, by, "reference model")
+			// Another process may have been quicker.
+			if now, e := r.State(ctx, card.Ref()); err != nil && e == nil && now != study.ModelDraft {
+				err = nil
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("add reference models: %w", err)

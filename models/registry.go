@@ -29,11 +29,14 @@ type Registry struct {
 	dir    string
 	states States
 
-	mu    sync.Mutex      // held to read the folder or to add to it
-	cards map[string]Card // by id@version; guarded by mu
-	loose map[string]kept // outside the folder, by SHA-256 of card and network; guarded by mu
-	fault map[string]error
+	mu     sync.Mutex      // held to read the folder or to add to it
+	cards  map[string]Card // by id@version; guarded by mu
+	loose  map[string]kept // outside the folder, by SHA-256 of card and network; guarded by mu
+	fault  map[string]error
+	missed map[string]miss // by id@version: what could not be fetched; guarded by mu
+	shelf  Shelf           // nil: this registry is alone
 
+	fetching   sync.Mutex // held to fetch a model, so that one caller fetches at a time
 	deciding   sync.Mutex // held from reading a state to changing it
 	refreshing sync.Mutex // held to ask for the states, so that one caller asks at a time
 	known      atomic.Pointer[snapshot]
@@ -53,7 +56,7 @@ func Open(dir string, states States) (*Registry, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open models: %w", err)
 	}
-	r := &Registry{dir: dir, states: states, cards: map[string]Card{}, loose: map[string]kept{}, fault: map[string]error{}}
+	r := &Registry{dir: dir, states: states, cards: map[string]Card{}, loose: map[string]kept{}, fault: map[string]error{}, missed: map[string]miss{}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.scan(); err != nil {
@@ -102,6 +105,9 @@ func (r *Registry) Faults() error {
 	for _, err := range r.fault {
 		all = append(all, err)
 	}
+	for _, m := range r.missed {
+		all = append(all, m.err)
+	}
 	slices.SortFunc(all, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errors.Join(all...)
 }
@@ -149,10 +155,20 @@ func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string,
 	for _, b := range second {
 		files[card.MIL.Network] = b
 	}
+	if err := r.shelve(ctx, card, files); err != nil {
+		return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
+	}
 	if err := keep(folder, files); err != nil {
 		return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
 	r.cards[card.Ref().String()] = card
+	states, err := r.fresh(ctx)
+	if err != nil {
+		return card, fmt.Errorf("add model %s: %w", card.Ref(), err)
+	}
+	if _, ok := states.latest[card.Ref()]; ok {
+		return card, nil // added elsewhere, or once before: what was decided holds
+	}
 	if err := r.record(ctx, study.ModelChange{Model: card.Ref(), State: study.ModelDraft, By: by, Reason: "added"}); err != nil {
 		return card, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
@@ -166,6 +182,7 @@ func (r *Registry) Cards(ctx context.Context) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.gather(states)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.scan(); err != nil {
@@ -182,8 +199,21 @@ func (r *Registry) Cards(ctx context.Context) ([]Entry, error) {
 }
 
 // Card finds a model's card. A ref without a hash means the one in the folder.
-// A model that is not here, or has another network, is [study.ErrNotFound].
+// A model that is not here, nor on the shelf, or has another network, is
+// [study.ErrNotFound].
 func (r *Registry) Card(ref study.ModelRef) (Card, error) {
+	c, err := r.card(ref)
+	if r.shelf == nil || !errors.Is(err, study.ErrNotFound) {
+		return c, err
+	}
+	if fetched := r.fetch(ref); fetched != nil {
+		return Card{}, fetched
+	}
+	return r.card(ref)
+}
+
+// card finds a card in the folder.
+func (r *Registry) card(ref study.ModelRef) (Card, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l, ok := r.loose[looseKey(ref)]; ok {
