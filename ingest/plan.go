@@ -10,10 +10,13 @@ import (
 	"varde/study"
 )
 
-// Asked is one model that may be asked: its card, and whether it runs in shadow.
+// Asked is one model that may be asked: its card, whether it runs in shadow, and
+// about which share of the studies it is asked.
 type Asked struct {
 	Card   models.Card
 	Shadow bool
+	Share  study.Share // zero is all
+	Beside bool        // whatever other live versions of the model are asked about
 }
 
 // Facts is all that a plan depends on.
@@ -43,7 +46,7 @@ func Plan(f Facts) study.Plan {
 		p.Instances = append(p.Instances, in.SHA256)
 	}
 	slices.SortFunc(p.Instances, func(a, b study.Hash) int { return slices.Compare(a[:], b[:]) })
-	for _, m := range f.Models {
+	for _, m := range versions(f.Models, f.Study.UID) {
 		images := ofModality(m.Card, instances)
 		if len(images) == 0 {
 			continue

@@ -273,7 +273,7 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 	f := Facts{Study: st, Instances: instances, Decodes: s.Decodes}
 	for _, e := range entries {
 		if e.State.Runs() {
-			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow})
+			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow, Share: e.Share, Beside: e.Beside})
 		}
 	}
 	prior := false

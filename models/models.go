@@ -4,7 +4,8 @@
 //	Parse, Validate     a card is read strictly, and every fault is named at once
 //	Check               the network is held against its card, before any session
 //	Registry.Add        both are kept for good, pinned by their SHA-256
-//	Registry.Set        a model goes live, is suspended, is withdrawn
+//	Registry.Change     a model runs in shadow, is suspended, is withdrawn
+//	Council             one person proposes that it goes live, another confirms
 //	Registry.Allowed    may it still speak? asked before every batch of tiles
 //	Card.Heat           which number of a patch a heatmap shows
 //	Reference           three models of our own that need no training
@@ -24,6 +25,7 @@ import (
 type States interface {
 	// Models gives the latest change of each model.
 	Models(ctx context.Context) ([]study.ModelChange, error)
-	// SetModel records a change for good.
+	// SetModel records a change for good, unless [study.ModelChange.Follows] has
+	// something against it.
 	SetModel(ctx context.Context, c study.ModelChange) error
 }

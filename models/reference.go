@@ -71,18 +71,9 @@ func drawn(card string, draw func() ([]byte, error)) (Drawn, error) {
 	return d, err
 }
 
-// isReference reports whether a card is one of ours, byte for byte.
-func isReference(c Card) bool {
-	for _, d := range Reference() {
-		if c.Hash == sha256.Sum256(d.CardTOML) {
-			return true
-		}
-	}
-	return false
-}
-
 // AddReference takes the reference models in. One that nobody has decided on yet
-// goes live; one that was suspended or withdrawn stays so.
+// goes live, and the record says that the installation did that and no person; one
+// on which somebody has decided stays as it is, also after an update.
 func (r *Registry) AddReference(ctx context.Context, by string) error {
 	for _, d := range Reference() {
 		card, err := r.Add(ctx, d.CardTOML, d.Network, by)
@@ -91,7 +82,8 @@ func (r *Registry) AddReference(ctx context.Context, by string) error {
 		}
 		state, err := r.State(ctx, card.Ref())
 		if err == nil && state == study.ModelDraft {
-			err = r.Set(ctx, card.Ref(), study.ModelLive, by, "reference model")
+			err = r.Change(ctx, study.ModelChange{Model: card.Ref(), State: study.ModelLive, By: by, Installed: true,
+				Reason: "reference model, live from the start"})
 			// Another process may have been quicker.
 			if now, e := r.State(ctx, card.Ref()); err != nil && e == nil && now != study.ModelDraft {
 				err = nil

@@ -19,8 +19,10 @@ import (
 
 // An Entry is a model with what it may do now.
 type Entry struct {
-	Card  Card
-	State study.ModelState
+	Card   Card
+	State  study.ModelState
+	Share  study.Share // of the exams that it is asked about
+	Beside bool        // whatever other versions are asked about
 }
 
 // A Registry is a folder of models and their states. Its methods may be called
@@ -169,7 +171,7 @@ func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string,
 	if _, ok := states.latest[card.Ref()]; ok {
 		return card, nil // added elsewhere, or once before: what was decided holds
 	}
-	if err := r.record(ctx, study.ModelChange{Model: card.Ref(), State: study.ModelDraft, By: by, Reason: "added"}); err != nil {
+	if err := r.added(ctx, card.Ref(), by); err != nil {
 		return card, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
 	return card, nil
@@ -190,10 +192,10 @@ func (r *Registry) Cards(ctx context.Context) ([]Entry, error) {
 	}
 	all := make([]Entry, 0, len(r.cards))
 	for _, c := range r.cards {
-		all = append(all, Entry{Card: c, State: states.of(c.Ref())})
+		all = append(all, Entry{Card: c, State: states.of(c.Ref()), Share: states.latest[c.Ref()].Share.Whole(), Beside: states.latest[c.Ref()].Beside})
 	}
 	slices.SortFunc(all, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Card.ID, b.Card.ID), compareVersions(a.Card.Version, b.Card.Version))
+		return cmp.Or(cmp.Compare(a.Card.ID, b.Card.ID), CompareVersions(a.Card.Version, b.Card.Version))
 	})
 	return all, nil
 }
@@ -354,9 +356,9 @@ func (r *Registry) resolveFolder(path string) (study.ModelRef, error) {
 // looseKey tells a loose model from one of the same name in the folder.
 func looseKey(ref study.ModelRef) string { return ref.String() + " " + ref.SHA256.String() }
 
-// compareVersions orders versions as people count: 1.9 before 1.10, and a number
+// CompareVersions orders versions as people count: 1.9 before 1.10, and a number
 // before a word.
-func compareVersions(a, b string) int {
+func CompareVersions(a, b string) int {
 	split := func(s string) []string {
 		return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(".-_+", r) })
 	}

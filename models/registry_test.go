@@ -37,12 +37,27 @@ func (m *memory) Models(context.Context) ([]study.ModelChange, error) {
 func (m *memory) SetModel(_ context.Context, c study.ModelChange) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := c.Follows(m.latest[c.Model]); err != nil {
+		return err
+	}
+	m.keep(c)
+	return m.broken
+}
+
+// keep writes a change down, whatever it is; mu is held.
+func (m *memory) keep(c study.ModelChange) {
 	if m.latest == nil {
 		m.latest = map[study.ModelRef]study.ModelChange{}
 	}
 	m.latest[c.Model] = c
 	m.log = append(m.log, c)
-	return m.broken
+}
+
+// put writes a change down as it may stand in a ledger.
+func (m *memory) put(c study.ModelChange) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keep(c)
 }
 
 // plain draws a network that a plain card fits: patches in, one number out.
@@ -237,38 +252,153 @@ func TestUnreadableFolderKeepsNoOtherModelFromWorking(t *testing.T) {
 
 func TestModelTakesTheForeseenStepsOnly(t *testing.T) {
 	states := [...]study.ModelState{study.ModelDraft, study.ModelShadow, study.ModelLive, study.ModelSuspended, study.ModelWithdrawn}
-	legal := map[[2]study.ModelState]bool{
+	// What one person may do, and what takes two.
+	one := map[[2]study.ModelState]bool{
 		{study.ModelDraft, study.ModelShadow}: true, {study.ModelDraft, study.ModelWithdrawn}: true,
-		{study.ModelShadow, study.ModelLive}: true, {study.ModelShadow, study.ModelSuspended}: true, {study.ModelShadow, study.ModelWithdrawn}: true,
+		{study.ModelShadow, study.ModelSuspended}: true, {study.ModelShadow, study.ModelWithdrawn}: true,
 		{study.ModelLive, study.ModelSuspended}: true, {study.ModelLive, study.ModelWithdrawn}: true, {study.ModelLive, study.ModelShadow}: true,
-		{study.ModelSuspended, study.ModelLive}: true, {study.ModelSuspended, study.ModelShadow}: true, {study.ModelSuspended, study.ModelWithdrawn}: true,
+		{study.ModelSuspended, study.ModelShadow}: true, {study.ModelSuspended, study.ModelWithdrawn}: true,
+	}
+	two := map[[2]study.ModelState]bool{
+		{study.ModelShadow, study.ModelLive}: true, {study.ModelSuspended, study.ModelLive}: true,
 	}
 	ledger := &memory{}
 	r, _ := registry(t, ledger)
 	c := add(t, r, "1.0", 1)
 	for _, from := range states {
 		for _, to := range states {
-			if err := ledger.SetModel(t.Context(), study.ModelChange{Model: c.Ref(), State: from}); err != nil {
-				t.Fatal(err)
-			}
+			ledger.put(study.ModelChange{Model: c.Ref(), State: from})
+			step := [2]study.ModelState{from, to}
 			err := r.Set(t.Context(), c.Ref(), to, "anna", "a reason")
-			if legal[[2]study.ModelState{from, to}] != (err == nil) || err != nil && !errors.Is(err, study.ErrInvalid) {
+			want := study.ErrInvalid
+			if two[step] {
+				want = study.ErrRefused
+			}
+			if one[step] != (err == nil) || err != nil && !errors.Is(err, want) {
 				t.Errorf("from %s to %s: %v", from, to, err)
 			}
 			if allowed := r.Allowed(c.Ref()); err == nil && (allowed == nil) != to.Runs() {
 				t.Errorf("%s: allowed %v", to, allowed)
 			}
+			seconded := study.ModelChange{Model: c.Ref(), State: to, By: "anna", Second: "bo", Reason: "a reason"}
+			if err := seconded.Follows(study.ModelChange{State: from}); (err == nil) != (one[step] || two[step]) {
+				t.Errorf("from %s to %s by two: %v", from, to, err)
+			}
 		}
 	}
 	last := ledger.log[len(ledger.log)-1]
+	ledger.put(study.ModelChange{Model: c.Ref(), State: study.ModelSuspended})
 	if err := r.Set(t.Context(), c.Ref(), study.ModelShadow, "", "why"); !errors.Is(err, study.ErrInvalid) {
 		t.Errorf("by nobody: %v", err)
 	}
-	if err := r.Set(t.Context(), c.Ref(), study.ModelWithdrawn, "anna", ""); !errors.Is(err, study.ErrInvalid) {
-		t.Errorf("without a reason: %v", err)
+	for _, to := range []study.ModelState{study.ModelWithdrawn, study.ModelShadow} {
+		if err := r.Set(t.Context(), c.Ref(), to, "anna", " "); !errors.Is(err, study.ErrInvalid) {
+			t.Errorf("to %s without a reason: %v", to, err)
+		}
 	}
 	if last.Model != c.Ref() {
 		t.Errorf("recorded for %v", last.Model)
+	}
+}
+
+// proposals keeps one proposal.
+type proposals struct {
+	*memory
+	open []study.ModelProposal
+}
+
+func (p *proposals) Proposals(context.Context) ([]study.ModelProposal, error) { return p.open, nil }
+
+func (p *proposals) ProposeModel(_ context.Context, c study.ModelChange) (study.ModelProposal, error) {
+	p.open = []study.ModelProposal{{ID: "p1", Change: c, Status: study.ProposalOpen}}
+	return p.open[0], nil
+}
+
+func (p *proposals) DecideModel(ctx context.Context, _ string, confirm bool, by, remark string) (study.ModelProposal, error) {
+	one := p.open[0]
+	p.open = nil
+	one.Change.Second = by
+	if !confirm {
+		one.Status = study.ProposalDeclined
+		return one, nil
+	}
+	one.Status, one.Remark = study.ProposalConfirmed, remark
+	return one, p.SetModel(ctx, one.Change)
+}
+
+func TestTwoLetAModelSpeakAndItsNetworkIsLookedAtBothTimes(t *testing.T) {
+	states := &memory{}
+	r, dir := registry(t, states)
+	c := add(t, r, "1.0", 1)
+	council := models.Council{Registry: r, Proposals: &proposals{memory: states}}
+	if err := r.Set(t.Context(), c.Ref(), study.ModelShadow, "anna", "a trial"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := council.Decide(t.Context(), c.Ref(), true, "bo", ""); !errors.Is(err, study.ErrNotFound) {
+		t.Errorf("what nobody proposed: %v", err)
+	}
+	short := study.ModelRef{ID: "plain", Version: "1.0"}
+	p, err := council.Propose(t.Context(), study.ModelChange{Model: short, State: study.ModelLive, By: "anna", Reason: "a good trial"})
+	if err != nil || p.Change.Model != c.Ref() {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	path := filepath.Join(dir, "plain@1.0", "plain.onnx")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, good[1:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := council.Decide(t.Context(), c.Ref(), true, "bo", ""); !errors.Is(err, study.ErrInvalid) {
+		t.Errorf("a network that was damaged between the two: %v", err)
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := council.Decide(t.Context(), c.Ref(), true, "bo", "seen it"); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := r.State(t.Context(), c.Ref()); err != nil || state != study.ModelLive {
+		t.Errorf("%s, %v", state, err)
+	}
+}
+
+func TestShareIsTheSameWhereverItIsAsked(t *testing.T) {
+	const n = 20000
+	var tenth, fifth int
+	for i := range n {
+		uid := study.DerivedUID("share", string(rune(i)), "of")
+		small, large := study.Share(1000).Takes(uid, "plain"), study.Share(2000).Takes(uid, "plain")
+		if small && !large {
+			t.Fatalf("%s is lost when the share grows", uid)
+		}
+		if small {
+			tenth++
+		}
+		if large {
+			fifth++
+		}
+		if !study.Share(0).Takes(uid, "plain") || !study.AllExams.Takes(uid, "plain") {
+			t.Fatal("all is not all")
+		}
+	}
+	if tenth < 1800 || tenth > 2200 || fifth < 3700 || fifth > 4300 {
+		t.Errorf("10%% of %d is %d, 20%% is %d", n, tenth, fifth)
+	}
+	// Another process, another machine, another year: these do not change.
+	if !study.Share(8000).Takes("1.2.3", "plain") || study.Share(1000).Takes("1.2.3", "plain") {
+		t.Error("the share of 1.2.3 has changed: exams would change their version after an update")
+	}
+	for text, want := range map[string]study.Share{"10%": 1000, " 0.25 %": 25, "100": 10000, "33.33%": 3333} {
+		if got, err := study.ParseShare(text); err != nil || got != want || got.String() == "" {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1%", "101%", "NaN", "ten"} {
+		if _, err := study.ParseShare(text); !errors.Is(err, study.ErrInvalid) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 
@@ -276,7 +406,7 @@ func TestStopMadeElsewhereIsSeen(t *testing.T) {
 	states := &memory{}
 	r, dir := registry(t, states)
 	c := add(t, r, "1.0", 1)
-	if err := r.Set(t.Context(), c.Ref(), study.ModelShadow, "anna", ""); err != nil {
+	if err := r.Set(t.Context(), c.Ref(), study.ModelShadow, "anna", "a trial"); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Allowed(c.Ref()); err != nil {
@@ -318,9 +448,7 @@ func TestStateOfAnotherNetworkDoesNotCount(t *testing.T) {
 	c := add(t, r, "1.0", 1)
 	other := c.Ref()
 	other.SHA256[0]++
-	if err := states.SetModel(t.Context(), study.ModelChange{Model: other, State: study.ModelLive}); err != nil {
-		t.Fatal(err)
-	}
+	states.put(study.ModelChange{Model: other, State: study.ModelLive})
 	if s, err := r.State(t.Context(), c.Ref()); err != nil || s != study.ModelDraft {
 		t.Errorf("%s, %v", s, err)
 	}
@@ -354,7 +482,8 @@ func TestManyMayAskWhileOneDecides(t *testing.T) {
 }
 
 func TestNamesOfModelsAreResolved(t *testing.T) {
-	r, _ := registry(t, &memory{})
+	states := &memory{}
+	r, _ := registry(t, states)
 	for i, v := range []string{"1.10", "1.9", "1.2"} {
 		add(t, r, v, float32(i+1))
 	}
@@ -375,11 +504,11 @@ func TestNamesOfModelsAreResolved(t *testing.T) {
 	check("plain@1.2", "plain@1.2", nil)
 	check("plain@3", "", study.ErrNotFound)
 	check("unheard-of", "", study.ErrNotFound)
-	for _, s := range []study.ModelState{study.ModelShadow, study.ModelLive} {
-		if err := r.Set(t.Context(), study.ModelRef{ID: "plain", Version: "1.9"}, s, "anna", ""); err != nil {
-			t.Fatal(err)
-		}
+	ref19, err := r.Resolve("plain@1.9")
+	if err != nil {
+		t.Fatal(err)
 	}
+	states.put(study.ModelChange{Model: ref19, State: study.ModelLive})
 	check("plain", "plain@1.9", nil)
 
 	elsewhere := t.TempDir()
@@ -414,6 +543,11 @@ func TestReferenceModelsGoLiveAtFirstStartAndStayStopped(t *testing.T) {
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("%v, %v", entries, err)
 	}
+	for _, c := range states.log {
+		if c.State == study.ModelLive && !c.Installed {
+			t.Errorf("%s is live by %s, and nobody decided that", c.Model, c.By)
+		}
+	}
 	for _, e := range entries {
 		if e.State != study.ModelLive || r.Allowed(e.Card.Ref()) != nil {
 			t.Errorf("%s is %s", e.Card.Ref(), e.State)
@@ -431,7 +565,7 @@ func TestReferenceModelsGoLiveAtFirstStartAndStayStopped(t *testing.T) {
 		t.Errorf("a start revived a stopped model: %v", err)
 	}
 	c := add(t, r, "1.0", 1)
-	if err := r.Set(t.Context(), c.Ref(), study.ModelLive, "anna", ""); !errors.Is(err, study.ErrInvalid) {
+	if err := r.Set(t.Context(), c.Ref(), study.ModelLive, "anna", "why not"); !errors.Is(err, study.ErrInvalid) {
 		t.Errorf("a stranger's model went live from draft: %v", err)
 	}
 }
