@@ -164,13 +164,6 @@ func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string,
 		return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
 	r.cards[card.Ref().String()] = card
-	states, err := r.fresh(ctx)
-	if err != nil {
-		return card, fmt.Errorf("add model %s: %w", card.Ref(), err)
-	}
-	if _, ok := states.latest[card.Ref()]; ok {
-		return card, nil // added elsewhere, or once before: what was decided holds
-	}
 	if err := r.added(ctx, card.Ref(), by); err != nil {
 		return card, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
