@@ -34,7 +34,7 @@ func deskVerb(use, short string, args cobra.PositionalArgs, do func(context.Cont
 	var l loader
 	var asJSON bool
 	c := &cobra.Command{Use: use, Short: short, Args: args}
-	l.bindSome(c.Flags(), "dir", "ledger")
+	l.bindSome(c.Flags(), "dir", "ledger", "store")
 	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if err := l.load(); err != nil {

@@ -201,11 +201,18 @@ func lookAtModels(ctx context.Context, s Settings) []check {
 		return []check{verdict("models", "", err, "see the ledger above")}
 	}
 	defer d.ledger.Close()
-	entries, err := d.registry.Cards(ctx)
-	if err = errors.Join(err, d.registry.Faults()); err != nil {
+	var all []check
+	err = sharing(func(ctx context.Context, d *desk, _ []string) error {
+		entries, err := d.registry.Cards(ctx)
+		if err = errors.Join(err, d.registry.Faults()); err == nil {
+			all = examineModels(d.registry, entries, remedy)
+		}
+		return err
+	})(ctx, d, nil)
+	if err != nil {
 		return []check{verdict("models", "", err, remedy)}
 	}
-	return examineModels(d.registry, entries, remedy)
+	return all
 }
 
 func examineModels(r *models.Registry, entries []models.Entry, remedy string) (all []check) {

@@ -161,6 +161,11 @@ func (h *house) openModels(ctx context.Context) error {
 	if h.registry, err = models.Open(h.folder("models"), h.ledger); err != nil {
 		return err
 	}
+	if h.shared() {
+		if err := h.registry.Share(ctx, h.objects); err != nil {
+			return err
+		}
+	}
 	if err := h.registry.Faults(); err != nil {
 		h.log.WarnContext(ctx, "models left out", "err", err)
 	}

@@ -16,10 +16,10 @@ import (
 func modelVerb() *cobra.Command {
 	c := &cobra.Command{Use: "model", Short: "See, add, promote and stop models"}
 	c.AddCommand(
-		deskVerb("list", "List the models and what they may do", cobra.NoArgs, listModels),
-		deskVerb("show MODEL", "Show a model's card, hash and history", cobra.ExactArgs(1), showModel),
-		deskVerb("card MODEL", "Print a model's card", cobra.ExactArgs(1), printCard),
-		deskVerb("add FOLDER", "Check a card.toml and its network, and keep them as a draft", cobra.ExactArgs(1), addModel),
+		deskVerb("list", "List the models and what they may do", cobra.NoArgs, sharing(listModels)),
+		deskVerb("show MODEL", "Show a model's card, hash and history", cobra.ExactArgs(1), sharing(showModel)),
+		deskVerb("card MODEL", "Print a model's card", cobra.ExactArgs(1), sharing(printCard)),
+		deskVerb("add FOLDER", "Check a card.toml and its network, and keep them as a draft", cobra.ExactArgs(1), sharing(addModel)),
 		checkModelVerb(),
 		moveVerb("promote MODEL", "A draft becomes shadow, a shadow or suspended model live", promote),
 		moveVerb("suspend MODEL", "Stop a model; it may be promoted again", to(study.ModelSuspended)),
@@ -163,7 +163,7 @@ func checkModelVerb() *cobra.Command {
 // moveVerb makes a verb that changes a model's state, with a reason.
 func moveVerb(use, short string, next func(study.ModelState) (study.ModelState, error)) *cobra.Command {
 	var reason string
-	c := deskVerb(use, short, cobra.ExactArgs(1), func(ctx context.Context, d *desk, args []string) error {
+	c := deskVerb(use, short, cobra.ExactArgs(1), sharing(func(ctx context.Context, d *desk, args []string) error {
 		if reason == "" {
 			return exitError{exitUsage, errors.New("a change of a model's state needs --reason")}
 		}
@@ -180,7 +180,7 @@ func moveVerb(use, short string, next func(study.ModelState) (study.ModelState, 
 		}
 		d.print(line(card, to), "%s: %s → %s", card.Ref(), state, to)
 		return nil
-	})
+	}))
 	c.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
 	return c
 }

@@ -69,10 +69,11 @@ func (p *plant) front(t testing.TB, args ...string) *service {
 	return p.on(t, "serve", append([]string{"--roles", "ingest,report,web"}, args...)...)
 }
 
-// worker only scores, one job at a time.
+// worker only scores, one job at a time. It brings no models: it has those of the
+// others.
 func (p *plant) worker(t testing.TB, args ...string) *service {
 	t.Helper()
-	return p.on(t, "worker", append([]string{"--workers", "1"}, args...)...)
+	return p.on(t, "worker", append([]string{"--workers", "1", "--reference-models", "false"}, args...)...)
 }
 
 // counts runs a query of two columns, a name and a number.

@@ -2,17 +2,43 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"varde/internal/onnx"
 	"varde/queue"
+	"varde/store"
 	"varde/study"
 )
 
 // pools lists all that a dispatcher feeds, whoever's their workers are: the one that
 // leads may itself have none.
 func pools() []string { return []string{study.PoolCPU, study.PoolReport} }
+
+// shared reports whether other processes may work on the same studies, so that they
+// need the same models.
+func (s Settings) shared() bool {
+	return store.IsPostgres(s.Ledger) && strings.HasPrefix(s.Store, "s3://")
+}
+
+// sharing does something at a desk whose models are those of all processes.
+func sharing(do func(context.Context, *desk, []string) error) func(context.Context, *desk, []string) error {
+	return func(ctx context.Context, d *desk, args []string) (err error) {
+		if !d.shared() {
+			return do(ctx, d, args)
+		}
+		objects, err := d.openObjects(ctx)
+		if err != nil {
+			return fmt.Errorf("open the object store; see --store: %w", err)
+		}
+		defer func() { err = errors.Join(err, objects.Close()) }()
+		if err := d.registry.Share(ctx, objects); err != nil {
+			return err
+		}
+		return do(ctx, d, args)
+	}
+}
 
 // measured lets a handler's jobs be counted, so that we can tell how fast we are.
 func measured(speeds *queue.Speeds, handle queue.Handler) queue.Handler {
