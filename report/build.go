@@ -8,6 +8,7 @@ import (
 
 	"varde/report/identity"
 	"varde/report/slides"
+	"varde/report/tree"
 	"varde/study"
 )
 
@@ -46,7 +47,7 @@ type Document struct {
 	Evidence    []study.Instance // every image that the tree refers to
 	Objects     []study.Report   // ours, beside it
 	Predecessor *study.Report
-	Root        Item
+	Root        tree.Item
 }
 
 // Build makes the report of one result: TID 1500 of PS3.16, in the tree that
@@ -82,52 +83,52 @@ func answered(r study.Result) bool {
 }
 
 // report makes the root, TID 1500.
-func (b *builder) report() Item {
+func (b *builder) report() tree.Item {
 	d := b.document.Device
-	items := []Item{
-		Code(HasConceptMod, conceptLanguage, b.code, Code(HasConceptMod, conceptCountry, b.country)),
-		Code(HasObsContext, conceptObserverType, valueDevice),
-		UIDRef(HasObsContext, conceptDeviceUID, d.UID),
-		Text(HasObsContext, conceptDeviceName, d.Name),
-		Text(HasObsContext, conceptDeviceMaker, d.Manufacturer),
-		Text(HasObsContext, conceptDeviceModel, d.Model),
-		Text(HasObsContext, conceptDeviceSerial, d.Serial),
-		Code(HasConceptMod, conceptProcedure, valueProcedure),
+	items := []tree.Item{
+		tree.Code(tree.HasConceptMod, conceptLanguage, b.code, tree.Code(tree.HasConceptMod, conceptCountry, b.country)),
+		tree.Code(tree.HasObsContext, conceptObserverType, valueDevice),
+		tree.UIDRef(tree.HasObsContext, conceptDeviceUID, d.UID),
+		tree.Text(tree.HasObsContext, conceptDeviceName, d.Name),
+		tree.Text(tree.HasObsContext, conceptDeviceMaker, d.Manufacturer),
+		tree.Text(tree.HasObsContext, conceptDeviceModel, d.Model),
+		tree.Text(tree.HasObsContext, conceptDeviceSerial, d.Serial),
+		tree.Code(tree.HasConceptMod, conceptProcedure, valueProcedure),
 	}
 	if len(b.document.Evidence) > 0 {
 		items = append(items, b.library())
 	}
 	if groups := b.groups(); len(groups) > 0 {
-		items = append(items, Container(Contains, conceptMeasurements, "", groups...))
+		items = append(items, tree.Container(tree.Contains, conceptMeasurements, "", groups...))
 	}
 	items = append(items, b.qualitative())
-	return Container(noRelation, conceptReport, "1500", items...)
+	return tree.Container(tree.Root, conceptReport, "1500", items...)
 }
 
 // library lists the images, TID 1600: a group for each series, and behind them
 // the heatmaps that were made of them.
-func (b *builder) library() Item {
-	var groups []Item
+func (b *builder) library() tree.Item {
+	var groups []tree.Item
 	var series study.UID
 	for _, i := range b.document.Evidence {
 		if len(groups) == 0 || i.Series != series {
-			groups = append(groups, Container(Contains, conceptLibraryGroup, ""))
+			groups = append(groups, tree.Container(tree.Contains, conceptLibraryGroup, ""))
 			series = i.Series
 		}
 		g := &groups[len(groups)-1]
-		g.Items = append(g.Items, Image(Contains, Reference{Class: i.Class, Instance: i.UID}))
+		g.Items = append(g.Items, tree.Image(tree.Contains, tree.Reference{Class: i.Class, Instance: i.UID}))
 	}
 	for _, o := range b.document.Objects {
 		if o.Kind == KindHeatmap {
-			groups = append(groups, Container(Contains, conceptLibraryGroup, "", Image(Contains, Reference{Class: o.Class, Instance: o.UID})))
+			groups = append(groups, tree.Container(tree.Contains, conceptLibraryGroup, "", tree.Image(tree.Contains, tree.Reference{Class: o.Class, Instance: o.UID})))
 		}
 	}
-	return Container(Contains, conceptLibrary, "1600", groups...)
+	return tree.Container(tree.Contains, conceptLibrary, "1600", groups...)
 }
 
 // groups makes a measurement group for each finding and one for the study.
-func (b *builder) groups() []Item {
-	var groups []Item
+func (b *builder) groups() []tree.Item {
+	var groups []tree.Item
 	for _, f := range b.result.Findings {
 		groups = append(groups, b.finding(f))
 	}
@@ -144,7 +145,7 @@ func (b *builder) groups() []Item {
 // finding makes the measurement group of one finding: TID 1410 where it lies in
 // one plane, TID 1411 where it is outlined in several, TID 1501 where it has no
 // region.
-func (b *builder) finding(f study.Finding) Item {
+func (b *builder) finding(f study.Finding) tree.Item {
 	template := "1410"
 	switch n := len(f.Regions); {
 	case n == 0:
@@ -152,19 +153,19 @@ func (b *builder) finding(f study.Finding) Item {
 	case n > 1:
 		template = "1411"
 	}
-	items := []Item{
-		Text(HasObsContext, conceptTrackingID, fmt.Sprintf("%s%s #%d", b.result.Model.ID, b.onSlide(f), f.Number)),
-		UIDRef(HasObsContext, conceptTrackingUID, f.Tracking),
-		Code(Contains, conceptFinding, or(f.What, valueFinding)),
+	items := []tree.Item{
+		tree.Text(tree.HasObsContext, conceptTrackingID, fmt.Sprintf("%s%s #%d", b.result.Model.ID, b.onSlide(f), f.Number)),
+		tree.UIDRef(tree.HasObsContext, conceptTrackingUID, f.Tracking),
+		tree.Code(tree.Contains, conceptFinding, or(f.What, valueFinding)),
 	}
 	if !f.Site.Zero() {
-		site := Code(HasConceptMod, conceptSite, f.Site)
+		site := tree.Code(tree.HasConceptMod, conceptSite, f.Site)
 		if !f.Laterality.Zero() {
-			site.Items = []Item{Code(HasConceptMod, conceptLaterality, f.Laterality)}
+			site.Items = []tree.Item{tree.Code(tree.HasConceptMod, conceptLaterality, f.Laterality)}
 		}
 		items = append(items, site)
 	}
-	items = append(items, b.algorithm(HasConceptMod)...)
+	items = append(items, b.algorithm(tree.HasConceptMod)...)
 	for _, g := range f.Regions {
 		items = append(items, b.region(g))
 	}
@@ -172,18 +173,18 @@ func (b *builder) finding(f study.Finding) Item {
 		items = append(items, *center)
 	}
 	items = append(items, numbers(conceptCertainty, f.Probability, f.Measurements)...)
-	return Container(Contains, conceptGroup, template, items...)
+	return tree.Container(tree.Contains, conceptGroup, template, items...)
 }
 
 // center gives a finding's place in the patient, or nil where its images have no
 // frame of reference.
-func (b *builder) center(f study.Finding) *Item {
+func (b *builder) center(f study.Finding) *tree.Item {
 	if f.CenterMM == nil || len(f.Regions) == 0 {
 		return nil
 	}
 	for _, i := range b.document.Evidence {
 		if i.UID == f.Regions[0].Instance && i.Image.FrameOfRef != "" {
-			item := SCoord3D(Contains, conceptCenter, *f.CenterMM, i.Image.FrameOfRef)
+			item := tree.SCoord3D(tree.Contains, conceptCenter, *f.CenterMM, i.Image.FrameOfRef)
 			return &item
 		}
 	}
@@ -192,31 +193,31 @@ func (b *builder) center(f study.Finding) *Item {
 
 // whole makes the measurement group of the study's own numbers, TID 1501, or nil
 // where there are none.
-func (b *builder) whole() *Item {
+func (b *builder) whole() *tree.Item {
 	nums := numbers(conceptImpression, b.result.Probability, b.result.Measurements)
 	if len(nums) == 0 || !answered(b.result) {
 		return nil
 	}
 	r := b.result
-	items := []Item{
-		Text(HasObsContext, conceptTrackingID, r.Model.ID),
-		UIDRef(HasObsContext, conceptTrackingUID, study.DerivedUID(string(r.Study), r.Model.ID, "study")),
+	items := []tree.Item{
+		tree.Text(tree.HasObsContext, conceptTrackingID, r.Model.ID),
+		tree.UIDRef(tree.HasObsContext, conceptTrackingUID, study.DerivedUID(string(r.Study), r.Model.ID, "study")),
 	}
-	items = append(items, b.algorithm(HasConceptMod)...)
-	g := Container(Contains, conceptGroup, "1501", append(items, nums...)...)
+	items = append(items, b.algorithm(tree.HasConceptMod)...)
+	g := tree.Container(tree.Contains, conceptGroup, "1501", append(items, nums...)...)
 	return &g
 }
 
 // numbers makes NUMs: the probability, as a percentage, and the measurements. What
 // is no number is left out.
-func numbers(name study.Code, probability *float64, ms []study.Measurement) []Item {
-	var items []Item
+func numbers(name study.Code, probability *float64, ms []study.Measurement) []tree.Item {
+	var items []tree.Item
 	if probability != nil && finite(*probability) {
-		items = append(items, Num(Contains, name, rounded(100*min(1, max(0, *probability))), unitPercent))
+		items = append(items, tree.Num(tree.Contains, name, rounded(100*min(1, max(0, *probability))), unitPercent))
 	}
 	for _, m := range ms {
 		if finite(m.Value) && !m.Name.Zero() {
-			items = append(items, Num(Contains, m.Name, rounded(m.Value), m.Unit))
+			items = append(items, tree.Num(tree.Contains, m.Name, rounded(m.Value), m.Unit))
 		}
 	}
 	return items
@@ -239,15 +240,15 @@ func rounded(f float64) float64 {
 
 // algorithm names the model, TID 4019: its version with the whole hash of its
 // network, the thresholds in force, and what ran it, so that it can be run again.
-func (b *builder) algorithm(rel Relation) []Item {
+func (b *builder) algorithm(rel tree.Relation) []tree.Item {
 	r := b.result
-	items := []Item{
-		Text(rel, conceptAlgorithm, or(r.Name, r.Model.ID)),
-		Text(rel, conceptAlgorithmVer, fmt.Sprintf("%s+sha256:%s", r.Model.Version, r.Model.SHA256)),
+	items := []tree.Item{
+		tree.Text(rel, conceptAlgorithm, or(r.Name, r.Model.ID)),
+		tree.Text(rel, conceptAlgorithmVer, fmt.Sprintf("%s+sha256:%s", r.Model.Version, r.Model.SHA256)),
 	}
 	for _, p := range []string{r.Parameters, provenance(r.Ran)} {
 		if p != "" {
-			items = append(items, Text(rel, conceptAlgorithmParams, p))
+			items = append(items, tree.Text(rel, conceptAlgorithmParams, p))
 		}
 	}
 	return items
@@ -278,18 +279,18 @@ func provenance(p study.Provenance) string {
 
 // qualitative says in codes and in the reader's language what became of the AI.
 // It is what tells "ran, found nothing" from "saw a part" from "did not run".
-func (b *builder) qualitative() Item {
+func (b *builder) qualitative() tree.Item {
 	r := b.result
 	summary, status := outcome(r)
-	items := b.algorithm(Contains)
+	items := b.algorithm(tree.Contains)
 	items = append(items,
-		Code(Contains, conceptCAD, summary),
-		Code(Contains, conceptDetections, status),
+		tree.Code(tree.Contains, conceptCAD, summary),
+		tree.Code(tree.Contains, conceptDetections, status),
 	)
 	if code, ok := interpretations[r.AI]; ok {
-		items = append(items, Code(Contains, conceptInterpretation, code))
+		items = append(items, tree.Code(tree.Contains, conceptInterpretation, code))
 	}
-	items = append(items, Text(Contains, conceptSummary, b.summary(r)))
+	items = append(items, tree.Text(tree.Contains, conceptSummary, b.summary(r)))
 	replaces := ""
 	if b.document.Predecessor != nil {
 		replaces = b.replaces
@@ -300,10 +301,10 @@ func (b *builder) qualitative() Item {
 		b.disclaimer,
 	} {
 		if text != "" {
-			items = append(items, Text(Contains, conceptComment, text))
+			items = append(items, tree.Text(tree.Contains, conceptComment, text))
 		}
 	}
-	return Container(Contains, conceptQualitative, "", items...)
+	return tree.Container(tree.Contains, conceptQualitative, "", items...)
 }
 
 // outcome gives the codes for what ran and what it found.

@@ -14,6 +14,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/report"
+	"varde/report/tree"
 	"varde/study"
 )
 
@@ -109,7 +110,7 @@ func codes(d report.Document) string {
 	for _, i := range d.Root.Items {
 		if i.Name.Value == "C0034375" {
 			for _, c := range i.Items {
-				if c.Type == report.TypeCode {
+				if c.Type == tree.TypeCode {
 					out = append(out, c.Code.Value)
 				}
 			}
@@ -119,9 +120,9 @@ func codes(d report.Document) string {
 }
 
 // texts gives what is written for a reader.
-func texts(i report.Item) string {
+func texts(i tree.Item) string {
 	var out []string
-	if i.Type == report.TypeText {
+	if i.Type == tree.TypeText {
 		out = append(out, i.Text)
 	}
 	for _, c := range i.Items {
@@ -271,8 +272,8 @@ func TestFrameIsNamedWhereThereAreSeveral(t *testing.T) {
 		g := &s.result.Findings[0].Regions[0]
 		g.Frame, g.Frames, g.Total = tt.frame, tt.frames, tt.total
 		var got []string
-		walk(build(s, "en").Root, func(i report.Item) {
-			if i.Type == report.TypeSCoord {
+		walk(build(s, "en").Root, func(i tree.Item) {
+			if i.Type == tree.TypeSCoord {
 				got = append(got, fmt.Sprint(i.Items[0].Image.Frame))
 			}
 		})
@@ -282,7 +283,7 @@ func TestFrameIsNamedWhereThereAreSeveral(t *testing.T) {
 	}
 }
 
-func walk(i report.Item, f func(report.Item)) {
+func walk(i tree.Item, f func(tree.Item)) {
 	f(i)
 	for _, c := range i.Items {
 		walk(c, f)

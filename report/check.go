@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"varde/internal/dicom"
+	"varde/report/tree"
 	"varde/study"
 )
 
@@ -25,7 +26,7 @@ func Check(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("check report: %w", err)
 	}
-	root, err := Read(h.Data)
+	root, err := tree.Read(h.Data)
 	if err != nil {
 		return fmt.Errorf("check report: %w", err)
 	}
@@ -87,7 +88,7 @@ func (c *checker) header(d *dicom.Dataset) {
 
 // references checks that the evidence lists every object that the tree refers to,
 // and nothing of another study.
-func (c *checker) references(d *dicom.Dataset, root Item) {
+func (c *checker) references(d *dicom.Dataset, root tree.Item) {
 	listed := map[study.UID]study.UID{}
 	for _, list := range []dicom.Tag{dicom.CurrentRequestedProcedureEvidenceSequence, dicom.PertinentOtherEvidenceSequence} {
 		for s := range d.Each(list) {
@@ -101,8 +102,8 @@ func (c *checker) references(d *dicom.Dataset, root Item) {
 			}
 		}
 	}
-	root.walk(func(i Item) {
-		if i.Type != TypeImage {
+	root.Walk(func(i tree.Item) {
+		if i.Type != tree.TypeImage {
 			return
 		}
 		class, ok := listed[i.Image.Instance]
@@ -118,7 +119,7 @@ func (c *checker) references(d *dicom.Dataset, root Item) {
 }
 
 // rows holds the items below one against its template.
-func (c *checker) rows(where string, of Item, rows []row) {
+func (c *checker) rows(where string, of tree.Item, rows []row) {
 	counts := make([]int, len(rows))
 	for _, i := range of.Items {
 		at := slices.IndexFunc(rows, func(r row) bool { return r.takes(i) })
@@ -129,7 +130,7 @@ func (c *checker) rows(where string, of Item, rows []row) {
 		r := rows[at]
 		counts[at]++
 		c.item(where+" > "+naming(i), i, r)
-		if r.below != nil || i.Type != TypeContainer && len(i.Items) > 0 {
+		if r.below != nil || i.Type != tree.TypeContainer && len(i.Items) > 0 {
 			c.rows(where+" > "+naming(i), i, r.below)
 		}
 	}
@@ -140,7 +141,7 @@ func (c *checker) rows(where string, of Item, rows []row) {
 	}
 }
 
-func (r row) takes(i Item) bool {
+func (r row) takes(i tree.Item) bool {
 	same := r.name.Zero() || r.name.Value == i.Name.Value && r.name.Scheme == i.Name.Scheme
 	return same && r.relation == i.Relation && slices.Contains(r.kinds, i.Type)
 }
@@ -159,7 +160,7 @@ func (r row) often() string {
 	return fmt.Sprintf("%d to %d", r.least, r.most)
 }
 
-func naming(i Item) string {
+func naming(i tree.Item) string {
 	if i.Name.Zero() {
 		return string(i.Type)
 	}
@@ -167,22 +168,22 @@ func naming(i Item) string {
 }
 
 // item checks what one item holds.
-func (c *checker) item(where string, i Item, r row) {
-	if i.Type != TypeImage && (i.Name.Zero() || i.Name.Scheme == "" || i.Name.Meaning == "") {
+func (c *checker) item(where string, i tree.Item, r row) {
+	if i.Type != tree.TypeImage && (i.Name.Zero() || i.Name.Scheme == "" || i.Name.Meaning == "") {
 		c.fault(where, "has no whole concept name")
 	}
 	switch i.Type {
-	case TypeCode:
+	case tree.TypeCode:
 		if i.Code.Value == "" || i.Code.Scheme == "" || i.Code.Meaning == "" {
 			c.fault(where, "has no whole code")
 		} else if r.values != nil && !slices.ContainsFunc(r.values, func(v study.Code) bool { return v.Value == i.Code.Value && v.Scheme == i.Code.Scheme }) {
 			c.fault(where, "is (%s,%s), which is not in its value set", i.Code.Value, i.Code.Scheme)
 		}
-	case TypeText:
+	case tree.TypeText:
 		if strings.TrimSpace(i.Text) == "" {
 			c.fault(where, "is empty")
 		}
-	case TypeNum:
+	case tree.TypeNum:
 		if !i.Measured || math.IsNaN(i.Number) || math.IsInf(i.Number, 0) {
 			c.fault(where, "has no number")
 		}
@@ -201,7 +202,7 @@ func (c *checker) item(where string, i Item, r row) {
 }
 
 // groups holds each measurement group against the template that it names.
-func (c *checker) groups(of Item) {
+func (c *checker) groups(of tree.Item) {
 	seen := map[string]bool{}
 	for n, g := range of.Items {
 		where := fmt.Sprintf("measurement group %d", n+1)
@@ -224,7 +225,7 @@ func (c *checker) groups(of Item) {
 
 // outcome holds the words for what ran against each other: AI that did not answer,
 // or saw a part only, must never look like AI that found nothing.
-func (c *checker) outcome(of Item) {
+func (c *checker) outcome(of tree.Item) {
 	var summary, status, meaning study.Code
 	for _, i := range of.Items {
 		switch i.Name {
@@ -259,14 +260,14 @@ func (c *checker) outcome(of Item) {
 // networkVersion is a version with the hash of the network behind it.
 var networkVersion = regexp.MustCompile(`^\S.*\+sha256:[0-9a-f]{64}$`)
 
-func namesNetwork(i Item) string {
+func namesNetwork(i tree.Item) string {
 	if !networkVersion.MatchString(i.Text) || strings.HasSuffix(i.Text, strings.Repeat("0", 64)) {
 		return "does not name the network by its hash"
 	}
 	return ""
 }
 
-func isUID(i Item) string {
+func isUID(i tree.Item) string {
 	if _, err := study.ParseUID(i.Text); err != nil {
 		return "is no UID"
 	}
@@ -275,9 +276,9 @@ func isUID(i Item) string {
 
 // hasPlace checks coordinates: how many numbers its shape has, and what they are
 // coordinates of. PS3.3 §C.18.6 and §C.18.9.
-func hasPlace(i Item) string {
+func hasPlace(i tree.Item) string {
 	per := 2
-	if i.Type == TypeSCoord3D {
+	if i.Type == tree.TypeSCoord3D {
 		per = 3
 	}
 	n := len(i.Points) / per

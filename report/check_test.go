@@ -14,6 +14,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/studytest/shared"
 	"varde/report"
+	"varde/report/tree"
 	"varde/study"
 )
 
@@ -37,7 +38,7 @@ func TestTreeIsReadAsItWasWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := report.Read(h.Data)
+		got, err := tree.Read(h.Data)
 		want := single(d.Root)
 		if err != nil || got.String() != want.String() {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, want)
@@ -47,7 +48,7 @@ func TestTreeIsReadAsItWasWritten(t *testing.T) {
 
 // single gives the tree with the precision of its coordinates, which are 32 bits
 // in a file.
-func single(i report.Item) report.Item {
+func single(i tree.Item) tree.Item {
 	i.Points, i.Items = slices.Clone(i.Points), slices.Clone(i.Items)
 	for k, v := range i.Points {
 		i.Points[k] = float64(float32(v))
@@ -59,7 +60,7 @@ func single(i report.Item) report.Item {
 }
 
 // edit changes the first item of a concept, wherever it stands.
-func edit(i *report.Item, concept string, do func(*report.Item)) bool {
+func edit(i *tree.Item, concept string, do func(*tree.Item)) bool {
 	for k := range i.Items {
 		if i.Items[k].Name.Value == concept {
 			do(&i.Items[k])
@@ -73,7 +74,7 @@ func edit(i *report.Item, concept string, do func(*report.Item)) bool {
 }
 
 // drop takes the first item of a concept away.
-func drop(i *report.Item, concept string) bool {
+func drop(i *tree.Item, concept string) bool {
 	for k := range i.Items {
 		if i.Items[k].Name.Value == concept {
 			i.Items = slices.Delete(slices.Clone(i.Items), k, k+1)
@@ -94,15 +95,15 @@ func TestFaultyReportIsHeld(t *testing.T) {
 		words      string
 	}{
 		{"without the model's hash", "CT flagged, volumes", func(d *report.Document) bool {
-			return edit(&d.Root, "111003", func(i *report.Item) { i.Text = "1.2.0" })
+			return edit(&d.Root, "111003", func(i *tree.Item) { i.Text = "1.2.0" })
 		}, "hash"},
 		{"without the model", "CT flagged, volumes", func(d *report.Document) bool { return drop(&d.Root, "111001") }, "Algorithm Name"},
 		{"with a hash of nothing", "CT flagged, volumes", func(d *report.Document) bool {
-			return edit(&d.Root, "111003", func(i *report.Item) { i.Text = "1.2.0+sha256:" + strings.Repeat("0", 64) })
+			return edit(&d.Root, "111003", func(i *tree.Item) { i.Text = "1.2.0+sha256:" + strings.Repeat("0", 64) })
 		}, "hash"},
 		{"without a language", "CT nothing found", func(d *report.Document) bool { return drop(&d.Root, "121049") }, "Language"},
 		{"in a language that is none of ours", "CT nothing found", func(d *report.Document) bool {
-			return edit(&d.Root, "121049", func(i *report.Item) { i.Code.Value = "xx" })
+			return edit(&d.Root, "121049", func(i *tree.Item) { i.Code.Value = "xx" })
 		}, "value set"},
 		{"without a disclaimer", "CT nothing found", func(d *report.Document) bool {
 			for drop(&d.Root, "121106") {
@@ -110,43 +111,43 @@ func TestFaultyReportIsHeld(t *testing.T) {
 			return true
 		}, "Comment"},
 		{"failed, called negative", "MG failed", func(d *report.Document) bool {
-			return edit(&d.Root, "C0034375", func(i *report.Item) {
-				i.Items = append(slices.Clone(i.Items), report.Code(report.Contains, study.Code{Value: "363713009", Scheme: "SCT", Meaning: "Has interpretation"},
+			return edit(&d.Root, "C0034375", func(i *tree.Item) {
+				i.Items = append(slices.Clone(i.Items), tree.Code(tree.Contains, study.Code{Value: "363713009", Scheme: "SCT", Meaning: "Has interpretation"},
 					study.Code{Value: "260385009", Scheme: "SCT", Meaning: "Negative"}))
 			})
 		}, "did not answer"},
 		{"failed, called succeeded", "MG failed", func(d *report.Document) bool {
-			return edit(&d.Root, "111064", func(i *report.Item) { i.Code = study.Code{Value: "111222", Scheme: "DCM", Meaning: "Succeeded"} })
+			return edit(&d.Root, "111064", func(i *tree.Item) { i.Code = study.Code{Value: "111222", Scheme: "DCM", Meaning: "Succeeded"} })
 		}, "contradict"},
 		{"not run, called without findings", "SM out of scope", func(d *report.Document) bool {
-			return edit(&d.Root, "111017", func(i *report.Item) {
+			return edit(&d.Root, "111017", func(i *tree.Item) {
 				i.Code = study.Code{Value: "111241", Scheme: "DCM", Meaning: "All algorithms succeeded; without findings"}
 			})
 		}, "contradict"},
 		{"partial, called negative", "CT partial, uncertain", func(d *report.Document) bool {
-			return edit(&d.Root, "363713009", func(i *report.Item) { i.Code = study.Code{Value: "260385009", Scheme: "SCT", Meaning: "Negative"} })
+			return edit(&d.Root, "363713009", func(i *tree.Item) { i.Code = study.Code{Value: "260385009", Scheme: "SCT", Meaning: "Negative"} })
 		}, "a part only"},
 		{"with an open outline", "MG flagged", func(d *report.Document) bool {
-			return edit(&d.Root, "111030", func(i *report.Item) { i.Points = i.Points[:len(i.Points)-2] })
+			return edit(&d.Root, "111030", func(i *tree.Item) { i.Points = i.Points[:len(i.Points)-2] })
 		}, "closed"},
 		{"with a region of no image", "MG flagged", func(d *report.Document) bool {
-			return edit(&d.Root, "111030", func(i *report.Item) { i.Items = nil })
+			return edit(&d.Root, "111030", func(i *tree.Item) { i.Items = nil })
 		}, "which image"},
 		{"with a number without a unit", "CT flagged, volumes", func(d *report.Document) bool {
-			return edit(&d.Root, "103339001", func(i *report.Item) { i.Unit = dcm("1") })
+			return edit(&d.Root, "103339001", func(i *tree.Item) { i.Unit = dcm("1") })
 		}, "UCUM"},
 		{"with a probability beyond 100 %", "CT flagged, volumes", func(d *report.Document) bool {
-			return edit(&d.Root, "111012", func(i *report.Item) { i.Number = 140 })
+			return edit(&d.Root, "111012", func(i *tree.Item) { i.Number = 140 })
 		}, "100 %"},
 		{"with two groups of one tracking UID", "MG flagged", func(d *report.Document) bool {
-			return edit(&d.Root, "126010", func(i *report.Item) { i.Items = append(slices.Clone(i.Items), i.Items[0]) })
+			return edit(&d.Root, "126010", func(i *tree.Item) { i.Items = append(slices.Clone(i.Items), i.Items[0]) })
 		}, "tracking UID"},
 		{"with an item that no template has", "CT nothing found", func(d *report.Document) bool {
-			d.Root.Items = append(slices.Clone(d.Root.Items), report.Text(report.Contains, dcm("121060"), "history"))
+			d.Root.Items = append(slices.Clone(d.Root.Items), tree.Text(tree.Contains, dcm("121060"), "history"))
 			return true
 		}, "not in its template"},
 		{"with a group of an unknown template", "MG flagged", func(d *report.Document) bool {
-			return edit(&d.Root, "125007", func(i *report.Item) { i.Template = "9999" })
+			return edit(&d.Root, "125007", func(i *tree.Item) { i.Template = "9999" })
 		}, "9999"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -186,17 +187,17 @@ func TestReportsOfOthersAreRead(t *testing.T) {
 		if err != nil || !h.Data.Has(dicom.ContentSequence) {
 			continue
 		}
-		root, err := report.Read(h.Data)
+		root, err := tree.Read(h.Data)
 		if err != nil {
 			t.Errorf("%s: %v", e.Path, err)
 			continue
 		}
 		read++
 		items, values := 0, 0
-		var count func(report.Item)
-		count = func(i report.Item) {
+		var count func(tree.Item)
+		count = func(i tree.Item) {
 			items++
-			if i.Text != "" || i.Code.Value != "" || i.Measured || i.Image.Instance != "" || len(i.Points) > 0 || i.Type == report.TypeContainer {
+			if i.Text != "" || i.Code.Value != "" || i.Measured || i.Image.Instance != "" || len(i.Points) > 0 || i.Type == tree.TypeContainer {
 				values++
 			}
 			if math.IsNaN(i.Number) {

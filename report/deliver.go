@@ -67,6 +67,10 @@ type Deliverer struct {
 	Timeout      time.Duration // of each wait for a destination; 0 stands for 30 s
 	Poll         time.Duration // between looks for new deliveries; 0 stands for half a second
 	Log          *slog.Logger  // nil discards
+	// MayDeliver is asked right before an object goes out, and wraps
+	// [study.ErrWithheld] when the model that it tells of was stopped meanwhile. nil
+	// lets all go.
+	MayDeliver func(ctx context.Context, id string) error
 	// Owing keeps what destinations have to answer for. nil asks none.
 	Owing Owing
 	// Patience is how long a destination may take to answer; 0 stands for a day.
@@ -251,6 +255,14 @@ func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Del
 	if err != nil {
 		// No try will mend a report that is gone or broken.
 		return false, d.failed(ctx, r, err, errors.Is(err, study.ErrNotFound) || errors.Is(err, study.ErrInvalid))
+	}
+	if d.MayDeliver != nil {
+		if err := d.MayDeliver(ctx, r.ID); errors.Is(err, study.ErrWithheld) {
+			logger(d.Log).InfoContext(ctx, "report held back", "study", r.Study, "instance", r.Report, "destination", r.Destination, "err", err)
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
 	}
 	status, err := a.Store(ctx, r.Class, r.Report, syntax, bytes.NewReader(data))
 	switch {

@@ -310,6 +310,42 @@ func TestRefusedReportIsSentAgainAndTheReasonKept(t *testing.T) {
 	}
 }
 
+func TestReportOfAModelThatWasStoppedMeanwhileDoesNotGoOut(t *testing.T) {
+	m := reported(t, "PACS", "ARCHIVE")
+	a := &archive{}
+	addr := a.open(t, "127.0.0.1:0")
+	var asked sync.Map
+	d := &report.Deliverer{Ledger: m, Objects: m, Poll: 10 * time.Millisecond, Timeout: 5 * time.Second,
+		Destinations: []report.Destination{{Name: "PACS", AET: "PACS", Addr: addr}, {Name: "ARCHIVE", AET: "PACS", Addr: addr}},
+		MayDeliver: func(_ context.Context, id string) error {
+			asked.Store(id, true)
+			if id == m.delivery("PACS").ID {
+				return fmt.Errorf("deliver %s: %w", id, study.ErrWithheld)
+			}
+			return nil
+		}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	m.await(t, "ARCHIVE", delivered)
+	for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
+		if _, ok := asked.Load(m.delivery("PACS").ID); ok {
+			break
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := m.delivery("PACS"); got.Status != "waiting" || got.Tries != 0 {
+		t.Errorf("the delivery that is held back: %+v", got)
+	}
+	if a.mu.Lock(); len(a.got) != 1 {
+		t.Errorf("%d objects went out", len(a.got))
+	}
+	a.mu.Unlock()
+}
+
 func TestDestinationThatIsDownHoldsUpNoOther(t *testing.T) {
 	m := reported(t, "STUCK", "DOWN", "GONE", "PACS")
 	for n := range 400 { // a long queue for one that does not answer

@@ -5,6 +5,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/report/identity"
+	"varde/report/tree"
 	"varde/study"
 )
 
@@ -35,7 +36,7 @@ func (d Document) Encode() ([]byte, error) {
 		Set(dicom.VerificationFlag, "UNVERIFIED").
 		Set(dicom.PreliminaryFlag, "PRELIMINARY").
 		Seq(dicom.PerformedProcedureCodeSequence)
-	if d.Root.uses(identity.Scheme) {
+	if d.Root.Uses(identity.Scheme) {
 		identity.OwnScheme(o)
 	}
 	if len(evidence) > 0 {
@@ -47,7 +48,7 @@ func (d Document) Encode() ([]byte, error) {
 	if p := d.Predecessor; p != nil {
 		o.Seq(dicom.PredecessorDocumentsSequence, studyItem(p.Study, seriesItem(p.Series, sopItem(p.Class, p.UID))))
 	}
-	content(o.Item, d.Root)
+	d.Root.Write(o.Item)
 	b, err := o.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("encode report %s: %w", d.UID, err)
@@ -59,8 +60,8 @@ func (d Document) Encode() ([]byte, error) {
 // series and instance, in the order of the study.
 func (d Document) evidence() ([]*dicom.Item, error) {
 	used := map[study.UID]bool{}
-	d.Root.walk(func(i Item) {
-		if i.Type == TypeImage {
+	d.Root.Walk(func(i tree.Item) {
+		if i.Type == tree.TypeImage {
 			used[i.Image.Instance] = true
 		}
 	})
@@ -117,55 +118,4 @@ func seriesItem(uid study.UID, instances ...*dicom.Item) *dicom.Item {
 
 func sopItem(class, instance study.UID) *dicom.Item {
 	return dicom.NewItem().Set(dicom.ReferencedSOPClassUID, class).Set(dicom.ReferencedSOPInstanceUID, instance)
-}
-
-// content writes a content item, PS3.3 §C.17.3, into the data set that holds it.
-func content(o *dicom.Item, i Item) {
-	if i.Relation != noRelation {
-		o.Set(dicom.RelationshipType, string(i.Relation))
-	}
-	o.Set(dicom.ValueType, string(i.Type))
-	if !i.Name.Zero() {
-		o.Seq(dicom.ConceptNameCodeSequence, dicom.CodeItem(i.Name))
-	}
-	switch i.Type {
-	case TypeContainer:
-		o.Set(dicom.ContinuityOfContent, separateContent)
-		if i.Template != "" {
-			o.Seq(dicom.ContentTemplateSequence, dicom.NewItem().
-				Set(dicom.MappingResource, "DCMR").Set(dicom.TemplateIdentifier, i.Template))
-		}
-	case TypeCode:
-		o.Seq(dicom.ConceptCodeSequence, dicom.CodeItem(i.Code))
-	case TypeText:
-		o.Set(dicom.TextValue, i.Text)
-	case TypeUIDRef:
-		o.Set(dicom.UID, i.Text)
-	case TypeNum:
-		o.Seq(dicom.MeasuredValueSequence, dicom.NewItem().
-			Set(dicom.NumericValue, i.Number).
-			Seq(dicom.MeasurementUnitsCodeSequence, dicom.CodeItem(i.Unit)))
-	case TypeImage:
-		ref := sopItem(i.Image.Class, i.Image.Instance)
-		if i.Image.Frame > 0 {
-			ref.Set(dicom.ReferencedFrameNumber, i.Image.Frame)
-		}
-		o.Seq(dicom.ReferencedSOPSequence, ref)
-	case TypeSCoord:
-		o.Set(dicom.GraphicType, string(i.Shape)).Set(dicom.GraphicData, i.Points)
-		if i.Total {
-			o.Set(dicom.PixelOriginInterpretation, "VOLUME")
-		}
-	case TypeSCoord3D:
-		o.Set(dicom.GraphicType, string(i.Shape)).Set(dicom.GraphicData, i.Points).
-			Set(dicom.ReferencedFrameOfReferenceUID, i.FrameRef)
-	}
-	below := make([]*dicom.Item, len(i.Items))
-	for k, c := range i.Items {
-		below[k] = dicom.NewItem()
-		content(below[k], c)
-	}
-	if len(below) > 0 {
-		o.Seq(dicom.ContentSequence, below...)
-	}
 }

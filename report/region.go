@@ -8,6 +8,7 @@ import (
 	"varde/internal/slide"
 	"varde/report/identity"
 	"varde/report/slides"
+	"varde/report/tree"
 	"varde/study"
 )
 
@@ -46,7 +47,7 @@ func planes(instances []study.Instance) map[study.UID]slides.Plane {
 
 // region makes the coordinates of one region: millimeters on the glass where the
 // slide says where it lies, else pixels of the image.
-func (b *builder) region(g study.Region) Item {
+func (b *builder) region(g study.Region) tree.Item {
 	points := g.Points
 	if n := len(points); g.Shape == study.Outline && n >= 6 && (points[0] != points[n-2] || points[1] != points[n-1]) {
 		points = append(points[:n:n], points[0], points[1]) // an open line would be a path, not a region
@@ -54,15 +55,15 @@ func (b *builder) region(g study.Region) Item {
 	if p, ok := b.planes[g.Instance]; ok && g.Total {
 		return onGlass(g.Shape, points, p)
 	}
-	ref := Reference{Class: g.Class, Instance: g.Instance}
+	ref := tree.Reference{Class: g.Class, Instance: g.Instance}
 	if g.Frames > 1 && !g.Total {
 		ref.Frame = g.Frame
 	}
-	return SCoord(Contains, conceptRegion, g.Shape, points, g.Total, ref)
+	return tree.SCoord(tree.Contains, conceptRegion, g.Shape, points, g.Total, ref)
 }
 
 // onGlass makes the coordinates of a region in the slide's frame of reference.
-func onGlass(shape study.Shape, points []float64, p slides.Plane) Item {
+func onGlass(shape study.Shape, points []float64, p slides.Plane) tree.Item {
 	switch {
 	case shape == study.Outline:
 		shape = polygon
@@ -70,7 +71,7 @@ func onGlass(shape study.Shape, points []float64, p slides.Plane) Item {
 		x, y, r := points[0], points[1], math.Hypot(points[2]-points[0], points[3]-points[1])
 		shape, points = ellipse, []float64{x - r, y, x + r, y, x, y - r, x, y + r}
 	}
-	item := Item{Relation: Contains, Type: TypeSCoord3D, Name: conceptRegion, Shape: shape, FrameRef: p.FrameOfRef}
+	item := tree.Item{Relation: tree.Contains, Type: tree.TypeSCoord3D, Name: conceptRegion, Shape: shape, FrameRef: p.FrameOfRef}
 	for c := range slices.Chunk(points, 2) {
 		if len(c) == 2 {
 			at := p.At(c[0], c[1])
@@ -81,16 +82,16 @@ func onGlass(shape study.Shape, points []float64, p slides.Plane) Item {
 }
 
 // isRegion tells regions from other coordinates, as the center of a finding.
-func (i Item) isRegion() bool {
-	return (i.Type == TypeSCoord || i.Type == TypeSCoord3D) && i.Name == conceptRegion
+func isRegion(i tree.Item) bool {
+	return (i.Type == tree.TypeSCoord || i.Type == tree.TypeSCoord3D) && i.Name == conceptRegion
 }
 
 // regions counts the image regions of all groups.
-func regions(groups []Item) int {
+func regions(groups []tree.Item) int {
 	n := 0
 	for _, g := range groups {
 		for _, i := range g.Items {
-			if i.isRegion() {
+			if isRegion(i) {
 				n++
 			}
 		}
@@ -101,14 +102,14 @@ func regions(groups []Item) int {
 // mark puts a point in the middle of the one region that there is. A validator in
 // wide use (PixelMed's, 2022) holds every group of a report with exactly one
 // region against TID 1410, the study's own numbers too, which have no region.
-func mark(groups []Item) {
+func mark(groups []tree.Item) {
 	for k := range groups {
 		g := &groups[k]
 		for n, i := range g.Items {
-			if !i.isRegion() {
+			if !isRegion(i) {
 				continue
 			}
-			i.Points = i.middle()
+			i.Points = middle(i)
 			i.Shape = study.Point
 			g.Items = slices.Insert(g.Items, n+1, i)
 			g.Template = "1501"
@@ -118,9 +119,9 @@ func mark(groups []Item) {
 }
 
 // middle gives the center of a region's bounds.
-func (i Item) middle() []float64 {
+func middle(i tree.Item) []float64 {
 	dims := 2
-	if i.Type == TypeSCoord3D {
+	if i.Type == tree.TypeSCoord3D {
 		dims = 3
 	}
 	if i.Shape == study.Circle {
@@ -138,22 +139,22 @@ func (i Item) middle() []float64 {
 
 // slides makes a measurement group for each slide of a case of several, TID 1501,
 // the worst first: its own numbers, under the identifier on its label.
-func (b *builder) slides() []Item {
+func (b *builder) slides() []tree.Item {
 	if len(b.result.Slides) < 2 || !answered(b.result) {
 		return nil
 	}
-	var groups []Item
+	var groups []tree.Item
 	for _, s := range b.result.Slides {
 		nums := numbers(conceptImpression, s.Probability, s.Measurements)
 		if len(nums) == 0 {
 			continue
 		}
-		items := []Item{
-			Text(HasObsContext, conceptTrackingID, b.result.Model.ID+" "+slideName(s)),
-			UIDRef(HasObsContext, conceptTrackingUID, study.DerivedUID(string(b.result.Study), b.result.Model.ID, "slide", string(s.Series))),
+		items := []tree.Item{
+			tree.Text(tree.HasObsContext, conceptTrackingID, b.result.Model.ID+" "+slideName(s)),
+			tree.UIDRef(tree.HasObsContext, conceptTrackingUID, study.DerivedUID(string(b.result.Study), b.result.Model.ID, "slide", string(s.Series))),
 		}
-		items = append(items, b.algorithm(HasConceptMod)...)
-		groups = append(groups, Container(Contains, conceptGroup, "1501", append(items, nums...)...))
+		items = append(items, b.algorithm(tree.HasConceptMod)...)
+		groups = append(groups, tree.Container(tree.Contains, conceptGroup, "1501", append(items, nums...)...))
 	}
 	return groups
 }

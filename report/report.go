@@ -4,7 +4,6 @@
 //	Build           the tree of one result, in the reader's language (pure)
 //	Document.Encode the tree as a Comprehensive 3D SR
 //	Check           a report's bytes against its template, before they leave
-//	Read            the tree of a report, ours or another maker's
 //	Writer.Handle   one report job: build, encode, keep, record
 //	Slides          heatmaps and findings of slides, for the writer and for research
 //	Deliverer.Run   sends what is recorded, until each destination has it

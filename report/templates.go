@@ -1,17 +1,20 @@
 package report
 
-import "varde/study"
+import (
+	"varde/report/tree"
+	"varde/study"
+)
 
 // A row is a row of a template of PS3.16: an item that may, or must, stand below
 // the item that the template is for.
 type row struct {
-	relation Relation
-	kinds    []ValueType
+	relation tree.Relation
+	kinds    []tree.ValueType
 	name     study.Code // zero: any concept, by which wider templates take in what a card names
 	least    int
 	most     int // 0: as many as there are
 	values   []study.Code
-	holds    func(Item) string // what is wrong with the item besides, or nothing
+	holds    func(tree.Item) string // what is wrong with the item besides, or nothing
 	below    []row
 }
 
@@ -27,36 +30,36 @@ var (
 	meanings   = []study.Code{interpretations[study.Flagged], interpretations[study.Uncertain], interpretations[study.NotFlagged]}
 )
 
-func text(r Relation, name study.Code, least, most int, holds func(Item) string) row {
-	return row{relation: r, kinds: []ValueType{TypeText}, name: name, least: least, most: most, holds: holds}
+func text(r tree.Relation, name study.Code, least, most int, holds func(tree.Item) string) row {
+	return row{relation: r, kinds: []tree.ValueType{tree.TypeText}, name: name, least: least, most: most, holds: holds}
 }
 
-func code(r Relation, name study.Code, least, most int, values []study.Code, below ...row) row {
-	return row{relation: r, kinds: []ValueType{TypeCode}, name: name, least: least, most: most, values: values, below: below}
+func code(r tree.Relation, name study.Code, least, most int, values []study.Code, below ...row) row {
+	return row{relation: r, kinds: []tree.ValueType{tree.TypeCode}, name: name, least: least, most: most, values: values, below: below}
 }
 
-func uid(r Relation, name study.Code, least, most int) row {
-	return row{relation: r, kinds: []ValueType{TypeUIDRef}, name: name, least: least, most: most, holds: isUID}
+func uid(r tree.Relation, name study.Code, least, most int) row {
+	return row{relation: r, kinds: []tree.ValueType{tree.TypeUIDRef}, name: name, least: least, most: most, holds: isUID}
 }
 
 func container(name study.Code, least, most int, below ...row) row {
-	return row{relation: Contains, kinds: []ValueType{TypeContainer}, name: name, least: least, most: most, below: below}
+	return row{relation: tree.Contains, kinds: []tree.ValueType{tree.TypeContainer}, name: name, least: least, most: most, below: below}
 }
 
 // measurementReport is TID 1500 with what our reports use of the templates below
 // it: 1204 (language), 1001 and 1003 (observer), 1600 (image library), 1410, 1411
 // and 1501 (measurement groups), 4019 (algorithm).
 func measurementReport() []row {
-	image := row{relation: Contains, kinds: []ValueType{TypeImage}, least: 1, most: many}
+	image := row{relation: tree.Contains, kinds: []tree.ValueType{tree.TypeImage}, least: 1, most: many}
 	return []row{
-		code(HasConceptMod, conceptLanguage, 1, 1, tongues, code(HasConceptMod, conceptCountry, 0, 1, countries)),
-		code(HasObsContext, conceptObserverType, 1, 1, []study.Code{valueDevice}),
-		uid(HasObsContext, conceptDeviceUID, 1, 1),
-		text(HasObsContext, conceptDeviceName, 0, 1, nil),
-		text(HasObsContext, conceptDeviceMaker, 0, 1, nil),
-		text(HasObsContext, conceptDeviceModel, 0, 1, nil),
-		text(HasObsContext, conceptDeviceSerial, 0, 1, nil),
-		code(HasConceptMod, conceptProcedure, 1, many, []study.Code{valueProcedure}),
+		code(tree.HasConceptMod, conceptLanguage, 1, 1, tongues, code(tree.HasConceptMod, conceptCountry, 0, 1, countries)),
+		code(tree.HasObsContext, conceptObserverType, 1, 1, []study.Code{valueDevice}),
+		uid(tree.HasObsContext, conceptDeviceUID, 1, 1),
+		text(tree.HasObsContext, conceptDeviceName, 0, 1, nil),
+		text(tree.HasObsContext, conceptDeviceMaker, 0, 1, nil),
+		text(tree.HasObsContext, conceptDeviceModel, 0, 1, nil),
+		text(tree.HasObsContext, conceptDeviceSerial, 0, 1, nil),
+		code(tree.HasConceptMod, conceptProcedure, 1, many, []study.Code{valueProcedure}),
 		container(conceptLibrary, 0, 1, container(conceptLibraryGroup, 1, many, image)),
 		container(conceptMeasurements, 0, 1, container(conceptGroup, 1, many)), // each by its own template
 		container(conceptQualitative, 1, 1, qualitativeRows()...),
@@ -65,7 +68,7 @@ func measurementReport() []row {
 
 // algorithmRows is TID 4019. No result goes out without its model's name, version
 // and content hash.
-func algorithmRows(r Relation) []row {
+func algorithmRows(r tree.Relation) []row {
 	return []row{
 		text(r, conceptAlgorithm, 1, 1, nil),
 		text(r, conceptAlgorithmVer, 1, 1, namesNetwork),
@@ -74,13 +77,13 @@ func algorithmRows(r Relation) []row {
 }
 
 func qualitativeRows() []row {
-	return append(algorithmRows(Contains),
-		code(Contains, conceptCAD, 1, 1, summaries),
-		code(Contains, conceptDetections, 1, 1, detections),
-		code(Contains, conceptInterpretation, 0, 1, meanings),
-		text(Contains, conceptSummary, 1, 1, nil),
-		text(Contains, conceptComment, 1, many, nil), // the disclaimer at least
-		row{relation: Contains, kinds: []ValueType{TypeCode, TypeText, TypeNum}, most: many},
+	return append(algorithmRows(tree.Contains),
+		code(tree.Contains, conceptCAD, 1, 1, summaries),
+		code(tree.Contains, conceptDetections, 1, 1, detections),
+		code(tree.Contains, conceptInterpretation, 0, 1, meanings),
+		text(tree.Contains, conceptSummary, 1, 1, nil),
+		text(tree.Contains, conceptComment, 1, many, nil), // the disclaimer at least
+		row{relation: tree.Contains, kinds: []tree.ValueType{tree.TypeCode, tree.TypeText, tree.TypeNum}, most: many},
 	)
 }
 
@@ -88,9 +91,9 @@ func qualitativeRows() []row {
 // volumetric one has several, the others have what they have.
 func groupRows(template string) ([]row, bool) {
 	rows := append([]row{
-		text(HasObsContext, conceptTrackingID, 1, 1, nil),
-		uid(HasObsContext, conceptTrackingUID, 1, 1),
-	}, algorithmRows(HasConceptMod)...)
+		text(tree.HasObsContext, conceptTrackingID, 1, 1, nil),
+		uid(tree.HasObsContext, conceptTrackingUID, 1, 1),
+	}, algorithmRows(tree.HasConceptMod)...)
 	least, most, finding := 0, many, 0
 	switch template {
 	case "1410":
@@ -101,13 +104,13 @@ func groupRows(template string) ([]row, bool) {
 	default:
 		return nil, false
 	}
-	shapes := []ValueType{TypeSCoord, TypeSCoord3D}
-	selected := row{relation: SelectedFrom, kinds: []ValueType{TypeImage}, most: 1}
+	shapes := []tree.ValueType{tree.TypeSCoord, tree.TypeSCoord3D}
+	selected := row{relation: tree.SelectedFrom, kinds: []tree.ValueType{tree.TypeImage}, most: 1}
 	return append(rows,
-		code(Contains, conceptFinding, finding, 1, nil),
-		code(HasConceptMod, conceptSite, 0, 1, nil, code(HasConceptMod, conceptLaterality, 0, 1, sides)),
-		row{relation: Contains, kinds: shapes, name: conceptRegion, least: least, most: most, holds: hasPlace, below: []row{selected}},
-		row{relation: Contains, kinds: shapes, name: conceptCenter, most: 1, holds: hasPlace, below: []row{selected}},
-		row{relation: Contains, kinds: []ValueType{TypeNum, TypeCode, TypeText}, most: many}, // what the card names
+		code(tree.Contains, conceptFinding, finding, 1, nil),
+		code(tree.HasConceptMod, conceptSite, 0, 1, nil, code(tree.HasConceptMod, conceptLaterality, 0, 1, sides)),
+		row{relation: tree.Contains, kinds: shapes, name: conceptRegion, least: least, most: most, holds: hasPlace, below: []row{selected}},
+		row{relation: tree.Contains, kinds: shapes, name: conceptCenter, most: 1, holds: hasPlace, below: []row{selected}},
+		row{relation: tree.Contains, kinds: []tree.ValueType{tree.TypeNum, tree.TypeCode, tree.TypeText}, most: many}, // what the card names
 	), true
 }

@@ -1,4 +1,4 @@
-package report
+package tree
 
 import (
 	"fmt"

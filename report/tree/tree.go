@@ -1,4 +1,11 @@
-package report
+// Package tree is the content of a structured report: items below items, each with
+// a concept and a value, PS3.3 §C.17.3.
+//
+//	Item          an item with what is below it; made by Container, Code, Text …
+//	Item.String   draws the tree as PS3.16 writes trees
+//	Item.Write    puts it into a DICOM object
+//	Read          the tree of an object, ours or another maker's
+package tree
 
 import (
 	"fmt"
@@ -18,7 +25,7 @@ const (
 	HasConceptMod   Relation = "HAS CONCEPT MOD"
 	HasAcqContext   Relation = "HAS ACQ CONTEXT"
 	SelectedFrom    Relation = "SELECTED FROM"
-	noRelation      Relation = "" // of the root
+	Root            Relation = "" // of the root, which stands to nothing
 	separateContent          = "SEPARATE"
 )
 
@@ -116,7 +123,7 @@ func (i Item) String() string {
 
 func (i Item) draw(b *strings.Builder, indent string) {
 	words := []string{string(i.Relation), string(i.Type)}
-	if i.Relation == noRelation {
+	if i.Relation == Root {
 		words = words[1:]
 	}
 	if !i.Name.Zero() {
@@ -168,10 +175,10 @@ func drawCode(c study.Code) string { return fmt.Sprintf("(%s,%s,%q)", c.Value, c
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// uses reports whether a code of the scheme stands anywhere in the tree.
-func (i Item) uses(scheme string) bool {
+// Uses reports whether a code of the scheme stands anywhere in the tree.
+func (i Item) Uses(scheme string) bool {
 	found := false
-	i.walk(func(i Item) {
+	i.Walk(func(i Item) {
 		for _, c := range []study.Code{i.Name, i.Code, i.Unit} {
 			found = found || c.Scheme == scheme
 		}
@@ -179,10 +186,10 @@ func (i Item) uses(scheme string) bool {
 	return found
 }
 
-// walk calls f for the item and everything below it, from the top.
-func (i Item) walk(f func(Item)) {
+// Walk calls f for the item and everything below it, from the top.
+func (i Item) Walk(f func(Item)) {
 	f(i)
 	for _, c := range i.Items {
-		c.walk(f)
+		c.Walk(f)
 	}
 }
