@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"sync"
 	"time"
 
 	"varde/models"
@@ -67,10 +68,15 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 		return modelFault(err)
 	}
 	defer release()
+	ctx, cancel := w.whileAllowed(ctx, job.Model)
+	defer cancel()
 	part, err := w.Scorer.Score(ctx, Question{
 		Card: card, Session: session, Instances: instances, Block: job.Block, Lane: job.Lane,
 		Allowed: func() error { return w.Models.Allowed(job.Model) },
 	})
+	if stop := context.Cause(ctx); errors.Is(stop, study.ErrWithheld) {
+		return stop
+	}
 	if err != nil {
 		return err
 	}
@@ -95,6 +101,36 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	w.log().InfoContext(ctx, "block scored", "study", job.Study, "job", job.ID, "model", job.Model.String(),
 		"tiles", planned, "missed", len(part.Missed), "took", part.Seconds)
 	return nil
+}
+
+// stopLook is how often a run that is under way is held against the model's state:
+// a batch may take seconds, and a stop is to be felt within one.
+const stopLook = 200 * time.Millisecond
+
+// whileAllowed gives a context that ends when the model is stopped, so that the run
+// under way is ended with it and the machine is free for others. Its cause then
+// wraps [study.ErrWithheld].
+func (w *Worker) whileAllowed(ctx context.Context, model study.ModelRef) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	tick := time.NewTicker(stopLook)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := w.Models.Allowed(model); errors.Is(err, study.ErrWithheld) {
+					cancel(err)
+				}
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watch.Wait()
+		tick.Stop()
+	}
 }
 
 // modelFault takes from an error of loading a network the kinds that speak of a

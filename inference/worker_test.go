@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,6 +184,39 @@ func TestStoppedModelSpeaksNoMore(t *testing.T) {
 	r := c.results[0]
 	if r.AI != study.Failed || r.Reason.Code != study.ReasonStopped || len(r.Findings) != 0 {
 		t.Errorf("a stopped model says %+v", r)
+	}
+}
+
+// A stuck model runs until it is told to end. It is stopped as soon as it runs.
+type stuck struct {
+	*clerk
+	ran atomic.Bool
+}
+
+func (s *stuck) Run(ctx context.Context, _ map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {
+	s.ran.Store(true)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (s *stuck) Acquire(context.Context, models.Card) (inference.Session, func(), error) {
+	return s, func() {}, nil
+}
+
+func (s *stuck) Allowed(ref study.ModelRef) error {
+	if s.ran.Load() {
+		return fmt.Errorf("%s was stopped: %w", ref, study.ErrWithheld)
+	}
+	return nil
+}
+
+func TestRunOfAModelThatIsStoppedIsEnded(t *testing.T) {
+	s := &stuck{clerk: &clerk{shelf: newShelf(), card: ctCard(), net: thick}}
+	b := cut(s.ct(6, 16, balls()), 1, 2)[0]
+	w := s.worker()
+	w.Models, w.Sessions = s, s
+	if err := w.Handle(t.Context(), s.job(0, b)); !errors.Is(err, study.ErrWithheld) || len(s.parts) != 0 {
+		t.Errorf("%v, with %d parts", err, len(s.parts))
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 func (l *Ledger) Sent(ctx context.Context, id string) error {
 	return l.delivery(ctx, id, "", func(t *tx) (int64, error) {
 		n, err := t.exec(`UPDATE delivery SET status = 'sent', tries = tries + 1, at = $2, next_at = 0, error = ''
-			WHERE id = $1 AND status = 'waiting'`, id, ms(t.now))
+			WHERE id = $1 AND status IN ('waiting', 'withheld')`, id, ms(t.now))
 		if err != nil || n == 0 {
 			return n, err
 		}

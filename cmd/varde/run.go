@@ -176,7 +176,7 @@ func (h *house) writer() *report.Writer {
 
 // deliver sends reports to their destinations until ctx ends.
 func (h *house) deliver(ctx context.Context) error {
-	d := &report.Deliverer{Ledger: h.ledger, Owing: h.ledger, Patience: h.CommitLimit, Objects: h.objects, Calling: h.AET,
+	d := &report.Deliverer{Ledger: h.ledger, MayDeliver: h.ledger.MayDeliver, Owing: h.ledger, Patience: h.CommitLimit, Objects: h.objects, Calling: h.AET,
 		Heard: h.heardCommitment, Log: h.log}
 	var asked []string
 	for _, to := range h.Destinations {
