@@ -40,6 +40,7 @@ func (p Pages) Add(site *webui.Site) {
 	h.addConflicts()
 	h.addHolds()
 	h.addWorkers()
+	h.addQueue()
 }
 
 // states are what a verb asks for.

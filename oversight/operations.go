@@ -19,6 +19,7 @@ type operations struct {
 	Conflicts  []conflictLine
 	Holds      []heldLine
 	Decides    bool
+	Queue      queueView
 }
 
 type jobLine struct {
@@ -42,6 +43,11 @@ func (p *pages) operations(r *http.Request) (webui.View, error) {
 	}
 	now := p.site.Now()
 	v := operations{Waits: l.T("ops.idle"), Decides: visit.Who.May(webui.DecideConflicts)}
+	view, worst, err := p.queueView(r.Context(), visit)
+	if err != nil {
+		return webui.View{}, err
+	}
+	v.Queue, v.Trouble = view, countFailures(l, c, worst)
 	if v.Conflicts, err = p.conflictLines(r.Context(), visit); err != nil {
 		return webui.View{}, err
 	}
@@ -54,12 +60,8 @@ func (p *pages) operations(r *http.Request) (webui.View, error) {
 	if n := len(v.Holds); n > 0 {
 		v.Trouble = append(v.Trouble, l.T("holds.held", n))
 	}
-	failed := 0
 	for _, j := range c.Jobs {
 		bad := j.State == study.JobFailed
-		if bad {
-			failed += j.Count
-		}
 		line := jobLine{Pool: j.Pool, Lane: l.T("lane." + j.Lane.String()), State: l.T("job." + j.State), Count: j.Count, Bad: bad}
 		if !j.Oldest.IsZero() {
 			line.Oldest = l.Span(now.Sub(j.Oldest))
@@ -69,12 +71,6 @@ func (p *pages) operations(r *http.Request) (webui.View, error) {
 	if at := oldestWaiting(c); !at.IsZero() {
 		v.Waits = l.T("ops.waits", l.Span(now.Sub(at)))
 	}
-	if failed > 0 {
-		v.Trouble = append(v.Trouble, l.T("ops.failed", failed))
-	}
-	if n := c.Deliveries["failed"]; n > 0 {
-		v.Trouble = append(v.Trouble, l.T("ops.failing", n))
-	}
 	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
 		v.Studies = append(v.Studies, countLine{l.T("status." + string(s)), c.Studies[s], false})
 	}
@@ -82,6 +78,23 @@ func (p *pages) operations(r *http.Request) (webui.View, error) {
 		v.Deliveries = append(v.Deliveries, countLine{l.T("delivery." + s), c.Deliveries[s], s == "failed" && c.Deliveries[s] > 0})
 	}
 	return webui.View{Template: "operations", Title: l.T("nav.operations"), Data: v}, nil
+}
+
+// countFailures tells what failed for good, and then the other trouble.
+func countFailures(l webui.Lang, c study.Counts, other []string) (trouble []string) {
+	failed := 0
+	for _, j := range c.Jobs {
+		if j.State == study.JobFailed {
+			failed += j.Count
+		}
+	}
+	if failed > 0 {
+		trouble = append(trouble, l.T("ops.failed", failed))
+	}
+	if n := c.Deliveries["failed"]; n > 0 {
+		trouble = append(trouble, l.T("ops.failing", n))
+	}
+	return append(trouble, other...)
 }
 
 // oldestWaiting is when the job was made that has waited longest, or zero.

@@ -1,8 +1,10 @@
 // Package oversight watches models at work. Here are the pages on which a model
 // is looked at and stopped, and on which an operator sees what waits and fails.
 //
-//	Pages.Add      /models with its stop switch, /operations with the conflicts
-//	               and held messages that wait for a decision, and their API
+//	Pages.Add      /models with its stop switch; /operations with what fails and
+//	               waits, how it is paused, tried again or ended, and with the
+//	               conflicts and held messages that wait for a decision; their API
+//	Notices        what every page says on top while something is paused
 //
 // A stop is asked for with a reason, under a name, and takes effect before the
 // next batch of tiles: the page only moves the state, and the workers ask for it.
@@ -49,6 +51,12 @@ type Pages struct {
 	Holds Holds
 	Told  Told
 	Crew  Crew // who does the jobs
+	// Line is the queue of jobs, Valve what stops them, Mender what has them done
+	// again, and Post what was sent to archives.
+	Line   Line
+	Valve  Valve
+	Mender Mender
+	Post   Post
 }
 
 //go:embed templates static

@@ -28,6 +28,7 @@ type ledger struct {
 	counts  study.Counts
 	held    []study.Conflict
 	holds   []study.Hold
+	belt    belt
 }
 
 func (l *ledger) Models(context.Context) ([]study.ModelChange, error) {
@@ -128,11 +129,11 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 		}
 		refs = append(refs, card.Ref())
 	}
-	site, err := webui.New(webui.Options{Tokens: tokens{}, Zone: time.UTC}, oversight.Part())
+	site, err := webui.New(webui.Options{Tokens: tokens{}, Zone: time.UTC, Notices: oversight.Notices(l, time.UTC)}, oversight.Part())
 	if err != nil {
 		t.Fatal(err)
 	}
-	oversight.Pages{Switch: registry, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l}.Add(site)
+	oversight.Pages{Switch: registry, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l, Line: l, Valve: l, Mender: l, Post: l}.Add(site)
 	server = httptest.NewServer(site)
 	t.Cleanup(server.Close)
 	return server, server.URL + site.Invite(webui.Identity{Name: "A. Dahl", Role: webui.Admin}, time.Hour), l, refs

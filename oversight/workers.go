@@ -56,17 +56,21 @@ func (p *pages) apiWorkers(ctx context.Context, _ *struct{}) (*workersOut, error
 	out := &workersOut{}
 	out.Body.Workers = []workerJSON{}
 	for _, w := range all {
-		t := w.Told
-		state := workerWorks
-		switch {
-		case t.Leaving:
-			state = workerLeaving
-		case w.Slots == 0:
-			state = workerWaits
-		}
+		t, state := w.Told, stateOf(w)
 		out.Body.Workers = append(out.Body.Workers, workerJSON{Name: w.Name, Pool: w.Pool, Host: t.Host, State: state, Slots: w.Slots,
 			InHand: t.InHand, Version: t.Version, Runtime: t.Runtime, StartedAt: moment(t.StartedAt), SeenAt: moment(w.SeenAt),
 			Devices: append([]study.Device{}, t.Devices...), Models: append([]study.WorkerModel{}, t.Models...)})
 	}
 	return out, nil
+}
+
+// stateOf is what a worker is doing.
+func stateOf(w study.Worker) string {
+	switch {
+	case w.Told.Leaving:
+		return workerLeaving
+	case w.Slots == 0:
+		return workerWaits
+	}
+	return workerWorks
 }

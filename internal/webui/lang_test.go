@@ -85,7 +85,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "upload.as_", "verdict.", "why."}
+var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, webui.English)
@@ -145,6 +145,8 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
 	add("delivery.", "waiting", "sent", "delivered", "failed", "retry")
 	add("role.", webui.Roles...)
+	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport))
+	add("worker.", "working", "waiting", "leaving")
 	add("models.", "suspend", "withdraw", "promote", "shadow")
 	add("verdict.", "agree", "changes", "disagree", "none")
 	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
