@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,8 +35,9 @@ type Replay struct {
 	Model study.ModelRef `json:"model"`
 	// Ran says that the networks ran. Where they could not, Differs says why.
 	Ran bool `json:"ran"`
-	// Equal says that every part and the result are bit by bit what was recorded,
-	// but for the time that they took.
+	// Equal says that the same was asked (objects, model, card) and that every part
+	// and the result are bit by bit what was recorded, but for the time that they
+	// took. On what machine and by which decoders need not be the same.
 	Equal      bool `json:"equal"`
 	Parts      int  `json:"parts"`
 	PartsEqual int  `json:"parts_equal"`
@@ -102,6 +104,7 @@ func (r *Replayer) Replay(ctx context.Context, recorded study.Result) (Replay, e
 	if err := out.compare(e.parts, parts, recorded); err != nil {
 		return fail(err)
 	}
+	out.Equal = out.Equal && !slices.ContainsFunc(out.Differs, asksOtherwise)
 	return out, nil
 }
 
@@ -148,7 +151,7 @@ func (r *Replayer) evidence(ctx context.Context, recorded study.Result) (e evide
 // model holds the model that is in use against the one that made the result.
 func (out *Replay) model(recorded study.Result, card models.Card) {
 	if card.SHA256 != recorded.Model.SHA256 {
-		out.Differs = append(out.Differs, Difference{"model", recorded.Model.SHA256.String(), card.SHA256.String()})
+		out.Differs = append(out.Differs, Difference{modelDiffers, recorded.Model.SHA256.String(), card.SHA256.String()})
 	}
 }
 
@@ -189,7 +192,7 @@ func (r *Replayer) hashes(ctx context.Context, e evidence, out *Replay) error {
 		}
 		out.Objects++
 		if sum != want[key] {
-			out.Differs = append(out.Differs, Difference{"object " + key, want[key].String(), sum.String()})
+			out.Differs = append(out.Differs, Difference{objectDiffers + key, want[key].String(), sum.String()})
 		}
 	}
 	return nil

@@ -16,8 +16,21 @@ import (
 // conditionNames are the conditions of a run in a person's words, by their name in
 // JSON. What has no name here goes by that one.
 var conditionNames = map[string]string{
-	"runtime": "ONNX Runtime", "library_sha256": "runtime library", "provider": "execution provider", "decoders": "decoders", "card_sha256": "card",
-	"varde": "Varde", "mil_sha256": "second network", "cpu": "CPU class", "objects_sha256": "objects",
+	"runtime": "ONNX Runtime", "library_sha256": "runtime library", "provider": "execution provider", "decoders": "decoders", "card_sha256": cardDiffers,
+	"varde": "Varde", "mil_sha256": secondDiffers, "cpu": "CPU class", "objects_sha256": objectsDiffer,
+}
+
+// The conditions that say what was asked, rather than who answered.
+const (
+	modelDiffers  = "model"
+	secondDiffers = "second network"
+	cardDiffers   = "card"
+	objectDiffers = "object " // and its key
+	objectsDiffer = "objects" // others, or others of these
+)
+
+func asksOtherwise(d Difference) bool {
+	return slices.Contains([]string{modelDiffers, secondDiffers, cardDiffers, objectsDiffer}, d.What) || strings.HasPrefix(d.What, objectDiffers)
 }
 
 // conditions lists in what two runs differ. What was not recorded is not compared,

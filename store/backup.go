@@ -14,7 +14,7 @@ import (
 // A file that is there already is [study.ErrRefused].
 func (l *Ledger) Backup(ctx context.Context, file string) error {
 	if l.engine.shared {
-		return fmt.Errorf("back up ledger: it lies in PostgreSQL; use pg_dump: %w", study.ErrUnsupported)
+		return fmt.Errorf("back up ledger: it lies in PostgreSQL, whose own pg_dump copies it while work goes on; pg_restore puts it back: %w", study.ErrUnsupported)
 	}
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("back up ledger to %s: the file is there already: %w", file, study.ErrRefused)

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -50,21 +48,5 @@ func auditVerb() *cobra.Command {
 			return nil
 		})
 	c.AddCommand(show, verify)
-	return c
-}
-
-func ledgerVerb() *cobra.Command {
-	c := &cobra.Command{Use: "ledger", Short: "Back up the ledger"}
-	c.AddCommand(deskVerb("backup FILE", "Write a sound copy of the ledger, also while the service runs", cobra.ExactArgs(1),
-		func(ctx context.Context, d *desk, args []string) error {
-			if _, err := os.Stat(args[0]); !errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("%s is there already; name a new file: %w", args[0], study.ErrRefused)
-			}
-			if err := d.ledger.Backup(ctx, args[0]); err != nil {
-				return err
-			}
-			d.print(map[string]any{"file": args[0]}, "ledger copied to %s", args[0])
-			return nil
-		}))
 	return c
 }

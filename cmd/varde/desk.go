@@ -68,11 +68,15 @@ func openDesk(ctx context.Context, s Settings) (*desk, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	d := &desk{Settings: s, ledger: l, registry: r, who: "command line"}
+	return &desk{Settings: s, ledger: l, registry: r, who: whoever()}, nil
+}
+
+// whoever names for the audit who types.
+func whoever() string {
 	if u, err := user.Current(); err == nil {
-		d.who = u.Username
+		return u.Username
 	}
-	return d, nil
+	return "command line"
 }
 
 // print writes a value as JSON, or a line of text.

@@ -20,6 +20,7 @@ import (
 	"varde/models"
 	"varde/queue"
 	"varde/report"
+	"varde/store"
 	"varde/study"
 )
 
@@ -57,6 +58,7 @@ func (h *house) run(ctx context.Context) error {
 		committer := h.committer()
 		g.Go(func() error { return committer.Run(ctx) })
 		g.Go(func() error { return h.prune(ctx) })
+		g.Go(func() error { return (&store.Manifester{Ledger: h.ledger, Objects: h.objects, Log: h.log}).Run(ctx) })
 		g.Go(func() error { return h.serveDICOM(ctx, receiver, traffic, h.services(committer)) })
 		settler := h.settler(traffic)
 		h.inquire(ctx, g, settler, receiver, traffic)

@@ -67,7 +67,7 @@ func resultVerb() *cobra.Command {
 				}
 			}
 			return nil
-		}), exportVerb())
+		}), exportVerb(), replayVerb())
 	return c
 }
 

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"varde/ingest"
+	"varde/ingest/slidefile"
+	"varde/store"
+	"varde/study"
+	"varde/worldlist"
+)
+
+func ledgerVerb() *cobra.Command {
+	c := &cobra.Command{Use: "ledger", Short: "Back up the ledger, restore it, or make it anew"}
+	c.AddCommand(deskVerb("backup FILE", "Write a sound copy of the ledger, also while the service runs", cobra.ExactArgs(1),
+		func(ctx context.Context, d *desk, args []string) error {
+			if _, err := os.Stat(args[0]); !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("%s is there already; name a new file: %w", args[0], study.ErrRefused)
+			}
+			if err := d.ledger.Backup(ctx, args[0]); err != nil {
+				return err
+			}
+			d.print(map[string]any{"file": args[0]}, "ledger copied to %s", args[0])
+			return nil
+		}), restoreVerb(), rebuildVerb())
+	return c
+}
+
+// restoreVerb puts a backup in the ledger's place.
+func restoreVerb() *cobra.Command {
+	var force bool
+	c := archiveVerb("restore FILE", "Put a backup in the ledger's place, and take in what has come since", cobra.ExactArgs(1),
+		func(ctx context.Context, d *desk, objects store.Objects, args []string) error {
+			var got store.Rebuilt
+			err := store.RestoreLedger(ctx, args[0], d.ledgerPath(), store.LedgerOptions{Place: worldlist.Place}, force, func(l *store.Ledger) (err error) {
+				got, err = d.rebuilder(l, objects).CatchUp(ctx, d.who, filepath.Base(args[0]))
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			d.print(map[string]any{"file": args[0], "ledger": store.HideSecret(d.ledgerPath()), "came_since": got.Unplanned, "skipped": got.Skipped},
+				"ledger restored from %s; %d objects had come since", args[0], got.Unplanned)
+			return nil
+		})
+	c.Flags().BoolVar(&force, "force", false, "also when there is a ledger: it is kept beside the new one, with the time in its name")
+	return c
+}
+
+// rebuildVerb makes the ledger anew from the object store.
+func rebuildVerb() *cobra.Command {
+	return archiveVerb("rebuild", "Make a lost ledger anew from the object store", cobra.NoArgs,
+		func(ctx context.Context, d *desk, objects store.Objects, _ []string) error {
+			var got store.Rebuilt
+			err := store.FillLedger(ctx, d.ledgerPath(), store.LedgerOptions{Place: worldlist.Place}, func(l *store.Ledger) (err error) {
+				got, err = d.rebuilder(l, objects).Run(ctx, d.who)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			d.print(got, "ledger made anew from %s:\n%d studies, %d results and %d reports of %d objects\n%d objects without a manifest: their studies are received anew\n"+
+				"%d objects missing, %d changed and left out, %d files and %d manifests passed over", objects, got.Studies, got.Results, got.Reports, got.Objects,
+				got.Unplanned, got.Missing, got.Changed, got.Skipped, got.Manifests)
+			if !got.Models && !d.asJSON {
+				d.print(nil, "the states of the models are not known: see varde model list before anyone is let in")
+			}
+			return nil
+		})
+}
+
+// rebuilder is who reads the object store into a ledger.
+func (d *desk) rebuilder(l *store.Ledger, objects store.Objects) *store.Rebuilder {
+	files := &slidefile.Files{Archive: objects}
+	return &store.Rebuilder{Ledger: l, Objects: objects, Log: d.logger(), Scan: func(ctx context.Context, key string) (study.Arrival, error) {
+		a, err := ingest.Rescan(ctx, objects, key, d.Charset)
+		if err != nil || a.Frames.Len() > 0 {
+			return a, err
+		}
+		e, err := files.Of(ctx, a.Instance)
+		e.Put(&a)
+		return a, err
+	}}
+}
+
+// archiveVerb makes a verb that needs the object store and no ledger that is open.
+func archiveVerb(use, short string, args cobra.PositionalArgs, do func(context.Context, *desk, store.Objects, []string) error) *cobra.Command {
+	var l loader
+	var asJSON bool
+	c := &cobra.Command{Use: use, Short: short, Args: args}
+	l.bindSome(c.Flags(), "dir", "ledger", "store")
+	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if err := l.load(); err != nil {
+			return exitError{exitUsage, err}
+		}
+		d := &desk{Settings: l.Settings, out: cmd.OutOrStdout(), asJSON: asJSON, who: whoever()}
+		if where := d.Store; where == "" { // a folder that is misspelled must not look like an empty one
+			if _, err := os.Stat(d.folder("objects")); err != nil {
+				return fmt.Errorf("look for the objects; name the data folder with --dir, or the object store with --store: %w", err)
+			}
+		}
+		objects, err := d.openObjects(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, objects.Close()) }()
+		return do(cmd.Context(), d, objects, args)
+	}
+	return c
+}
