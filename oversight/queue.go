@@ -132,8 +132,8 @@ func (p *pages) runForm(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/operations", http.StatusSeeOther)
 }
 
-// A reasonBody is why something is done.
-type reasonBody struct {
+// A queueReason is why something is done.
+type queueReason struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"why; it is kept in the audit trail with the caller's name"`
 }
 
@@ -147,7 +147,7 @@ type (
 	}
 	doIn struct {
 		ID   string `path:"id" maxLength:"200"`
-		Body reasonBody
+		Body queueReason
 	}
 	doneOut struct {
 		Body struct {
@@ -196,11 +196,11 @@ func (p *pages) apiRetry(ctx context.Context, in *doIn) (*doneOut, error) {
 
 // A queueJSON is what waits for workers.
 type queueJSON struct {
-	Backlogs []backlogJSON `json:"backlogs"`
-	Pauses   []pauseJSON   `json:"pauses"`
+	Backlogs []queuedWorkJSON `json:"backlogs"`
+	Pauses   []queuePauseJSON `json:"pauses"`
 }
 
-type backlogJSON struct {
+type queuedWorkJSON struct {
 	Pool    string     `json:"pool"`
 	Lane    string     `json:"lane"`
 	Model   string     `json:"model"`
@@ -213,7 +213,7 @@ type backlogJSON struct {
 	Paused  bool       `json:"paused"`
 }
 
-type pauseJSON struct {
+type queuePauseJSON struct {
 	Pool   string     `json:"pool" doc:"empty for all"`
 	Lane   string     `json:"lane" doc:"all, or a lane"`
 	By     string     `json:"by"`
@@ -228,9 +228,9 @@ func (p *pages) apiQueue(ctx context.Context, _ *struct{}) (*queueOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &queueOut{queueJSON{[]backlogJSON{}, []pauseJSON{}}}
+	out := &queueOut{queueJSON{[]queuedWorkJSON{}, []queuePauseJSON{}}}
 	for _, b := range q.Backlogs {
-		out.Body.Backlogs = append(out.Body.Backlogs, backlogJSON{b.Pool, b.Lane.String(), b.Model.String(), b.Jobs, b.Tiles, b.Work.Seconds(),
+		out.Body.Backlogs = append(out.Body.Backlogs, queuedWorkJSON{b.Pool, b.Lane.String(), b.Model.String(), b.Jobs, b.Tiles, b.Work.Seconds(),
 			b.Learned, b.Overdue, moment(b.Oldest), covered(q.Pauses, b.Pool, b.Lane)})
 	}
 	for _, v := range q.Pauses {
@@ -238,7 +238,7 @@ func (p *pages) apiQueue(ctx context.Context, _ *struct{}) (*queueOut, error) {
 		if v.Lane != study.EveryLane {
 			lane = v.Lane.String()
 		}
-		out.Body.Pauses = append(out.Body.Pauses, pauseJSON{v.Pool, lane, v.By, v.Reason, moment(v.At)})
+		out.Body.Pauses = append(out.Body.Pauses, queuePauseJSON{v.Pool, lane, v.By, v.Reason, moment(v.At)})
 	}
 	return out, nil
 }
@@ -258,7 +258,7 @@ type jobsIn struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-type jobRowJSON struct {
+type queueJobJSON struct {
 	ID      string     `json:"id"`
 	Study   string     `json:"study"`
 	Rev     int        `json:"revision"`
@@ -275,7 +275,7 @@ type jobRowJSON struct {
 	Problem string     `json:"error,omitempty"`
 }
 
-type jobsOut struct{ Body []jobRowJSON }
+type jobsOut struct{ Body []queueJobJSON }
 
 func (p *pages) apiJobs(ctx context.Context, in *jobsIn) (*jobsOut, error) {
 	state := in.State
@@ -286,9 +286,9 @@ func (p *pages) apiJobs(ctx context.Context, in *jobsIn) (*jobsOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &jobsOut{[]jobRowJSON{}}
+	out := &jobsOut{[]queueJobJSON{}}
 	for _, j := range rows {
-		out.Body = append(out.Body, jobRowJSON{j.ID, string(j.Study), j.Rev, string(j.Task), j.Model.String(), j.Part, j.Pool, j.Lane.String(), j.State,
+		out.Body = append(out.Body, queueJobJSON{j.ID, string(j.Study), j.Rev, string(j.Task), j.Model.String(), j.Part, j.Pool, j.Lane.String(), j.State,
 			moment(j.CreatedAt), j.Fails, j.Lost, j.Worker, j.Error})
 	}
 	return out, nil
@@ -299,7 +299,7 @@ type deliveriesIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-type deliveryJSON struct {
+type outgoingJSON struct {
 	ID          string     `json:"id"`
 	Study       string     `json:"study"`
 	Object      string     `json:"sop_instance_uid"`
@@ -311,7 +311,7 @@ type deliveryJSON struct {
 	Problem     string     `json:"error,omitempty"`
 }
 
-type deliveriesOut struct{ Body []deliveryJSON }
+type deliveriesOut struct{ Body []outgoingJSON }
 
 func (p *pages) apiDeliveries(ctx context.Context, in *deliveriesIn) (*deliveriesOut, error) {
 	status := in.Status
@@ -322,9 +322,9 @@ func (p *pages) apiDeliveries(ctx context.Context, in *deliveriesIn) (*deliverie
 	if err != nil {
 		return nil, err
 	}
-	out := &deliveriesOut{[]deliveryJSON{}}
+	out := &deliveriesOut{[]outgoingJSON{}}
 	for _, d := range rows {
-		out.Body = append(out.Body, deliveryJSON{d.ID, string(d.Study), string(d.Report), d.Destination, d.Status, d.Tries, moment(d.At), moment(d.NextAt), d.Error})
+		out.Body = append(out.Body, outgoingJSON{d.ID, string(d.Study), string(d.Report), d.Destination, d.Status, d.Tries, moment(d.At), moment(d.NextAt), d.Error})
 	}
 	return out, nil
 }
