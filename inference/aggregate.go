@@ -84,7 +84,7 @@ func (f Facts) aggregate() []value {
 		}
 		all = append(all, v)
 	}
-	return append(all, f.judged()...)
+	return append(append(all, f.totals()...), f.judged()...)
 }
 
 // mapValue makes one number of the maps of a slide.

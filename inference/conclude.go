@@ -77,7 +77,7 @@ func Conclude(f Facts) study.Result {
 		return r
 	}
 	r.Findings = f.report(d.all)
-	r.Measurements, r.Probability = d.measurements, d.probability
+	r.Measurements, r.Probability, r.Labels = d.measurements, d.probability, d.labels
 	return r
 }
 
@@ -88,6 +88,7 @@ type decision struct {
 	number       float64 // that decided
 	all          []found
 	measurements []study.Measurement
+	labels       []study.Label
 	probability  *float64
 	hotspot      *study.Hotspot
 }
@@ -105,9 +106,11 @@ func (f Facts) decide(partial bool, why study.Reason) decision {
 	if err != nil {
 		return decision{ai: study.Failed, reason: study.Reason{Code: study.ReasonInternal, Detail: "count"}}
 	}
+	d.labels = f.labels()
 	if d.judge(f.Card, append(values, counted...), partial); d.ai == study.Failed {
 		return d
 	}
+	d.probability = chance(f.Card, d.labels)
 	for _, v := range append(values, counted...) {
 		if !v.known {
 			continue
@@ -124,13 +127,19 @@ func (f Facts) decide(partial bool, why study.Reason) decision {
 
 // judge turns the numbers into one word.
 func (d *decision) judge(card models.Card, values []value, partial bool) {
-	known := card.Find != nil
+	known := card.Find != nil || card.Lesions()
 	d.number = float64(len(d.all))
-	if card.Flag.By != models.FlagFindings {
+	if i := slices.IndexFunc(d.labels, func(l study.Label) bool { return l.Name == card.Flag.By }); i >= 0 {
+		known, d.number = true, d.labels[i].Value
+	} else if card.Flag.By != models.FlagFindings {
 		i := slices.IndexFunc(values, func(v value) bool { return v.out.Name == card.Flag.By })
 		if known = i >= 0 && values[i].known; known {
 			d.number = values[i].value
 		}
+	}
+	if card.Flag.By == models.FlagLabels {
+		d.byLabels(card, partial)
+		return
 	}
 	switch {
 	case !known: // the number that decides could not be made: no weight, no score
@@ -141,6 +150,24 @@ func (d *decision) judge(card models.Card, values []value, partial bool) {
 		d.ai = study.Uncertain
 	default:
 		d.ai = study.NotFlagged
+	}
+}
+
+// byLabels takes the worst of the labels' own words. A label that could not be
+// made leaves the study without an answer.
+func (d *decision) byLabels(card models.Card, partial bool) {
+	if len(d.labels) < len(card.Label) {
+		d.ai, d.reason = study.Failed, study.Reason{Code: study.ReasonInternal, Detail: card.Flag.By}
+		return
+	}
+	d.ai = study.NotFlagged
+	for _, l := range d.labels {
+		if rank(l.AI) < rank(d.ai) {
+			d.ai = l.AI
+		}
+	}
+	if partial && d.ai == study.NotFlagged {
+		d.ai = study.Uncertain
 	}
 }
 
@@ -228,6 +255,15 @@ func parameters(card models.Card) string {
 			all = append(all, fmt.Sprintf("%s.above=%g", o.Name, o.Above))
 		}
 		add(o.Name+".top", float64(o.Top))
+	}
+	for _, l := range card.Label {
+		add(l.Name+".flagged", l.Flagged)
+		add(l.Name+".uncertain", l.Uncertain)
+	}
+	for _, s := range card.Segment {
+		add(s.Name+".threshold", s.Threshold)
+		add(s.Name+".min_mm", s.MinMM)
+		add(s.Name+".min_volume", s.MinVolume)
 	}
 	if card.Count != nil {
 		add("count.window_mm2", card.Count.WindowMM2)

@@ -47,26 +47,34 @@ type found struct {
 	slide        study.UID   // the series, of patches
 	object       *[2]float64 // the box of a detection, pixels of the level; 0×0 is a point
 	seam         *study.Seam // of a region of a slide's map
+	lesion       *lesion     // of a segment's piece
 }
 
 // findings gives all that the card calls a finding, most suspicious first, and
 // of two alike the one that comes first in the study.
 func (f Facts) findings() ([]found, error) {
-	find := f.Card.Find
-	if find == nil {
-		return nil, nil
-	}
 	instances := map[study.UID]*study.Instance{}
 	for i := range f.Instances {
 		instances[f.Instances[i].UID] = &f.Instances[i]
+	}
+	drawn, err := f.lesions(instances)
+	if err != nil {
+		return nil, err
+	}
+	find := f.Card.Find
+	if find == nil {
+		return drawn, nil
 	}
 	var all []found
 	switch {
 	case find.Scalar != "":
 		all = f.heaviest(instances)
 	case f.Card.Input.Kind == study.Patches:
-		var err error
 		if all, err = f.onSlide(instances); err != nil {
+			return nil, err
+		}
+	case find.Objects != "":
+		if all, err = f.detected(f.spots(instances)); err != nil {
 			return nil, err
 		}
 	case find.MinCluster > 1:
@@ -78,7 +86,7 @@ func (f Facts) findings() ([]found, error) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b found) int { return f.bySuspicion(a, b) })
-	return all, nil
+	return append(all, drawn...), nil
 }
 
 // bySuspicion puts the most suspicious first. Of two alike the one on the slide
@@ -207,13 +215,13 @@ func (f Facts) report(all []found) []study.Finding {
 	taken := map[study.UID]bool{}
 	for n, a := range all[:min(len(all), most)] {
 		img := a.site.in.Image
+		what, where, probable := f.what(a)
 		g := study.Finding{
-			Slide: a.slide, Number: n + 1, What: f.Card.Find.What, Site: f.Card.Find.Site, CenterMM: a.patient,
+			Slide: a.slide, Number: n + 1, What: what, Site: where, CenterMM: a.patient,
 			Laterality: map[string]study.Code{"L": left, "R": right}[img.Laterality],
 			Regions:    []study.Region{a.region()}, Measurements: f.measure(a),
 		}
-		find := f.Card.Find
-		if name := cmp.Or(find.Map, find.Scalar, find.Scores, find.Objects); slices.ContainsFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name && o.Probability }) {
+		if probable {
 			g.Probability = share(float64(a.peak))
 		}
 		for again := 0; g.Tracking == "" || taken[g.Tracking]; again++ {

@@ -33,7 +33,7 @@ func (w *work) sizes() [][]int {
 	for i, t := range w.Block.Tiles {
 		width, height := size(w.Card.Input, w.instances[t.Instance].Image, t.W, t.H)
 		n := len(groups) - 1
-		if n < 0 || len(groups[n]) >= w.batchSize() || last != [2]int{width, height} {
+		if n < 0 || len(groups[n]) >= w.batchSize() || w.Card.Sliding != nil || last != [2]int{width, height} {
 			groups = append(groups, nil)
 			n++
 			last = [2]int{width, height}
@@ -64,6 +64,13 @@ func (w *work) prepareImages(ctx context.Context, tiles []int) (batch, error) {
 			}
 			b.missed = append(b.missed, study.Miss{Tile: i, Reason: reason})
 			continue
+		}
+		if w.flipped(i) {
+			if n := channels; w.Card.Input.Layout == models.LayoutNHWC {
+				flip(one, width, n)
+			} else {
+				flip(one, width, 1)
+			}
 		}
 		b.decoders = append(b.decoders, f.Decoder)
 		b.tiles = append(b.tiles, i)

@@ -105,7 +105,7 @@ func scalars(card models.Card, out map[string]output, n int) ([][]float32, error
 			all[i] = append(all[i], v)
 		}
 	}
-	return all, nil
+	return labeled(card, out, n, all)
 }
 
 // pick takes one number of a tile's row and activates it.

@@ -14,7 +14,7 @@ import (
 // most is how many findings are reported.
 func most(find *models.Find) int {
 	if find == nil {
-		return 0
+		return defaultFindings
 	}
 	return cmp.Or(find.Max, defaultFindings)
 }
@@ -35,6 +35,10 @@ func (f Facts) tracking(a found, again int) study.UID {
 func (a found) region() study.Region {
 	t, in := a.site.tile, a.site.in
 	r := study.Region{Instance: in.UID, Class: in.Class, Frame: t.Frame + 1, Frames: max(1, in.Image.Frames)}
+	if a.lesion != nil {
+		r.Shape, r.Points = study.Outline, a.lesion.outline
+		return r
+	}
 	if a.seam != nil || a.object != nil {
 		return a.onLevel(r)
 	}
@@ -57,10 +61,14 @@ func (a found) region() study.Region {
 	return r
 }
 
-// onLevel shows where on a slide a region of a map, a box or a point is, in the
-// total pixel matrix of the level. Nothing reaches over the level's edge.
+// onLevel shows where a region of a slide's map, a box or a point is: on a slide in
+// the total pixel matrix of the level, and else on its frame. Nothing reaches over
+// the edge.
 func (a found) onLevel(r study.Region) study.Region {
-	r.Total, r.Frame, r.Shape = true, 1, study.Outline
+	r.Shape = study.Outline
+	if a.site.in.Image.Slide != nil {
+		r.Total, r.Frame = true, 1
+	}
 	switch {
 	case a.seam != nil:
 		if runs, err := regions.UnpackRuns(a.seam.Runs); err == nil {
@@ -72,11 +80,12 @@ func (a found) onLevel(r study.Region) study.Region {
 		x0, y0, x1, y1 := a.x-a.object[0]/2, a.y-a.object[1]/2, a.x+a.object[0]/2, a.y+a.object[1]/2
 		r.Points = []float64{x0, y0, x1, y0, x1, y1, x0, y1, x0, y0}
 	}
+	edge := [2]int{a.site.tile.W, a.site.tile.H}
 	if s := a.site.in.Image.Slide; s != nil {
-		for i := range r.Points {
-			most := [2]int{s.TotalColumns, s.TotalRows}[i%2]
-			r.Points[i] = regions.Tenth(min(max(r.Points[i], 0), float64(most)))
-		}
+		edge = [2]int{s.TotalColumns, s.TotalRows}
+	}
+	for i := range r.Points {
+		r.Points[i] = regions.Tenth(min(max(r.Points[i], 0), float64(edge[i%2])))
 	}
 	return r
 }
@@ -87,6 +96,15 @@ func (f Facts) measure(a found) []study.Measurement {
 	all := []study.Measurement{}
 	add := func(name study.Code, v float64, unit study.Code) {
 		all = append(all, study.Measurement{Name: name, Value: v, Unit: unit})
+	}
+	if a.lesion != nil {
+		return a.lesion.measured()
+	}
+	if a.object != nil && a.site.in.Image.Slide == nil {
+		if a.wide > 0 {
+			add(longAxis, regions.Tenth(a.wide), millimeter)
+		}
+		return all
 	}
 	if f.Card.Input.Kind == study.Patches && a.members > 0 {
 		if a.wide > 0 {

@@ -231,6 +231,9 @@ func (r *Replayer) again(ctx context.Context, e evidence) ([]study.Part, error) 
 			}
 			p.Job, p.Study, p.Rev, p.Model, p.Index = was.Job, was.Study, was.Rev, was.Model, was.Index
 			nameFeatures(&p)
+			if _, err := nameMasks(&p); err != nil {
+				return err
+			}
 			parts[i] = p
 			return nil
 		})

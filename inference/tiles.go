@@ -2,10 +2,12 @@ package inference
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
 	"varde/inference/regions"
+	"varde/models"
 	"varde/study"
 )
 
@@ -18,7 +20,7 @@ func (w *work) runTiles(ctx context.Context, b batch) error {
 	if len(b.tiles) == 0 {
 		return nil
 	}
-	out, err := w.run(ctx, b.in)
+	out, err := w.runBatch(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -33,8 +35,32 @@ func (w *work) runTiles(ctx context.Context, b batch) error {
 		return w.keepPatches(b, out, scores)
 	}
 	for n, i := range b.tiles {
-		if !w.keep(i, scores, n) {
+		embedded, err := embedding(w.Card, out, n, len(b.tiles))
+		if err != nil {
+			return err
+		}
+		drawn := !slices.ContainsFunc(embedded, isNone)
+		if drawn {
+			if drawn, err = w.drawImage(b, n, out); err != nil {
+				return err
+			}
+		}
+		if !drawn {
+			w.part.Missed = append(w.part.Missed, study.Miss{Tile: i, Reason: notANumber})
 			continue
+		}
+		if !w.keep(i, scores, n) {
+			w.forget(i)
+			continue
+		}
+		if len(scores) == 0 && len(embedded) > 0 {
+			w.part.Scores = append(w.part.Scores, study.Score{Tile: i, Values: []float32{}})
+		}
+		w.embed(embedded)
+		if w.Card.Find != nil && w.Card.Find.Objects != "" {
+			if err := w.detect(b, n, out); err != nil {
+				return err
+			}
 		}
 		if w.Card.Find != nil && w.Card.Find.Map != "" {
 			if err := w.searchImage(b, n, out[w.Card.Find.Map]); err != nil {
@@ -61,6 +87,39 @@ func (w *work) keep(i int, scores [][]float32, n int) bool {
 	return true
 }
 
+// forget takes back what was taken down of the last tile.
+func (w *work) forget(i int) {
+	p := &w.part
+	if n := len(p.Scores); n > 0 && p.Scores[n-1].Tile == i {
+		p.Scores = p.Scores[:n-1]
+		if f := p.Features; f != nil {
+			f.Count--
+			f.Values = f.Values[:len(f.Values)-f.Dim]
+		}
+	}
+	if m := p.Masks; m != nil {
+		m.Grids = slices.DeleteFunc(m.Grids, func(g study.MaskGrid) bool { return g.Tile == i })
+	}
+}
+
+// runBatch runs the network over a batch, window by window where the card asks
+// for it; a batch is one image then.
+func (w *work) runBatch(ctx context.Context, b batch) (map[string]output, error) {
+	if w.Card.Sliding == nil {
+		return w.run(ctx, b.in)
+	}
+	v, ok := b.in.Data.([]float32)
+	s := b.in.Shape
+	if !ok || len(s) != 4 || len(b.tiles) != 1 {
+		return nil, fmt.Errorf("windows over %d images of %T: %w", len(b.tiles), b.in.Data, study.ErrInvalid)
+	}
+	height, width := int(s[2]), int(s[3])
+	if w.Card.Input.Layout == models.LayoutNHWC {
+		height, width = int(s[1]), int(s[2])
+	}
+	return w.slide(ctx, v, 0, 0, 1, height, width)
+}
+
 // notANumber is the reason of a tile for which the network gave NaN or infinity.
 var notANumber = study.Reason{Code: study.ReasonInternal, Detail: "NaN"}
 
@@ -75,8 +134,12 @@ func (w *work) searchImage(b batch, n int, o output) error {
 	i := b.tiles[n]
 	if slices.ContainsFunc(m.Values, isNone) {
 		w.part.Missed = append(w.part.Missed, study.Miss{Tile: i, Reason: notANumber})
-		w.part.Scores = slices.DeleteFunc(w.part.Scores, func(s study.Score) bool { return s.Tile == i })
+		w.forget(i)
 		return nil
+	}
+	if w.flipped(i) {
+		m.Values = slices.Clone(m.Values)
+		flip(m.Values, m.Width, 1)
 	}
 	at := w.site(i)
 	width, height := size(w.Card.Input, at.in.Image, at.tile.W, at.tile.H)

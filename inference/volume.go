@@ -55,11 +55,19 @@ func (w *work) volume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := w.run(ctx, in)
+	halo := w.Card.Input.HaloPlanes
+	var out map[string]output
+	if w.Card.Sliding != nil {
+		v, _ := in.Data.([]float32)
+		out, err = w.slide(ctx, v, w.Block.First-halo, w.Block.First, w.Block.Last+1, s.height, s.width)
+		halo = 0
+	} else {
+		out, err = w.run(ctx, in)
+	}
 	if err != nil {
 		return err
 	}
-	return w.read(s, out)
+	return w.read(s, out, halo)
 }
 
 func (w *work) checkVolume() error {
@@ -167,9 +175,10 @@ func (w *work) tensor(s stack) (pixel.Tensor, error) {
 	return pixel.Tensor{Shape: []int64{1, 1, int64(count), int64(s.height), int64(s.width)}, Data: v}, nil
 }
 
-// read takes down what the network gave for the volume. A scalar is one number
-// for the whole block, and stands beside its first own slice.
-func (w *work) read(s stack, out map[string]output) error {
+// read takes down what the network gave for the volume, the planes of the block
+// and halo more on either side. A scalar is one number for the whole block, and
+// stands beside its first own slice.
+func (w *work) read(s stack, out map[string]output, halo int) error {
 	scores, err := scalars(w.Card, out, 1)
 	if err != nil {
 		return err
@@ -181,18 +190,32 @@ func (w *work) read(s stack, out map[string]output) error {
 			return nil
 		}
 	}
+	embedded, err := embedding(w.Card, out, 0, 1)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(embedded, isNone) {
+		w.missAll(s)
+		return nil
+	}
+	if ok, err := w.drawVolume(s, out, halo); err != nil || !ok {
+		return err
+	}
 	if len(scores) > 0 {
 		w.part.Scores = append(w.part.Scores, study.Score{Tile: first, Values: scores[0]})
+	} else if len(embedded) > 0 {
+		w.part.Scores = append(w.part.Scores, study.Score{Tile: first, Values: []float32{}})
 	}
+	w.embed(embedded)
 	if w.Card.Find == nil || w.Card.Find.Map == "" {
 		return nil
 	}
-	return w.searchVolume(s, out[w.Card.Find.Map])
+	return w.searchVolume(s, out[w.Card.Find.Map], halo)
 }
 
 // missAll says of all own slices that the network gave no numbers for them.
 func (w *work) missAll(s stack) {
-	w.part.Scores = nil
+	w.part.Scores, w.part.Masks, w.part.Features = nil, nil, nil
 	for _, at := range s.sites {
 		if !at.tile.Context {
 			w.part.Missed = append(w.part.Missed, study.Miss{Tile: at.index, Reason: notANumber})
@@ -204,8 +227,8 @@ func (w *work) missAll(s stack) {
 // searchVolume looks for candidates in the planes that the block answers for.
 // What touches the first or the last of them may go on in the next block, and
 // keeps a seam.
-func (w *work) searchVolume(s stack, o output) error {
-	b, halo := w.Block, w.Card.Input.HaloPlanes
+func (w *work) searchVolume(s stack, o output, halo int) error {
+	b := w.Block
 	count := b.Last - b.First + 1
 	m, err := o.volume(count + 2*halo)
 	if err != nil {
@@ -244,10 +267,22 @@ func (w *work) searchVolume(s stack, o output) error {
 
 // blind takes the planes out of the search that no slice is near enough to.
 func (w *work) blind(s stack, m regions.Field) {
+	size := m.Width * m.Height
+	for k, hidden := range w.hidden(s) {
+		if hidden {
+			for i := range size {
+				m.Values[k*size+i] = float32(math.Inf(-1))
+			}
+		}
+	}
+}
+
+// hidden says of each plane of the block whether no slice is near enough to it.
+func (w *work) hidden(s stack) []bool {
 	b := w.Block
 	apart := w.apart()
-	size := m.Width * m.Height
-	for k := range m.Planes {
+	all := make([]bool, b.Last-b.First+1)
+	for k := range all {
 		z := b.OriginMM + float64(b.First+k)*b.StepMM
 		above, _ := slices.BinarySearchFunc(s.sites, z, func(at site, z float64) int { return cmp.Compare(at.at, z) })
 		seen := false
@@ -258,12 +293,9 @@ func (w *work) blind(s stack, m regions.Field) {
 			below := s.sites[above-1].at
 			seen = seen || z-below <= beside*apart || above < len(s.sites) && s.sites[above].at-below <= bridged*apart
 		}
-		if !seen {
-			for i := range size {
-				m.Values[k*size+i] = float32(math.Inf(-1))
-			}
-		}
+		all[k] = !seen
 	}
+	return all
 }
 
 // apart is the usual distance of two slices of the block, those included that

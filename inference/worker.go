@@ -84,6 +84,9 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	if err := w.putFeatures(ctx, &part); err != nil {
 		return err
 	}
+	if err := w.putMasks(ctx, &part); err != nil {
+		return err
+	}
 	b, err := EncodePart(part)
 	if err != nil {
 		return err
@@ -171,6 +174,9 @@ func (w *Worker) conclude(ctx context.Context, card models.Card, job study.Job) 
 		}
 		if part.Job != row.Job || part.Study != job.Study || part.Model != job.Model {
 			return fmt.Errorf("part %s is of job %s, not of %s: %w", row.Key, part.Job, row.Job, study.ErrInvalid)
+		}
+		if err := w.getMasks(ctx, &part); err != nil {
+			return err
 		}
 		f.Parts = append(f.Parts, part)
 	}

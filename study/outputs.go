@@ -67,3 +67,19 @@ type Look struct {
 	Sharp    float64 `json:"sharp"`    // how steep the steepest edges are, share of the contrast in one pixel
 	Backdrop float64 `json:"backdrop"` // the border's most common value, share of the range
 }
+
+// At gives the place of a voxel in the patient's coordinates: column, row and
+// plane, the center of the first voxel being (0,0,0). It is nil when the grid has
+// no place. PS3.3 §C.7.6.2.1.1.
+func (g MaskGrid) At(voxel [3]float64) *[3]float64 {
+	if g.Position == nil || g.Orientation == nil {
+		return nil
+	}
+	o := *g.Orientation
+	n := [3]float64{o[1]*o[5] - o[2]*o[4], o[2]*o[3] - o[0]*o[5], o[0]*o[4] - o[1]*o[3]}
+	var p [3]float64
+	for i := range p {
+		p[i] = g.Position[i] + voxel[0]*g.SpacingMM[0]*o[i] + voxel[1]*g.SpacingMM[1]*o[3+i] + voxel[2]*g.StepMM*n[i]
+	}
+	return &p
+}

@@ -1,0 +1,215 @@
+package inference
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"varde/models"
+	"varde/study"
+)
+
+// labeled adds to the scalars of n tiles what the card's labels say of them: one
+// number of a plain label, and the probability of each grade of another.
+func labeled(card models.Card, out map[string]output, n int, all [][]float32) ([][]float32, error) {
+	for _, l := range card.Label {
+		o := out[l.Output]
+		if len(o.values) == 0 || len(o.values)%n != 0 {
+			return nil, fmt.Errorf("output %s of shape %v for %d tiles: %w", l.Output, o.shape, n, study.ErrInvalid)
+		}
+		if all == nil {
+			all = make([][]float32, n)
+		}
+		row := len(o.values) / n
+		for i := range n {
+			v, err := label(l, o.card, o.values[i*row:][:row])
+			if err != nil {
+				return nil, err
+			}
+			all[i] = append(all[i], v...)
+		}
+	}
+	return all, nil
+}
+
+// label gives the numbers of one label of one tile.
+func label(l models.Label, o models.Output, row []float32) ([]float32, error) {
+	if len(l.Grade) == 0 {
+		o.Index = l.Index
+		v, err := pick(o, row)
+		return []float32{v}, err
+	}
+	want := len(l.Grade)
+	if o.Activation == models.ActivationCumulative {
+		want--
+	}
+	if len(row) != want {
+		return nil, fmt.Errorf("output %s has %d numbers for %d grades of %s: %w", o.Name, len(row), len(l.Grade), l.Name, study.ErrInvalid)
+	}
+	v := make([]float32, len(l.Grade))
+	if o.Activation != models.ActivationCumulative {
+		for i := range v {
+			o.Index = i
+			var err error
+			if v[i], err = pick(o, row); err != nil {
+				return nil, err
+			}
+		}
+		return v, nil
+	}
+	// What lies above a grade lies above those below it: a network that says
+	// otherwise is taken at its lower word.
+	above := float32(1)
+	for i, x := range row {
+		next := min(above, activate("sigmoid", x, slices.Values(row)))
+		if isNone(x) {
+			next = x
+		}
+		v[i] = above - next
+		above = next
+	}
+	v[len(v)-1] = above
+	return v, nil
+}
+
+// labels makes of the tiles' numbers what is said of the study.
+func (f Facts) labels() []study.Label {
+	rows := f.rows()
+	at := len(scalarOutputs(f.Card))
+	var all []study.Label
+	for _, l := range f.Card.Label {
+		width := max(1, len(l.Grade))
+		var mine [][]float64
+		for _, r := range rows {
+			if at+width > len(r.values) {
+				continue
+			}
+			v := make([]float64, width)
+			for i := range v {
+				v[i] = float64(r.values[at+i])
+			}
+			mine = append(mine, v)
+		}
+		at += width
+		if len(mine) > 0 {
+			all = append(all, f.said(l, mine))
+		}
+	}
+	return all
+}
+
+// said makes one label of those of several tiles.
+func (f Facts) said(l models.Label, tiles [][]float64) study.Label {
+	value := func(v []float64) float64 {
+		if len(l.Grade) == 0 {
+			return v[0]
+		}
+		e, whole := 0.0, sum(v)
+		for i, g := range l.Grade {
+			e += g.Value * v[i]
+		}
+		if whole <= 0 {
+			return e
+		}
+		return e / whole
+	}
+	v := tiles[0]
+	if l.Aggregate == "mean" {
+		v = make([]float64, len(tiles[0]))
+		for i := range v {
+			for _, t := range tiles {
+				v[i] += t[i] / float64(len(tiles))
+			}
+		}
+	} else {
+		for _, t := range tiles[1:] {
+			if value(t) > value(v) {
+				v = t
+			}
+		}
+	}
+	out := study.Label{Name: l.Name, What: l.What, Value: value(v), AI: study.NotFlagged}
+	switch {
+	case l.Flagged != 0 && out.Value >= l.Flagged:
+		out.AI = study.Flagged
+	case l.Uncertain != 0 && out.Value >= l.Uncertain:
+		out.AI = study.Uncertain
+	}
+	if len(l.Grade) > 0 {
+		out.Grade, out.Shares = grade(l, v)
+	} else if o := f.output(l.Output); o.Probability {
+		out.Probability = share(v[0])
+	}
+	return out
+}
+
+// output finds an output of the card by name.
+func (f Facts) output(name string) models.Output {
+	i := slices.IndexFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name })
+	if i < 0 {
+		return models.Output{}
+	}
+	return f.Card.Output[i]
+}
+
+// grade gives the class of a graded label, and the probabilities of all: the
+// lowest class with which half of the probability is reached.
+func grade(l models.Label, v []float64) (*study.Code, []float64) {
+	whole := sum(v)
+	if whole <= 0 || math.IsInf(whole, 0) {
+		return nil, nil
+	}
+	shares := make([]float64, len(v))
+	var at *study.Code
+	below := 0.0
+	for i, p := range v {
+		shares[i] = p / whole
+		below += shares[i]
+		if at == nil && below >= 0.5-1e-9 {
+			code := l.Grade[i].Code
+			at = &code
+		}
+	}
+	return at, shares
+}
+
+// embedding gives the embeddings of one tile, those of all outputs one after the
+// other.
+func embedding(card models.Card, out map[string]output, n, of int) ([]float32, error) {
+	var all []float32
+	for _, o := range card.Output {
+		if o.Role != models.RoleEmbedding {
+			continue
+		}
+		v := out[o.Name].values
+		if len(v) == 0 || len(v)%of != 0 {
+			return nil, fmt.Errorf("output %s of shape %v for %d tiles: %w", o.Name, out[o.Name].shape, of, study.ErrInvalid)
+		}
+		all = append(all, v[n*len(v)/of:][:len(v)/of]...)
+	}
+	return all, nil
+}
+
+// embed keeps the embedding of a tile whose score was kept.
+func (w *work) embed(v []float32) {
+	if len(v) == 0 {
+		return
+	}
+	if w.part.Features == nil {
+		w.part.Features = &study.Features{Dim: len(v)}
+	}
+	w.part.Features.Count++
+	w.part.Features.Values = append(w.part.Features.Values, v...)
+}
+
+// chance is the probability of the study that its labels give: of the one by
+// which the card flags, or of the highest where it takes the worst.
+func chance(card models.Card, labels []study.Label) *float64 {
+	var p *float64
+	for _, l := range labels {
+		if l.Probability != nil && (card.Flag.By == l.Name || card.Flag.By == models.FlagLabels && (p == nil || *l.Probability > *p)) {
+			p = l.Probability
+		}
+	}
+	return p
+}
