@@ -31,7 +31,7 @@ func (l *loader) examine(ctx context.Context) []check {
 	if err := l.load(); err != nil {
 		return []check{verdict("settings", "", err, "mend what is named; varde config show lists all settings")}
 	}
-	all := []check{verdict("settings", "sound", nil, "")}
+	all := []check{verdict("settings", "sound", l.checkServing(), "a service with these settings would not start")}
 	for _, look := range []func(context.Context, Settings) []check{
 		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtModels, lookAtWorkers, lookAtDecoders, lookAtPeers,
 	} {

@@ -39,6 +39,9 @@ func (l *loader) serve(ctx context.Context) error {
 	if err := l.load(); err != nil {
 		return exitError{exitUsage, err}
 	}
+	if err := l.checkServing(); err != nil {
+		return exitError{exitUsage, err}
+	}
 	log := l.logger()
 	h, err := openHouse(ctx, l.Settings, log, false)
 	if ctx.Err() != nil && h == nil {

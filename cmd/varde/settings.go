@@ -219,9 +219,6 @@ func (l *loader) check() error {
 			bad("role %q is none of ingest, score, report, web", r)
 		}
 	}
-	if store.IsPostgres(l.Ledger) && l.Queue == "" {
-		bad("ledger %s is shared by processes, and each would have a queue of its own; name one with --queue redis://host:port/0", store.HideSecret(l.Ledger))
-	}
 	if _, err := readCallers(l.Callers); err != nil {
 		errs = append(errs, err)
 	}
@@ -250,6 +247,15 @@ func (l *loader) check() error {
 		bad("gap_cap %s is under 2s", l.GapCap)
 	}
 	return errors.Join(errs...)
+}
+
+// checkServing is what a process that serves needs beside sound settings.
+func (s Settings) checkServing() error {
+	if store.IsPostgres(s.Ledger) && s.Queue == "" {
+		return fmt.Errorf("ledger %s is shared by processes, and each would have a queue of its own; name one with --queue redis://host:port/0: %w",
+			store.HideSecret(s.Ledger), study.ErrInvalid)
+	}
+	return nil
 }
 
 // has reports whether this process plays a role.
