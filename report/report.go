@@ -66,6 +66,7 @@ type Writer struct {
 	Device       Device
 	Location     *time.Location // for the dates in reports; nil is the machine's
 	Slides       *Slides        // what heatmaps and annotations are made from; nil writes none
+	Marks        []string       // of KindRings and KindKeys those that are written of results on images
 	Log          *slog.Logger   // nil discards
 }
 
@@ -118,6 +119,11 @@ func (w *Writer) write(ctx context.Context, j study.Job) (r study.Report, beside
 	if o.Objects, err = w.beside(ctx, s, instances, result); err != nil {
 		return r, nil, err
 	}
+	marked, err := w.marks(ctx, s, instances, result)
+	if err != nil {
+		return r, nil, err
+	}
+	o.Objects = append(o.Objects, marked...)
 	d := Build(s, instances, result, o)
 	b, err := d.Encode()
 	if err == nil {
@@ -134,7 +140,7 @@ func (w *Writer) write(ctx context.Context, j study.Job) (r study.Report, beside
 // would be an object that can never be fetched or sent, while bytes without a
 // record are written again.
 func (w *Writer) keep(ctx context.Context, result study.Result, kind string, slide study.UID, b []byte) (study.Report, error) {
-	r := study.Report{Kind: kind, Slide: slide, Study: result.Study, Class: classes[kind], Rev: result.Rev, Model: result.Model,
+	r := study.Report{Kind: kind, Slide: slide, Study: result.Study, Class: classes[basic(kind)], Rev: result.Rev, Model: result.Model,
 		Key: Key(result, kind, slide), Bytes: int64(len(b)), SHA256: sha256.Sum256(b), At: time.Now().UTC()}
 	r.UID, r.Series = names(result, kind, slide)
 	if err := w.Objects.Put(ctx, r.Key, bytes.NewReader(b), r.Bytes); err != nil {
@@ -146,12 +152,15 @@ func (w *Writer) keep(ctx context.Context, result study.Result, kind string, sli
 // The kinds of what is written.
 const (
 	KindSR          = "sr"
-	KindHeatmap     = "seg" // of one slide
-	KindAnnotations = "ann" // of one slide
+	KindHeatmap     = "seg"  // of one slide
+	KindAnnotations = "ann"  // of one slide
+	KindRings       = "gsps" // over the images of one modality and rescaling; the second of a result is gsps-2
+	KindKeys        = "kos"
 )
 
 var classes = map[string]study.UID{
 	KindSR: dicom.Comprehensive3DSR, KindHeatmap: dicom.Segmentation, KindAnnotations: dicom.SimpleAnnotations,
+	KindRings: dicom.GrayscalePresentation, KindKeys: dicom.KeyObjectSelection,
 }
 
 // names gives an object and its series their UIDs, made from what it is about:
@@ -167,8 +176,11 @@ func names(r study.Result, kind string, slide study.UID) (object, series study.U
 
 // Key is where an object of a result lies: beside the parts of the result.
 func Key(r study.Result, kind string, slide study.UID) string {
-	name := "report"
-	if kind != KindSR {
+	name := kind
+	switch {
+	case kind == KindSR:
+		name = "report"
+	case slide != "":
 		name = kind + "-" + string(slide)
 	}
 	return fmt.Sprintf("results/%s/rev-%d/%s@%s/%s.dcm", r.Study, r.Rev, r.Model.ID, r.Model.SHA256.Short(), name)

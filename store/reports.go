@@ -74,9 +74,20 @@ func kindOf(r study.Report) string {
 	return r.Kind + "@" + string(r.Slide)
 }
 
-// keepOwn makes a report one of the study's objects, of the modality that its kind
-// is named for. A copy that came back from
-// an archive before its record was here gives way to the original.
+// modalityOf is the modality of an object of ours. Most kinds are named for it.
+func modalityOf(r study.Report) string {
+	kind, _, _ := strings.Cut(r.Kind, "-")
+	switch kind {
+	case "gsps":
+		return "PR"
+	case "kos":
+		return "KO"
+	}
+	return strings.ToUpper(kind)
+}
+
+// keepOwn makes a report one of the study's objects. A copy that came back from an
+// archive before its record was here gives way to the original.
 func (t *tx) keepOwn(r study.Report) error {
 	n, err := t.exec(`UPDATE instance SET own = 1, object_key = $2, bytes = $3, sha256 = $4 WHERE sop_uid = $1 AND own = 0`,
 		r.UID, r.Key, r.Bytes, r.SHA256[:])
@@ -88,7 +99,7 @@ func (t *tx) keepOwn(r study.Report) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
-		r.UID, r.Study, r.Series, r.Class, explicitLE, strings.ToUpper(r.Kind), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
+		r.UID, r.Study, r.Series, r.Class, explicitLE, modalityOf(r), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
 	return err
 }
 

@@ -163,13 +163,13 @@ func (h *house) worker() *inference.Worker {
 		h.closing(pool.Close)
 	}
 	return &inference.Worker{Ledger: h.ledger, Records: h.ledger, Models: h.registry, Sessions: pool, Objects: h.objects,
-		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran, Observe: h.metrics.Network}, Log: h.log}
+		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran, Observe: h.metrics.Network}, Log: h.log, Calibrations: h.ledger}
 }
 
 // writer is who writes reports.
 func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
-		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry)}
+		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks}
 	for _, d := range h.Destinations {
 		w.Destinations = append(w.Destinations, d.Name)
 	}
