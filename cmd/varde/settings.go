@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
+	"varde/report"
 	"varde/store"
 	"varde/study"
 )
@@ -60,8 +61,9 @@ type Settings struct {
 	MinFree      int64         `toml:"min_free" help:"bytes that must stay free on the disk; below, senders are refused"`
 	Associations int           `toml:"associations" help:"DICOM associations that may be open at once"`
 	// Each door may have a limit of its own, so that one can't take all.
-	PlainAssociations int `toml:"plain_associations" help:"of these, how many may be in the clear; 0 for all"`
-	TLSAssociations   int `toml:"tls_associations" help:"of these, how many may be over TLS; 0 for all"`
+	PlainAssociations int      `toml:"plain_associations" help:"of these, how many may be in the clear; 0 for all"`
+	TLSAssociations   int      `toml:"tls_associations" help:"of these, how many may be over TLS; 0 for all"`
+	Marks             []string `toml:"marks" help:"what is written beside the report of images with findings: gsps (rings and words), kos (key images); empty for nothing"`
 	// ReferenceModels keeps our three reference models in the registry and makes
 	// them live when they are new there.
 	ReferenceModels bool   `toml:"reference_models" help:"keep the three reference models, live when new; they are no medical devices"`
@@ -217,6 +219,11 @@ func (l *loader) check() error {
 	for _, r := range l.Roles {
 		if !strings.Contains(" ingest score report web ", " "+r+" ") {
 			bad("role %q is none of ingest, score, report, web", r)
+		}
+	}
+	for _, m := range l.Marks {
+		if m != report.KindRings && m != report.KindKeys {
+			bad("marks %q is none of gsps, kos", m)
 		}
 	}
 	if _, err := readCallers(l.Callers); err != nil {
