@@ -103,6 +103,8 @@ func (f Facts) concludeCase(r study.Result) study.Result {
 	}
 	r.Slide, r.Measurements, r.Probability = worst.Series, worst.Measurements, worst.Probability
 	r.Findings = f.report(f.ofAll(all))
+	f.calibrate(&r, worst.number)
+	f.calibrateSlides(&r, all)
 	return r
 }
 

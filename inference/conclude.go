@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"varde/models"
+	"varde/models/calibration"
 	"varde/study"
 )
 
@@ -26,8 +27,10 @@ type Facts struct {
 	// Judgments are what the second network said, slide by slide, where the card
 	// names one.
 	Judgments []Judgment
-	Stopped   bool // the model was stopped, and must not speak
-	At        time.Time
+	// Calibration is what the site made of the number that decides; nil: nothing.
+	Calibration *calibration.File
+	Stopped     bool // the model was stopped, and must not speak
+	At          time.Time
 }
 
 // Conclude draws one model's result from its parts. It decides by its argument
@@ -78,6 +81,7 @@ func Conclude(f Facts) study.Result {
 	}
 	r.Findings = f.report(d.all)
 	r.Measurements, r.Probability, r.Labels = d.measurements, d.probability, d.labels
+	f.calibrate(&r, d.number)
 	return r
 }
 

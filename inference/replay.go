@@ -26,6 +26,8 @@ type Replayer struct {
 	Objects  codec.Ranger
 	Scorer   *Scorer // reads through the same Objects
 	Runners  int     // blocks at once; 0 = 1
+	// Calibrations give the one that a recorded result bears; nil: there are none.
+	Calibrations Calibrations
 }
 
 // A Replay is what came of making a result anew.
@@ -144,7 +146,10 @@ func (r *Replayer) evidence(ctx context.Context, recorded study.Result) (e evide
 	if f.Plan, err = r.Records.ModelPlan(ctx, recorded.Study, recorded.Rev, recorded.Model); err != nil {
 		return e, err
 	}
-	f.Instances, err = r.Records.Instances(ctx, recorded.Study)
+	if f.Instances, err = r.Records.Instances(ctx, recorded.Study); err != nil {
+		return e, err
+	}
+	f.Calibration, err = r.calibration(ctx, f.Card, recorded.Ran.Calibration)
 	return e, err
 }
 

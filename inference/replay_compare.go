@@ -17,7 +17,7 @@ import (
 // JSON. What has no name here goes by that one.
 var conditionNames = map[string]string{
 	"runtime": "ONNX Runtime", "library_sha256": "runtime library", "provider": "execution provider", "decoders": "decoders", "card_sha256": cardDiffers,
-	"varde": "Varde", "mil_sha256": secondDiffers, "cpu": "CPU class", "objects_sha256": objectsDiffer,
+	"varde": "Varde", "mil_sha256": secondDiffers, "cpu": "CPU class", "objects_sha256": objectsDiffer, "calibration_sha256": calibrationDiffers,
 }
 
 // The conditions that say what was asked, rather than who answered.
@@ -25,12 +25,14 @@ const (
 	modelDiffers  = "model"
 	secondDiffers = "second network"
 	cardDiffers   = "card"
-	objectDiffers = "object " // and its key
-	objectsDiffer = "objects" // others, or others of these
+
+	calibrationDiffers = "calibration"
+	objectDiffers      = "object " // and its key
+	objectsDiffer      = "objects" // others, or others of these
 )
 
 func asksOtherwise(d Difference) bool {
-	return slices.Contains([]string{modelDiffers, secondDiffers, cardDiffers, objectsDiffer}, d.What) || strings.HasPrefix(d.What, objectDiffers)
+	return slices.Contains([]string{modelDiffers, secondDiffers, cardDiffers, objectsDiffer, calibrationDiffers}, d.What) || strings.HasPrefix(d.What, objectDiffers)
 }
 
 // conditions lists in what two runs differ. What was not recorded is not compared,

@@ -28,8 +28,10 @@ type Worker struct {
 	Sessions Sessions
 	Objects  Objects
 	Scorer   *Scorer // reads through the same Objects
-	Log      *slog.Logger
-	Now      func() time.Time // nil = [time.Now]
+	// Calibrations are asked when a result is concluded; nil: there are none.
+	Calibrations Calibrations
+	Log          *slog.Logger
+	Now          func() time.Time // nil = [time.Now]
 }
 
 // Handle does one job and records it. When it returns an error nothing is
@@ -181,6 +183,9 @@ func (w *Worker) conclude(ctx context.Context, card models.Card, job study.Job) 
 		f.Parts = append(f.Parts, part)
 	}
 	if err := w.judge(ctx, &f, job.Lane); err != nil {
+		return err
+	}
+	if f.Calibration, err = w.calibration(ctx, card); err != nil {
 		return err
 	}
 	r := Conclude(f)

@@ -142,6 +142,9 @@ type Provenance struct {
 	// asked for. Both are empty in results that were made before they were kept.
 	CPU     string `json:"cpu,omitempty"`
 	Objects Hash   `json:"objects_sha256,omitzero"`
+	// Calibration is the hash of the calibration that made the probability; zero
+	// where it is the model's own.
+	Calibration Hash `json:"calibration_sha256,omitzero"`
 }
 
 // A Measurement is a coded number.
@@ -199,7 +202,8 @@ type Result struct {
 	Reason       Reason        `json:"reason"`                // why failed, out of scope or partial
 	Probability  *float64      `json:"probability,omitempty"` // of the study, 0–1; nil when the model gives none
 	Calibrated   bool          `json:"calibrated"`
-	Findings     []Finding     `json:"findings"` // empty and AI not_flagged: ran, nothing found
+	Raw          *float64      `json:"raw,omitempty"` // the number that Probability was made of by the site's calibration
+	Findings     []Finding     `json:"findings"`      // empty and AI not_flagged: ran, nothing found
 	Measurements []Measurement `json:"measurements"`
 	Labels       []Label       `json:"labels,omitempty"` // in the card's order
 	// Slide is the worst of the slides that were scored: Probability and

@@ -101,7 +101,7 @@ func (d *desk) replayer(ctx context.Context) (*inference.Replayer, func() error,
 	i := runtime.Info()
 	scorer := &inference.Scorer{Objects: objects, Index: d.ledger, Gate: queue.NewGate(d.workers(), runLimit, d.logger()),
 		Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256, Route: i.Route, Provider: onnx.CPU, Varde: version, CPU: onnx.CPUClass()}}
-	r := &inference.Replayer{Records: d.ledger, Card: d.registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.workers()}
+	r := &inference.Replayer{Records: d.ledger, Card: d.registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.workers(), Calibrations: d.ledger}
 	return r, func() error { return errors.Join(pool.Close(), objects.Close()) }, nil
 }
 
