@@ -11,7 +11,7 @@ RUN go build -trimpath -ldflags="-s -w" -o /out/varde ./cmd/varde \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libstdc++6 libturbojpeg0 libopenjp2-7 libcharls2 \
+ && apt-get install -y --no-install-recommends ca-certificates libstdc++6 libturbojpeg0 libopenjp2-7 libcharls2 libopenslide0 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /data --create-home varde
 COPY --from=build /out/ /usr/local/bin/
@@ -19,6 +19,6 @@ USER varde
 VOLUME /data
 EXPOSE 11112 8080
 ENV VARDE_DICOM_ADDR=0.0.0.0:11112 VARDE_HTTP_ADDR=0.0.0.0:8080
-HEALTHCHECK --interval=10s --timeout=3s CMD ["varde", "doctor", "--live", "http://127.0.0.1:8080"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["varde", "doctor", "--live", "http://127.0.0.1:8080"]
 ENTRYPOINT ["varde"]
 CMD ["serve", "--dir", "/data"]
