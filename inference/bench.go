@@ -23,25 +23,28 @@ type Throughput struct {
 }
 
 // Measure scores a block in some rounds and, after each, runs the network alone
-// on the tensors of that round. Processor time is the whole process's: nothing
+// on the tensors of the block, which are the same in every round. Processor time is the whole process's: nothing
 // else should run in it.
 func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput, error) {
 	session := q.Session
-	t := Throughput{}
+	recorded := &Recorder{Session: session}
+	q.Session = recorded
+	part, err := s.Score(ctx, q) // it warms up, and tells what the network is given
+	if err != nil {
+		return Throughput{}, err
+	}
+	q.Session = session
+	t := Throughput{Tiles: q.Block.Planned() - len(part.Missed)}
+	if t.Tiles == 0 {
+		return t, fmt.Errorf("measure: no tile of the block could be scored: %w", study.ErrInvalid)
+	}
 	var ratios, whole, bare []float64
-	for i := range max(1, rounds) + 1 {
-		recorded := &Recorder{Session: session}
-		q.Session = recorded
+	for range max(1, rounds) {
 		begun := ProcessorTime()
-		part, err := s.Score(ctx, q)
-		if err != nil {
+		if _, err := s.Score(ctx, q); err != nil {
 			return t, err
 		}
 		spent := ProcessorTime() - begun
-		t.Tiles = q.Block.Planned() - len(part.Missed)
-		if t.Tiles == 0 {
-			return t, fmt.Errorf("measure: no tile of the block could be scored: %w", study.ErrInvalid)
-		}
 		begun = ProcessorTime()
 		for _, in := range recorded.Inputs() {
 			if _, err := session.Run(ctx, in); err != nil {
@@ -49,7 +52,7 @@ func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput
 			}
 		}
 		alone := ProcessorTime() - begun
-		if i == 0 || spent <= 0 || alone <= 0 { // the first round warms up
+		if spent <= 0 || alone <= 0 {
 			continue
 		}
 		whole = append(whole, float64(t.Tiles)/spent.Seconds())

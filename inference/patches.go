@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"varde/internal/pixel"
 	"varde/internal/slide"
@@ -21,12 +22,18 @@ func (w *work) patches(ctx context.Context) error {
 	for i, t := range w.Block.Tiles {
 		rects[i] = slide.Rect{X: t.X, Y: t.Y, W: t.W, H: t.H}
 	}
-	filler, err := newFiller(w.Card.Input, w.Block.Stain, w.batchSize())
+	filler, err := newFiller(w.Card.Input, w.Block.Stain, w.batchSize(), &w.spare)
 	if err != nil {
 		return err
 	}
 	r := slide.Reader{Objects: w.Objects, Frames: w.Index.Frames}
-	return ahead(ctx, func(ctx context.Context, emit func(batch) error) error {
+	// On a processor the network reads what its own core has just decoded; other
+	// blocks keep the other cores busy. A device must not wait for that.
+	side := straight[batch]
+	if w.share != nil {
+		side = ahead[batch]
+	}
+	return side(ctx, func(ctx context.Context, emit func(batch) error) error {
 		for p := range r.Patches(ctx, level, rects, w.Card.Input.Width, w.Card.Input.Height) {
 			if err := filler.add(p, w.Block.Tiles); err != nil {
 				return err
@@ -85,18 +92,14 @@ type filler struct {
 	floats []float32
 	// spare holds tensors that a network is done with. They are used again: to
 	// clear the memory of new ones would take as long as filling it.
-	spare chan []float32
+	spare *sync.Pool // of *[]float32
 }
-
-// spareTensors is how many a block can have at once: one that is filled, one that
-// is ready, and one that the network reads.
-const spareTensors = 3
 
 // newFiller refuses a block whose colors were not measured for a card that asks
 // for it, and one that was measured for another card: a network that is shown
 // other colors than it was made for answers as readily.
-func newFiller(in models.Input, stain *study.Stain, most int) (*filler, error) {
-	f := &filler{in: in, size: 3 * in.Width * in.Height, most: most, spare: make(chan []float32, spareTensors)}
+func newFiller(in models.Input, stain *study.Stain, most int, spare *sync.Pool) (*filler, error) {
+	f := &filler{in: in, size: 3 * in.Width * in.Height, most: most, spare: spare}
 	measured := ""
 	if stain != nil {
 		measured = stain.Method
@@ -150,9 +153,9 @@ func (f *filler) add(p slide.Patch, tiles []study.Tile) error {
 		return nil
 	}
 	if f.floats == nil {
-		select {
-		case f.floats = <-f.spare:
-		default:
+		if old, ok := f.spare.Get().(*[]float32); ok && cap(*old) >= f.size*f.most {
+			f.floats = *old
+		} else {
 			f.floats = make([]float32, f.size*f.most)
 		}
 	}
@@ -184,12 +187,7 @@ func (f *filler) take() batch {
 	if f.look != nil {
 		b.in.Data = f.floats
 		if whole := f.floats; whole != nil {
-			b.done = func() {
-				select {
-				case f.spare <- whole[:0]:
-				default:
-				}
-			}
+			b.done = func() { f.spare.Put(&whole) }
 		}
 	}
 	f.batch, f.bytes, f.floats = batch{}, nil, nil

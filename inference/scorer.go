@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,8 +22,8 @@ import (
 // a processor more gain nothing.
 const defaultBatch = 4
 
-// A Scorer runs models over blocks. It keeps nothing between two blocks, and
-// many goroutines may use it.
+// A Scorer runs models over blocks. It keeps nothing of a block but memory to be
+// used again, and many goroutines may use it.
 type Scorer struct {
 	Objects codec.Ranger
 	Index   Index
@@ -33,6 +34,8 @@ type Scorer struct {
 	// against the time that passed it says how busy the networks are kept, and
 	// whether reading and decoding starve them. nil: nobody is.
 	Observe func(model study.ModelRef, took time.Duration)
+
+	spare sync.Pool // of tensors that a network is done with
 }
 
 // A Question is one block for one model.
@@ -207,6 +210,11 @@ func ahead[T any](ctx context.Context, prepare func(ctx context.Context, emit fu
 		return nil
 	})
 	return group.Wait()
+}
+
+// straight uses what prepare emits as it comes, in one goroutine.
+func straight[T any](ctx context.Context, prepare func(ctx context.Context, emit func(T) error) error, use func(context.Context, T) error) error {
+	return prepare(ctx, func(v T) error { return use(ctx, v) })
 }
 
 // fault tells a fault of a tile's pixels, which is its reason to be missed, from

@@ -81,6 +81,9 @@ type Options struct {
 	// RGB asks for a YBR frame of 8 bits converted to RGB, which some decoders
 	// do faster. The samples are those of [Frame.RGB].
 	RGB bool
+	// Into is memory for the samples, taken by decoders that can when it is large
+	// enough: to clear new memory for each frame takes as long as filling it.
+	Into []byte
 }
 
 // The transfer syntaxes that are decoded here, PS3.6 §A.

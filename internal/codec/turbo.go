@@ -75,11 +75,19 @@ func decodeTurbo(o Options, img study.Image, frame []byte) (Frame, error) {
 		}
 		frame = h.splice(frame, convert)
 	}
-	f.Data = make([]byte, f.Rows*f.Columns*f.Samples)
+	f.Data = o.room(f.Rows * f.Columns * f.Samples)
 	if err := library().into(f, frame, format); err != nil {
 		return Frame{}, err
 	}
 	return f, nil
+}
+
+// room gives memory for n bytes that are all written.
+func (o Options) room(n int) []byte {
+	if cap(o.Into) >= n {
+		return o.Into[:n]
+	}
+	return make([]byte, n)
 }
 
 // splice replaces what the codestream says of its color: transform tells the

@@ -214,18 +214,20 @@ func (o *open) request(ctx context.Context, key string, from, to int64, list []f
 type tile struct {
 	x, y, w, h int
 	rgb        []byte // nil where it is all white
+	own        bool   // rgb is the memory that was given for it
 	decoder    string
 }
 
 // decode makes a tile. An error of kind ErrInvalid or ErrUnsupported is about
 // this frame alone.
-func (o *open) decode(ctx context.Context, f fetched) (tile, error) {
+// into is memory that it may use for the pixels; nil: there is none.
+func (o *open) decode(ctx context.Context, f fetched, into []byte) (tile, error) {
 	s := o.places.sources[f.source]
 	if f.blank {
 		return tile{x: int(s.x), y: int(s.y), w: o.level.TileW, h: o.level.TileH}, nil
 	}
 	in := o.level.Instances[s.part]
-	opts := codec.Options{RGB: true, Decoder: o.Decoder}
+	opts := codec.Options{RGB: true, Decoder: o.Decoder, Into: into}
 	var frame codec.Frame
 	var err error
 	if f.fragments != nil {
@@ -249,6 +251,7 @@ func (o *open) decode(ctx context.Context, f fetched) (tile, error) {
 		return tile{}, fmt.Errorf("frame %d of %s: %w", s.frame+1, in.UID, err)
 	}
 	t := tile{x: int(s.x), y: int(s.y), w: frame.Columns, h: frame.Rows, rgb: rgb, decoder: frame.Decoder}
+	t.own = len(into) > 0 && len(rgb) > 0 && &into[0] == &rgb[0]
 	// A frame may be cut off where the level ends, and nowhere else.
 	if t.w < min(o.level.TileW, o.level.Columns-t.x) || t.h < min(o.level.TileH, o.level.Rows-t.y) {
 		return tile{}, fmt.Errorf("frame %d of %s has %d×%d pixels amid the level: %w", s.frame+1, in.UID, t.w, t.h, study.ErrInvalid)

@@ -72,7 +72,12 @@ type cutter struct {
 	held    map[int32]result
 	size    int // of what is held
 	canvas  []byte
+	spare   [][]byte // memory of frames that are no longer held
 }
+
+// maxSpare bounds the memory that is kept for further frames: those that a patch
+// of the usual size lets go at once.
+const maxSpare = 4
 
 type result struct {
 	tile tile
@@ -150,17 +155,15 @@ func (c *cutter) cut(ctx context.Context, i int) Patch {
 	}
 	for _, s := range c.touch[i] {
 		got := c.tile(ctx, s)
+		if got.err == nil {
+			c.paste(c.canvas, r, got.tile)
+			p.Decoders = note(p.Decoders, got.tile.decoder)
+		} else if p.Err == nil {
+			p.Err = got.err
+		}
 		if c.left[s]--; c.left[s] == 0 {
 			c.drop(s)
 		}
-		if got.err != nil {
-			if p.Err == nil {
-				p.Err = got.err
-			}
-			continue
-		}
-		c.paste(c.canvas, r, got.tile)
-		p.Decoders = note(p.Decoders, got.tile.decoder)
 	}
 	if p.Err != nil {
 		return p
@@ -185,7 +188,11 @@ func (c *cutter) tile(ctx context.Context, s int32) result {
 	if err := ctx.Err(); err != nil {
 		return result{err: err}
 	}
-	t, err := c.decode(ctx, f)
+	into := c.room()
+	t, err := c.decode(ctx, f, into)
+	if !t.own {
+		c.spare = append(c.spare, into)
+	}
 	got := result{t, err}
 	if err != nil && !about(err) {
 		return got
@@ -200,7 +207,23 @@ func (c *cutter) tile(ctx context.Context, s int32) result {
 	return got
 }
 
+// drop lets a frame go. Its pixels have been copied, and its memory, where it is
+// ours, serves the next one.
 func (c *cutter) drop(s int32) {
-	c.size -= len(c.held[s].tile.rgb)
+	t := c.held[s].tile
+	c.size -= len(t.rgb)
 	delete(c.held, s)
+	if t.own && len(c.spare) < maxSpare {
+		c.spare = append(c.spare, t.rgb[:cap(t.rgb)])
+	}
+}
+
+// room gives memory for a frame, of one that is no longer held if there is any.
+func (c *cutter) room() []byte {
+	if len(c.spare) == 0 {
+		return make([]byte, 3*c.level.TileW*c.level.TileH)
+	}
+	b := c.spare[len(c.spare)-1]
+	c.spare = c.spare[:len(c.spare)-1]
+	return b
 }

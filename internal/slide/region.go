@@ -67,7 +67,7 @@ func (o *open) pasteAll(ctx context.Context, dst []byte, r Rect, list []fetched,
 		for i := range n {
 			group.Go(func() (err error) {
 				if err = ctx.Err(); err == nil {
-					tiles[i], err = o.decode(ctx, list[i])
+					tiles[i], err = o.decode(ctx, list[i], nil)
 				}
 				return err
 			})

@@ -153,7 +153,7 @@ func (o *open) paint(ctx context.Context, r Rect, touched []int32) ([]byte, erro
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			t, err := o.decode(ctx, list[i])
+			t, err := o.decode(ctx, list[i], nil)
 			if err != nil {
 				return nil, err
 			}
