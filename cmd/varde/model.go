@@ -21,6 +21,7 @@ func modelVerb() *cobra.Command {
 		deskVerb("card MODEL", "Print a model's card", cobra.ExactArgs(1), sharing(printCard)),
 		deskVerb("add FOLDER", "Check a card.toml and its network, and keep them as a draft", cobra.ExactArgs(1), sharing(addModel)),
 		checkModelVerb(),
+		calibrateModelVerb(),
 		moveVerb("promote MODEL", "A draft becomes shadow, a shadow or suspended model live", promote),
 		moveVerb("suspend MODEL", "Stop a model; it may be promoted again", to(study.ModelSuspended)),
 		moveVerb("withdraw MODEL", "Stop a model for good", to(study.ModelWithdrawn)),
@@ -62,13 +63,19 @@ func showModel(ctx context.Context, d *desk, args []string) error {
 	if err != nil {
 		return err
 	}
-	d.print(map[string]any{"card": card, "state": state, "history": history},
+	calibrations, err := d.ledger.Calibrations(ctx, card.Ref())
+	if err != nil {
+		return err
+	}
+	d.print(map[string]any{"card": card, "state": state, "history": history, "calibrations": calibrations},
 		"%s  %s\n%s: %s\nsha256 %s\nfor: %s\nmeasures: %s\ncannot: %s", card.Ref(), state, card.Name, card.Regulatory, card.SHA256,
 		card.Use.Text, card.Use.Measures, card.Use.Limits)
 	if card.MIL != nil && !d.asJSON {
 		d.print(nil, "second network %s, sha256 %s: judges a slide by %s", card.MIL.Network, card.MIL.SHA256, card.MIL.Features)
 	}
 	if !d.asJSON {
+		d.showFacts(card)
+		d.showCalibrations(card, calibrations)
 		for _, h := range history {
 			d.print(nil, "%s  %-10s by %s: %s", h.At.Format("2006-01-02 15:04:05"), h.State, h.By, h.Reason)
 		}
