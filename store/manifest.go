@@ -15,8 +15,8 @@ import (
 	"varde/study"
 )
 
-// House is the manifest of what belongs to no study: the states of the models,
-// and which records of patients are one person's.
+// House is the manifest of what belongs to no study: the states of the models and
+// their calibrations, and which records of patients are one person's.
 const House = "house"
 
 // manifestFolder is where manifests lie in the object store.
@@ -63,7 +63,13 @@ func studyTables() []keptTable {
 
 // houseTables are the tables of [House].
 func houseTables() []keptTable {
-	return []keptTable{{name: "model_change", rows: `$1 = 'house'`, numbered: true}, {name: "patient_merge", rows: `$1 = 'house'`}}
+	const ofHouse = `$1 = 'house'`
+	return []keptTable{
+		{name: "model_change", rows: ofHouse, numbered: true},
+		{name: "model_proposal", rows: ofHouse},
+		{name: "calibration", rows: ofHouse, numbered: true},
+		{name: "patient_merge", rows: ofHouse},
+	}
 }
 
 func tablesOf(name string) []keptTable {
