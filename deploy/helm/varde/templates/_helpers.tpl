@@ -42,6 +42,7 @@ securityContext:
 volumeMounts:
   - {name: data, mountPath: /data}
   - {name: tmp, mountPath: /tmp}
+  - {name: admin, mountPath: /data/admin.token, subPath: token, readOnly: true}
 {{- end -}}
 
 {{- define "varde.secrets" -}}
@@ -61,7 +62,10 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
-volumes:
-  - {name: data, persistentVolumeClaim: {claimName: {{ include "varde.claim" . }}}}
-  - {name: tmp, emptyDir: {}}
+{{- end -}}
+
+{{- /* The volumes that every pod has beside data. */ -}}
+{{- define "varde.volumes" -}}
+- {name: tmp, emptyDir: {}}
+- {name: admin, secret: {secretName: {{ .Values.services.adminSecret }}, defaultMode: 0440}}
 {{- end -}}
