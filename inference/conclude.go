@@ -40,6 +40,9 @@ type Facts struct {
 // seen in part is never not_flagged: it is flagged when what was seen is enough
 // for that, and else uncertain.
 //
+// Images that the input gate turns away are out of scope: nothing of what a
+// network said of them is given out.
+//
 // A case of slides is concluded slide by slide: the result is that of the worst
 // one, names it, and lists all. A slide that could not be scored makes the result
 // partial, and is never passed over.
@@ -63,9 +66,13 @@ func Conclude(f Facts) study.Result {
 	if r.Partial() || r.Seen == 0 {
 		r.Reason = f.unseen()
 	}
+	out := f.gated()
 	switch {
 	case f.Stopped:
 		r.AI, r.Reason = study.Failed, study.Reason{Code: study.ReasonStopped}
+		return r
+	case !out.Zero():
+		r.AI, r.Reason = study.OutOfScope, out
 		return r
 	case r.Seen <= 0:
 		r.AI = study.Failed

@@ -20,7 +20,8 @@ const (
 
 // gray gives a frame as the values that the card asks for, at the size that it
 // asks for.
-func gray(in models.Input, img *study.Image, f codec.Frame) ([]float32, error) {
+func gray(card models.Card, img *study.Image, f codec.Frame) ([]float32, error) {
+	in := card.Input
 	s, err := samples(f)
 	if err != nil {
 		return nil, err
@@ -39,6 +40,12 @@ func gray(in models.Input, img *study.Image, f codec.Frame) ([]float32, error) {
 		inverted := img.Photometric == "MONOCHROME1"
 		v, err = pixel.Unit(s, f.Stored, inverted)
 		padding = unit(padding, f, inverted)
+	case models.ValuesWindow:
+		v, err = windowed(card.Display, img, s)
+		padding = math.Inf(1)
+		if img.Padding != nil && len(v) > 0 {
+			blank(v, s, *img.Padding)
+		}
 	default:
 		err = fmt.Errorf("gray frames give no %s: %w", in.Values, study.ErrInvalid)
 	}
@@ -94,4 +101,39 @@ func scaled(n int, have, wanted float64) int {
 		return n
 	}
 	return max(1, int(math.Round(float64(n)*have/wanted)))
+}
+
+// windowed gives gray after the modality LUT and a window, 0–1, dark to bright:
+// the linear function of PS3.3 §C.11.2.1.2.1.
+func windowed(d models.Display, img *study.Image, s pixel.Samples) ([]float32, error) {
+	v, err := pixel.Modality(s, img.Slope, img.Intercept)
+	if err != nil {
+		return nil, err
+	}
+	center, width := d.Center, d.Width
+	if d.Source == models.WindowDataset && img.WindowWidth >= 1 {
+		center, width = img.WindowCenter, img.WindowWidth
+	}
+	span := max(width-1, 1e-6)
+	for i, x := range v {
+		u := min(max((float64(x)-(center-0.5))/span+0.5, 0), 1)
+		if img.Photometric == "MONOCHROME1" {
+			u = 1 - u
+		}
+		v[i] = float32(u)
+	}
+	return v, nil
+}
+
+// blank makes pixels for which the scanner has no value dark.
+func blank(v []float32, s pixel.Samples, padding int) {
+	stored, err := s.Values()
+	if err != nil { // cannot be: they were read before
+		return
+	}
+	for i, x := range stored {
+		if x == float32(padding) {
+			v[i] = 0
+		}
+	}
 }

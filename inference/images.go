@@ -1,8 +1,10 @@
 package inference
 
 import (
+	"cmp"
 	"context"
 
+	"varde/inference/gate"
 	"varde/internal/codec"
 	"varde/internal/pixel"
 	"varde/models"
@@ -54,6 +56,18 @@ func (w *work) prepareImages(ctx context.Context, tiles []int) (batch, error) {
 		width, height = size(w.Card.Input, img, t.W, t.H)
 		f, err := w.frame(ctx, t)
 		var one []float32
+		var seen *study.Look
+		if err == nil {
+			seen, err = look(w.Card, i, img, f)
+		}
+		if seen != nil {
+			b.looks = append(b.looks, *seen)
+			if r := cmp.Or(gate.Passed(w.Card.Bounds(), *seen), small(w.Card, img, t)); !r.Zero() {
+				b.missed = append(b.missed, study.Miss{Tile: i, Reason: r})
+				b.decoders = append(b.decoders, f.Decoder)
+				continue
+			}
+		}
 		if err == nil {
 			one, channels, err = w.image(img, f, width, height)
 		}
@@ -87,7 +101,7 @@ func (w *work) image(img *study.Image, f codec.Frame, width, height int) (v []fl
 		if err := n.Check(1); err != nil {
 			return nil, 0, err
 		}
-		if v, err = gray(w.Card.Input, img, f); err == nil {
+		if v, err = gray(w.Card, img, f); err == nil {
 			n.Plane(v, v, 0)
 		}
 		return v, 1, err

@@ -238,7 +238,8 @@ var (
 // ctCard is of a model that finds what is at or above 0 HU.
 func ctCard() models.Card {
 	return models.Card{
-		ID: "ct", Version: "1", Name: "CT test", SHA256: study.Hash{1}, Hash: study.Hash{2},
+		Gate: ungated(),
+		ID:   "ct", Version: "1", Name: "CT test", SHA256: study.Hash{1}, Hash: study.Hash{2},
 		Input:  models.Input{Name: "x", Kind: study.Volume, Type: "float32", Layout: "NCDHW", Values: "hu", HaloPlanes: 2},
 		Output: []models.Output{{Name: "map", Role: "map"}},
 		Find:   &models.Find{Map: "map", Threshold: 0, MinMM: 2, What: nodule},
@@ -250,7 +251,8 @@ func ctCard() models.Card {
 // brighter than half.
 func mgCard() models.Card {
 	return models.Card{
-		ID: "mg", Version: "1", Name: "MG test", SHA256: study.Hash{3}, Hash: study.Hash{4},
+		Gate: ungated(),
+		ID:   "mg", Version: "1", Name: "MG test", SHA256: study.Hash{3}, Hash: study.Hash{4},
 		Input: models.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
 		Output: []models.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "mean", Measure: density, Unit: unit},

@@ -268,7 +268,7 @@ func TestReferenceModelFindsTheSameInBlocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got.Seconds = 0
+		got.Seconds, got.Ran.Objects = 0, study.Hash{} // it names the objects block by block
 		if want.Study == "" {
 			want = got
 		}

@@ -147,8 +147,13 @@ func free() []graph.Dim {
 	return []graph.Dim{graph.Fixed(1), graph.Fixed(1), graph.Free("d"), graph.Free("h"), graph.Free("w")}
 }
 
+// ungated asks for nothing: what is drawn here is no patient.
+func ungated() *models.Gate {
+	return &models.Gate{Off: []string{"min_contrast", "min_body", "max_clipped", "max_backdrop"}}
+}
+
 func drawnCard() models.Card {
-	return models.Card{ID: "draw", Version: "1", Name: "draws",
+	return models.Card{Gate: ungated(), ID: "draw", Version: "1", Name: "draws",
 		Use:    models.Use{Modality: []study.Modality{study.CT}},
 		Input:  models.Input{Name: "hu", Kind: study.Volume, Type: "float32", Layout: "NCDHW", Values: "hu"},
 		Output: []models.Output{{Name: "classes", Role: models.RoleSegments}},

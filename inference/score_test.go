@@ -51,11 +51,14 @@ func TestWholeVolumeAndBlocksFindTheSame(t *testing.T) {
 	s := newShelf()
 	tiles := s.ct(40, 48, balls(ball(10, 10, 20, 4), ball(30, 30, 19, 14), ball(10, 36, 9, 3), ball(14, 36, 3, 2), ball(40, 8, 38, 3)))
 	want := conclude(t, s, ctCard(), thick, cut(tiles, 1, 2))
+	want.Ran.Objects = study.Hash{} // it names the objects block by block
 	if len(want.Findings) < 3 || want.AI != study.Flagged || want.Seen != 40 {
 		t.Fatalf("the whole volume gives %+v", want)
 	}
 	for _, blocks := range []int{2, 3, 4, 7, 10} {
-		if got := conclude(t, s, ctCard(), thick, cut(tiles, blocks, 2)); !reflect.DeepEqual(got, want) {
+		got := conclude(t, s, ctCard(), thick, cut(tiles, blocks, 2))
+		got.Ran.Objects = study.Hash{}
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%d blocks give\n%+v\nthe whole volume\n%+v", blocks, got, want)
 		}
 	}

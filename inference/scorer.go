@@ -121,7 +121,8 @@ type batch struct {
 	in       pixel.Tensor
 	missed   []study.Miss
 	decoders []string
-	done     func() // called once the network is done with in; nil: nobody waits
+	looks    []study.Look // of the input gate
+	done     func()       // called once the network is done with in; nil: nobody waits
 }
 
 func (w *work) batchSize() int {
@@ -137,6 +138,7 @@ func (w *work) batchSize() int {
 // take notes what preparing a batch brought. It is the runner's.
 func (w *work) take(b batch) {
 	w.part.Missed = append(w.part.Missed, b.missed...)
+	w.part.Looks = append(w.part.Looks, b.looks...)
 	for _, d := range b.decoders {
 		w.decoders[d] = true
 	}

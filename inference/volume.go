@@ -34,6 +34,7 @@ type stack struct {
 	planes        [][]float32
 	width, height int
 	missed        []study.Miss
+	looks         []study.Look
 	decoders      []string
 }
 
@@ -47,6 +48,7 @@ func (w *work) volume(ctx context.Context) error {
 		return err
 	}
 	w.take(batch{missed: s.missed, decoders: s.decoders})
+	w.part.Looks = s.looks
 	own := slices.ContainsFunc(s.sites, func(at site) bool { return !at.tile.Context })
 	if !own { // nothing that this block answers for was seen
 		return nil
@@ -89,6 +91,7 @@ func (w *work) stack(ctx context.Context) (stack, error) {
 		values  []float32
 		decoder string
 		reason  study.Reason
+		look    *study.Look
 	}
 	tiles := w.Block.Tiles
 	got := make([]one, len(tiles))
@@ -99,7 +102,10 @@ func (w *work) stack(ctx context.Context) (stack, error) {
 			f, err := w.frame(ctx, t)
 			if err == nil {
 				got[i].decoder = f.Decoder
-				got[i].values, err = gray(w.Card.Input, w.instances[t.Instance].Image, f)
+				got[i].values, err = gray(w.Card, w.instances[t.Instance].Image, f)
+			}
+			if err == nil && !t.Context {
+				got[i].look, err = look(w.Card, i, w.instances[t.Instance].Image, f)
 			}
 			if err != nil {
 				reason, its := fault(err, t)
@@ -132,6 +138,9 @@ func (w *work) stack(ctx context.Context) (stack, error) {
 		s.sites = append(s.sites, w.site(i))
 		s.planes = append(s.planes, got[i].values)
 		s.decoders = append(s.decoders, got[i].decoder)
+		if l := got[i].look; l != nil {
+			s.looks = append(s.looks, *l)
+		}
 	}
 	return s, s.sort()
 }

@@ -128,7 +128,7 @@ type Gate struct {
 	MinContrast *float64 `toml:"min_contrast"` // from the lowest value to the highest
 	MinBody     *float64 `toml:"min_body"`     // share of a frame
 	MaxBody     *float64 `toml:"max_body"`
-	MaxBorder   *float64 `toml:"max_border"`    // share of the frame's border that is body
+	MaxBorder   *float64 `toml:"max_border"`    // share that is body, of the frame's side that has the most
 	MaxClipped  *float64 `toml:"max_clipped"`   // share of the body at the end of the range
 	MaxNoise    *float64 `toml:"max_noise"`     // Hounsfield units, or share of the range
 	MinSharp    *float64 `toml:"min_sharp"`     // steepest edges, share of the contrast a pixel

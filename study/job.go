@@ -264,6 +264,13 @@ const (
 	ReasonPositions      = "positions"       // a slide whose tiles have no certain place
 	ReasonTissue         = "tissue"          // no tissue found: needs review
 	ReasonStain          = "stain"           // a slide whose stain could not be measured
+	ReasonEmpty          = "empty"           // an image without contrast, or without a body
+	ReasonCropped        = "cropped"         // the body reaches over the edge of the image
+	ReasonPolarity       = "polarity"        // a negative
+	ReasonBlur           = "blur"            // no sharp edge: motion, or out of focus
+	ReasonSaturated      = "saturated"       // too much of the body at the end of the range
+	ReasonNoise          = "noise"           // noisier than the model is for
+	ReasonCoverage       = "coverage"        // too little of the patient
 	ReasonStopped        = "stopped"         // the model was stopped
 	ReasonInternal       = "internal"        // tried again and again without success
 	ReasonCanceled       = "canceled"        // an operator ended the work on the study

@@ -61,7 +61,7 @@ type Look struct {
 	Low      float64 `json:"low"`
 	High     float64 `json:"high"`
 	Body     float64 `json:"body"`     // share of the frame that is body
-	Border   float64 `json:"border"`   // share of the frame's border that is body
+	Border   float64 `json:"border"`   // share that is body, of the frame's side that has the most
 	Clipped  float64 `json:"clipped"`  // share of the body at the end of the stored range
 	Noise    float64 `json:"noise"`    // standard deviation of the noise
 	Sharp    float64 `json:"sharp"`    // how steep the steepest edges are, share of the contrast in one pixel

@@ -132,7 +132,8 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "class_stat", "class_overdue", "class_pathway", "class_routine")
 	add("class.", "stat", "overdue", "pathway", "routine")
 	add("reason.", study.ReasonNoModel, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
-		study.ReasonTooFew, study.ReasonPixels, study.ReasonTransferSyntax, study.ReasonDamaged, study.ReasonPositions, study.ReasonTissue, study.ReasonStain, study.ReasonStopped, study.ReasonInternal, study.ReasonCanceled)
+		study.ReasonTooFew, study.ReasonPixels, study.ReasonTransferSyntax, study.ReasonDamaged, study.ReasonPositions, study.ReasonTissue, study.ReasonStain, study.ReasonEmpty, study.ReasonCropped,
+		study.ReasonPolarity, study.ReasonBlur, study.ReasonSaturated, study.ReasonNoise, study.ReasonCoverage, study.ReasonStopped, study.ReasonInternal, study.ReasonCanceled)
 	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
 		add("status.", string(s))
 	}
