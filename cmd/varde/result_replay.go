@@ -19,7 +19,7 @@ func replayVerb() *cobra.Command {
 	var model string
 	var rev int
 	c := deskVerb("replay STUDY", "Make a result anew from what is stored, and say whether it is bit by bit the same", cobra.ExactArgs(1),
-		func(ctx context.Context, d *desk, args []string) (err error) {
+		sharing(func(ctx context.Context, d *desk, args []string) (err error) {
 			uid, err := study.ParseUID(args[0])
 			if err != nil {
 				return exitError{exitUsage, err}
@@ -53,7 +53,7 @@ func replayVerb() *cobra.Command {
 				return exitError{exitFound, fmt.Errorf("%d of %d results differ from their record", unequal, len(results))}
 			}
 			return nil
-		})
+		}))
 	c.Flags().StringVar(&model, "model", "", "ID@VERSION; all models that have a result when left out")
 	c.Flags().IntVar(&rev, "rev", 0, "revision of the study, also one that a later one has replaced; 0 for the latest")
 	return c
