@@ -100,6 +100,9 @@ func (b *Batcher) Run(ctx context.Context, in map[string]pixel.Tensor) (map[stri
 	return s.Run(ctx, in)
 }
 
+// On is the device.
+func (b *Batcher) On() *Device { return b.Device }
+
 // Close closes the session on the device.
 func (b *Batcher) Close() error {
 	if c, ok := b.Session.(io.Closer); ok {
@@ -147,14 +150,10 @@ func (b *Batcher) elsewhere(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	once := func(int) (err error) {
+	return gated(ctx, b.Gate, study.Turn{What: b.What + ", moved to the cpu", Lane: r.lane}, func() (err error) {
 		r.out, err = spare.Run(ctx, r.in)
 		return err
-	}
-	if b.Gate == nil {
-		return once(1)
-	}
-	return b.Gate.Run(ctx, study.Turn{What: b.What + " on the cpu", Lane: r.lane}, once)
+	})
 }
 
 // ask puts a request in line and leads a run when its turn comes, unless another
