@@ -33,6 +33,12 @@ func Parse(file []byte) (Card, error) {
 	for _, key := range meta.Undecoded() {
 		faults = append(faults, fmt.Errorf("%s: no such key", key))
 	}
+	for _, key := range meta.Keys() {
+		// The decoder takes a key in any case; the guide and the schema have one.
+		if s := key.String(); s != strings.ToLower(s) {
+			faults = append(faults, fmt.Errorf("%s: no such key; keys are in small letters", key))
+		}
+	}
 	faults = append(faults, c.faults()...)
 	if len(faults) > 0 {
 		return Card{}, fmt.Errorf("read card of %s: %w", c.Ref(), invalid(faults))

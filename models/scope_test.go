@@ -118,7 +118,7 @@ func TestFiltersOfTheIntendedUseBite(t *testing.T) {
 		}
 		for word, passes := range map[string]bool{models.MissingPass: true, models.MissingRefuse: false} {
 			u := tt.use
-			u.Missing = map[string]string{tt.key: word}
+			u.Missing = models.Missing{tt.key: word}
 			r := ask(u, header{})
 			if passes != r.Zero() || !passes && (r.Code != tt.reason || !strings.HasPrefix(r.Detail, "(00")) {
 				t.Errorf("%s: with missing = %s a header that does not say gives %v", name, word, r)
@@ -147,8 +147,11 @@ func TestReasonsHoldNoPerson(t *testing.T) {
 	}
 }
 
-func TestCardsOfDevicesSayWhatTheLawAsks(t *testing.T) {
-	good := strings.Replace(cardFor(plain(t, 1), "1.0"), `regulatory = "not a medical device"`, `regulatory = "CE 0123, class IIa"`, 1) + `
+// deviceCard is the card of a medical device with every section that is about the
+// law, reading and performance.
+func deviceCard(t testing.TB) string {
+	t.Helper()
+	return strings.Replace(cardFor(plain(t, 1), "1.0"), `regulatory = "not a medical device"`, `regulatory = "CE 0123, class IIa"`, 1) + `
 [device]
 regulation = "MDR"
 class = "IIa"
@@ -172,6 +175,10 @@ source = "Somebody et al."
 url = "https://example.org/paper"
 year = 2025
 `
+}
+
+func TestCardsOfDevicesSayWhatTheLawAsks(t *testing.T) {
+	good := deviceCard(t)
 	c, err := models.Parse([]byte(good))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,10 @@
 package models
 
-import "varde/study"
+import (
+	"fmt"
+
+	"varde/study"
+)
 
 // A Use is the intended use, as a text and as filters that bite: what fails a
 // filter is out of scope, and the study says so. An empty filter lets all pass.
@@ -39,7 +43,27 @@ type Use struct {
 	// Missing says of a filter, by its key, whether an image whose header does
 	// not say passes: pass or refuse. Without a word body_parts and intents pass,
 	// and all others refuse.
-	Missing map[string]string `toml:"missing"`
+	Missing Missing `toml:"missing"`
+}
+
+// Missing is a word for each filter, by its key.
+type Missing map[string]string
+
+// UnmarshalTOML reads the words. Anything but a table of texts is refused.
+func (m *Missing) UnmarshalTOML(v any) error {
+	table, ok := v.(map[string]any)
+	if !ok {
+		return fmt.Errorf("use.missing is no table of %s and %s: %w", MissingPass, MissingRefuse, study.ErrInvalid)
+	}
+	*m = Missing{}
+	for key, word := range table {
+		text, ok := word.(string)
+		if !ok {
+			return fmt.Errorf("use.missing.%s is neither %s nor %s: %w", key, MissingPass, MissingRefuse, study.ErrInvalid)
+		}
+		(*m)[key] = text
+	}
+	return nil
 }
 
 // The words for a header that does not say.

@@ -43,6 +43,7 @@ func (k *check) device(c Card) {
 		k.that(strings.Contains(c.Regulatory, NotADevice), "regulatory is %q; without a section device it must say %q", c.Regulatory, NotADevice)
 		return
 	}
+	k.that(c.Regulatory != "", "regulatory is empty; say in words what the section device says")
 	k.that(!strings.Contains(strings.ToLower(c.Regulatory), NotADevice), "regulatory says %q, and there is a section device", NotADevice)
 	k.word("device.regulation", d.Regulation, "MDR", "IVDR", "FDA")
 	if all, ok := classes[d.Regulation]; ok {
