@@ -8,25 +8,29 @@ import (
 	"varde/study"
 )
 
+// jobStates says which rows are of a state, in words by which each finds its own
+// small index.
+var jobStates = map[string]string{
+	"":                `state IN ('ready', 'enqueued', 'failed')`,
+	study.JobReady:    `state = 'ready'`,
+	study.JobEnqueued: `state = 'enqueued' AND worker = ''`,
+	study.JobRunning:  `state = 'enqueued' AND worker <> ''`,
+	study.JobFailed:   `state = 'failed'`,
+}
+
 // Jobs lists jobs that are not over, or have failed, for operators: the oldest
 // first, without their blocks.
 func (l *Ledger) Jobs(ctx context.Context, f study.JobFilter) ([]study.JobRow, error) {
-	state, limit := f.State, f.Limit
+	which, ok := jobStates[f.State]
+	if !ok {
+		return nil, fmt.Errorf("jobs that are %q: %w", f.State, study.ErrInvalid)
+	}
+	limit := f.Limit
 	if limit <= 0 {
 		limit = 100
 	}
-	stored := state
-	switch state {
-	case "", study.JobReady, study.JobFailed:
-	case study.JobEnqueued, study.JobRunning:
-		stored = study.JobEnqueued
-	default:
-		return nil, fmt.Errorf("jobs that are %q: %w", state, study.ErrInvalid)
-	}
 	rows, err := list(l.ask(ctx), scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job
-		WHERE state IN ('ready', 'enqueued', 'failed') AND ($1 = '' OR state = $1) AND ($2 = '' OR study_uid = $2)
-		AND ($3 <> 'running' OR worker <> '') AND ($3 <> 'enqueued' OR worker = '')
-		ORDER BY created_at, part, id LIMIT $4`, stored, string(f.Study), state, limit)
+		WHERE `+which+` AND ($1 = '' OR study_uid = $1) ORDER BY created_at, part, id LIMIT $2`, string(f.Study), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
