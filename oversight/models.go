@@ -23,18 +23,8 @@ type pages struct {
 func (p Pages) Add(site *webui.Site) {
 	h := &pages{p, site}
 	site.Page("GET /models", webui.SeeModels, h.models)
-	site.Handle("POST /models/{model}/state", webui.StopModels, http.HandlerFunc(h.change))
 	site.Page("GET /operations", webui.SeeOperations, h.operations)
-	webui.Operate(site, webui.Operation{ID: "list-models", Method: http.MethodGet, Path: "/api/v1/models",
-		Summary: "Models with what they may do now", Right: webui.SeeModels}, h.apiModels)
-	for _, m := range []struct{ verb, summary string }{
-		{"suspend", "Stop a model; it can be started again"},
-		{"withdraw", "Stop a model for good"},
-		{"promote", "Let a model speak to readers"},
-	} {
-		webui.Operate(site, webui.Operation{ID: m.verb + "-model", Method: http.MethodPost,
-			Path: "/api/v1/models/{model}/" + m.verb, Summary: m.summary, Right: webui.StopModels}, h.apiSet(m.verb))
-	}
+	h.addModels()
 	webui.Operate(site, webui.Operation{ID: "get-operations", Method: http.MethodGet, Path: "/api/v1/operations",
 		Summary: "How much waits, runs and fails", Right: webui.SeeOperations}, h.apiOperations)
 	h.addConflicts()
@@ -43,24 +33,19 @@ func (p Pages) Add(site *webui.Site) {
 	h.addQueue()
 }
 
-// states are what a verb asks for.
-var states = map[string]study.ModelState{
-	"suspend":  study.ModelSuspended,
-	"withdraw": study.ModelWithdrawn,
-	"promote":  study.ModelLive,
-	"shadow":   study.ModelShadow,
-}
-
 // A model is a card with its state, for the page.
 type model struct {
 	models.Card
 	Ref       string
 	State     study.ModelState
 	StateWord string
+	Share     string // of the exams, when it is not all of them
 	Since     string // when, and who
 	Why       string
 	For       string
+	Asked     string // what is proposed, and by whom
 	Moves     []move
+	Stops     bool // one of the moves stops it
 }
 
 // A move is a button.
@@ -78,47 +63,111 @@ type modelsView struct {
 func (p *pages) models(r *http.Request) (webui.View, error) {
 	visit := webui.VisitOf(r.Context())
 	l := visit.Lang
-	entries, latest, err := p.known(r.Context())
+	all, err := p.known(r.Context())
 	if err != nil {
 		return webui.View{}, err
 	}
 	v := modelsView{May: visit.Who.May(webui.StopModels), Saved: r.URL.Query().Get("saved") == "1"}
-	for _, e := range entries {
-		v.Models = append(v.Models, p.modelOf(l, e, latest[e.Card.Ref()]))
+	for _, k := range all {
+		v.Models = append(v.Models, p.modelOf(l, k))
 	}
 	return webui.View{Template: "models", Title: l.T("nav.models"), Data: v}, nil
 }
 
-// known gives all models, and the latest change of each.
-func (p *pages) known(ctx context.Context) ([]models.Entry, map[study.ModelRef]study.ModelChange, error) {
+// A known model is one with what was last decided of it, and what is proposed.
+type known struct {
+	models.Entry
+	last     study.ModelChange
+	proposed *study.ModelProposal
+}
+
+// known gives all models.
+func (p *pages) known(ctx context.Context) ([]known, error) {
 	entries, err := p.Switch.Cards(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	changes, err := p.History.Models(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	latest := make(map[study.ModelRef]study.ModelChange, len(changes))
-	for _, c := range changes {
-		latest[c.Model] = c
+	pending, err := p.Council.Pending(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return entries, latest, nil
+	all := make([]known, len(entries))
+	for i, e := range entries {
+		all[i].Entry = e
+		for _, c := range changes {
+			if c.Model == e.Card.Ref() {
+				all[i].last = c
+			}
+		}
+		for n := range pending {
+			if pending[n].Change.Model == e.Card.Ref() {
+				all[i].proposed = &pending[n]
+			}
+		}
+	}
+	return all, nil
 }
 
-func (p *pages) modelOf(l webui.Lang, e models.Entry, c study.ModelChange) model {
+// find gives one model, named id@version.
+func (p *pages) find(ctx context.Context, name string) (known, error) {
+	all, err := p.known(ctx)
+	if err != nil {
+		return known{}, err
+	}
+	i := slices.IndexFunc(all, func(k known) bool { return k.Card.Ref().String() == name })
+	if i < 0 {
+		return known{}, fmt.Errorf("model %s: %w", name, study.ErrNotFound)
+	}
+	return all[i], nil
+}
+
+func (p *pages) modelOf(l webui.Lang, k known) model {
 	m := model{
-		Card: e.Card, Ref: e.Card.Ref().String(), State: e.State, StateWord: l.T("modelstate." + string(e.State)),
-		For: strings.Join(words(e.Card.Use.Modality, e.Card.Use.BodyParts), ", "), Moves: movesFrom(l, e.State),
+		Card: k.Card, Ref: k.Card.Ref().String(), State: k.State, StateWord: l.T("modelstate." + string(k.State)),
+		Share: shareWords(l, k.State, k.Share, k.Beside),
+		For:   strings.Join(words(k.Card.Use.Modality, k.Card.Use.BodyParts), ", "), Moves: movesFrom(l, k),
 	}
-	if !c.At.IsZero() {
-		m.Since = l.T("models.since", l.Moment(c.At.In(p.site.Zone())), c.By)
+	if c := k.last; !c.At.IsZero() {
+		m.Since = l.T("models.since", l.Moment(c.At.In(p.site.Zone())), whoWords(l, c))
 	}
-	if c.Reason != "" {
-		m.Why = l.T("models.why", c.Reason)
+	m.Stops = slices.ContainsFunc(m.Moves, func(m move) bool { return m.Stop })
+	if k.last.Reason != "" {
+		m.Why = l.T("models.why", k.last.Reason)
+	}
+	if k.proposed != nil {
+		m.Asked = l.T("models.asked", k.proposed.Change.By, l.T("modelstate."+string(k.proposed.Change.State)))
 	}
 	return m
 }
+
+// whoWords names who made a change: one person, two, or nobody.
+func whoWords(l webui.Lang, c study.ModelChange) string {
+	switch {
+	case c.Installed:
+		return l.T("models.installed")
+	case c.Second != "":
+		return l.T("models.two", c.By, c.Second)
+	}
+	return c.By
+}
+
+// shareWords tells a share that is not the whole.
+func shareWords(l webui.Lang, s study.ModelState, share study.Share, beside bool) string {
+	var all []string
+	if s.Runs() && share.Whole() != study.AllExams {
+		all = append(all, l.T("models.share.of", percent(l, share)))
+	}
+	if s.Runs() && beside {
+		all = append(all, l.T("models.beside"))
+	}
+	return strings.Join(all, " · ")
+}
+
+func percent(l webui.Lang, s study.Share) string { return l.Decimal(float64(s.Whole())/100) + " %" }
 
 func words(modalities []study.Modality, parts []string) []string {
 	var all []string
@@ -128,62 +177,30 @@ func words(modalities []study.Modality, parts []string) []string {
 	return append(all, parts...)
 }
 
-// movesFrom are the buttons that make sense in a state. Whether a move is
-// allowed, the switch decides.
-func movesFrom(l webui.Lang, s study.ModelState) []move {
+// movesFrom are the buttons that make sense in a state. Whether a move is allowed,
+// the ledger decides.
+func movesFrom(l webui.Lang, k known) []move {
 	var all []move
 	add := func(verb string, stop bool) { all = append(all, move{verb, l.T("models." + verb), stop}) }
-	if s == study.ModelWithdrawn {
-		return nil
+	for _, to := range k.State.Next() {
+		switch to {
+		case study.ModelShadow:
+			add("shadow", false)
+		case study.ModelLive:
+			add("promote", false)
+		case study.ModelSuspended:
+			add("suspend", true)
+		case study.ModelWithdrawn:
+			add("withdraw", true)
+		}
 	}
-	if s == study.ModelLive || s == study.ModelShadow {
-		add("suspend", true)
+	if k.State.Runs() {
+		add("share", false)
 	}
-	if s != study.ModelLive {
-		add("promote", false)
-	}
-	if s == study.ModelDraft || s == study.ModelSuspended {
-		add("shadow", false)
-	}
-	add("withdraw", true)
 	return all
 }
 
 const maxReason = 500 // characters
-
-// set moves a model, named id@version, to what a verb asks for.
-func (p *pages) set(ctx context.Context, name, verb, reason string) (study.ModelRef, study.ModelState, error) {
-	state, ok := states[verb]
-	reason = strings.TrimSpace(reason)
-	switch {
-	case !ok:
-		return study.ModelRef{}, "", fmt.Errorf("move model %s: no move is called %q: %w", name, verb, study.ErrInvalid)
-	case reason == "":
-		return study.ModelRef{}, "", fmt.Errorf("move model %s to %s: a reason is needed: %w", name, state, study.ErrInvalid)
-	case len([]rune(reason)) > maxReason:
-		return study.ModelRef{}, "", fmt.Errorf("move model %s to %s: a reason of more than %d characters: %w", name, state, maxReason, study.ErrInvalid)
-	}
-	entries, err := p.Switch.Cards(ctx)
-	if err != nil {
-		return study.ModelRef{}, "", err
-	}
-	i := slices.IndexFunc(entries, func(e models.Entry) bool { return e.Card.Ref().String() == name })
-	if i < 0 {
-		return study.ModelRef{}, "", fmt.Errorf("model %s: %w", name, study.ErrNotFound)
-	}
-	ref := entries[i].Card.Ref()
-	return ref, state, p.Switch.Set(ctx, ref, state, webui.VisitOf(ctx).Who.Name, reason)
-}
-
-// change is the form's door to set.
-func (p *pages) change(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if _, _, err := p.set(r.Context(), r.PathValue("model"), r.PostFormValue("verb"), r.PostFormValue("reason")); err != nil {
-		p.site.Fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/models?saved=1", http.StatusSeeOther)
-}
 
 // A modelJSON is a model in the API.
 type modelJSON struct {
@@ -193,65 +210,48 @@ type modelJSON struct {
 	CardSHA256 string     `json:"card_sha256"`
 	Name       string     `json:"name"`
 	State      string     `json:"state" enum:"draft,shadow,live,suspended,withdrawn"`
+	Share      float64    `json:"share" doc:"of the exams that it is meant for: from 0 to 1"`
+	Beside     bool       `json:"beside,omitempty" doc:"asked about its share whatever other versions are asked about"`
 	Since      *time.Time `json:"since" doc:"null for a draft that nobody has touched"`
 	By         string     `json:"by,omitempty"`
+	Second     string     `json:"second,omitempty" doc:"who confirmed it"`
+	Installed  bool       `json:"installed,omitempty" doc:"it came with the program: no person decided it"`
 	Reason     string     `json:"reason,omitempty"`
 	Regulatory string     `json:"regulatory"`
 	Use        string     `json:"intended_use"`
 	Modality   []string   `json:"modality"`
+
+	Proposal *proposalJSON `json:"proposal,omitempty" doc:"what waits for a second person"`
 }
 
 type modelsOut struct{ Body []modelJSON }
 
-type setIn struct {
-	Model string `path:"model" doc:"id@version" maxLength:"200"`
-	Body  struct {
-		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"why; it is kept in the audit trail with the caller's name"`
-	}
-}
-
-type setOut struct {
-	Body struct {
-		Model   string `json:"model"`
-		Version string `json:"version"`
-		SHA256  string `json:"model_sha256"`
-		State   string `json:"state"`
-	}
-}
-
 func (p *pages) apiModels(ctx context.Context, _ *struct{}) (*modelsOut, error) {
-	entries, latest, err := p.known(ctx)
+	all, err := p.known(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := &modelsOut{Body: make([]modelJSON, 0, len(entries))}
-	for _, e := range entries {
-		c := latest[e.Card.Ref()]
-		m := modelJSON{
-			Model: e.Card.ID, Version: e.Card.Version, SHA256: e.Card.SHA256.String(), CardSHA256: e.Card.Hash.String(),
-			Name: e.Card.Name, State: string(e.State), By: c.By, Reason: c.Reason,
-			Regulatory: e.Card.Regulatory, Use: e.Card.Use.Text, Modality: words(e.Card.Use.Modality, []string{}),
-		}
-		if m.Modality == nil {
-			m.Modality = []string{}
-		}
-		if !c.At.IsZero() {
-			at := c.At.UTC()
-			m.Since = &at
-		}
-		out.Body = append(out.Body, m)
+	out := &modelsOut{Body: make([]modelJSON, 0, len(all))}
+	for _, k := range all {
+		out.Body = append(out.Body, jsonOf(k))
 	}
 	return out, nil
 }
 
-func (p *pages) apiSet(verb string) func(context.Context, *setIn) (*setOut, error) {
-	return func(ctx context.Context, in *setIn) (*setOut, error) {
-		ref, state, err := p.set(ctx, in.Model, verb, in.Body.Reason)
-		if err != nil {
-			return nil, err
-		}
-		out := &setOut{}
-		out.Body.Model, out.Body.Version, out.Body.SHA256, out.Body.State = ref.ID, ref.Version, ref.SHA256.String(), string(state)
-		return out, nil
+func jsonOf(k known) modelJSON {
+	c := k.last
+	m := modelJSON{
+		Model: k.Card.ID, Version: k.Card.Version, SHA256: k.Card.SHA256.String(), CardSHA256: k.Card.Hash.String(),
+		Name: k.Card.Name, State: string(k.State), Share: float64(k.Share.Whole()) / float64(study.AllExams), Beside: k.Beside,
+		Since: moment(c.At), By: c.By, Second: c.Second, Installed: c.Installed, Reason: c.Reason,
+		Regulatory: k.Card.Regulatory, Use: k.Card.Use.Text, Modality: words(k.Card.Use.Modality, []string{}),
 	}
+	if m.Modality == nil {
+		m.Modality = []string{}
+	}
+	if k.proposed != nil {
+		one := proposalOf(*k.proposed)
+		m.Proposal = &one
+	}
+	return m
 }

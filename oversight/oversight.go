@@ -1,13 +1,16 @@
 // Package oversight watches models at work. Here are the pages on which a model
 // is looked at and stopped, and on which an operator sees what waits and fails.
 //
-//	Pages.Add      /models with its stop switch; /operations with what fails and
-//	               waits, how it is paused, tried again or ended, and with the
+//	Pages.Add      /models with its stop switch, and for each who decided what, how
+//	               it agrees with others and what became of its exams;
+//	               /operations with what fails and waits, how it is paused, tried again or ended, and with the
 //	               conflicts and held messages that wait for a decision; their API
+//	Compare        how two models agree on the same exams (pure)
 //	Notices        what every page says on top while something is paused
 //
 // A stop is asked for with a reason, under a name, and takes effect before the
 // next batch of tiles: the page only moves the state, and the workers ask for it.
+// To let a model speak takes two: one proposes, another confirms.
 package oversight
 
 import (
@@ -23,15 +26,18 @@ import (
 // A Switch knows the models and stops them. The registry is one.
 type Switch interface {
 	Cards(ctx context.Context) ([]models.Entry, error)
-	// Set moves a model to a state, under a name and with a reason, and
-	// records both in the audit trail. A move that is not foreseen is an error
-	// of kind [study.ErrInvalid].
-	Set(ctx context.Context, ref study.ModelRef, state study.ModelState, by, reason string) error
+	// Change changes what a model may do by one person's word, and records it in
+	// the audit trail. A step that is not foreseen is an error of kind
+	// [study.ErrInvalid], and one that takes two persons of kind [study.ErrRefused].
+	Change(ctx context.Context, c study.ModelChange) error
 }
 
-// A History knows who changed each model's state last, when and why.
+// A History knows who changed what each model may do, when and why.
 type History interface {
+	// Models gives the latest change of each.
 	Models(ctx context.Context) ([]study.ModelChange, error)
+	// ModelHistory gives all changes of one, the first one first.
+	ModelHistory(ctx context.Context, m study.ModelRef) ([]study.ModelChange, error)
 }
 
 // A Counter counts studies, jobs and deliveries.
@@ -42,7 +48,9 @@ type Counter interface {
 // Pages are the pages of those who watch. All fields are needed.
 type Pages struct {
 	Switch  Switch
+	Council Council
 	History History
+	Exams   Exams
 	Counter Counter
 	// Disputes is what waits for an operator's decision.
 	Disputes Disputes

@@ -7,10 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"slices"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,39 +16,18 @@ import (
 	"varde/internal/webui/webuitest"
 	"varde/models"
 	"varde/oversight"
+	"varde/store"
 	"varde/study"
 )
 
-// ledger keeps states of models and counts in memory.
+// ledger is a real one for what is decided of models, and keeps counts in memory.
 type ledger struct {
-	mu      sync.Mutex
-	changes []study.ModelChange
-	counts  study.Counts
-	held    []study.Conflict
-	holds   []study.Hold
-	belt    belt
-}
-
-func (l *ledger) Models(context.Context) ([]study.ModelChange, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	latest := map[study.ModelRef]study.ModelChange{}
-	for _, c := range l.changes {
-		latest[c.Model] = c
-	}
-	var all []study.ModelChange
-	for _, c := range latest {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b study.ModelChange) int { return strings.Compare(a.Model.String(), b.Model.String()) })
-	return all, nil
-}
-
-func (l *ledger) SetModel(_ context.Context, c study.ModelChange) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.changes = append(l.changes, c)
-	return nil
+	*store.Ledger
+	t      testing.TB
+	counts study.Counts
+	held   []study.Conflict
+	holds  []study.Hold
+	belt   belt
 }
 
 func (l *ledger) Conflicts(_ context.Context, state string, _ int) (all []study.Conflict, _ error) {
@@ -82,11 +59,14 @@ func (l *ledger) Decide(_ context.Context, id string, accept bool, by, reason st
 
 func (l *ledger) Counts(context.Context) (study.Counts, error) { return l.counts, nil }
 
-// last is the latest change of all.
-func (l *ledger) last() study.ModelChange {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.changes[len(l.changes)-1]
+// last is the latest change of a model.
+func (l *ledger) last(ref study.ModelRef) study.ModelChange {
+	l.t.Helper()
+	all, err := l.ModelHistory(l.t.Context(), ref)
+	if err != nil || len(all) == 0 {
+		l.t.Fatal(all, err)
+	}
+	return all[len(all)-1]
 }
 
 // tokens are named after the role that they bear.
@@ -106,7 +86,12 @@ func (tokens) TokenRole(_ context.Context, h study.Hash) (string, string, error)
 func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs []study.ModelRef) {
 	t.Helper()
 	now := time.Now()
-	l = &ledger{counts: study.Counts{
+	real, err := store.OpenLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), store.LedgerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = real.Close() })
+	l = &ledger{Ledger: real, t: t, counts: study.Counts{
 		Studies: map[study.Status]int{study.Receiving: 2, study.Scoring: 3, study.Reported: 1204},
 		Jobs: []study.JobCount{
 			{Pool: study.PoolCPU, Lane: study.Stat, State: study.JobRunning, Count: 1, Oldest: now.Add(-3 * time.Second)},
@@ -119,21 +104,21 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range models.Reference() {
-		card, err := registry.Add(t.Context(), d.CardTOML, d.Network, "setup")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := registry.Set(t.Context(), card.Ref(), study.ModelLive, "setup", "reference model"); err != nil {
-			t.Fatal(err)
-		}
-		refs = append(refs, card.Ref())
+	if err := registry.AddReference(t.Context(), "setup"); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := registry.Cards(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		refs = append(refs, e.Card.Ref())
 	}
 	site, err := webui.New(webui.Options{Tokens: tokens{}, Zone: time.UTC, Notices: oversight.Notices(l, time.UTC)}, oversight.Part())
 	if err != nil {
 		t.Fatal(err)
 	}
-	oversight.Pages{Switch: registry, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l, Line: l, Valve: l, Mender: l, Post: l}.Add(site)
+	oversight.Pages{Switch: registry, Council: models.Council{Registry: registry, Proposals: l}, Exams: l, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l, Line: l, Valve: l, Mender: l, Post: l}.Add(site)
 	server = httptest.NewServer(site)
 	t.Cleanup(server.Close)
 	return server, server.URL + site.Invite(webui.Identity{Name: "A. Dahl", Role: webui.Admin}, time.Hour), l, refs
@@ -161,87 +146,6 @@ func ask(t *testing.T, method, address, role, kind, body string) (int, string) {
 		t.Fatal(err)
 	}
 	return a.StatusCode, string(b)
-}
-
-func TestModelIsStoppedWithAReason(t *testing.T) {
-	server, _, l, refs := serve(t)
-	path := server.URL + "/api/v1/models/" + refs[0].String()
-	for _, tt := range []struct {
-		name, role, path, body string
-		want                   int
-	}{
-		{"by nobody", "", path + "/suspend", `{"reason":"x"}`, 401},
-		{"by a reader", webui.Reader, path + "/suspend", `{"reason":"x"}`, 403},
-		{"by a reader who writes nonsense", webui.Reader, path + "/suspend", `}`, 403},
-		{"without a reason", webui.Quality, path + "/suspend", `{}`, 422},
-		{"with an empty reason", webui.Quality, path + "/suspend", `{"reason":"   "}`, 400},
-		{"that is not here", webui.Quality, server.URL + "/api/v1/models/none@1/suspend", `{"reason":"x"}`, 404},
-		{"with a reason", webui.Quality, path + "/suspend", `{"reason":"too many flags since Monday"}`, 200},
-		{"again", webui.Quality, path + "/suspend", `{"reason":"again"}`, 400},
-		{"and started", webui.Operator, path + "/promote", `{"reason":"scanner repaired"}`, 200},
-		{"and stopped for good", webui.Admin, path + "/withdraw", `{"reason":"replaced"}`, 200},
-		{"and never started again", webui.Admin, path + "/promote", `{"reason":"please"}`, 400},
-	} {
-		if code, body := ask(t, http.MethodPost, tt.path, tt.role, "application/json", tt.body); code != tt.want {
-			t.Errorf("%s: %d, want %d: %s", tt.name, code, tt.want, body)
-		}
-	}
-	if c := l.last(); c.Model != refs[0] || c.State != study.ModelWithdrawn || c.By != "machine admin" || c.Reason != "replaced" {
-		t.Errorf("the last change is %+v", c)
-	}
-	_, body := ask(t, http.MethodGet, server.URL+"/api/v1/models", webui.Reader, "", "")
-	var all []struct {
-		Model, Version, State, By, Reason string
-		SHA                               string `json:"model_sha256"`
-	}
-	if err := json.Unmarshal([]byte(body), &all); err != nil || len(all) != len(refs) {
-		t.Fatal(err, body)
-	}
-	for _, m := range all {
-		want := "live"
-		if m.Model == refs[0].ID {
-			want = "withdrawn"
-		}
-		if m.State != want || len(m.SHA) != 64 {
-			t.Errorf("%+v", m)
-		}
-	}
-}
-
-func TestModelsPage(t *testing.T) {
-	server, _, l, refs := serve(t)
-	code, body := ask(t, http.MethodGet, server.URL+"/models", webui.Reader, "", "")
-	if code != 200 || strings.Contains(body, "Stop or start") {
-		t.Error(code, "a reader sees the switch")
-	}
-	for _, ref := range refs {
-		if !strings.Contains(body, ref.String()) || !strings.Contains(body, ref.SHA256.String()) {
-			t.Errorf("%s is not whole on the page", ref)
-		}
-	}
-	form := url.Values{"verb": {"suspend"}, "reason": {"drift <b>"}}.Encode()
-	path := server.URL + "/models/" + refs[1].String() + "/state"
-	const kind = "application/x-www-form-urlencoded"
-	for role, want := range map[string]int{"": 401, webui.Reader: 403, webui.Auditor: 403} {
-		if code, _ := ask(t, http.MethodPost, path, role, kind, form); code != want {
-			t.Errorf("%q: %d", role, code)
-		}
-	}
-	if code, body := ask(t, http.MethodPost, path, webui.Quality, kind, form); code != 303 {
-		t.Error(code, body)
-	}
-	if code, _ := ask(t, http.MethodPost, path, webui.Quality, kind, "verb=explode&reason=x"); code != 400 {
-		t.Error(code)
-	}
-	if c := l.last(); c.State != study.ModelSuspended || c.By != "machine quality" {
-		t.Errorf("%+v", c)
-	}
-	_, body = ask(t, http.MethodGet, server.URL+"/models?saved=1", webui.Quality, "", "")
-	for _, want := range []string{"Suspended", "by machine quality", "drift &lt;b&gt;", "Done.", "Make live"} {
-		if !strings.Contains(body, want) {
-			t.Errorf("the page does not say %q", want)
-		}
-	}
 }
 
 func TestOperationsSayWhatFailsFirst(t *testing.T) {
@@ -281,32 +185,45 @@ func TestOperationsSayWhatFailsFirst(t *testing.T) {
 
 func TestPagesKeepTheirPromises(t *testing.T) {
 	server, entry, l, refs := serve(t)
+	seed(t, l, refs[0])
 	b := webuitest.Open(t, 1440, 900, "en")
 	b.Go(strings.Replace(entry, "/?k", "/sign-in?k", 1))
 	b.Until(`document.querySelector('.name')`)
-	b.Go(server.URL + "/models")
+	pages := []string{"/models", "/models/" + refs[0].String(), "/operations"}
 	for _, theme := range []string{"light", "dark"} {
+		b.Go(server.URL + "/models")
 		b.Click("button[value=" + theme + "]")
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
-		webuitest.Eval[any](b, `document.querySelectorAll('details').forEach(d => d.open = true)`)
-		b.Promises()
-		b.Shot("models-" + theme)
-		b.Go(server.URL + "/operations")
-		b.Promises()
-		b.Shot("operations-" + theme)
-		b.Go(server.URL + "/models")
+		for i, page := range pages {
+			b.Go(server.URL + page)
+			webuitest.Eval[any](b, `document.querySelectorAll('details').forEach(d => d.open = true)`)
+			b.Promises()
+			b.Shot([]string{"models-", "model-", "operations-"}[i] + theme)
+		}
 	}
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
+		b.Go(server.URL + "/models")
 		b.Click("button[value=" + string(lang) + "]")
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 		b.Promises()
+		b.Go(server.URL + pages[1])
+		b.Promises()
+		b.Shot("model-" + string(lang))
 	}
+	b.Go(server.URL + "/models")
 	b.Click(".model summary")
 	b.Click(".model input[name=reason]")
 	b.Keys("drift")
 	b.Click(".model button[value=suspend]")
 	b.Until(`location.search === '?saved=1'`)
-	if c := l.last(); c.State != study.ModelSuspended || c.By != "A. Dahl" || c.Reason != "drift" || !slices.Contains(refs, c.Model) {
+	if c := l.last(refs[0]); c.State != study.ModelSuspended || c.By != "A. Dahl" || c.Reason != "drift" {
 		t.Errorf("%+v", c)
+	}
+	b.Click("#reason")
+	b.Keys("scanner repaired")
+	b.Click(".moves button[value=promote]")
+	b.Until(`location.search === '?saved=asked'`)
+	if seen := webuitest.Eval[int](b, `document.querySelectorAll('button[value=confirm]').length`); seen != 0 {
+		t.Error("who proposed it is offered to confirm it")
 	}
 }

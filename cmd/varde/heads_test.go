@@ -94,6 +94,7 @@ func TestModelOfTwoNetworksGoesItsWay(t *testing.T) {
 	for range 2 {
 		s.verb("model", "promote", "their-judge", "--reason", "tried in a test").must(t)
 	}
+	s.second("their-judge@1.0", "confirm")
 	for n, positive := range []bool{true, false} {
 		d := smallSM(t, uint64(80+n), positive)
 		s.push(d)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,10 +22,8 @@ func modelVerb() *cobra.Command {
 		checkModelVerb(),
 		schemaModelVerb(),
 		calibrateModelVerb(),
-		moveVerb("promote MODEL", "A draft becomes shadow, a shadow or suspended model live", promote),
-		moveVerb("suspend MODEL", "Stop a model; it may be promoted again", to(study.ModelSuspended)),
-		moveVerb("withdraw MODEL", "Stop a model for good", to(study.ModelWithdrawn)),
 	)
+	c.AddCommand(stateVerbs()...)
 	return c
 }
 
@@ -166,43 +163,4 @@ func checkModelVerb() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// moveVerb makes a verb that changes a model's state, with a reason.
-func moveVerb(use, short string, next func(study.ModelState) (study.ModelState, error)) *cobra.Command {
-	var reason string
-	c := deskVerb(use, short, cobra.ExactArgs(1), sharing(func(ctx context.Context, d *desk, args []string) error {
-		if reason == "" {
-			return exitError{exitUsage, errors.New("a change of a model's state needs --reason")}
-		}
-		card, state, err := d.find(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		to, err := next(state)
-		if err != nil {
-			return fmt.Errorf("%s: %w", card.Ref(), err)
-		}
-		if err := d.registry.Set(ctx, card.Ref(), to, d.who, reason); err != nil {
-			return err
-		}
-		d.print(line(card, to), "%s: %s → %s", card.Ref(), state, to)
-		return nil
-	}))
-	c.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
-	return c
-}
-
-func to(s study.ModelState) func(study.ModelState) (study.ModelState, error) {
-	return func(study.ModelState) (study.ModelState, error) { return s, nil }
-}
-
-func promote(from study.ModelState) (study.ModelState, error) {
-	switch from {
-	case study.ModelDraft:
-		return study.ModelShadow, nil
-	case study.ModelShadow, study.ModelSuspended:
-		return study.ModelLive, nil
-	}
-	return from, fmt.Errorf("a %s model has nowhere to be promoted to: %w", from, study.ErrRefused)
 }

@@ -90,16 +90,27 @@ func aModelGoesItsWay(t *testing.T, s *service) {
 	states := []string{}
 	for n, step := range []string{"promote", "promote", "suspend"} {
 		s.verb("model", step, "their-mg-calc", "--reason", "tried in a test").must(t)
+		if n == 1 {
+			if e := s.verb("model", "confirm", "their-mg-calc"); e.code == 0 || !strings.Contains(e.stderr, "may not confirm") {
+				t.Errorf("who proposed it confirmed it: %d %s", e.code, e.stderr)
+			}
+			s.second("their-mg-calc@1.0.0", "confirm")
+		}
 		d := smallMG(t, uint64(50+n), true)
 		s.push(d)
-		v := s.reported(d.Study, len(d.Objects))
-		state := "not asked"
-		for _, r := range v.Results {
-			if r.Model == "their-mg-calc" {
-				state = fmt.Sprintf("%s, reports %d", r.AI, len(v.Reports))
+		theirs := func(v studyView) string {
+			for _, r := range v.Results {
+				if r.Model == "their-mg-calc" {
+					return fmt.Sprintf("%s, reports %d", r.AI, len(v.Reports))
+				}
 			}
+			return "not asked"
 		}
-		states = append(states, state)
+		v := s.reported(d.Study, len(d.Objects))
+		if n == 0 { // readers are not kept waiting for a model that they don't hear
+			v = s.await(d.Study, "answered in shadow", func(v studyView) bool { return theirs(v) != "not asked" })
+		}
+		states = append(states, theirs(v))
 	}
 	if want := []string{"flagged, reports 1", "flagged, reports 2", "not asked"}; fmt.Sprint(states) != fmt.Sprint(want) {
 		t.Errorf("in shadow, live and suspended: %q, not %q", states, want)

@@ -85,7 +85,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
+var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "exam.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, webui.English)
@@ -144,11 +144,12 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("lane.", l.String())
 	}
 	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
-	add("delivery.", "waiting", "sent", "delivered", "failed", "retry")
+	add("delivery.", "waiting", "sent", "delivered", "failed", "retry", "withheld")
 	add("role.", webui.Roles...)
 	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport))
 	add("worker.", "working", "waiting", "leaving")
-	add("models.", "suspend", "withdraw", "promote", "shadow")
+	add("models.", "suspend", "withdraw", "promote", "shadow", "share", "saved", "saved.asked")
+	add("exam.", study.ExamStates[:]...)
 	add("verdict.", "agree", "changes", "disagree", "none")
 	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
 	for _, l := range webui.Langs {
