@@ -26,6 +26,16 @@ type Facts struct {
 	Models    []Asked          // live and shadow ones, in any order
 	Tissue    map[study.UID]Tissue
 	Decodes   func(study.UID) bool // whether this build decodes a transfer syntax
+	GPU       bool                 // a living worker has one
+}
+
+// pool says where a model's jobs wait. One that would rather have a GPU waits for
+// it only while there is one, unless its card does not list the processor.
+func (f Facts) pool(c models.Card) string {
+	if c.Accelerated() && (f.GPU || !c.AllowsCPU()) {
+		return study.PoolGPU
+	}
+	return study.PoolCPU
 }
 
 // Plan says which model is to see which pixels of a study, and why a model is
@@ -52,7 +62,7 @@ func Plan(f Facts) study.Plan {
 			continue
 		}
 		plan := f.ask(m.Card, images)
-		plan.Model, plan.Card, plan.Shadow, plan.Pool = m.Card.Ref(), m.Card.Hash, m.Shadow, study.PoolCPU
+		plan.Model, plan.Card, plan.Shadow, plan.Pool = m.Card.Ref(), m.Card.Hash, m.Shadow, f.pool(m.Card)
 		if m.Card.MIL != nil {
 			plan.Concludes = study.PoolCPU
 		}
@@ -156,6 +166,8 @@ func (f Facts) undecodable(in *study.Instance) study.Reason {
 	switch {
 	case f.Decodes != nil && !f.Decodes(in.TransferSyntax):
 		return study.Reason{Code: study.ReasonTransferSyntax, Detail: string(in.TransferSyntax)}
+	case in.Image.Trouble != "" && in.Image.Origin != nil: // of a slide file it is known what
+		return study.PixelReason(in.Image.Trouble)
 	case in.Image.Trouble != "":
 		return study.Reason{Code: study.ReasonDamaged, Detail: string(in.UID)}
 	case in.Image.Rows <= 0 || in.Image.Columns <= 0:

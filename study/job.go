@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -149,6 +150,7 @@ const (
 // The pools of workers. A job waits in the lane of its pool.
 const (
 	PoolCPU    = "cpu"    // runs models on processors
+	PoolGPU    = "gpu"    // runs models on GPUs, and on processors where a card allows that
 	PoolReport = "report" // concludes and reports
 )
 
@@ -278,6 +280,20 @@ const (
 
 // Zero reports whether there is no reason.
 func (r Reason) Zero() bool { return r.Code == "" }
+
+// PixelReason reads why pixels must not be scored, as [Image.Trouble] tells it: a
+// reason as [Reason.String] writes it, else words of which nothing more is known
+// than that something is wrong with the pixels.
+func PixelReason(trouble string) Reason {
+	code, detail, _ := strings.Cut(trouble, ": ")
+	switch code {
+	case "":
+		return Reason{}
+	case ReasonSpacing, ReasonGeometry, ReasonTransferSyntax, ReasonPixels, ReasonDamaged, ReasonPositions:
+		return Reason{Code: code, Detail: detail}
+	}
+	return Reason{Code: ReasonDamaged, Detail: trouble}
+}
 
 // String gives the code and the detail, for logs.
 func (r Reason) String() string {

@@ -137,6 +137,12 @@ func toDraw(r *http.Request, all []study.Instance) (study.Instance, []int, error
 	if len(all) == 0 {
 		return study.Instance{}, nil, fmt.Errorf("nothing here has pixels: %w", errNotAcceptable)
 	}
+	if r.PathValue("instance") == "" { // a label is never what a study or a series looks like
+		all = slices.DeleteFunc(all, bearsLabel)
+		if len(all) == 0 {
+			return study.Instance{}, nil, fmt.Errorf("nothing here but a slide's label: %w", errNotAcceptable)
+		}
+	}
 	in := middle(all)
 	if r.PathValue("frames") == "" {
 		return in, []int{max(1, in.Image.Frames) / 2}, nil
@@ -156,15 +162,19 @@ func toDraw(r *http.Request, all []study.Instance) (study.Instance, []int, error
 	return in, list, nil
 }
 
+// bearsLabel reports whether an image is of a slide's label, or of the whole slide
+// with its label in view: both show a patient's name.
+func bearsLabel(i study.Instance) bool {
+	return i.Image.Slide != nil && (i.Image.Slide.Kind == "LABEL" || i.Image.Slide.Kind == "OVERVIEW")
+}
+
 // middle picks the image that stands for a study or a series: the middle one of
-// the series with the most images. A slide is shown by its thumbnail or overview,
-// or by its smallest level.
+// the series with the most images. A slide is shown by its thumbnail or by its
+// smallest level.
 func middle(all []study.Instance) study.Instance {
-	for _, kind := range []string{"THUMBNAIL", "OVERVIEW"} {
-		for _, i := range all {
-			if i.Image.Slide != nil && i.Image.Slide.Kind == kind {
-				return i
-			}
+	for _, i := range all {
+		if i.Image.Slide != nil && i.Image.Slide.Kind == "THUMBNAIL" {
+			return i
 		}
 	}
 	count := map[study.UID]int{}

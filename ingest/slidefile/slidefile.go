@@ -367,10 +367,9 @@ func (l level) check() error {
 	return nil
 }
 
-// trouble is why the level must not be scored. Of a spacing that is not known the
-// level itself tells, by having none.
+// trouble is why the level must not be scored, as [study.PixelReason] reads it.
 func (l level) trouble() string {
-	if t := l.slide.Trouble; !t.Zero() && t.Code != study.ReasonSpacing {
+	if t := l.slide.Trouble; !t.Zero() {
 		return t.String()
 	}
 	return l.slide.Levels[l.n].Image.Trouble

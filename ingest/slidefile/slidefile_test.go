@@ -259,13 +259,15 @@ func TestAnnouncedHashIsHeldAgainstTheFile(t *testing.T) {
 
 func TestSlideWithoutSpacingIsKeptAndHeld(t *testing.T) {
 	h := newHouse(t)
-	k := h.keep(t, "a.tif", drawn(t, studytest.SlideFile{Columns: 700, Rows: 500, MPP: -1}))
-	if k.Held.Code != study.ReasonSpacing || k.Outcome != study.Stored {
-		t.Errorf("kept %+v", k)
-	}
-	var refused *slide.RefusedError
-	if _, err := slide.Levels(h.instances(t, k)); !errors.As(err, &refused) || refused.Reason.Code != study.ReasonSpacing {
-		t.Errorf("who scores it is told %v", err)
+	for mpp, why := range map[float64]string{-1: "no pixel spacing", 50: "50×50 µm"} {
+		k := h.keep(t, "a.tif", drawn(t, studytest.SlideFile{Columns: 700, Rows: 500, MPP: mpp}))
+		if k.Held.Code != study.ReasonSpacing || !strings.Contains(k.Held.Detail, why) || k.Outcome != study.Stored {
+			t.Errorf("kept %+v", k)
+		}
+		var refused *slide.RefusedError
+		if _, err := slide.Levels(h.instances(t, k)); !errors.As(err, &refused) || refused.Reason != k.Held {
+			t.Errorf("who scores it is told %v, the sender %v", err, k.Held)
+		}
 	}
 }
 
@@ -276,7 +278,7 @@ func TestSlideThatHasLostTilesIsKeptAndHeld(t *testing.T) {
 		t.Errorf("kept %+v", k)
 	}
 	var refused *slide.RefusedError
-	if _, err := slide.Levels(h.instances(t, k)); !errors.As(err, &refused) || !strings.Contains(refused.Reason.Detail, "missing") {
+	if _, err := slide.Levels(h.instances(t, k)); !errors.As(err, &refused) || refused.Reason != k.Held {
 		t.Errorf("who scores it is told %v", err)
 	}
 }

@@ -33,6 +33,9 @@ func Levels(in []study.Instance) ([]Level, error) {
 	}
 	finest := groups[0][0].Image.Slide
 	mpp := finest.MicronsPerPixel
+	if r := study.PixelReason(groups[0][0].Image.Trouble); r.Code == study.ReasonSpacing {
+		return nil, &RefusedError{r} // the file said more than that there is none
+	}
 	if err := Plausible(mpp); err != nil {
 		return nil, err
 	}
@@ -220,7 +223,7 @@ func uniform(l Level) error {
 			return refuse(study.ReasonTransferSyntax, "%s", in.TransferSyntax)
 		}
 		if i.Trouble != "" {
-			return refuse(study.ReasonDamaged, "%s", i.Trouble)
+			return &RefusedError{study.PixelReason(i.Trouble)}
 		}
 		if i.Samples != 3 || i.BitsAllocated != 8 || i.BitsStored != 8 || i.Signed {
 			return refuse(study.ReasonPixels, "%d samples of %d bits", i.Samples, i.BitsStored)
