@@ -28,6 +28,8 @@ type Settler struct {
 	Log      *slog.Logger
 	// Decodes says whether this build decodes a transfer syntax.
 	Decodes func(study.UID) bool
+	// GPU says whether a living worker has a GPU. nil: none has.
+	GPU func(context.Context) (bool, error)
 	// Told says what peers have told of a study's objects. nil knows nothing.
 	Told Teller
 	// Archive is asked whether a study that seems whole is. nil asks nobody.
@@ -271,6 +273,11 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
 	f := Facts{Study: st, Instances: instances, Decodes: s.Decodes}
+	if s.GPU != nil {
+		if f.GPU, err = s.GPU(ctx); err != nil {
+			return fmt.Errorf("settle study %s: %w", st.UID, err)
+		}
+	}
 	for _, e := range entries {
 		if e.State.Runs() {
 			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow, Share: e.Share, Beside: e.Beside})

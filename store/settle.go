@@ -175,6 +175,9 @@ func (t *tx) ask(o order, m study.ModelPlan) error {
 	if pool == "" {
 		pool = study.PoolCPU
 	}
+	if m.Shadow { // it takes what others leave, whoever waits for the study
+		o.lane = study.Backfill
+	}
 	for n, b := range blocks {
 		id := study.JobID(o.study, o.rev, o.plan, study.TaskScore, m.Model, n)
 		tiles, err := pack(b)
@@ -213,6 +216,9 @@ func (t *tx) followUp(o order, task study.Task, m study.ModelRef) error {
 			return err
 		}
 		pool = cmp.Or(plan.Concludes, pool)
+		if plan.Shadow {
+			o.lane = study.Backfill
+		}
 	}
 	return t.addJob(o, study.JobID(o.study, o.rev, o.plan, task, m, 0), task, m, 0, 0, pool, estMS)
 }

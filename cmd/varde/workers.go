@@ -14,7 +14,7 @@ import (
 
 // pools lists all that a dispatcher feeds, whoever's their workers are: the one that
 // leads may itself have none.
-func pools() []string { return []string{study.PoolCPU, study.PoolReport} }
+func pools() []string { return []string{study.PoolCPU, study.PoolGPU, study.PoolReport} }
 
 // shared reports whether other processes may work on the same studies, so that they
 // need the same models.
