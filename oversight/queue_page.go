@@ -213,7 +213,7 @@ func crewLineOf(l webui.Lang, w study.Worker, zone *time.Location) crewLine {
 // poolsIn lists the pools that there always are, and all in which there is
 // anything.
 func poolsIn(q study.Queue) []string {
-	pools := []string{study.PoolCPU, study.PoolReport}
+	pools := []string{study.PoolCPU, study.PoolGPU, study.PoolReport}
 	for _, b := range q.Backlogs {
 		pools = append(pools, b.Pool)
 	}

@@ -107,7 +107,7 @@ func pauseVerb(use, short string, resume bool) *cobra.Command {
 		d.print(pauseLine{Pool: p.Pool, Lane: laneWord(p.Lane), By: p.By, Reason: p.Reason}, "%s: pool %s, lane %s", word, cmp.Or(p.Pool, "all"), laneWord(p.Lane))
 		return nil
 	})
-	c.Flags().StringVar(&pool, "pool", "", "only of this pool of workers: cpu, report; empty for all")
+	c.Flags().StringVar(&pool, "pool", "", "only of this pool of workers: cpu, gpu, report; empty for all")
 	c.Flags().StringVar(&lane, "lane", "all", "only of this lane: stat, urgent, pathway, routine, backfill")
 	return reasoned(c, &reason)
 }

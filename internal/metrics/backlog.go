@@ -154,7 +154,7 @@ func collectQueue(q study.Queue, gauge func(*prometheus.Desc, float64, ...string
 // poolsOf lists the pools in which there is anything, and those that there always
 // are, so that a scaler finds a zero instead of nothing.
 func poolsOf(q study.Queue) []string {
-	pools := []string{study.PoolCPU, study.PoolReport}
+	pools := []string{study.PoolCPU, study.PoolGPU, study.PoolReport}
 	for _, b := range q.Backlogs {
 		pools = append(pools, b.Pool)
 	}
