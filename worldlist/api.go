@@ -50,6 +50,7 @@ type resultJSON struct {
 // A reportJSON is a report and who has it.
 type reportJSON struct {
 	Kind      string         `json:"kind"`
+	Slide     study.UID      `json:"slide_series_uid,omitempty" doc:"the slide that a heatmap or annotations are of"`
 	UID       study.UID      `json:"sop_instance_uid"`
 	Series    study.UID      `json:"series_uid"`
 	Model     string         `json:"model"`
@@ -216,7 +217,7 @@ func jsonOf(ctx context.Context, c study.Case) studyJSON {
 		j.Results = append(j.Results, resultOf(r))
 	}
 	for _, r := range c.Reports {
-		one := reportJSON{Kind: r.Kind, UID: r.UID, Series: r.Series, Model: r.Model.String(), Delivered: []deliveryJSON{}}
+		one := reportJSON{Kind: r.Kind, Slide: r.Slide, UID: r.UID, Series: r.Series, Model: r.Model.String(), Delivered: []deliveryJSON{}}
 		for _, d := range r.Deliveries {
 			one.Delivered = append(one.Delivered, deliveryJSON{d.Destination, moment(d.At), d.Status, d.Tries, d.Error})
 		}

@@ -41,6 +41,7 @@ func (p Pages) Add(site *webui.Site) {
 	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
 	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))
+	site.Handle("GET /studies/{study}/slides/{series}/mask", webui.SeeStudies, http.HandlerFunc(h.mask))
 	site.Page("GET /studies/{study}/slides/{series}", webui.SeeStudies, h.study)
 	site.Handle("GET /studies/{study}/slides", webui.SeeStudies, http.HandlerFunc(h.slidesJSON))
 	site.Handle("GET /studies/{study}/slides/{series}/tiles/{level}/{column}/{row}", webui.SeeStudies, http.HandlerFunc(h.tile))

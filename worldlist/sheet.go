@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type sheet struct {
 	Held      string // that objects contradict the study
 	Results   []answer
 	Reports   []reportLine
+	Exports   []exportLine // results on slides, as files
 	Series    []series
 	View      view // for the viewer's script
 	Tray      tray
@@ -72,6 +74,35 @@ type findingLine struct {
 	Where  string
 	Facts  string
 	Placed bool // there is a mark to go to
+}
+
+// An exportLine is what a model found on one slide, as files for QuPath and for
+// research.
+type exportLine struct {
+	Name    string // of the slide, and the model
+	GeoJSON string // addresses
+	CSV     string
+}
+
+// exportsOf gives the files of all slides that a model came to a result on.
+func exportsOf(c study.Case, lines []slideLine) []exportLine {
+	var out []exportLine
+	for _, r := range c.Results {
+		for _, line := range lines {
+			i := slices.IndexFunc(r.Slides, func(s study.SlideResult) bool { return s.Series == line.Series })
+			if i < 0 || !judged(r.AI) || !judged(r.Slides[i].AI) || r.Reason.Code == study.ReasonStopped {
+				continue
+			}
+			at := "/api/v1/studies/" + string(c.Study.UID) + "/results/" + url.PathEscape(r.Model.String()) + "/slides/" + string(line.Series)
+			out = append(out, exportLine{fmt.Sprintf("%d · %s", line.Number, r.Model), at + ".geojson", at + ".csv"})
+		}
+	}
+	return out
+}
+
+// judged reports whether a model ran and came to a result.
+func judged(ai study.AIState) bool {
+	return ai == study.Flagged || ai == study.Uncertain || ai == study.NotFlagged
 }
 
 // A slideLine is one slide in the tray, beside what the tray says of it.
@@ -167,7 +198,7 @@ func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, wante
 		}
 		s.Slides = append(s.Slides, line)
 	}
-	s.View.Start, s.View.Tray = at, &s.Tray
+	s.View.Start, s.View.Tray, s.Exports = at, &s.Tray, exportsOf(c, s.Slides)
 	for _, ai := range []study.AIState{study.Flagged, study.Uncertain, study.NotFlagged, study.Running, study.Failed, study.OutOfScope} {
 		s.States = append(s.States, string(ai))
 	}

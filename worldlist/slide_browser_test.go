@@ -1,7 +1,11 @@
 package worldlist_test
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"math"
 	"strconv"
 	"strings"
@@ -9,6 +13,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
+	"varde/internal/slide"
 	"varde/internal/webui"
 	"varde/internal/webui/webuitest"
 	"varde/study"
@@ -353,5 +358,45 @@ func TestJudgmentHasNoKeyOnTheSlidePage(t *testing.T) {
 		if !seen[want] {
 			t.Errorf("Tab does not reach %s", want)
 		}
+	}
+}
+
+// TestGlassIsPlainAndUnseenTissueIsHatched: where it is known what is tissue, bare
+// glass is not hatched, and a line goes round what was looked at.
+func TestGlassIsPlainAndUnseenTissueIsHatched(t *testing.T) {
+	t.Parallel()
+	w := ofSlides()
+	server, entry := serve(t, w, webui.Reader)
+	b := webuitest.Open(t, 1440, 900, "en")
+	enter(t, b, entry)
+	at := "/slides/" + string(needles) + ".3"
+	lookAt(t, b, server.URL, needles, at, heatReady)
+	_, _, all, _ := inked(b)
+	if webuitest.Eval[bool](b, `!document.querySelector('#glass').hidden`) {
+		t.Error("the legend tells of glass where nobody knows where it is")
+	}
+	m := image.NewGray(image.Rect(0, 0, slideColumns/16, slideRows/16))
+	for y := range m.Rect.Dy() {
+		for x := range m.Rect.Dx() / 4 { // tissue on the left, of which something was not looked at
+			m.SetGray(x, y, color.Gray{Y: 255})
+		}
+	}
+	var mask bytes.Buffer
+	if err := png.Encode(&mask, m); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.objects[slide.MaskKey(needles+".3")] = mask.Bytes()
+	w.mu.Unlock()
+	lookAt(t, b, server.URL, needles, at, heatReady+` && !document.querySelector('#glass').hidden`)
+	b.Promises()
+	b.Shot("slide-glass")
+	_, _, some, _ := inked(b)
+	if some == 0 || some > all/2 {
+		t.Errorf("%d hatched pixels with a mask, %d without", some, all)
+	}
+	links := webuitest.Eval[[]string](b, `[...document.querySelectorAll('.export a')].map(a => a.getAttribute('href'))`)
+	if len(links) != 12 || !strings.HasSuffix(links[0], "/slides/"+string(needles)+".1.geojson") || !strings.HasSuffix(links[1], ".csv") {
+		t.Errorf("files of results: %v", links)
 	}
 }

@@ -69,6 +69,28 @@ func (p *pages) thumb(w http.ResponseWriter, r *http.Request) {
 	p.sendJPEG(w, r, rgb, columns, rows)
 }
 
+// mask sends where on a slide there is tissue, as it was found when the study
+// settled; 204 where nobody has looked.
+func (p *pages) mask(w http.ResponseWriter, r *http.Request) {
+	s, err := p.slideOf(r)
+	if err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	b, err := p.kept(r.Context(), slide.MaskKey(s.series))
+	switch {
+	case errors.Is(err, study.ErrNotFound):
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+	case err != nil:
+		p.site.Fail(w, r, err)
+	default:
+		keep(w, r)
+		w.Header().Set("Content-Type", "image/png")
+		_, _ = w.Write(b) // a visitor who has gone away needs no mask
+	}
+}
+
 // kept reads a small object that lies beside a slide.
 func (p *pages) kept(ctx context.Context, key string) ([]byte, error) {
 	if p.Objects == nil {

@@ -305,8 +305,8 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
 	}
 	worldlist.Pages{
 		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w,
-		Slides: &slide.Reader{Objects: w, Frames: w.index},
-		Hint:   "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
+		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
+		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
 	}.Add(site)
 	return site
 }

@@ -1,6 +1,8 @@
 // @ts-check
 // A heat map: what one model gave for each patch of one slide, on a grid of its
-// own. What was not looked at is hatched, and never has the color of a low value.
+// own. Tissue that was not looked at is hatched, and never has the color of a low
+// value. Bare glass stays plain where it is known which is which; a line goes round
+// what was looked at, so that pale tissue is not taken for glass that was.
 
 /**
  * @typedef {{columns: number, rows: number, x: number, y: number, step_x: number, step_y: number, w: number, h: number,
@@ -10,6 +12,7 @@
  * @typedef {{fill: boolean, outline: boolean, opacity: number, threshold: number, unseen: boolean}} Look
  */
 
+const maskSide = 1024;
 const missedCell = 1;
 const lowCell = 2;
 const highCell = 65535;
@@ -29,6 +32,24 @@ function canvas(w, h) {
   const c = document.createElement('canvas');
   c.width = Math.max(1, w);
   c.height = Math.max(1, h);
+  return c;
+}
+
+/**
+ * tissue fetches where on a slide there is tissue: opaque there, clear elsewhere;
+ * null where nobody has looked. @param {string} url
+ */
+export async function tissue(url) {
+  const r = await fetch(url);
+  if (r.status !== 200) return null;
+  const m = await createImageBitmap(await r.blob());
+  const scale = Math.min(1, maskSide / Math.max(m.width, m.height));
+  const c = canvas(Math.round(m.width * scale), Math.round(m.height * scale));
+  const to = /** @type {CanvasRenderingContext2D} */ (c.getContext('2d'));
+  to.drawImage(m, 0, 0, c.width, c.height);
+  const d = to.getImageData(0, 0, c.width, c.height);
+  for (let i = 0; i < d.data.length; i += 4) d.data[i + 3] = d.data[i] > 0 ? 255 : 0;
+  to.putImageData(d, 0, 0);
   return c;
 }
 
@@ -62,6 +83,29 @@ export class Heat {
     this.grayHatch = hatch('#5b6875', 1.1, 10, true);
     this.amberHatch = hatch('#9a4a00', 2, 7, false);
     this.drawnFor = NaN;
+    /** @type {HTMLCanvasElement|null} where there is tissue, once it is known */ this.tissue = null;
+    this.edge = this.outline((n) => n >= lowCell);
+  }
+
+  /** outline goes round the cells that it is asked for, in cells. @param {(n: number) => boolean} asked */
+  outline(asked) {
+    const { columns, rows } = this.grid;
+    const path = new Path2D();
+    const is = (/** @type {number} */ x, /** @type {number} */ y) => x >= 0 && y >= 0 && x < columns && y < rows && asked(this.cells[y * columns + x]);
+    const line = (/** @type {number} */ x0, /** @type {number} */ y0, /** @type {number} */ x1, /** @type {number} */ y1) => {
+      path.moveTo(x0, y0);
+      path.lineTo(x1, y1);
+    };
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        if (!is(x, y)) continue;
+        if (!is(x, y - 1)) line(x, y, x + 1, y);
+        if (!is(x, y + 1)) line(x, y + 1, x + 1, y + 1);
+        if (!is(x - 1, y)) line(x, y, x, y + 1);
+        if (!is(x + 1, y)) line(x + 1, y, x + 1, y + 1);
+      }
+    }
+    return path;
   }
 
   /** get fetches a map, null while there is none. @param {string} url @param {number} width @param {number} height */
@@ -112,27 +156,16 @@ export class Heat {
     this.drawnFor = threshold;
     const { columns, rows } = this.grid;
     const bar = Math.max(lowCell, this.cell(threshold));
-    const hot = (/** @type {number} */ x, /** @type {number} */ y) =>
-      x >= 0 && y >= 0 && x < columns && y < rows && this.cells[y * columns + x] >= bar;
     this.image = canvas(columns, rows);
     const to = /** @type {CanvasRenderingContext2D} */ (this.image.getContext('2d'));
     const d = to.createImageData(columns, rows);
-    this.path = new Path2D();
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
-        if (!hot(x, y)) continue;
         const i = y * columns + x;
-        d.data.set([...color((this.cells[i] - lowCell) / (highCell - lowCell)), 255], 4 * i);
-        const line = (/** @type {number} */ x0, /** @type {number} */ y0, /** @type {number} */ x1, /** @type {number} */ y1) => {
-          this.path?.moveTo(x0, y0);
-          this.path?.lineTo(x1, y1);
-        };
-        if (!hot(x, y - 1)) line(x, y, x + 1, y);
-        if (!hot(x, y + 1)) line(x, y + 1, x + 1, y + 1);
-        if (!hot(x - 1, y)) line(x, y, x, y + 1);
-        if (!hot(x + 1, y)) line(x + 1, y, x + 1, y + 1);
+        if (this.cells[i] >= bar) d.data.set([...color((this.cells[i] - lowCell) / (highCell - lowCell)), 255], 4 * i);
       }
     }
+    this.path = this.outline((n) => n >= bar);
     to.putImageData(d, 0, 0);
   }
 
@@ -142,8 +175,18 @@ export class Heat {
     this.prepare(look.threshold);
     const [w, h] = [g.step_x * p.sx, g.step_y * p.sy];
     const [left, top] = [p.left + this.x * p.sx, p.top + this.y * p.sy];
-    if (look.unseen) this.drawVeil(to, p, this.unseen, this.grayHatch, 0.42);
-    if (this.missed) this.drawVeil(to, p, this.missed, this.amberHatch, 0.9);
+    if (look.unseen) {
+      this.drawVeil(to, p, this.unseen, this.grayHatch, 0.42, this.tissue);
+      if (this.tissue) {
+        to.save();
+        to.transform(w, 0, 0, h, left, top);
+        Object.assign(to, { globalAlpha: 0.75, strokeStyle: '#5b6875', lineWidth: 1.2 / w });
+        to.setLineDash([5 / w, 4 / w]);
+        to.stroke(this.edge);
+        to.restore();
+      }
+    }
+    if (this.missed) this.drawVeil(to, p, this.missed, this.amberHatch, 0.9, null);
     to.imageSmoothingEnabled = false;
     if (look.fill && this.image) {
       to.globalAlpha = look.opacity;
@@ -163,8 +206,8 @@ export class Heat {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} to @param {Place} p @param {{c: HTMLCanvasElement, left: number, top: number}} veil @param {CanvasPattern} pattern @param {number} alpha */
-  drawVeil(to, p, veil, pattern, alpha) {
+  /** @param {CanvasRenderingContext2D} to @param {Place} p @param {{c: HTMLCanvasElement, left: number, top: number}} veil @param {CanvasPattern} pattern @param {number} alpha @param {HTMLCanvasElement|null} within */
+  drawVeil(to, p, veil, pattern, alpha, within) {
     const g = this.grid;
     const v = this.veilCanvas;
     [v.width, v.height] = [Math.max(1, Math.ceil(p.width)), Math.max(1, Math.ceil(p.height))];
@@ -175,6 +218,10 @@ export class Heat {
     on.clip();
     const [w, h] = [g.step_x * p.sx, g.step_y * p.sy];
     on.drawImage(veil.c, p.left + this.x * p.sx - veil.left * w, p.top + this.y * p.sy - veil.top * h, veil.c.width * w, veil.c.height * h);
+    if (within) {
+      on.globalCompositeOperation = 'destination-in';
+      on.drawImage(within, p.left, p.top, this.width * p.sx, this.height * p.sy);
+    }
     on.globalCompositeOperation = 'source-in';
     pattern.setTransform(new DOMMatrix().translate(p.left % 70, p.top % 70)); // the lines go with the slide
     on.fillStyle = pattern;

@@ -3,7 +3,7 @@
 // over it, and the tray of the case. It is for looking at what the AI saw, not
 // for diagnosis. No key records a judgment: that is the form's.
 
-import { Heat, color } from './heatmap.js';
+import { Heat, color, tissue } from './heatmap.js';
 import { drawMark, drawTarget } from './ink.js';
 
 /**
@@ -253,11 +253,27 @@ async function fresh() {
     if (mine !== state.wanted) return;
     state.heatFor = wantedFor;
     setHeat(heat);
+    if (heat) mark(heat);
   } catch {
     if (mine !== state.wanted) return;
     setHeat(null);
     $('state').append(' · ', words.nomap ?? '');
   }
+}
+
+/** @type {Map<string, Promise<HTMLCanvasElement|null>>} */
+const tissues = new Map();
+
+/** mark tells a map where there is tissue, of which each slide is asked once. @param {Heat} heat */
+async function mark(heat) {
+  const s = here();
+  const url = `/studies/${view.study}/slides/${s.series}/mask?v=${s.version ?? ''}`;
+  const known = tissues.get(url) ?? tissue(url).catch(() => null);
+  tissues.set(url, known);
+  heat.tissue = await known;
+  $('glass').hidden = !heat.tissue;
+  if (!heat.tissue) tissues.delete(url); // everything that was not looked at stays hatched
+  else if (state.heat === heat) draw();
 }
 
 /** setHeat takes a map, or the one in view further on. @param {Heat|null} heat */
