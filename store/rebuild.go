@@ -82,10 +82,8 @@ func (r *Rebuilder) Run(ctx context.Context, actor string) (Rebuilt, error) {
 			last = h
 		}
 	}
-	for _, folder := range objectFolders {
-		if err := r.rescan(ctx, folder, &out); err != nil {
-			return out, fmt.Errorf("rebuild: %w", err)
-		}
+	if err := r.rescan(ctx, &out); err != nil {
+		return out, fmt.Errorf("rebuild: %w", err)
 	}
 	told := fmt.Sprintf("from the object store: %d studies, %d results, %d reports, %d objects; %d objects without a manifest, %d missing, %d changed",
 		out.Studies, out.Results, out.Reports, out.Objects, out.Unplanned, out.Missing, out.Changed)
@@ -99,10 +97,8 @@ func (r *Rebuilder) Run(ctx context.Context, actor string) (Rebuilt, error) {
 // because they came after the backup. Their studies are received anew.
 func (r *Rebuilder) CatchUp(ctx context.Context, actor, from string) (Rebuilt, error) {
 	var out Rebuilt
-	for _, folder := range objectFolders {
-		if err := r.rescan(ctx, folder, &out); err != nil {
-			return out, fmt.Errorf("take in what came after the backup: %w", err)
-		}
+	if err := r.rescan(ctx, &out); err != nil {
+		return out, fmt.Errorf("take in what came after the backup: %w", err)
 	}
 	told := fmt.Sprintf("from %s; %d objects had come since", from, out.Unplanned)
 	return out, r.Ledger.change(ctx, func(t *tx) error { return t.audit(actor, "restored", "ledger", told) })
@@ -318,10 +314,12 @@ func (v *verifying) object(ctx context.Context, row map[string]any) error {
 	sum, _ := row["sha256"].([]byte)
 	own := row["own"] != int64(0)
 	var a study.Arrival
-	var err error
-	if own || image != "" {
+	_, err := v.came(ctx, key)
+	switch {
+	case err != nil:
+	case own || image != "":
 		a.Instance.SHA256, err = hashOf(ctx, v.Objects, key)
-	} else {
+	default:
 		a, err = v.Scan(ctx, key)
 	}
 	if err == nil && image != "" {

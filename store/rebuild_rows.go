@@ -1,12 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"varde/study"
 )
@@ -51,37 +55,105 @@ func (t *tx) columns(table string) ([]string, error) {
 	return columns, errors.Join(refine(err), refine(rows.Close()))
 }
 
-// rescan takes in the objects of a folder of which no manifest has told, like
-// objects that have just come.
-func (r *Rebuilder) rescan(ctx context.Context, folder string, out *Rebuilt) error {
-	for key, err := range r.Objects.List(ctx, folder) {
-		if err != nil {
+// An untold object is one of which no manifest tells.
+type untold struct {
+	uid study.UID
+	key string
+	at  time.Time // when its bytes came, as far as the store knows
+	study.Arrival
+	err error
+}
+
+// rescan takes in the objects of which the ledger knows nothing, like objects that
+// have just come, in the order in which they came.
+func (r *Rebuilder) rescan(ctx context.Context, out *Rebuilt) error {
+	var all []untold
+	for _, folder := range objectFolders {
+		for key, err := range r.Objects.List(ctx, folder) {
+			if err != nil {
+				return err
+			}
+			u, err := r.look(ctx, key)
+			switch {
+			case errors.Is(err, errKnown):
+			case hopeless(err):
+				out.Skipped++
+				r.Log.WarnContext(ctx, "file passed over: it is no object of ours", "key", key, "err", err)
+			case err != nil:
+				return err
+			default:
+				all = append(all, u)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b untold) int { return a.at.Compare(b.at) })
+	for some := range slices.Chunk(all, 16*scanners) {
+		if err := r.take(ctx, some, out); err != nil {
 			return err
 		}
-		uid, ok := nameOf(key)
-		if !ok {
+	}
+	return nil
+}
+
+// errKnown says that there is nothing to do for a key.
+var errKnown = errors.New("known")
+
+// hopeless tells what is no object of ours from a store that is away.
+func hopeless(err error) bool {
+	return errors.Is(err, study.ErrInvalid) || errors.Is(err, study.ErrUnsupported) || errors.Is(err, study.ErrNotFound)
+}
+
+// look finds out what an object's key tells.
+func (r *Rebuilder) look(ctx context.Context, key string) (u untold, err error) {
+	uid, ok := nameOf(key)
+	if !ok {
+		return u, fmt.Errorf("name of no object: %w", study.ErrInvalid)
+	}
+	if known, err := r.knows(ctx, uid, key); known || err != nil || r.unsound[key] {
+		return u, cmp.Or(err, errKnown)
+	}
+	u = untold{uid: uid, key: key}
+	u.at, err = r.came(ctx, key)
+	return u, err
+}
+
+// came gives when the bytes under a key came; zero when nobody can say.
+func (r *Rebuilder) came(ctx context.Context, key string) (at time.Time, err error) {
+	if d, ok := r.Objects.(dated); ok {
+		return d.At(ctx, key)
+	}
+	return at, nil
+}
+
+// take scans some objects at once and receives them one after the other.
+func (r *Rebuilder) take(ctx context.Context, some []untold, out *Rebuilt) error {
+	g, scanning := errgroup.WithContext(ctx)
+	g.SetLimit(scanners)
+	for i := range some {
+		g.Go(func() error {
+			u := &some[i]
+			if u.Arrival, u.err = r.Scan(scanning, u.key); u.err == nil && u.Instance.UID != u.uid {
+				u.err = fmt.Errorf("it holds instance %s: %w", u.Instance.UID, study.ErrInvalid)
+			}
+			if hopeless(u.err) {
+				return nil
+			}
+			return u.err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, u := range some {
+		if u.err != nil {
 			out.Skipped++
+			r.Log.WarnContext(ctx, "file passed over: it is no object of ours", "key", u.key, "err", u.err)
 			continue
 		}
-		if r.unsound[key] {
-			continue // it was told of already
+		if !u.at.IsZero() {
+			u.Instance.ReceivedAt = u.at
 		}
-		if known, err := r.knows(ctx, uid, key); err != nil {
-			return err
-		} else if known {
-			continue
-		}
-		a, err := r.Scan(ctx, key)
-		switch {
-		case errors.Is(err, study.ErrInvalid), errors.Is(err, study.ErrUnsupported), errors.Is(err, study.ErrNotFound),
-			err == nil && a.Instance.UID != uid:
-			out.Skipped++
-			r.Log.WarnContext(ctx, "file passed over: it is no object of ours", "key", key, "err", err)
-			continue
-		case err != nil:
-			return err
-		}
-		if _, err := r.Ledger.Receive(ctx, a); err != nil {
+		if _, err := r.Ledger.Receive(ctx, u.Arrival); err != nil {
 			return err
 		}
 		out.Unplanned++

@@ -10,7 +10,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"varde/store"
 	"varde/study"
@@ -29,14 +33,16 @@ var manifestPromises = []promise{
 type shelf struct {
 	*Bench
 	*store.Dir
+	root     string
 	arrivals map[string]study.Arrival // by key
 }
 
 func newShelf(b *Bench) *shelf {
 	b.T.Helper()
-	dir, err := store.OpenDir(b.T.TempDir())
+	root := b.T.TempDir()
+	dir, err := store.OpenDir(root)
 	b.OK(err)
-	return &shelf{b, dir, map[string]study.Arrival{}}
+	return &shelf{b, dir, root, map[string]study.Arrival{}}
 }
 
 // put keeps bytes.
@@ -97,7 +103,7 @@ func (s *shelf) write() {
 func (s *shelf) rebuild() (*shelf, store.Rebuilt) {
 	s.T.Helper()
 	b := &Bench{Ledger: s.make(s.T, store.LedgerOptions{Now: s.Clock.Now, Place: Place}), T: s.T, Clock: s.Clock, make: s.make}
-	anew := &shelf{b, s.Dir, s.arrivals}
+	anew := &shelf{b, s.Dir, s.root, s.arrivals}
 	r := &store.Rebuilder{Ledger: b.Ledger, Objects: s.Dir, Scan: s.scan, Log: slog.New(slog.DiscardHandler)}
 	got, err := r.Run(context.Background(), "ops")
 	s.OK(err)
@@ -244,8 +250,20 @@ func cameAfter(b *Bench) {
 	s.take("1.2", 1, 2)
 	s.put("dicom/notes.txt", "no object")
 	s.put("dicom/1.9/1.9.1/1.9.2.dcm", "no object either")
+	// The store knows which came first.
+	s.take("1.10", 1, 1)
+	early := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	for n, uid := range []study.UID{"1.10", "1.2"} {
+		a := Arrival(uid, 1, "").Instance
+		file := filepath.Join(s.root, "dicom", string(uid), string(a.Series), string(a.UID)+".dcm")
+		b.OK(os.Chtimes(file, early, early.AddDate(n, 0, 0)))
+	}
+	b.OK(syscall.Mkfifo(filepath.Join(s.root, "dicom", "1.2", "1.2.1", "1.2.7.dcm"), 0o600))
 	anew, got := s.rebuild()
-	Same(b, "without a manifest, and passed over", fmt.Sprint(got.Unplanned, got.Skipped), "3 2")
+	Same(b, "without a manifest, and passed over", fmt.Sprint(got.Unplanned, got.Skipped), "4 3")
+	for n, uid := range []study.UID{"1.10", "1.2"} {
+		Same(b, "received", anew.Status(uid, study.Receiving).ReceivedAt, early.AddDate(n, 0, 0))
+	}
 	Same(b, "instances", anew.Status("1.1", study.Receiving).Instances, 3)
 	Same(b, "instances", anew.Status("1.2", study.Receiving).Instances, 2)
 	// What was asked of the study before it grew is not asked any more.
