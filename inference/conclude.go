@@ -117,7 +117,7 @@ func (f Facts) decide(partial bool, why study.Reason) decision {
 	if err != nil {
 		return decision{ai: study.Failed, reason: study.Reason{Code: study.ReasonInternal, Detail: "count"}}
 	}
-	d.labels = f.labels()
+	d.labels = f.labels(partial)
 	if d.judge(f.Card, append(values, counted...), partial); d.ai == study.Failed {
 		return d
 	}

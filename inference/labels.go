@@ -72,8 +72,9 @@ func label(l models.Label, o models.Output, row []float32) ([]float32, error) {
 	return v, nil
 }
 
-// labels makes of the tiles' numbers what is said of the study.
-func (f Facts) labels() []study.Label {
+// labels makes of the tiles' numbers what is said of the study. Of one that was
+// seen in part nothing is said to be not there.
+func (f Facts) labels(partial bool) []study.Label {
 	rows := f.rows()
 	at := len(scalarOutputs(f.Card))
 	var all []study.Label
@@ -92,7 +93,11 @@ func (f Facts) labels() []study.Label {
 		}
 		at += width
 		if len(mine) > 0 {
-			all = append(all, f.said(l, mine))
+			one := f.said(l, mine)
+			if partial && one.AI == study.NotFlagged {
+				one.AI = study.Uncertain
+			}
+			all = append(all, one)
 		}
 	}
 	return all

@@ -132,7 +132,7 @@ func (b *builder) groups() []tree.Item {
 	for _, f := range b.result.Findings {
 		groups = append(groups, b.finding(f))
 	}
-	own := b.slides()
+	own := append(b.slides(), b.labels()...)
 	if study := b.whole(); study != nil {
 		own = append(own, *study)
 	}

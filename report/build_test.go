@@ -35,6 +35,8 @@ var kinds = map[string]sample{
 	"SM nothing found":        slide(0),
 	"CT partial, flagged":     chestCT(2, 1).partial(),
 	"CT partial, uncertain":   chestCT(0, 0).partial(),
+	"CT labels and lesions":   chestCT(2, 1).labeled(),
+	"MG graded, not seen":     mammogram(0).labeled(),
 	"MG failed":               mammogram(0).failed(),
 	"SM out of scope":         slide(0).outside(),
 	"case flagged":            pathologyCase(3, 3).withHeatmaps(),

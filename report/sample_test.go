@@ -67,6 +67,29 @@ func chestCT(findings, slices int) sample {
 	return s.answered()
 }
 
+// labeled adds what is said in words, and what a segmentation measures.
+func (s sample) labeled() sample {
+	code := func(value, meaning string) study.Code {
+		return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
+	}
+	grade := study.Code{Value: "6111", Scheme: "99VARDE", Meaning: "Grade 2"}
+	s.result.Labels = []study.Label{
+		{Name: "pneumothorax", What: code("36118008", "Pneumothorax"), AI: study.Flagged, Value: 0.91, Probability: ptr(0.91)},
+		{Name: "effusion", What: code("60046008", "Pleural effusion"), AI: study.Uncertain, Value: 0.4, Probability: ptr(0.4)},
+		{Name: "edema", What: code("19242006", "Pulmonary edema"), AI: study.NotFlagged, Value: 0.02, Probability: ptr(0.02)},
+		{Name: "grade", What: code("371469007", "Histologic grade"), AI: study.NotFlagged, Value: 1.9, Grade: &grade, Shares: []float64{0.2, 0.7, 0.1}},
+	}
+	feret := study.Code{Value: "L0JK", Scheme: "IBSI", Meaning: "Maximum 3D Diameter of a Mesh"}
+	ml := study.Code{Value: "mL", Scheme: "UCUM", Meaning: "milliliter"}
+	for i := range s.result.Findings {
+		f := &s.result.Findings[i]
+		f.Regions[0].Shape, f.Regions[0].Points = study.Outline, []float64{10, 10, 20, 10, 20, 20, 10, 10}
+		f.Measurements = []study.Measurement{{Name: longAxis, Value: 18, Unit: mm}, {Name: study.Code{Value: "103340004", Scheme: "SCT", Meaning: "Short axis"}, Value: 12, Unit: mm},
+			{Name: feret, Value: 19.2, Unit: mm}, {Name: volume, Value: 3.053, Unit: ml}}
+	}
+	return s
+}
+
 // mammogram is four projections with clusters of calcifications in them.
 func mammogram(findings int) sample {
 	s := newSample("breast", study.MG, "calc-mg", "Microcalcification candidates")
