@@ -29,7 +29,7 @@ const (
 
 // Claim takes the best k ready jobs of a pool that are of lane worst or better,
 // counts a new attempt of each, and marks them enqueued. They come best first:
-// by lane, due time and age. Inside a lane no study takes more than half of what
+// by lane, due time and age, but for what is overdue: see [agedEvery]. Inside a lane no study takes more than half of what
 // is under way while others wait. What is paused stays where it is.
 //
 // The jobs come without their blocks: a worker asks for [Ledger.Job].
@@ -69,6 +69,9 @@ func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
 	}
 	chosen, err := t.choose(pool, k, worst, busy, all)
 	if err != nil {
+		return nil, err
+	}
+	if chosen, err = t.age(pool, k, worst, chosen); err != nil {
 		return nil, err
 	}
 	var jobs []study.Job

@@ -32,6 +32,7 @@ type Ledger struct {
 	tallies tallies
 	tableau tableau
 	passed  atomic.Int64 // deadlines up to this moment have been looked at
+	claimed atomic.Int64 // jobs, since the start
 
 	jobs    signal // a job became ready, or left its worker
 	changes signal // anything changed that a page shows

@@ -176,7 +176,7 @@ func (t *tx) ask(o order, m study.ModelPlan) error {
 		pool = study.PoolCPU
 	}
 	if m.Shadow { // it takes what others leave, whoever waits for the study
-		o.lane = study.Backfill
+		o.lane, o.due = study.Backfill, o.due.Add(promises[study.Backfill])
 	}
 	for n, b := range blocks {
 		id := study.JobID(o.study, o.rev, o.plan, study.TaskScore, m.Model, n)
