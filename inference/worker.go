@@ -217,9 +217,10 @@ func (w *Worker) readPart(ctx context.Context, key string) (study.Part, error) {
 }
 
 // PartKey is where a part lies. It depends on what was asked alone, so that a
-// second try writes over the first.
+// second try writes over the first, and on all of it: two versions of a model may
+// have one network and differ in their cards.
 func PartKey(p study.Part) string {
-	return fmt.Sprintf("results/%s/rev-%d/%s@%s/part-%d.json", p.Study, p.Rev, p.Model.ID, p.Model.SHA256.Short(), p.Index)
+	return fmt.Sprintf("results/%s/rev-%d/%s/%s/part-%d.json", p.Study, p.Rev, p.Model, p.Model.SHA256.Short(), p.Index)
 }
 
 // EncodePart writes a part as JSON: the same bytes for the same part.

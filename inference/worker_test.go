@@ -114,7 +114,7 @@ func TestJobsOfAStudyMakeOneResult(t *testing.T) {
 	if r.AI != study.Flagged || len(r.Findings) != 1 || r.Seen != 30 || r.Planned != 30 || r.Rev != 3 || !r.At.Equal(time.UnixMilli(1000)) {
 		t.Errorf("%+v", r)
 	}
-	if want := "results/2.25.1/rev-3/ct@010000000000/part-0.json"; c.parts[0].Key != want {
+	if want := "results/2.25.1/rev-3/ct@1/010000000000/part-0.json"; c.parts[0].Key != want {
 		t.Errorf("the part lies under %s, want %s", c.parts[0].Key, want)
 	}
 	for _, p := range c.parts {

@@ -177,7 +177,7 @@ func reported(t *testing.T, destinations ...string) *memory {
 func TestReportIsKeptAndRecorded(t *testing.T) {
 	m := reported(t, "PACS", "VNA")
 	r := m.reports[0]
-	want := fmt.Sprintf("results/%s/rev-1/calc-mg@%s/report.dcm", m.sample.study.UID, m.sample.result.Model.SHA256.Short())
+	want := fmt.Sprintf("results/%s/rev-1/%s/%s/report.dcm", m.sample.study.UID, m.sample.result.Model, m.sample.result.Model.SHA256.Short())
 	if r.Key != want || r.Kind != "sr" || r.Study != m.sample.study.UID || r.Rev != 1 || r.Model != m.sample.result.Model {
 		t.Errorf("report %+v", r)
 	}

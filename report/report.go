@@ -174,7 +174,9 @@ func names(r study.Result, kind string, slide study.UID) (object, series study.U
 	return study.DerivedUID(append(id, kind)...), study.DerivedUID(append(id, kind+" series")...)
 }
 
-// Key is where an object of a result lies: beside the parts of the result.
+// Key is where an object of a result lies: beside the parts of the result. Two
+// versions of a model may have one network and differ in their cards, so that the
+// hash alone would not keep them apart.
 func Key(r study.Result, kind string, slide study.UID) string {
 	name := kind
 	switch {
@@ -183,7 +185,7 @@ func Key(r study.Result, kind string, slide study.UID) string {
 	case slide != "":
 		name = kind + "-" + string(slide)
 	}
-	return fmt.Sprintf("results/%s/rev-%d/%s@%s/%s.dcm", r.Study, r.Rev, r.Model.ID, r.Model.SHA256.Short(), name)
+	return fmt.Sprintf("results/%s/rev-%d/%s/%s/%s.dcm", r.Study, r.Rev, r.Model, r.Model.SHA256.Short(), name)
 }
 
 func logger(l *slog.Logger) *slog.Logger {
