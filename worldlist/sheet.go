@@ -194,6 +194,7 @@ func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, wante
 		}
 		line := slideLine{traySlide: s.Tray.Slides[len(s.Slides)], Stack: i, Number: len(s.Slides) + 1, Name: e.name(), Open: i == at}
 		if len(e.levels) > 0 {
+			p.addThumb(ctx, &s.View.Stacks[i])
 			line.Thumb = "/studies/" + string(c.Study.UID) + "/slides/" + string(e.UID) + "/thumb?v=" + s.View.Stacks[i].Version
 		}
 		s.Slides = append(s.Slides, line)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
 	"math"
 	"strconv"
@@ -99,8 +100,8 @@ func TestNextSuspiciousAreaIsWhereItWasPlanted(t *testing.T) {
 	if !webuitest.Eval[bool](b, `location.hash.startsWith('#at=') && location.pathname.endsWith('/slides/`+string(prostate)+`.1')`) {
 		t.Error("the address does not name the place")
 	}
-	webuitest.Eval[any](b, `location.reload()`)
-	b.Until(heatReady)
+	webuitest.Eval[any](b, `window.old = true, location.reload()`)
+	b.Until(`!window.old && ` + heatReady)
 	settle(b)
 	if again, _, p := center(b); math.Abs(again-x) > 2 || math.Abs(p-power) > 0.02*power {
 		t.Errorf("the address leads to %g with %g×, not to %g with %g×", again, p, x, power)
@@ -386,7 +387,7 @@ func TestGlassIsPlainAndUnseenTissueIsHatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mu.Lock()
-	w.objects[slide.MaskKey(needles+".3")] = mask.Bytes()
+	w.put(slide.MaskKey(needles+".3"), mask.Bytes())
 	w.mu.Unlock()
 	lookAt(t, b, server.URL, needles, at, heatReady+` && !document.querySelector('#glass').hidden`)
 	b.Promises()
@@ -399,4 +400,30 @@ func TestGlassIsPlainAndUnseenTissueIsHatched(t *testing.T) {
 	if len(links) != 12 || !strings.HasSuffix(links[0], "/slides/"+string(needles)+".1.geojson") || !strings.HasSuffix(links[1], ".csv") {
 		t.Errorf("files of results: %v", links)
 	}
+}
+
+// TestLargeLevelBeginsWithTheSmallPicture: a slide of one large level is seen
+// whole before any of its tiles has been read.
+func TestLargeLevelBeginsWithTheSmallPicture(t *testing.T) {
+	t.Parallel()
+	w := ofSlides()
+	w.instances[prostate] = w.instances[prostate][:1]
+	var small bytes.Buffer
+	if err := jpeg.Encode(&small, image.NewYCbCr(image.Rect(0, 0, 1024, 768), image.YCbCrSubsampleRatio420), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.put(slide.ThumbKey(prostate+".1"), small.Bytes())
+	server, entry := serve(t, w, webui.Reader)
+	b := webuitest.Open(t, 1440, 900, "en")
+	enter(t, b, entry)
+	lookAt(t, b, server.URL, prostate, "", heatReady)
+	const asked = `performance.getEntriesByType('resource').map(e => e.name).filter(n => n.includes('/%s')).length`
+	if thumbs := webuitest.Eval[int](b, fmt.Sprintf(asked, "thumb?")); thumbs == 0 {
+		t.Error("the small picture was not asked for")
+	}
+	if tiles := webuitest.Eval[int](b, fmt.Sprintf(asked, "tiles/")); tiles > 0 {
+		t.Errorf("%d tiles to see the slide whole", tiles)
+	}
+	b.Click(`[data-power="20"]`)
+	b.Until(fmt.Sprintf(asked, "tiles/0/") + ` > 0`)
 }

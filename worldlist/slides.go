@@ -1,9 +1,11 @@
 package worldlist
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"image/jpeg"
 	"io"
 	"net/http"
 
@@ -67,6 +69,27 @@ func (p *pages) thumb(w http.ResponseWriter, r *http.Request) {
 	}
 	keep(w, r)
 	p.sendJPEG(w, r, rgb, columns, rows)
+}
+
+// largeSide is the longer side of a level that takes many tiles to see whole.
+const largeSide = 2048
+
+// addThumb lets a slide whose coarsest level is large begin with its small picture.
+// Where none was kept it begins with tiles.
+func (p *pages) addThumb(ctx context.Context, s *stack) {
+	if len(s.Levels) == 0 {
+		return
+	}
+	if l := s.Levels[len(s.Levels)-1]; max(l.Columns, l.Rows) <= largeSide {
+		return
+	}
+	b, err := p.kept(ctx, slide.ThumbKey(s.Series))
+	if err != nil {
+		return
+	}
+	if c, err := jpeg.DecodeConfig(bytes.NewReader(b)); err == nil {
+		s.Thumb = &levelSize{Columns: c.Width, Rows: c.Height, TileW: c.Width, TileH: c.Height}
+	}
 }
 
 // mask sends where on a slide there is tissue, as it was found when the study

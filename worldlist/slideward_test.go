@@ -66,9 +66,10 @@ func (w *ward) drawn(uid study.UID) error {
 				}
 			}
 			if w.frames == nil {
-				w.frames, w.objects = map[study.UID]study.Frames{}, map[string][]byte{}
+				w.frames = map[study.UID]study.Frames{}
 			}
-			w.frames[uid], w.objects[in.Key] = index, object
+			w.frames[uid] = index
+			w.put(in.Key, object)
 			return nil
 		}
 	}
@@ -114,6 +115,14 @@ func (w *ward) Range(_ context.Context, key string, off, n int64) (io.ReadCloser
 		n = int64(len(b)) - off
 	}
 	return io.NopCloser(io.NewSectionReader(bytes.NewReader(b), off, n)), nil
+}
+
+// put keeps an object; mu must be held, or nobody else be there yet.
+func (w *ward) put(key string, b []byte) {
+	if w.objects == nil {
+		w.objects = map[string][]byte{}
+	}
+	w.objects[key] = b
 }
 
 func (w *ward) Asked(_ context.Context, uid study.UID, _ int) ([]worldlist.Asked, error) {

@@ -35,6 +35,7 @@ type stack struct {
 	Levels  []levelSize `json:"levels,omitempty"`
 	Microns [2]float64  `json:"microns"`
 	Version string      `json:"version,omitempty"`
+	Thumb   *levelSize  `json:"thumb,omitempty"`   // the small picture that was kept, where the coarsest level is large
 	Trouble string      `json:"trouble,omitempty"` // why it can't be shown
 }
 

@@ -10,7 +10,7 @@ import { drawMark, drawTarget } from './ink.js';
  * @typedef {import('./heatmap.js').Area} Area
  * @typedef {import('./ink.js').Mark} Mark
  * @typedef {{columns: number, rows: number, tile_w: number, tile_h: number}} Level
- * @typedef {{series: string, slide: boolean, name: string, levels?: Level[], microns: number[], version?: string, trouble?: string}} Slide
+ * @typedef {{series: string, slide: boolean, name: string, levels?: Level[], thumb?: Level, microns: number[], version?: string, trouble?: string}} Slide
  * @typedef {{ai: string, word: string, note: string, seen: number, missed: number, planned: number}} Said
  * @typedef {{live: boolean, models: {key: string, name: string, version: string, sha256: string, ai: string, word: string, note: string, map: boolean}[],
  *   slides: {series: string, version: string, ai: string, word: string, notes: string[], first: boolean, says: Said[]}[]}} Tray
@@ -84,7 +84,7 @@ viewer.navigator.canvas.append(chart);
 
 /** source describes a slide's own pyramid to OpenSeadragon, whose levels count from the coarsest. @param {Slide} s */
 function source(s) {
-  const levels = s.levels ?? [];
+  const levels = [...(s.levels ?? []), ...(s.thumb ? [s.thumb] : [])];
   const at = (/** @type {number} */ l) => levels[levels.length - 1 - l];
   return {
     width: levels[0].columns, height: levels[0].rows, minLevel: 0, maxLevel: levels.length - 1, tileOverlap: 0,
@@ -94,7 +94,7 @@ function source(s) {
     getLevelScale: (/** @type {number} */ l) => at(l).columns / levels[0].columns,
     getNumTiles: (/** @type {number} */ l) => new OSD.Point(Math.ceil(at(l).columns / at(l).tile_w), Math.ceil(at(l).rows / at(l).tile_h)),
     getTileUrl: (/** @type {number} */ l, /** @type {number} */ x, /** @type {number} */ y) =>
-      `/studies/${view.study}/slides/${s.series}/tiles/${levels.length - 1 - l}/${x}/${y}?v=${s.version}`,
+      `/studies/${view.study}/slides/${s.series}/${s.thumb && l === 0 ? 'thumb' : `tiles/${levels.length - 1 - l}/${x}/${y}`}?v=${s.version}`,
   };
 }
 
