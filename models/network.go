@@ -43,6 +43,7 @@ func (k *check) needs(s graph.Summary) {
 	k.that(s.Opset() > 0 || len(s.Opsets) > 0, "the network names no operator set")
 	k.that(!s.External, "weights lie in another file; put them into the network")
 	k.that(len(s.Domains) == 0, "the network needs operators of %s", strings.Join(s.Domains, ", "))
+	k.that(len(s.Unknown) == 0, "the network uses operators that its operator set %d does not have: %s", s.Opset(), strings.Join(s.Unknown, ", "))
 }
 
 var elementTypes = map[string]graph.Type{TypeUint8: graph.Uint8, TypeFloat32: graph.Float}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"varde/internal/onnx/graph"
 	"varde/study"
 )
 
@@ -21,13 +22,22 @@ const maxCard = 1 << 20
 // it is most likely a misspelled one. All faults come in one error, which wraps
 // [study.ErrInvalid].
 func Parse(file []byte) (Card, error) {
-	if len(file) > maxCard {
-		return Card{}, fmt.Errorf("read card: %d bytes, more than %d: %w", len(file), maxCard, study.ErrInvalid)
+	c, faults := read(file)
+	if len(faults) > 0 {
+		return Card{}, fmt.Errorf("read card of %s: %w", c.Ref(), invalid(faults))
 	}
+	return c, nil
+}
+
+// read gives a card with all its faults. One that is no TOML has that alone.
+func read(file []byte) (Card, []error) {
 	var c Card
+	if len(file) > maxCard {
+		return c, []error{fmt.Errorf("%d bytes, more than %d", len(file), maxCard)}
+	}
 	meta, err := toml.Decode(string(file), &c)
 	if err != nil {
-		return Card{}, fmt.Errorf("read card: %w: %w", err, study.ErrInvalid)
+		return c, []error{err}
 	}
 	var faults []error
 	for _, key := range meta.Undecoded() {
@@ -39,12 +49,52 @@ func Parse(file []byte) (Card, error) {
 			faults = append(faults, fmt.Errorf("%s: no such key; keys are in small letters", key))
 		}
 	}
-	faults = append(faults, c.faults()...)
-	if len(faults) > 0 {
-		return Card{}, fmt.Errorf("read card of %s: %w", c.Ref(), invalid(faults))
-	}
 	c.Hash = sha256.Sum256(file)
-	return c, nil
+	return c, append(faults, c.faults()...)
+}
+
+// Examine lists every fault of a card and of its network together, by reading the
+// files alone: what [Parse] and [Check] say, the latter also of a faulty card as
+// far as it goes. files are those that lie beside the card, by their names; of
+// those that the card names each must be there, with its hash.
+func Examine(card []byte, files map[string][]byte) (Card, graph.Summary, []error) {
+	c, faults := read(card)
+	if c.Hash == (study.Hash{}) {
+		return c, graph.Summary{}, faults // no TOML: nothing more can be said
+	}
+	network, ok := files[c.Network]
+	if !ok {
+		return c, graph.Summary{}, append(faults, fmt.Errorf("the network, %q, does not lie beside the card", c.Network))
+	}
+	var second [][]byte
+	if c.MIL != nil {
+		if b, ok := files[c.MIL.Network]; ok {
+			second = append(second, b)
+		}
+	}
+	sum, err := Check(c, network, second...)
+	var several faulty
+	switch {
+	case errors.As(err, &several):
+		faults = append(faults, several.all...)
+	case err != nil:
+		faults = append(faults, err)
+	}
+	if c.Golden != nil {
+		for _, g := range []struct {
+			name string
+			sum  study.Hash
+		}{{c.Golden.Input, c.Golden.InputSHA256}, {c.Golden.Output, c.Golden.OutputSHA256}} {
+			b, ok := files[g.name]
+			switch h := study.Hash(sha256.Sum256(b)); {
+			case !ok:
+				faults = append(faults, fmt.Errorf("the golden file %q does not lie beside the card", g.name))
+			case h != g.sum:
+				faults = append(faults, fmt.Errorf("the golden file %s has SHA-256 %s, and the card names %s", g.name, h, g.sum))
+			}
+		}
+	}
+	return c, sum, faults
 }
 
 // Validate names every fault of the card at once. The error wraps

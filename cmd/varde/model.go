@@ -143,24 +143,3 @@ func readModel(folder string) (card, network []byte, second [][]byte, err error)
 	}
 	return card, network, second, nil
 }
-
-// checkModelVerb needs no data folder: it reads a model that is kept nowhere yet.
-func checkModelVerb() *cobra.Command {
-	return &cobra.Command{
-		Use: "check FOLDER", Short: "Check a card.toml and its network; keep nothing", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			card, network, second, err := readModel(args[0])
-			if err == nil {
-				var c models.Card
-				if c, err = models.Parse(card); err == nil {
-					_, err = models.Check(c, network, second...)
-				}
-			}
-			if err != nil {
-				return exitError{exitFound, err}
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), "card and network fit")
-			return nil
-		},
-	}
-}

@@ -31,6 +31,7 @@ type Summary struct {
 	Inputs     []Value // those that a run must give: constants that old exporters repeat here are left out
 	Outputs    []Value
 	Ops        map[string]int // how often each operator occurs, in subgraphs and functions too
+	Unknown    []string       // operators that the file counts among the standard ones and that its operator set does not have
 	Domains    []string       // of operators that are not ONNX's own and that the file does not define itself
 	Nodes      int            // of the outermost graph
 	Parameters int64          // elements of all constants
@@ -42,7 +43,7 @@ type Summary struct {
 func Inspect(file []byte) (Summary, error) {
 	in := inspector{
 		sum: Summary{Opsets: map[string]int64{}, Ops: map[string]int{}, Metadata: map[string]string{}},
-		own: map[string]bool{}, foreign: map[string]bool{},
+		own: map[string]bool{}, foreign: map[string]bool{}, standard: map[string]bool{},
 	}
 	if err := in.model(file); err != nil {
 		return Summary{}, fmt.Errorf("read ONNX file: %w: %w", err, study.ErrInvalid)
@@ -53,6 +54,9 @@ func Inspect(file []byte) (Summary, error) {
 		}
 	}
 	in.sum.Domains = slices.Sorted(maps.Keys(in.foreign))
+	if !in.own[""] && !in.own[standardDomain] { // or it brings its own
+		in.sum.Unknown = unknown(slices.Sorted(maps.Keys(in.standard)), in.sum.Opset())
+	}
 	return in.sum, nil
 }
 
@@ -65,11 +69,12 @@ const standardDomain = "ai.onnx"
 var builtin = map[string]bool{"": true, standardDomain: true, "ai.onnx.ml": true, "com.microsoft": true}
 
 type inspector struct {
-	sum     Summary
-	graphs  int // outermost graphs seen: one is allowed
-	nodes   int
-	own     map[string]bool // domains of functions that the file defines
-	foreign map[string]bool
+	sum      Summary
+	graphs   int // outermost graphs seen: one is allowed
+	nodes    int
+	own      map[string]bool // domains of functions that the file defines
+	foreign  map[string]bool
+	standard map[string]bool // operators that are said to be ONNX's own
 }
 
 // A field is one field of a message: number, wire type, and either a varint or
@@ -292,6 +297,9 @@ func (in *inspector) node(b []byte, depth int) error {
 	}
 	if !builtin[domain] {
 		in.foreign[domain] = true
+	}
+	if domain == "" || domain == standardDomain {
+		in.standard[op] = true
 	}
 	in.sum.Ops[op]++
 	if len(in.sum.Ops) > maxKinds || len(in.foreign) > maxKinds {
