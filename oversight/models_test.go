@@ -1,6 +1,7 @@
 package oversight_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"varde/internal/webui"
+	"varde/models"
 	"varde/oversight"
 	"varde/store/storetest"
 	"varde/study"
@@ -163,8 +165,29 @@ func TestModelsPage(t *testing.T) {
 	}
 }
 
-// seed has a model answer some exams: live, and beside it another in shadow.
-func seed(t *testing.T, l *ledger, ref study.ModelRef) (other study.ModelRef) {
+// trial has another model like one run in shadow.
+func (l *ledger) trial(like study.ModelRef) study.ModelRef {
+	l.t.Helper()
+	for _, d := range models.Reference() {
+		c, err := models.Parse(d.CardTOML)
+		if err != nil || c.Ref() != like {
+			continue
+		}
+		text := bytes.Replace(d.CardTOML, []byte(`"`+like.ID+`"`), []byte(`"zz-trial"`), 1)
+		if c, err = l.models.Add(l.t.Context(), text, d.Network, "setup"); err != nil {
+			l.t.Fatal(err)
+		}
+		if err := l.models.Set(l.t.Context(), c.Ref(), study.ModelShadow, "B. Moe", "a silent trial"); err != nil {
+			l.t.Fatal(err)
+		}
+		return c.Ref()
+	}
+	l.t.Fatalf("%s is no reference model", like)
+	return like
+}
+
+// seed has a model answer some exams, and beside it others in shadow.
+func seed(t *testing.T, l *ledger, ref study.ModelRef, silent ...study.ModelRef) {
 	t.Helper()
 	ctx := context.Background()
 	b := &storetest.Bench{Ledger: l.Ledger, T: t}
@@ -172,11 +195,22 @@ func seed(t *testing.T, l *ledger, ref study.ModelRef) (other study.ModelRef) {
 		uid := study.UID(fmt.Sprintf("1.2.%d", n))
 		asked := storetest.Asked("ct", 1)
 		asked.Model = ref
-		b.Settle(uid, asked)
+		plans := []study.ModelPlan{asked}
+		for _, s := range silent {
+			quiet := storetest.Asked("quiet", 1)
+			quiet.Model, quiet.Shadow = s, true
+			plans = append(plans, quiet)
+		}
+		b.Settle(uid, plans...)
 		if n < 4 {
 			b.Score()
 			for _, j := range b.Claim(study.PoolReport, 10) {
-				b.OK(b.Ledger.Conclude(ctx, j, storetest.ResultOf(j, study.Flagged, 0.9)))
+				r := storetest.ResultOf(j, study.Flagged, 0.9)
+				if r.Shadow = j.Model != ref; r.Shadow && n == 1 {
+					r = storetest.ResultOf(j, study.NotFlagged, 0.2)
+					r.Shadow = true
+				}
+				b.OK(b.Ledger.Conclude(ctx, j, r))
 			}
 			b.Report("PACS")
 		}
@@ -187,7 +221,46 @@ func seed(t *testing.T, l *ledger, ref study.ModelRef) (other study.ModelRef) {
 		b.OK(l.Delivered(ctx, d.ID))
 	}
 	b.OK(l.MarkRead(ctx, due[0].Study, "K. Lund", "agree"))
-	return ref
+}
+
+func TestShadowRunIsHeldAgainstTheLiveModel(t *testing.T) {
+	server, _, l, refs := serve(t)
+	silent := l.trial(refs[0])
+	seed(t, l, refs[0], silent)
+	path := server.URL + "/api/v1/models/" + silent.String() + "/compare"
+	for role, want := range map[string]int{"": 401, webui.Reader: 403, webui.Auditor: 403} {
+		if code, _ := ask(t, http.MethodGet, path, role, "", ""); code != want {
+			t.Errorf("%q: %d", role, code)
+		}
+	}
+	for _, query := range []string{"", "?with=" + refs[0].String()} {
+		_, body := ask(t, http.MethodGet, path+query, webui.Quality, "", "")
+		var all []struct {
+			With             string
+			N, Agree, Scored int
+			Other            int      `json:"only_other_flags"`
+			Mean             *float64 `json:"difference_mean"`
+			Discordant       []struct {
+				Study string `json:"study_uid"`
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &all); err != nil || len(all) != 1 {
+			t.Fatal(err, body)
+		}
+		if c := all[0]; c.With != refs[0].String() || c.N != 4 || c.Agree != 3 || c.Other != 1 || c.Scored != 4 || math.Abs(*c.Mean+0.175) > 1e-9 ||
+			len(c.Discordant) != 1 || c.Discordant[0].Study != "1.2.1" {
+			t.Errorf("%s: %s", query, body)
+		}
+	}
+	if code, _ := ask(t, http.MethodGet, path+"?with=none@1", webui.Quality, "", ""); code != 404 {
+		t.Error(code)
+	}
+	_, body := ask(t, http.MethodGet, server.URL+"/models/"+silent.String(), webui.Reader, "", "")
+	for _, word := range []string{"Held against", "1.2.1", "kappa"} {
+		if strings.Contains(body, word) {
+			t.Errorf("a reader's page says %q", word)
+		}
+	}
 }
 
 func TestAffectedExamsAreListed(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 type ledger struct {
 	*store.Ledger
 	t      testing.TB
+	models *models.Registry
 	counts study.Counts
 	held   []study.Conflict
 	holds  []study.Hold
@@ -104,6 +105,7 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.models = registry
 	if err := registry.AddReference(t.Context(), "setup"); err != nil {
 		t.Fatal(err)
 	}
@@ -185,11 +187,15 @@ func TestOperationsSayWhatFailsFirst(t *testing.T) {
 
 func TestPagesKeepTheirPromises(t *testing.T) {
 	server, entry, l, refs := serve(t)
-	seed(t, l, refs[0])
+	silent := l.trial(refs[0])
+	seed(t, l, refs[0], silent)
+	if _, err := l.ProposeModel(t.Context(), study.ModelChange{Model: silent, State: study.ModelLive, Share: 1000, By: "B. Moe", Reason: "agrees with the old one"}); err != nil {
+		t.Fatal(err)
+	}
 	b := webuitest.Open(t, 1440, 900, "en")
 	b.Go(strings.Replace(entry, "/?k", "/sign-in?k", 1))
 	b.Until(`document.querySelector('.name')`)
-	pages := []string{"/models", "/models/" + refs[0].String(), "/operations"}
+	pages := []string{"/models", "/models/" + refs[0].String(), "/models/" + silent.String(), "/operations"}
 	for _, theme := range []string{"light", "dark"} {
 		b.Go(server.URL + "/models")
 		b.Click("button[value=" + theme + "]")
@@ -198,7 +204,7 @@ func TestPagesKeepTheirPromises(t *testing.T) {
 			b.Go(server.URL + page)
 			webuitest.Eval[any](b, `document.querySelectorAll('details').forEach(d => d.open = true)`)
 			b.Promises()
-			b.Shot([]string{"models-", "model-", "operations-"}[i] + theme)
+			b.Shot([]string{"models-", "model-", "trial-", "operations-"}[i] + theme)
 		}
 	}
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
@@ -206,9 +212,11 @@ func TestPagesKeepTheirPromises(t *testing.T) {
 		b.Click("button[value=" + string(lang) + "]")
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 		b.Promises()
-		b.Go(server.URL + pages[1])
-		b.Promises()
-		b.Shot("model-" + string(lang))
+		for _, page := range pages[1:3] {
+			b.Go(server.URL + page)
+			b.Promises()
+		}
+		b.Shot("trial-" + string(lang))
 	}
 	b.Go(server.URL + "/models")
 	b.Click(".model summary")
@@ -225,5 +233,13 @@ func TestPagesKeepTheirPromises(t *testing.T) {
 	b.Until(`location.search === '?saved=asked'`)
 	if seen := webuitest.Eval[int](b, `document.querySelectorAll('button[value=confirm]').length`); seen != 0 {
 		t.Error("who proposed it is offered to confirm it")
+	}
+	b.Go(server.URL + "/models/" + silent.String())
+	b.Click("#decision")
+	b.Keys("seen the comparison")
+	b.Keys("\t\r") // the next stop is the button that confirms
+	b.Until(`location.search === '?saved=1'`)
+	if c := l.last(silent); c.State != study.ModelLive || c.By != "B. Moe" || c.Second != "A. Dahl" || c.Share != 1000 {
+		t.Errorf("%+v", c)
 	}
 }
