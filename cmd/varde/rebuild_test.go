@@ -14,6 +14,7 @@ import (
 
 	"varde/internal/s3test"
 	"varde/internal/studytest"
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -29,7 +30,7 @@ func (s *service) picture(t *testing.T, of ...study.UID) picture {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p[path] = string(a.body)
+		p[path] = strings.ReplaceAll(string(a.body), s.web, "here")
 	}
 	take("/api/v1/worklist?limit=50", "application/json")
 	for _, uid := range of {
@@ -296,6 +297,39 @@ func TestLedgerIsMadeAnewFromABucket(t *testing.T) {
 	says(t, s.verb("ledger", "rebuild", "--store", where), `1 studies, 1 results and 1 reports of 5 objects`, `0 objects without a manifest`)
 	s.start()
 	before.differs(t, s.picture(t, d.Study))
+}
+
+// TestLedgerOnAServerIsMadeAnew fills an empty database of PostgreSQL from a bucket.
+func TestLedgerOnAServerIsMadeAnew(t *testing.T) {
+	p := newPlant(t)
+	t.Setenv("VARDE_S3_ACCESS_KEY", peers.MinIOAccessKey)
+	t.Setenv("VARDE_S3_SECRET_KEY", peers.MinIOSecretKey)
+	s := p.on(t, "serve").start()
+	d := smallMG(t, 2, true)
+	s.push(d)
+	s.reported(d.Study, len(d.Objects))
+	before := s.picture(t, d.Study)
+	if code := s.stop(); code != 0 { // the last manifests are written then
+		t.Errorf("exit code %d", code)
+	}
+	at := []string{"--ledger", p.ledger, "--store", p.minio.Bucket(p.bucket)}
+	for verb, words := range map[string]string{"backup": "pg_dump", "restore": "pg_restore", "rebuild": "move it away first"} {
+		args := append([]string{"ledger", verb}, at...)
+		if verb != "rebuild" {
+			args = append(args, filepath.Join(t.TempDir(), "file"))
+		}
+		if e := s.verb(args...); e.code != 1 || !strings.Contains(e.stderr, words) {
+			t.Errorf("ledger %s: %d %s", verb, e.code, e.stderr)
+		}
+	}
+	at[1] = p.sql.Schema(t)
+	says(t, s.verb(append([]string{"ledger", "rebuild"}, at...)...), `1 studies, 1 results and 1 reports of 5 objects`)
+	p.ledger = at[1]
+	s = p.on(t, "serve").start()
+	before.differs(t, s.picture(t, d.Study))
+	if v := s.replay(program, d.Study, 0, at...); !v.Equal {
+		t.Errorf("%+v", v)
+	}
 }
 
 // TestLedgerIsRestoredFromABackup also takes in what came after the backup.
