@@ -18,6 +18,7 @@ type site struct {
 	spacing [2]float64  // of a column and of a row, mm; 1 when unknown
 	pos     *[3]float64 // of the first pixel's center, mm; nil when unknown
 	at      float64     // along the normal, mm
+	off     [2]float64  // pixels that the frame lies off the volume that it is moved into
 }
 
 // newSite places a tile.
@@ -42,7 +43,21 @@ func newSite(index int, t study.Tile, in *study.Instance) site {
 
 func (w *work) site(i int) site {
 	t := w.Block.Tiles[i]
-	return newSite(i, t, w.instances[t.Instance])
+	return newSite(i, t, w.instances[t.Instance]).within(w.Block)
+}
+
+// within says how far the frame lies off the volume of its block, whose slices are
+// moved over each other.
+func (s site) within(b study.Block) site {
+	o := s.in.Image.Orientation
+	if b.CornerMM == nil || s.pos == nil || o == nil {
+		return s
+	}
+	for axis := range s.off {
+		along := s.pos[0]*o[3*axis] + s.pos[1]*o[3*axis+1] + s.pos[2]*o[3*axis+2]
+		s.off[axis] = (along - b.CornerMM[axis]) / s.spacing[axis]
+	}
+	return s
 }
 
 // normal is the direction in which the planes of an image lie over each other,
@@ -107,6 +122,7 @@ func candidateOf(p regions.Piece, g grain, tiles []site) study.Candidate {
 		Peak:    p.Peak,
 		Mean:    float32(float64(p.Value) * regions.Millionth / n),
 	}
+	c.X, c.Y = c.X-at.off[0], c.Y-at.off[1]
 	if g.step > 0 {
 		c.ZMM = z
 		c.Patient = at.patient(c.X, c.Y, z)

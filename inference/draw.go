@@ -181,7 +181,7 @@ func (w *work) place(g *study.MaskGrid, at site, width, height int, origin *floa
 	if origin != nil {
 		z = *origin
 	}
-	if g.Position = at.patient(g.Scale[0]/2-0.5, g.Scale[1]/2-0.5, z); g.Position != nil {
+	if g.Position = at.patient(g.Scale[0]/2-0.5-at.off[0], g.Scale[1]/2-0.5-at.off[1], z); g.Position != nil {
 		o := *at.in.Image.Orientation
 		g.Orientation = &o
 	}

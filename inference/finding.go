@@ -175,7 +175,7 @@ func (s spot) ground() string {
 
 // mm is where a candidate lies on its ground.
 func (s spot) mm() [3]float64 {
-	return [3]float64{s.X * s.site.spacing[0], s.Y * s.site.spacing[1], s.ZMM}
+	return [3]float64{(s.X + s.site.off[0]) * s.site.spacing[0], (s.Y + s.site.off[1]) * s.site.spacing[1], s.ZMM}
 }
 
 // cluster makes one finding of candidates. It is shown on the frame of the one

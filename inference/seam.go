@@ -28,7 +28,7 @@ func (f Facts) spots(instances map[study.UID]*study.Instance) []spot {
 			}
 			t := p.Block.Tiles[c.Tile]
 			if in := instances[t.Instance]; in != nil && in.Image != nil {
-				all = append(all, spot{c, n, &p.Block, newSite(c.Tile, t, in)})
+				all = append(all, spot{c, n, &p.Block, newSite(c.Tile, t, in).within(p.Block)})
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func (f Facts) join(all []spot, members []int, instances map[study.UID]*study.In
 		for i, t := range p.Block.Tiles {
 			missed := slices.ContainsFunc(p.Missed, func(m study.Miss) bool { return m.Tile == i })
 			if in := instances[t.Instance]; !missed && !t.Context && in != nil && in.Image != nil {
-				s := newSite(i, t, in)
+				s := newSite(i, t, in).within(p.Block)
 				s.part = n
 				sites = append(sites, s)
 			}

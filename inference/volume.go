@@ -104,7 +104,10 @@ func (w *work) stack(ctx context.Context) (stack, error) {
 				got[i].decoder = f.Decoder
 				got[i].values, err = gray(w.Card, w.instances[t.Instance].Image, f)
 			}
-			if err == nil && !t.Context {
+			if err == nil {
+				got[i].values, got[i].reason = w.moved(w.site(i), got[i].values)
+			}
+			if err == nil && got[i].values != nil && !t.Context {
 				got[i].look, err = look(w.Card, i, w.instances[t.Instance].Image, f)
 			}
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"varde/models"
 	"varde/study"
 )
 
@@ -47,7 +48,10 @@ type stack struct {
 	step   float64 // mean distance of two neighbors, mm; 0 for a single slice
 	widest float64 // largest distance of two neighbors
 	fault  study.Reason
-	torn   bool // the fault is a gap: slices may be missing
+	torn   bool    // the fault is a gap: slices may be missing
+	middle float64 // the middle distance of two neighbors
+	tilt   float64 // degrees by which the slices drift sideways; 0 within rounding
+	bent   bool    // the fault is tilt or uneven steps alone: it can be resampled
 }
 
 // stacks sorts frames into stacks by series, frame of reference, size, spacing
@@ -147,17 +151,73 @@ func (s *stack) check() {
 	sorted := slices.Clone(steps)
 	slices.Sort(sorted)
 	middle := sorted[len(sorted)/2]
+	s.middle = middle
+	s.lean()
 	for i, sl := range s.slices {
 		if d := sideways(first, sl, s.normal); d > shearMM {
+			s.bent = s.tilt > 0
 			s.fault = study.Reason{Code: study.ReasonGeometry, Detail: fmt.Sprintf("tilt %.1f°", math.Atan2(d, sl.at-first.at)*180/math.Pi)}
 			return
 		}
 		if i < n-1 && math.Abs(steps[i]-middle) > max(unevenShare*middle, unevenMM) {
-			s.torn = true
+			s.torn, s.bent = true, true
 			s.fault = study.Reason{Code: study.ReasonGeometry, Detail: fmt.Sprintf("gap %.2f mm, step %.2f mm", steps[i], middle)}
 			return
 		}
 	}
+}
+
+// lean measures by how much the slices drift sideways, when they all lie along one
+// line, as those of a tilted gantry do. Slices that jump are no volume.
+func (s *stack) lean() {
+	first, last := s.slices[0], s.slices[len(s.slices)-1]
+	if sideways(first, last, s.normal) <= shearMM {
+		return
+	}
+	whole := last.at - first.at
+	for _, sl := range s.slices {
+		share := (sl.at - first.at) / whole
+		off := 0.0
+		for axis := range 3 {
+			d := sl.pos[axis] - first.pos[axis] - share*(last.pos[axis]-first.pos[axis])
+			off += d * d
+		}
+		if math.Sqrt(off) > shearMM {
+			return
+		}
+	}
+	s.tilt = math.Atan2(sideways(first, last, s.normal), whole) * 180 / math.Pi
+}
+
+const (
+	// mostTilt is the gantry's tilt, in degrees, that is resampled when the card
+	// does not say: no CT tilts further.
+	mostTilt = 30
+	// mostGap is how wide a step may be, in middle ones, that is resampled over.
+	mostGap = 2.0
+)
+
+// resampled reports whether a stack that is no orthogonal, even volume may be made
+// one, as the card says.
+func (s *stack) resampled(p models.Pose) bool {
+	if p.Geometry != models.GeometryResample || !s.bent {
+		return false
+	}
+	gap := p.MaxGapMM
+	if gap == 0 {
+		gap = mostGap * s.middle
+	}
+	return s.tilt <= cmp.Or(p.MaxTilt, mostTilt) && s.widest <= gap+unevenMM
+}
+
+// corner is where the slices of a tilted stack are moved to: where the middle one
+// lies, so that least is moved out of the frame. nil: they stay.
+func (s *stack) corner() *[2]float64 {
+	if s.tilt == 0 {
+		return nil
+	}
+	p := s.slices[len(s.slices)/2].pos
+	return &[2]float64{dot(p, [3]float64(s.orient[:3])), dot(p, [3]float64(s.orient[3:]))}
 }
 
 // thin leaves one slice for each place: the first that can be decoded, by

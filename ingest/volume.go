@@ -62,6 +62,9 @@ func refuseStack(card models.Card, s *stack) (study.Reason, study.AIState) {
 		reason = firstReason(reason, sl.fault)
 	}
 	least := max(1, card.Use.MinImages)
+	if s.resampled(card.Pose) {
+		s.torn, s.fault = false, study.Reason{}
+	}
 	switch {
 	case s.torn:
 		return s.fault, study.Failed
@@ -110,6 +113,9 @@ func (s *stack) grid(card models.Card) grid {
 	g := grid{origin: s.slices[0].at, step: card.Input.SpacingMM[0], planes: 1}
 	if g.step <= 0 {
 		g.step = s.step
+		if s.bent {
+			g.step = s.middle
+		}
 	}
 	if g.step <= 0 { // a single slice
 		g.step = max(s.first.Image.ThicknessMM, 1)
@@ -136,7 +142,7 @@ func (s *stack) blocks(card models.Card) []study.Block {
 	reach := float64(card.Input.HaloPlanes)*g.step + max(g.step, s.widest) + samePlaceMM
 	var out []study.Block
 	for i := range n {
-		b := study.Block{Kind: study.Volume, Series: s.first.Series, OriginMM: g.origin, StepMM: g.step,
+		b := study.Block{Kind: study.Volume, Series: s.first.Series, OriginMM: g.origin, StepMM: g.step, CornerMM: s.corner(),
 			First: i * g.planes / n, Last: (i+1)*g.planes/n - 1}
 		low, high := g.origin+float64(b.First)*g.step-reach, g.origin+float64(b.Last)*g.step+reach
 		for _, sl := range s.slices {

@@ -98,6 +98,10 @@ type Block struct {
 	Last     int     `json:"last,omitempty"`
 	OriginMM float64 `json:"origin_mm,omitempty"`
 	StepMM   float64 `json:"step_mm,omitempty"`
+	// CornerMM is where all slices are moved to before they become planes, in mm
+	// along their rows and columns: slices of a tilted gantry lie beside each
+	// other. nil leaves them where they are.
+	CornerMM *[2]float64 `json:"corner_mm,omitempty"`
 	// Beyond are patches of other blocks that reach into this one's: they are not
 	// looked at here, and what several patches cover belongs to the last of them.
 	Beyond []Tile `json:"beyond,omitempty"`

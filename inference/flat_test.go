@@ -1,0 +1,236 @@
+package inference_test
+
+import (
+	"math"
+	"reflect"
+	"slices"
+	"testing"
+
+	"varde/inference"
+	"varde/internal/onnx/graph"
+	"varde/internal/pixel"
+	"varde/models"
+	"varde/study"
+)
+
+// flatCard is of projections in shares of their range.
+func flatCard() models.Card {
+	return models.Card{Gate: ungated(), ID: "flat", Version: "1", Name: "flat",
+		Use:   models.Use{Modality: []study.Modality{study.MG}},
+		Input: models.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
+		Flag:  models.Flag{By: models.FlagLabels},
+	}
+}
+
+func imageBlock(tiles ...study.Tile) []study.Block {
+	return []study.Block{{Kind: study.Images, Series: "2.25.1.3", Tiles: tiles}}
+}
+
+func sct(value, meaning string) study.Code {
+	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
+}
+
+// spotted draws a disk of that gray on black.
+func spotted(cx, cy, r float64, gray uint8) func(x, y int) uint8 {
+	return func(x, y int) uint8 {
+		if math.Hypot(float64(x)-cx, float64(y)-cy) <= r {
+			return gray
+		}
+		return 0
+	}
+}
+
+// TestSegmentsOfProjectionsAreMeasuredInTheirSpacing: an ellipse on pixels of
+// 0.1 × 0.2 mm has its own area, on an image of the right side that the network
+// saw turned round, and lies where it was drawn.
+func TestSegmentsOfProjectionsAreMeasuredInTheirSpacing(t *testing.T) {
+	s := newShelf()
+	tile := s.projection(1, 160, 120, func(img *study.Image) {
+		img.SpacingMM, img.Laterality = [2]float64{0.2, 0.1}, "R"
+	}, func(x, y int) uint8 {
+		if math.Hypot((float64(x)-40)/30, (float64(y)-50)/12) <= 1 {
+			return 200
+		}
+		return 20
+	})
+	g := graph.New("bright")
+	dims := []graph.Dim{graph.Free("n"), graph.Fixed(1), graph.Free("h"), graph.Free("w")}
+	x := g.Input("x", graph.Float, dims...)
+	g.Named("mask", "Mul", nil, g.Node("Sub", nil, x, g.Scalar(0.4)), g.Scalar(20))
+	g.Output("mask", graph.Float, dims...)
+	network, err := g.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := flatCard()
+	card.Output = []models.Output{{Name: "mask", Role: models.RoleSegments, Activation: "sigmoid"}}
+	card.Segment = []models.Segment{{Name: "mass", Output: "mask", Threshold: 0.5, What: noduleCode, Lesions: true, MinMM: 1, Total: sct("42798000", "Area")}}
+	card.Flag = models.Flag{By: "mass", Flagged: 5}
+	card.Pose.Orient = models.OrientLeft
+	run := session(t, network)
+	for _, window := range []*models.Sliding{nil, {Rows: 48, Columns: 64, Overlap: 0.5}} {
+		card.Sliding = window
+		r := throughORT(t, s, card, run, imageBlock(tile))
+		area := math.Pi * 3 * 2.4
+		if r.AI != study.Flagged || len(r.Findings) != 1 || len(r.Measurements) != 1 || math.Abs(r.Measurements[0].Value-area) > 0.3 {
+			t.Fatalf("%s: %+v", r.AI, r.Measurements)
+		}
+		f := r.Findings[0]
+		for code, want := range map[string]float64{"42798000": area, "103339001": 6, "103340004": 4.8} {
+			if got := sizeOf(t, f, code); math.Abs(got-want) > 0.35 {
+				t.Errorf("%s is %g, want %g", code, got, want)
+			}
+		}
+		left, right := f.Regions[0].Points[0], f.Regions[0].Points[0]
+		for i := 0; i < len(f.Regions[0].Points); i += 2 {
+			left, right = min(left, f.Regions[0].Points[i]), max(right, f.Regions[0].Points[i])
+		}
+		if math.Abs(left-10.5) > 1.5 || math.Abs(right-70.5) > 1.5 {
+			t.Errorf("outlined from column %g to %g, drawn from 10 to 70", left, right)
+		}
+	}
+}
+
+// TestLabelsHaveTheirOwnThresholds: of several labels each is held against its
+// own threshold, over the images of a study, and a grade is that in which half of
+// the probability is reached.
+func TestLabelsHaveTheirOwnThresholds(t *testing.T) {
+	s := newShelf()
+	dark := s.projection(1, 32, 32, nil, spotted(16, 16, 40, 50))
+	bright := s.projection(2, 32, 32, nil, spotted(16, 16, 40, 150))
+	g := graph.New("labels")
+	x := g.Input("x", graph.Float, graph.Free("n"), graph.Fixed(1), graph.Fixed(32), graph.Fixed(32))
+	mean := g.Node("ReduceMean", graph.Attrs{"axes": []int64{1, 2, 3}, "keepdims": int64(0)}, x)
+	mean = g.Node("Unsqueeze", nil, mean, g.Ints(1))
+	g.Named("found", "Add", nil, g.Node("Mul", nil, mean, g.Floats([]float32{10, 10, -10}, 1, 3)), g.Floats([]float32{-4, -7, 0}, 1, 3))
+	g.Output("found", graph.Float, graph.Free("n"), graph.Fixed(3))
+	g.Named("grades", "Add", nil, g.Node("Mul", nil, mean, g.Floats([]float32{10, 10, 10}, 1, 3)), g.Floats([]float32{-1, -4, -9}, 1, 3))
+	g.Output("grades", graph.Float, graph.Free("n"), graph.Fixed(3))
+	g.Named("inner", "Concat", graph.Attrs{"axis": int64(1)}, mean, mean)
+	g.Output("inner", graph.Float, graph.Free("n"), graph.Fixed(2))
+	network, err := g.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := flatCard()
+	card.Output = []models.Output{{Name: "found", Role: models.RoleLabels, Activation: "sigmoid", Probability: true},
+		{Name: "grades", Role: models.RoleLabels, Activation: models.ActivationCumulative}, {Name: "inner", Role: models.RoleEmbedding}}
+	card.Label = []models.Label{
+		{Name: "mass", Output: "found", Index: 0, What: noduleCode, Flagged: 0.8, Uncertain: 0.5},
+		{Name: "calcium", Output: "found", Index: 1, What: calciumFor, Flagged: 0.9, Uncertain: 0.2},
+		{Name: "density", Output: "grades", What: sct("129715009", "Breast composition"), Flagged: 3.5,
+			Grade: []models.Grade{{Code: sct("1", "a"), Value: 1}, {Code: sct("2", "b"), Value: 2}, {Code: sct("3", "c"), Value: 3}, {Code: sct("4", "d"), Value: 4}}},
+	}
+	r := throughORT(t, s, card, session(t, network), imageBlock(dark, bright))
+	if len(r.Labels) != 3 || r.AI != study.Flagged || r.Probability == nil {
+		t.Fatalf("%s, %+v", r.AI, r.Labels)
+	}
+	sigmoid := func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
+	m := 150.0 / 255
+	for i, want := range []struct {
+		ai    study.AIState
+		value float64
+	}{{study.Flagged, sigmoid(10*m - 4)}, {study.Uncertain, sigmoid(10*m - 7)},
+		{study.NotFlagged, 1 + sigmoid(10*m-1) + sigmoid(10*m-4) + sigmoid(10*m-9)}} {
+		if l := r.Labels[i]; l.AI != want.ai || math.Abs(l.Value-want.value) > 1e-4 {
+			t.Errorf("%s: %s with %g, want %s with %g", l.Name, l.AI, l.Value, want.ai, want.value)
+		}
+	}
+	if d := r.Labels[2]; d.Grade == nil || d.Grade.Meaning != "c" || len(d.Shares) != 4 || r.Labels[0].Grade != nil {
+		t.Errorf("%+v", d)
+	}
+	only := throughORT(t, s, card, session(t, network), []study.Block{{Kind: study.Images, Series: "2.25.1.3", Tiles: []study.Tile{dark, {Instance: "2.25.1.3.2", Frame: 7, W: 32, H: 32}}}})
+	if only.AI != study.Uncertain || slices.ContainsFunc(only.Labels, func(l study.Label) bool { return l.AI == study.NotFlagged }) {
+		t.Errorf("half of the study: %s, %+v", only.AI, only.Labels)
+	}
+}
+
+// TestBoxesOnProjectionsLieWhereTheThingIs: two boxes of one thing count once, in
+// pixels of the image, also where the network saw it smaller and turned round.
+func TestBoxesOnProjectionsLieWhereTheThingIs(t *testing.T) {
+	s := newShelf()
+	tile := s.projection(1, 64, 80, func(img *study.Image) { img.Laterality = "R" }, spotted(20, 20, 5, 200))
+	card := flatCard()
+	card.Input.Width, card.Input.Height = 32, 40
+	card.Output = []models.Output{{Name: "boxes", Role: models.RoleBoxes, Format: models.FormatXYXY, Probability: true}}
+	card.Find = &models.Find{Objects: "boxes", Threshold: 0.5, What: noduleCode}
+	card.Flag = models.Flag{By: models.FlagFindings, Flagged: 1}
+	card.Pose.Orient = models.OrientLeft
+	detector := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+		return map[string]pixel.Tensor{"boxes": {Shape: []int64{1, 3, 5}, Data: []float32{
+			19, 7, 25, 13, 0.9, 19.5, 7, 25, 13, 0.8, 1, 1, 4, 4, 0.2}}}, nil
+	})
+	r := throughORT(t, s, card, detector, imageBlock(tile))
+	if len(r.Findings) != 1 || *r.Findings[0].Probability < 0.89 {
+		t.Fatalf("%d findings: %+v", len(r.Findings), r)
+	}
+	got := r.Findings[0].Regions[0]
+	if want := []float64{14, 14, 26, 14, 26, 26, 14, 26, 14, 14}; got.Total || got.Frame != 1 || !reflect.DeepEqual(got.Points, want) {
+		t.Errorf("%+v, want %v", got, want)
+	}
+	if w := sizeOf(t, r.Findings[0], "103339001"); math.Abs(w-1.2) > 1e-9 {
+		t.Errorf("%g mm wide, want 1.2", w)
+	}
+}
+
+// TestAnImageThatTheGateTurnsAwayIsNeverScored: the network does not see it, one
+// among others makes the study partial, and alone it is out of scope.
+func TestAnImageThatTheGateTurnsAwayIsNeverScored(t *testing.T) {
+	s := newShelf()
+	good := s.projection(1, 64, 64, nil, spotted(32, 32, 20, 200))
+	empty := s.projection(2, 64, 64, nil, spotted(0, 0, -1, 0))
+	card := flatCard()
+	card.Gate = nil
+	card.Output = []models.Output{{Name: "score", Role: models.RoleScalar, Aggregate: "max", Measure: noduleCode}}
+	card.Flag = models.Flag{By: "score", Flagged: 10}
+	runs := 0
+	one := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+		runs += int(in.Shape[0])
+		v := make([]float32, in.Shape[0])
+		return map[string]pixel.Tensor{"score": {Shape: []int64{in.Shape[0], 1}, Data: v}}, nil
+	})
+	if r := throughORT(t, s, card, one, imageBlock(empty)); r.AI != study.OutOfScope || r.Reason.Code != study.ReasonEmpty || runs != 0 || len(r.Measurements) != 0 || r.Probability != nil {
+		t.Errorf("an empty image: %s because of %s, %d runs, %+v", r.AI, r.Reason, runs, r.Measurements)
+	}
+	if r := throughORT(t, s, card, one, imageBlock(good, empty)); r.AI != study.Uncertain || r.Reason.Code != study.ReasonEmpty || !r.Partial() || runs != 1 {
+		t.Errorf("one of two: %s because of %s, %d runs", r.AI, r.Reason, runs)
+	}
+}
+
+func TestAVolumeThatTheGateTurnsAwaySaysNothing(t *testing.T) {
+	s := newShelf()
+	tiles := s.ct(12, 32, func(x, y, z int) int { return -1000 + x%2 })
+	card := ctCard()
+	card.Gate = nil
+	r := conclude(t, s, card, thick, cut(tiles, 2, 2))
+	if r.AI != study.OutOfScope || r.Reason.Code != study.ReasonEmpty || len(r.Findings) != 0 || r.Probability != nil {
+		t.Errorf("%s because of %s, %d findings", r.AI, r.Reason, len(r.Findings))
+	}
+}
+
+// TestMasksAreKeptExactly: what is written is read back, and what is damaged is
+// refused.
+func TestMasksAreKeptExactly(t *testing.T) {
+	m := study.Masks{Grids: []study.MaskGrid{{Tile: 3, Columns: 40, Rows: 30, First: 5, Planes: 9, StepMM: 1.5, SpacingMM: [2]float64{0.5, 0.6}, Scale: [2]float64{1, 1},
+		Position: &[3]float64{1, 2, 3}, Orientation: &[6]float64{1, 0, 0, 0, 1, 0}, Runs: [][]int32{{5, 2, 3, 9, 5, 2, 20, 39, 13, 29, 0, 0}, nil, {6, 0, 0, 39}}}}}
+	b, err := inference.EncodeMasks(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := inference.DecodeMasks(b)
+	if err != nil || !reflect.DeepEqual(got, m.Grids) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for n := range b {
+		if _, err := inference.DecodeMasks(b[:n]); err == nil {
+			t.Errorf("%d of %d bytes are taken", n, len(b))
+		}
+	}
+	m.Grids[0].Planes = 8 // the last run lies outside
+	if b, err = inference.EncodeMasks(m); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inference.DecodeMasks(b); err == nil {
+		t.Error("a run outside of its grid is taken")
+	}
+}
