@@ -33,7 +33,7 @@ func (l *loader) examine(ctx context.Context) []check {
 	}
 	all := []check{verdict("settings", "sound", l.checkServing(), "a service with these settings would not start")}
 	for _, look := range []func(context.Context, Settings) []check{
-		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtModels, lookAtWorkers, lookAtDecoders, lookAtPeers,
+		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtDevices, lookAtModels, lookAtWorkers, lookAtDecoders, lookAtPeers,
 	} {
 		limited, cancel := context.WithTimeout(ctx, examineLimit)
 		all = append(all, look(limited, l.Settings)...)

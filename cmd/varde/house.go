@@ -30,6 +30,7 @@ type house struct {
 	ledger   *store.Ledger
 	registry *models.Registry
 	runtime  *onnx.Runtime // nil unless this process scores
+	engine   *engine       // likewise
 	conveyor *queue.Conveyor
 	metrics  *metrics.Metrics
 	speeds   queue.Speeds // of the models that we score with
@@ -183,7 +184,11 @@ func (h *house) openModels(ctx context.Context) error {
 	i := h.runtime.Info()
 	h.log.InfoContext(ctx, "ONNX Runtime loaded", "version", i.Version, "route", i.Route, "sha256", i.SHA256.Short())
 	h.metrics.BuildInfo(version, i.Version, i.SHA256.Short(), h.workers())
-	return nil
+	h.engine, err = newEngine(ctx, h.Settings, h.runtime, h.registry, h.log, h.lostDevice)
+	if err == nil {
+		h.closing(h.engine.fleet.Close)
+	}
+	return err
 }
 
 // describe logs the settings that are in force, once. Secrets are not among

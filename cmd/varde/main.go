@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"varde/internal/codec"
+	"varde/internal/onnx"
 	"varde/internal/slide/openslide"
 )
 
@@ -42,7 +43,7 @@ func (e exitError) Error() string { return e.err.Error() }
 func (e exitError) Unwrap() error { return e.err }
 
 func main() {
-	if codec.ServeChild() || openslide.ServeChild() { // this process decodes, or reads a slide, for another one of ours
+	if codec.ServeChild() || openslide.ServeChild() || onnx.ServeChild() { // this process does something risky for another one of ours
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

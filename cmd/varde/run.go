@@ -77,7 +77,7 @@ func (h *house) run(ctx context.Context) error {
 
 func (h *house) settler(traffic *ingest.Traffic) *ingest.Settler {
 	return &ingest.Settler{Ledger: h.ledger, Models: h.registry, Slides: h.slides(), Pictures: h.objects, Traffic: traffic, Told: h.ledger, Memory: h.ledger, Priors: h.ledger, ScorePriors: h.PriorsScore, Log: h.log,
-		Decodes: codec.Supported, Cap: h.GapCap}
+		Decodes: codec.Supported, GPU: h.hasGPU, Cap: h.GapCap}
 }
 
 func (h *house) slides() *slide.Reader {
@@ -96,6 +96,9 @@ func (h *house) crews() (all []crew) {
 	worker := h.worker()
 	if h.has("score") {
 		all = append(all, crew{study.PoolCPU, h.workers() + ahead, 1, worker.Handle})
+		if c, ok := h.gpuCrew(worker); ok {
+			all = append(all, c)
+		}
 	}
 	if h.has("report") {
 		writer := h.writer()
@@ -122,6 +125,7 @@ func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
 	g.Go(func() error { return h.watchDeadlines(ctx) })
+	g.Go(func() error { return h.moveJobs(ctx) })
 	if h.has("report") {
 		g.Go(func() error { return h.deliver(ctx) })
 	}
@@ -148,21 +152,18 @@ func (h *house) openQueue(ctx context.Context) error {
 
 // worker is who scores and concludes. Concluding needs no runtime.
 func (h *house) worker() *inference.Worker {
-	gate := queue.NewGate(h.workers(), runLimit, h.log)
 	ran := study.Provenance{Varde: version}
-	pool := &inference.Pool{Networks: h.registry, Load: func(models.Card, []byte) (inference.Session, error) {
+	var gate inference.Gate = queue.NewGate(h.workers(), runLimit, h.log)
+	var sessions inference.Sessions = &inference.Pool{Networks: h.registry, Load: func(models.Card, []byte) (inference.Session, error) {
 		return nil, fmt.Errorf("this process does not score: %w", study.ErrUnsupported)
 	}}
 	if h.runtime != nil {
 		i := h.runtime.Info()
 		ran.Runtime, ran.Library, ran.Route, ran.Provider = i.Version, i.SHA256, i.Route, onnx.CPU
 		ran.CPU = onnx.CPUClass()
-		pool.Load = func(_ models.Card, network []byte) (inference.Session, error) {
-			return h.runtime.Session(network, onnx.SessionOptions{})
-		}
-		h.closing(pool.Close)
+		gate, sessions = h.engine.gate, h.engine.fleet
 	}
-	return &inference.Worker{Ledger: h.ledger, Records: h.ledger, Models: h.registry, Sessions: pool, Objects: h.objects,
+	return &inference.Worker{Ledger: h.ledger, Records: h.ledger, Models: h.registry, Sessions: sessions, Objects: h.objects,
 		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran, Observe: h.metrics.Network}, Log: h.log, Calibrations: h.ledger}
 }
 

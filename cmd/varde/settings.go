@@ -38,6 +38,10 @@ type Settings struct {
 	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
 	Drain        time.Duration `toml:"drain" help:"how long jobs in hand may take to end when the process is asked to stop; what is longer goes to another worker"`
+	Devices      []string      `toml:"devices" help:"GPUs that score, as cuda:0, tensorrt:0, openvino:0, webgpu; each is tried before it is trusted; empty for none"`
+	DeviceMemory int           `toml:"device_memory" help:"MiB that one network may take of a GPU; 0 for all there is"`
+	Batch        int           `toml:"batch" help:"tiles that go into one run of a network, where its card does not say; 0 as measured"`
+	Tune         bool          `toml:"tune" help:"measure at the first use of a network how it runs best on this machine"`
 	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
 	HL7Pathway   string        `toml:"hl7_pathway" help:"where orders bear the national code of a pathway, as ZPW-1 or OBR-46.2; empty for nowhere"`
 	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
@@ -75,7 +79,7 @@ type Settings struct {
 func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
-		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100",
+		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100", Tune: true,
 		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
@@ -238,6 +242,14 @@ func (l *loader) check() error {
 	}
 	errs = append(errs, l.checkPeers())
 	l.checkPriors(bad)
+	for _, d := range l.Devices {
+		if _, err := parsePlace(d); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if l.Batch < 0 || l.Batch > 512 || l.DeviceMemory < 0 {
+		bad("batch %d must be 0 to 512, and device_memory %d not below 0", l.Batch, l.DeviceMemory)
+	}
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
 	}

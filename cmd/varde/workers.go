@@ -58,6 +58,12 @@ func (h *house) tell(pool string) study.WorkerFacts {
 	}
 	w.Runtime = h.runtime.Info().Version
 	w.Devices = []study.Device{{Name: "cpu", Provider: onnx.CPU, Runners: h.workers()}}
+	if pool == study.PoolGPU {
+		w.Devices = nil
+		for _, d := range h.engine.fleet.Devices {
+			w.Devices = append(w.Devices, study.Device{Name: d.String(), Provider: d.Provider, Runners: deviceRunners})
+		}
+	}
 	w.Models = h.speeds.Models()
 	return w
 }

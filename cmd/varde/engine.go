@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"varde/inference"
+	"varde/internal/onnx"
+	"varde/models"
+	"varde/queue"
+	"varde/study"
+)
+
+const (
+	// deviceRunners is how many runs are on a device at once: while one calculates
+	// the tensors of the next are copied.
+	deviceRunners = 2
+	// compileLimit is how long a run may take where a provider may first compile
+	// the network.
+	compileLimit = 15 * time.Minute
+	// jobsADevice is how many jobs are in hand for a device, so that decoders keep
+	// it fed.
+	jobsADevice = 4
+	// movedEvery is how often somebody looks for jobs that wait for a GPU which is
+	// gone.
+	movedEvery = 10 * time.Second
+)
+
+// A place is a GPU that the settings name: cuda:0.
+type place struct {
+	provider string
+	number   int
+}
+
+// parsePlace reads PROVIDER or PROVIDER:NUMBER.
+func parsePlace(text string) (p place, err error) {
+	number := "0"
+	p.provider, number, _ = strings.Cut(text+":0", ":")
+	number, _, _ = strings.Cut(number, ":")
+	p.number, err = strconv.Atoi(number)
+	for _, known := range onnx.Providers()[1:] {
+		if known == p.provider && err == nil && p.number >= 0 {
+			return p, nil
+		}
+	}
+	return p, fmt.Errorf("device %q is not one of %s with a number behind it, as cuda:0: %w", text, strings.Join(onnx.Providers()[1:], ", "), study.ErrInvalid)
+}
+
+// options are those of a session on a device for a model.
+func (s Settings) options(p place, card models.Card) onnx.SessionOptions {
+	o := onnx.SessionOptions{Provider: p.provider, Device: p.number, Strict: !card.AllowsCPU(), FP16: card.Engine.FP16, Batch: s.deviceBatch(),
+		MemoryMiB: card.Engine.MemoryMiB, Cache: s.folder("cache", p.provider, card.SHA256.Short())}
+	if o.MemoryMiB == 0 || s.DeviceMemory > 0 && s.DeviceMemory < o.MemoryMiB {
+		o.MemoryMiB = s.DeviceMemory
+	}
+	return o
+}
+
+// deviceBatch is how many tiles go into one run on a GPU.
+func (s Settings) deviceBatch() int {
+	if s.Batch > 0 {
+		return s.Batch
+	}
+	return 64
+}
+
+// An engine is what executes networks in this process: the processors, and the
+// GPUs that a child has found to be sound.
+type engine struct {
+	gate    *queue.Gate // the one semaphore over all networks on the processors
+	prover  *inference.Prover
+	fleet   *inference.Fleet
+	refused map[string]string // why a provider is not trusted
+}
+
+// newEngine makes one. Each device is tried in a child first; one that crashes,
+// hangs or calculates wrongly is left out, and the log says why.
+func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks inference.Networks, log *slog.Logger, lost func(error)) (*engine, error) {
+	e := &engine{gate: queue.NewGate(s.workers(), runLimit, log), refused: map[string]string{}}
+	e.prover = newProver(s, r, e.gate)
+	tuner := &inference.Tuner{Prover: e.prover, Fixed: s.Batch, Log: log}
+	load := tuner.Load
+	if !s.Tune {
+		load = func(_ models.Card, network []byte) (inference.Session, error) {
+			return r.Session(network, onnx.SessionOptions{})
+		}
+	}
+	e.fleet = &inference.Fleet{Networks: networks, Gate: e.gate, CPU: &inference.Pool{Networks: networks, Load: load},
+		Why: func(provider string) string { return e.refused[provider] }}
+	for _, text := range s.Devices {
+		p, err := parsePlace(text)
+		if err != nil {
+			return nil, err
+		}
+		o := onnx.SessionOptions{Provider: p.provider, Device: p.number}
+		if err := (onnx.Prober{Runtime: r}).Probe(ctx, o); err != nil {
+			e.refused[p.provider] = err.Error()
+			log.WarnContext(ctx, "device not trusted", "device", text, "err", err)
+			continue
+		}
+		log.InfoContext(ctx, "device trusted", "device", text)
+		e.fleet.Devices = append(e.fleet.Devices, newDevice(s, r, p, log, lost))
+	}
+	return e, nil
+}
+
+// newProver measures how networks run best on the processors.
+func newProver(s Settings, r *onnx.Runtime, gate inference.Gate) *inference.Prover {
+	return &inference.Prover{Dir: s.folder("models", ".tuning"), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: s.workers(), Gate: gate,
+		Open: func(network []byte, p inference.Profile) (inference.Session, error) {
+			return r.Session(network, onnx.SessionOptions{Threads: p.Threads, Lean: p.Lean})
+		}}
+}
+
+// newDevice makes a device of one that was found sound.
+func newDevice(s Settings, r *onnx.Runtime, p place, log *slog.Logger, lost func(error)) *inference.Device {
+	limit := runLimit
+	if p.provider == onnx.TensorRT {
+		limit = compileLimit
+	}
+	return &inference.Device{Provider: p.provider, Number: p.number, Most: s.deviceBatch(), Gate: queue.NewGate(deviceRunners, limit, log), Lost: lost,
+		Check: func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+			defer cancel()
+			return r.Check(ctx, onnx.SessionOptions{Provider: p.provider, Device: p.number})
+		},
+		Load: func(card models.Card, network []byte) (inference.Session, error) {
+			session, err := r.Session(network, s.options(p, card))
+			if err != nil {
+				return nil, err
+			}
+			if n := session.Restored(); n > 0 {
+				log.Info("signal handlers put back", "provider", p.provider, "handlers", n)
+			}
+			if session.Helped() {
+				log.Warn("device leaves some nodes to the cpu", "model", card.Ref().String(), "provider", p.provider)
+			}
+			return session, nil
+		}}
+}
+
+// lostDevice is told of a device that broke down. Its jobs are done elsewhere or
+// later; when it was the last one the process leaves, to be started afresh, for a
+// driver that has lost a device does not find it again.
+func (h *house) lostDevice(err error) {
+	h.log.Error("device lost", "err", err)
+	for _, d := range h.engine.fleet.Devices {
+		if d.Err() == nil {
+			return
+		}
+	}
+	h.log.Error("no device is left, leaving to be started afresh")
+	os.Exit(queue.ExitHung)
+}
+
+// gpuCrew does the jobs of the pool of GPUs, if this process has one.
+func (h *house) gpuCrew(worker *inference.Worker) (c crew, ok bool) {
+	if h.engine == nil || len(h.engine.fleet.Devices) == 0 {
+		return crew{}, false
+	}
+	slots := max(runtime.GOMAXPROCS(0), jobsADevice*len(h.engine.fleet.Devices))
+	return crew{study.PoolGPU, slots, 1, worker.Handle}, true
+}
+
+// hasGPU reports whether a living worker has a GPU.
+func (h *house) hasGPU(ctx context.Context) (bool, error) {
+	n, err := h.ledger.Slots(ctx, study.PoolGPU)
+	return n > 0, err
+}
+
+// moveJobs looks after jobs that wait for a GPU while no worker has one: those
+// that may run on a processor go there, and of the others the log says that they
+// wait.
+func (h *house) moveJobs(ctx context.Context) error {
+	tick := time.NewTicker(movedEvery)
+	defer tick.Stop()
+	said := map[study.ModelRef]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := h.moveOnce(ctx, said); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "jobs that wait for a GPU not looked after", "err", err)
+		}
+	}
+}
+
+func (h *house) moveOnce(ctx context.Context, said map[study.ModelRef]bool) error {
+	if has, err := h.hasGPU(ctx); err != nil || has {
+		clear(said)
+		return err
+	}
+	waiting, err := h.ledger.Ready(ctx, study.PoolGPU)
+	if err != nil {
+		return err
+	}
+	for ref, n := range waiting {
+		card, err := h.registry.Card(ref)
+		if err != nil {
+			return err
+		}
+		if card.AllowsCPU() {
+			if n, err = h.ledger.Move(ctx, ref, study.PoolGPU, study.PoolCPU); err != nil {
+				return err
+			}
+			h.log.InfoContext(ctx, "jobs moved to the cpu, no worker has a GPU", "model", ref.String(), "jobs", n)
+		} else if !said[ref] {
+			said[ref] = true
+			h.log.WarnContext(ctx, "jobs wait for a GPU, and no worker has one", "model", ref.String(), "jobs", n, "providers", card.Providers)
+		}
+	}
+	return nil
+}
