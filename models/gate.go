@@ -24,9 +24,12 @@ func (g *Gate) bounds() []bound {
 // them is no picture of a patient, whatever the model. Anything stricter depends
 // on the model, and is for its card to say.
 const (
-	leastContrastHU   = 150  // from air or fat to soft tissue
-	leastContrastUnit = 0.01 // of the range: a flat field has less
-	leastBodyCT       = 0.01
+	leastContrastHU = 150 // from air or fat to soft tissue
+	// leastContrastUnit is a share of the range that a flat field does not reach.
+	// Counts, as of PET and scintigraphy, may use a four-hundredth of theirs.
+	leastContrastUnit   = 0.01
+	leastContrastCounts = 0.001
+	leastBodyCT         = 0.01
 	// mostClipped is how much of the body may lie at the end of the range. Metal
 	// is a percent or two of a slice.
 	mostClipped = 0.6
@@ -56,8 +59,10 @@ func (c Card) Bounds() Gate {
 	if c.GatedInHU() {
 		preset(&g.MinContrast, leastContrastHU)
 		preset(&g.MinBody, leastBodyCT)
-	} else {
+	} else if c.projections() {
 		preset(&g.MinContrast, leastContrastUnit)
+	} else {
+		preset(&g.MinContrast, leastContrastCounts)
 	}
 	preset(&g.MaxClipped, mostClipped)
 	if slices.Equal(c.Use.Modality, []study.Modality{study.MG}) {
@@ -78,4 +83,10 @@ func (c Card) Bounds() Gate {
 // in shares of the stored range.
 func (c Card) GatedInHU() bool {
 	return c.Input.Values == ValuesHU || c.Input.Values == ValuesWindow && slices.Equal(c.Use.Modality, []study.Modality{study.CT})
+}
+
+// projections reports whether all that the card is for are X-ray projections.
+func (c Card) projections() bool {
+	xray := []study.Modality{"CR", "DX", study.MG, "RG", "XA", "RF", "IO", "PX"}
+	return len(c.Use.Modality) > 0 && !slices.ContainsFunc(c.Use.Modality, func(m study.Modality) bool { return !slices.Contains(xray, m) })
 }

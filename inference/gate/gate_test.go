@@ -190,4 +190,13 @@ func TestABoundCanBeTakenAway(t *testing.T) {
 	if r := gate.Passed(c.Bounds(), gate.See(flat(0.5, false))); r.Code != study.ReasonEmpty {
 		t.Errorf("by default: %s", r)
 	}
+	c.Use.Modality = []study.Modality{"CR"} // a flat field has noise
+	noise := flat(0.5, false)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range noise.Values {
+		noise.Values[i] += float32(0.001 * rng.NormFloat64())
+	}
+	if r := gate.Passed(c.Bounds(), gate.See(noise)); r.Code != study.ReasonEmpty {
+		t.Errorf("a flat field: %s", r)
+	}
 }
