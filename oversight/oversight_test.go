@@ -228,7 +228,10 @@ func TestPagesKeepTheirPromises(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	b.Click("#reason")
-	b.Keys("scanner repaired")
+	b.Keys("scanner repaired\r") // Enter alone chooses none of the buttons
+	if c := l.last(refs[0]); c.State != study.ModelSuspended {
+		t.Errorf("Enter moved the model to %s", c.State)
+	}
 	b.Click(".moves button[value=promote]")
 	b.Until(`location.search === '?saved=asked'`)
 	if seen := webuitest.Eval[int](b, `document.querySelectorAll('button[value=confirm]').length`); seen != 0 {
