@@ -21,6 +21,7 @@ func modelVerb() *cobra.Command {
 		deskVerb("add FOLDER", "Check a card.toml and its network, and keep them as a draft", cobra.ExactArgs(1), sharing(addModel)),
 		checkModelVerb(),
 		schemaModelVerb(),
+		importModelVerb(),
 		calibrateModelVerb(),
 	)
 	c.AddCommand(stateVerbs()...)
