@@ -234,3 +234,41 @@ func TestMasksAreKeptExactly(t *testing.T) {
 		t.Error("a run outside of its grid is taken")
 	}
 }
+
+// TestAWindowMakesGrayOfZeroToOne: the card's window or the image's own, dark to
+// bright as displayed, and what has no value is dark.
+func TestAWindowMakesGrayOfZeroToOne(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*study.Image)
+		source string
+		value  uint8
+		want   float64
+	}{
+		{"the card's", nil, "", 100, (100-99.5)/100 + 0.5},
+		{"below", nil, "", 20, 0},
+		{"above", nil, "", 220, 1},
+		{"the image's", func(img *study.Image) { img.WindowCenter, img.WindowWidth = 128, 256 }, models.WindowDataset, 51, 51.0 / 255},
+		{"none of its own", nil, models.WindowDataset, 100, (100-99.5)/100 + 0.5},
+		{"after the modality LUT", func(img *study.Image) { img.Slope, img.Intercept = 2, -100 }, "", 100, (100-99.5)/100 + 0.5},
+		{"inverted", func(img *study.Image) { img.Photometric = "MONOCHROME1" }, "", 220, 0},
+		{"padding of an inverted image", func(img *study.Image) { p := 20; img.Photometric, img.Padding = "MONOCHROME1", &p }, "", 20, 0},
+	} {
+		s := newShelf()
+		tile := s.projection(1, 8, 8, tt.change, func(int, int) uint8 { return tt.value })
+		card := flatCard()
+		card.Input.Values = models.ValuesWindow
+		card.Display = models.Display{Source: tt.source, Center: 100, Width: 101}
+		card.Output = []models.Output{{Name: "score", Role: models.RoleScalar, Aggregate: "max"}}
+		card.Flag = models.Flag{By: "score", Flagged: 2}
+		var seen float32
+		look := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
+			seen = in.Data.([]float32)[0]
+			return map[string]pixel.Tensor{"score": {Shape: []int64{1, 1}, Data: []float32{0}}}, nil
+		})
+		throughORT(t, s, card, look, imageBlock(tile))
+		if math.Abs(float64(seen)-tt.want) > 1e-6 {
+			t.Errorf("%s: the network sees %g, want %g", tt.name, seen, tt.want)
+		}
+	}
+}

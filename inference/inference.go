@@ -13,6 +13,11 @@
 // missed: nothing is guessed, and a study of which a part went unseen is never
 // called negative.
 //
+// Images are looked at before a network is asked: what is no picture that a model
+// should judge is out of scope (gate). A network that sees windows is shown one
+// after the other (sliding), and what it draws is measured in the patient's own
+// millimeters (regions) and kept beside the part.
+//
 // Of a slide a model may give scores, a map, boxes, or features that a second
 // network judges. Maps are put together on one grid (mosaic), what was detected
 // twice counts once (single), and neither depends on how the slide was cut into
