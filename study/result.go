@@ -328,7 +328,7 @@ type Delivery struct {
 	Key         string    `json:"-"` // of the report in the object store
 	Class       UID       `json:"-"`
 	Destination string    `json:"destination"`
-	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed
+	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed, withheld (its model was stopped)
 	Tries       int       `json:"tries"`
 	NextAt      time.Time `json:"next_at"`
 	At          time.Time `json:"at"` // delivered at

@@ -61,7 +61,7 @@ type reportJSON struct {
 type deliveryJSON struct {
 	Destination string     `json:"destination"`
 	At          *time.Time `json:"at" doc:"null until delivered"`
-	Status      string     `json:"status" enum:"waiting,delivered,failed"`
+	Status      string     `json:"status" enum:"waiting,sent,delivered,failed,withheld"`
 	Tries       int        `json:"tries"`
 	Error       string     `json:"error,omitempty"`
 }
