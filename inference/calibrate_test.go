@@ -1,0 +1,103 @@
+package inference_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"varde/inference"
+	"varde/models"
+	"varde/models/calibration"
+	"varde/study"
+)
+
+// calibrationOf fits a card's number to cases of which as many are positive as the
+// square of their score says.
+func calibrationOf(t *testing.T, card models.Card) (*calibration.File, study.Calibration) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	var cases []calibration.Case
+	for range 4000 {
+		x := r.Float64()
+		cases = append(cases, calibration.Case{Score: x, Positive: r.Float64() < x*x, Weight: 1})
+	}
+	f, err := calibration.Fit(calibration.Isotonic, cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Model, f.SHA256, f.Card, f.Output = card.Ref().String(), card.SHA256, card.Hash, card.Flag.By
+	b, err := f.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err = calibration.Parse(b); err != nil {
+		t.Fatal(err)
+	}
+	return &f, study.Calibration{Model: card.Ref(), SHA256: f.Hash, File: b, By: "anna", Reason: "test"}
+}
+
+func probabilityCard() models.Card {
+	card := mgCard()
+	card.Find, card.Output = nil, card.Output[:1]
+	card.Output[0].Probability = true
+	card.Output[0].Unit = study.Code{Value: "%", Scheme: "UCUM", Meaning: "percent"}
+	card.Flag.By = card.Output[0].Name
+	return card
+}
+
+// TestCalibrationChangesTheProbabilityAndNothingElse concludes the same parts with
+// and without one.
+func TestCalibrationChangesTheProbabilityAndNothingElse(t *testing.T) {
+	card := probabilityCard()
+	cal, _ := calibrationOf(t, card)
+	last := -1.0
+	for _, score := range []float32{0, 0.2, 0.5, 0.8, 1} {
+		f := inference.Facts{Card: card, Parts: []study.Part{scored(0, score)}}
+		plain := inference.Conclude(f)
+		f.Calibration = cal
+		r := inference.Conclude(f)
+		if plain.Calibrated || plain.Raw != nil || plain.Ran.Calibration != (study.Hash{}) {
+			t.Errorf("calibrated by nothing: %+v", plain)
+		}
+		want, _ := cal.Probability(float64(score))
+		if !r.Calibrated || r.Probability == nil || *r.Probability != want || r.Raw == nil || *r.Raw != float64(score) || r.Ran.Calibration != cal.Hash {
+			t.Errorf("%v: %+v", score, r)
+		}
+		if r.AI != plain.AI || r.Measurements[0].Value != 100*want || *r.Probability < last {
+			t.Errorf("%v: %s, was %s; %v after %v", score, r.AI, plain.AI, *r.Probability, last)
+		}
+		last = *r.Probability
+	}
+	part := scored(0, 0.9)
+	partial := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{part}, Plan: study.ModelPlan{Planned: 5}, Calibration: cal})
+	if partial.Calibrated || partial.Raw != nil {
+		t.Errorf("a partial result is calibrated: %+v", partial)
+	}
+	stopped := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{part}, Stopped: true, Calibration: cal})
+	if stopped.Calibrated || stopped.Probability != nil {
+		t.Errorf("a model that was stopped speaks: %+v", stopped)
+	}
+}
+
+// TestCalibrationOfAnotherModelIsNotUsed holds the file against network, card and
+// number.
+func TestCalibrationOfAnotherModelIsNotUsed(t *testing.T) {
+	card := probabilityCard()
+	_, kept := calibrationOf(t, card)
+	if _, err := inference.Calibrated(card, kept); err != nil {
+		t.Fatal(err)
+	}
+	for name, alter := range map[string]func(*models.Card, *study.Calibration){
+		"another network": func(c *models.Card, _ *study.Calibration) { c.SHA256[0]++ },
+		"another card":    func(c *models.Card, _ *study.Calibration) { c.Hash[0]++ },
+		"another version": func(c *models.Card, _ *study.Calibration) { c.Version = "9" },
+		"another number":  func(c *models.Card, _ *study.Calibration) { c.Flag.By = models.FlagFindings },
+		"another file":    func(_ *models.Card, k *study.Calibration) { k.SHA256[0]++ },
+		"no file":         func(_ *models.Card, k *study.Calibration) { k.File = nil },
+	} {
+		c, k := card, kept
+		alter(&c, &k)
+		if _, err := inference.Calibrated(c, k); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
