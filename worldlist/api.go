@@ -41,6 +41,7 @@ type resultJSON struct {
 	Calibrated   bool                `json:"calibrated" doc:"whether the probability is calibrated at this hospital"`
 	Findings     []study.Finding     `json:"findings"`
 	Measurements []study.Measurement `json:"measurements"`
+	Labels       []study.Label       `json:"labels,omitempty"` // what the model says in words, in the order of its card
 	TilesPlanned int                 `json:"tiles_planned"`
 	TilesScored  int                 `json:"tiles_scored"`
 	Seconds      float64             `json:"seconds" doc:"compute, summed over the parts"`
@@ -230,7 +231,7 @@ func resultOf(r study.Result) resultJSON {
 	j := resultJSON{
 		Model: r.Model.ID, Version: r.Model.Version, ModelSHA256: r.Model.SHA256.String(),
 		State: "live", Status: runStatus(r), AIState: string(r.AI), Probability: r.Probability, Calibrated: r.Calibrated,
-		Findings: r.Findings, Measurements: r.Measurements,
+		Findings: r.Findings, Measurements: r.Measurements, Labels: r.Labels,
 		TilesPlanned: r.Planned, TilesScored: r.Seen, Seconds: r.Seconds, Ran: r.Ran,
 	}
 	if r.Shadow {
