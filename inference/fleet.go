@@ -195,7 +195,7 @@ func (b *onDevice) agree(card models.Card) error {
 	if err != nil {
 		return err
 	}
-	in := sample(card, max(1, card.Input.Batch))
+	in := Sample(card, max(1, card.Input.Batch))
 	ask := func(gate Gate, s Session) (out map[string]pixel.Tensor, err error) {
 		err = gated(context.Background(), gate, study.Turn{What: "sample for " + b.What, Lane: study.Backfill}, func() error {
 			out, err = s.Run(context.Background(), in)

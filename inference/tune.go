@@ -220,7 +220,7 @@ func (m *trials) wide(ctx context.Context, network []byte) error {
 // try measures one setting. What the network can't do is the trial's fault; an
 // error is an end of ctx.
 func (m *trials) try(ctx context.Context, s Session, t Trial) error {
-	in := sample(m.card, t.Batch)
+	in := Sample(m.card, t.Batch)
 	fastest, cpu, runs := time.Duration(math.MaxInt64), time.Duration(0), 0
 	var out map[string]pixel.Tensor
 	for spent := time.Duration(0); runs <= trialRuns || spent < trialTime; runs++ {
@@ -307,9 +307,9 @@ func threadTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// sample makes tiles of the shape that a card takes, all alike and none of them
+// Sample makes tiles of the shape that a card takes, all alike and none of them
 // flat.
-func sample(card models.Card, tiles int) map[string]pixel.Tensor {
+func Sample(card models.Card, tiles int) map[string]pixel.Tensor {
 	in := card.Input
 	width, height := in.Width, in.Height
 	if width == 0 || height == 0 {

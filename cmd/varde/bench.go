@@ -55,6 +55,7 @@ func benchVerb() *cobra.Command {
 	c.Flags().Float64("large-gb", 4, "size of the long object that is sent, in GB")
 	c.Flags().Int("slide-side", 50000, "side of the drawn slide, in pixels")
 	c.Flags().Int("blocks", 24, "blocks of the slide that the network is shown; all of it takes many minutes")
+	modelFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.Flags().IntVar(&rounds, "rounds", 3, "how often each is measured; the median counts")
 	return c

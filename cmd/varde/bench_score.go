@@ -29,6 +29,9 @@ func benchScore(cmd *cobra.Command, rounds int, show func(figure)) error {
 	if err != nil {
 		return err
 	}
+	if f := cmd.Flags().Lookup("model"); f != nil && f.Changed {
+		return benchModel(cmd, runtime, rounds, show)
+	}
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
@@ -54,7 +57,7 @@ func benchScore(cmd *cobra.Command, rounds int, show func(figure)) error {
 		f.Ratio = t.Ratio
 		show(f)
 	}
-	return nil
+	return benchBusy(ctx, runtime, rounds, show)
 }
 
 // writeSlide draws a slide into a folder and reads it as the verb score does.

@@ -31,6 +31,9 @@ type SessionOptions struct {
 	// Threads work on one run together; 0 = 1. More than one shortens a single
 	// big image's time on an otherwise idle machine, and never the day's work.
 	Threads int
+	// Spin lets threads burn their processor while they wait for each other, as the
+	// library does by default. It is there to be compared with.
+	Spin bool
 	// Lean gives memory back after each run instead of keeping it for the next.
 	Lean bool
 	// Provider is one of [Providers]; empty = cpu. A provider that the loaded
@@ -135,6 +138,9 @@ func (o SessionOptions) common(options *ort.SessionOptions, alone bool) error {
 		if err := options.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"); err != nil {
 			return err
 		}
+	}
+	if o.Spin {
+		return nil
 	}
 	// Threads that spin while they wait cost 3× as soon as anything else runs.
 	return options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0")
