@@ -272,6 +272,8 @@ func provenance(p study.Provenance) string {
 	add("onnxruntime", p.Runtime)
 	add("library", sum(p.Library))
 	add("provider", p.Provider)
+	add("fallback", p.Fallback)
+	add("cpu", p.CPU)
 	add("decoders", strings.Join(p.Decoders, ","))
 	add("varde", p.Varde)
 	return strings.Join(words, "; ")

@@ -318,6 +318,7 @@ func facts(l webui.Lang, r study.Result) []factLine {
 	}
 	add("ran.parameters", r.Parameters)
 	add("ran.runtime", strings.TrimSpace("ONNX Runtime "+r.Ran.Runtime+" "+r.Ran.Provider))
+	add("ran.fallback", r.Ran.Fallback)
 	if r.Ran.Library != (study.Hash{}) {
 		add("ran.library", r.Ran.Library.Short()+" ("+r.Ran.Route+")")
 	}
