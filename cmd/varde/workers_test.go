@@ -132,7 +132,7 @@ func TestWorkersShareTheWorkAndLeaveInOrder(t *testing.T) {
 	t.Logf("stopped with %d of %d blocks done; one scored %d blocks, the other %d", before["done"], before["all"], len(a), len(b))
 
 	w := front.workers(study.PoolCPU)[0]
-	if w.Slots == 0 || w.Runtime == "" || len(w.Devices) != 1 || w.Devices[0].Runners != 1 || len(w.Models) != 3 {
+	if w.Slots == 0 || w.Runtime == "" || len(w.Devices) != 1 || w.Devices[0].Runners != 1 || len(w.Models) == 0 {
 		t.Errorf("it tells of itself %+v", w)
 	}
 	for _, m := range w.Models {
