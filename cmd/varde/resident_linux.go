@@ -9,16 +9,31 @@ import (
 )
 
 // handBackProgram gives the pages of the program file that this process has
-// touched back to the system, which keeps them in its page cache: what only the
-// start needed no longer counts as resident, and what is needed again is mapped
-// again, a few microseconds each. Only mappings of the program are concerned of
-// which no page was ever written: what the loader has put into one that is now
-// read-only would be lost. Where the system says no, nothing changes.
+// touched back to the system: what only the start needed is no longer in memory,
+// and what is needed again is read again, as little of it as is asked for. A file
+// that was just written, or read in one go, lies in the page cache in pieces of up
+// to 2 MB, and newer kernels map the whole of a piece for a single touch; so the
+// pieces go too, where nobody else has them mapped. Only mappings of the program
+// are concerned of which no page was ever written: what the loader has put into one
+// that is now read-only would be lost. Where the system says no, nothing changes.
 func handBackProgram() {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
 	}
+	program, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	defer program.Close()
+	_ = program.Sync() // of what is not on the disk yet nothing can go
+	unmapProgram(self)
+	const dontNeed = 4 // POSIX_FADV_DONTNEED
+	_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, program.Fd(), 0, 0, dontNeed, 0, 0)
+}
+
+// unmapProgram forgets which pages of the program file are mapped.
+func unmapProgram(self string) {
 	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
