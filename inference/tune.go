@@ -83,6 +83,10 @@ type Prover struct {
 	Library study.Hash
 	Cores   int
 	Gate    Gate // each run waits for its turn in the last lane; nil = none
+	// Quiet returns when nothing is to be scored here, or with the end of ctx. Each
+	// run waits for it too: one between two of a job would keep the second waiting.
+	// nil = always.
+	Quiet func(ctx context.Context) error
 }
 
 // Known gives the tuning of a network on this very machine and runtime.
@@ -100,11 +104,14 @@ func (c *Prover) path(network study.Hash) string {
 }
 
 // Measure tunes a network within ten seconds of its own work, and keeps what
-// it finds. It takes one processor at a time but for a few single runs, and gives
-// way to everybody else before each run.
+// it finds. It takes one processor at a time but for a few single runs, and only
+// while nothing else is to be done.
 func (c *Prover) Measure(ctx context.Context, card models.Card, network []byte) (Tuning, error) {
 	k := Tuning{Network: card.SHA256, CPU: c.CPU, Cores: c.Cores, Library: c.Library, Batch: 1, Threads: 1, At: time.Now().UTC().Truncate(time.Second)}
 	m := &trials{Prover: c, card: card, left: tuningTime}
+	if err := c.quiet(ctx); err != nil {
+		return k, fmt.Errorf("tune %s: %w", card.Ref(), err)
+	}
 	for _, lean := range []bool{false, true} {
 		if err := m.narrow(ctx, network, lean); err != nil {
 			return k, fmt.Errorf("tune %s: %w", card.Ref(), err)
@@ -119,6 +126,13 @@ func (c *Prover) Measure(ctx context.Context, card models.Card, network []byte) 
 		return k, fmt.Errorf("keep the tuning of %s: %w", card.Ref(), err)
 	}
 	return k, nil
+}
+
+func (c *Prover) quiet(ctx context.Context) error {
+	if c.Quiet == nil {
+		return ctx.Err()
+	}
+	return c.Quiet(ctx)
 }
 
 // choose takes the best of the trials.
@@ -288,6 +302,9 @@ func (m *trials) once(ctx context.Context, threads int, f func() error) (took co
 			took.cpu = took.wall
 		}
 		return err
+	}
+	if err := m.quiet(ctx); err != nil {
+		return took, err
 	}
 	if m.Gate == nil {
 		return took, run(threads)

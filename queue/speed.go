@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 	"sync"
@@ -19,6 +20,7 @@ const speedMemory = 120.0
 type Speeds struct {
 	mu    sync.Mutex
 	paces map[study.ModelRef]*pace // guarded by mu
+	ended time.Time                // when a job last began or ended; guarded by mu
 }
 
 // A pace is what is known of one model.
@@ -48,17 +50,48 @@ func (s *Speeds) Begin(j study.Job) (end func(done bool)) {
 	}
 	p.count(time.Now())
 	p.inHand++
+	s.ended = time.Now()
 	return func(done bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		p.count(time.Now())
 		p.inHand--
+		s.ended = time.Now()
 		if done {
 			n := j.Block.Planned()
 			p.all += int64(n)
 			p.tiles += float64(n)
 		}
 	}
+}
+
+// quietEvery is how often it is looked whether a worker has nothing to do.
+const quietEvery = 100 * time.Millisecond
+
+// Quiet waits until the worker has had no job to score for so long, or until ctx
+// ends, which is its error. Before the first job it is quiet.
+func (s *Speeds) Quiet(ctx context.Context, lasting time.Duration) error {
+	for tick := time.NewTicker(quietEvery); ; {
+		if err := ctx.Err(); err != nil || s.quiet(lasting) {
+			tick.Stop()
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Speeds) quiet(lasting time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.paces {
+		if p.inHand > 0 {
+			return false
+		}
+	}
+	return time.Since(s.ended) >= lasting
 }
 
 // count takes in the time that has passed.

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,33 @@ func TestSpeedIsOfTheTimeInWhichJobsAreInHand(t *testing.T) {
 		}
 		if v := s.Models()[0].PerSecond; v < 0.9 || v > 1.6 {
 			t.Errorf("after it became slow: %v", v)
+		}
+	})
+}
+
+func TestQuietIsWhenNoJobIsInHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &queue.Speeds{}
+		since := func(lasting time.Duration) time.Duration {
+			began := time.Now()
+			if err := s.Quiet(t.Context(), lasting); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(began)
+		}
+		if took := since(3 * time.Second); took != 0 {
+			t.Errorf("before the first job it is quiet only after %v", took)
+		}
+		end := s.Begin(study.Job{Task: study.TaskScore, Model: study.ModelRef{ID: "m"}})
+		time.AfterFunc(10*time.Second, func() { end(true) })
+		if took := since(3 * time.Second); took < 13*time.Second || took > 14*time.Second {
+			t.Errorf("a job of 10 s, and quiet after %v", took)
+		}
+		s.Begin(study.Job{Task: study.TaskScore, Model: study.ModelRef{ID: "m"}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Quiet(ctx, 0); err == nil {
+			t.Error("it is quiet beside a job")
 		}
 	})
 }

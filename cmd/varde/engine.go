@@ -79,6 +79,10 @@ type engine struct {
 	refused map[string]string // why a provider is not trusted
 }
 
+// quietFor is how long nothing must have been scored before networks are tuned:
+// blocks of one study follow each other faster.
+const quietFor = 3 * time.Second
+
 // newEngine makes one. Each device is tried in a child first; one that crashes,
 // hangs or calculates wrongly is left out, and the log says why.
 func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks inference.Networks, log *slog.Logger, lost func(error)) (*engine, error) {

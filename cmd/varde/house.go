@@ -186,6 +186,7 @@ func (h *house) openModels(ctx context.Context) error {
 	h.metrics.BuildInfo(version, i.Version, i.SHA256.Short(), h.workers())
 	h.engine, err = newEngine(ctx, h.Settings, h.runtime, h.registry, h.log, h.lostDevice)
 	if err == nil {
+		h.engine.prover.Quiet = func(ctx context.Context) error { return h.speeds.Quiet(ctx, quietFor) }
 		h.closing(h.engine.fleet.Close)
 	}
 	return err
