@@ -145,6 +145,11 @@ func clusterResult() study.Result {
 	r := ran(calc, study.Flagged, 2, 2)
 	p := 0.31
 	r.Probability, r.Calibrated = &p, true
+	r.Labels = []study.Label{
+		{Name: "calc", What: study.Code{Meaning: "Microcalcification"}, AI: study.Flagged},
+		{Name: "mass", What: study.Code{Meaning: "Mass"}, AI: study.NotFlagged},
+		{Name: "density", What: study.Code{Meaning: "Breast density"}, AI: study.Uncertain, Grade: &study.Code{Meaning: "Heterogeneously dense"}},
+	}
 	r.Findings = []study.Finding{{Number: 1, What: study.Code{Meaning: "Cluster of microcalcifications"}, Laterality: study.Code{Meaning: "Right"}, Probability: &p,
 		Regions: []study.Region{{Instance: mammogram + ".1.1", Frame: 1, Frames: 1, Shape: study.Circle, Points: []float64{clusterX, clusteY + 4, clusterX + 14, clusteY + 4}}}}}
 	return r

@@ -60,6 +60,7 @@ type answer struct {
 	Reason              string
 	Score               string // with a number, when there is a calibrated one
 	Findings            []findingLine
+	Labels              []factLine
 	Measurements        []factLine
 	About               About
 	HasAbout            bool
@@ -259,6 +260,11 @@ func (p *pages) answerOf(l webui.Lang, r study.Result, marks []mark) answer {
 	case ran:
 		a.Score = l.T("score.uncalibrated")
 	}
+	for _, x := range r.Labels {
+		if ran {
+			a.Labels = append(a.Labels, factLine{x.What.Meaning, labelWord(l, x)})
+		}
+	}
 	for _, m := range r.Measurements {
 		a.Measurements = append(a.Measurements, factLine{m.Name.Meaning, measure(l, m)})
 	}
@@ -303,6 +309,21 @@ func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) find
 	}
 	line.Facts = strings.Join(numbers, " · ")
 	return line
+}
+
+// labelWord says what a model says of a label: its grade, or whether it was seen. A
+// label that is not flagged was looked for and not seen; nothing is said to be
+// absent.
+func labelWord(l webui.Lang, x study.Label) string {
+	switch {
+	case x.Grade != nil:
+		return x.Grade.Meaning
+	case x.AI == study.Flagged:
+		return l.T("label.flagged")
+	case x.AI == study.Uncertain:
+		return l.T("label.uncertain")
+	}
+	return l.T("label.not_flagged")
 }
 
 // facts say what ran, in enough words to run it again.
