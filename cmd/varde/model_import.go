@@ -51,7 +51,7 @@ func importVerb(use, short string, read func([]byte) (draft.Draft, error), insid
 			} else {
 				err = writeNew(filepath.Join(to, models.CardFile), d.TOML)
 			}
-			for _, t := range d.Todo {
+			for _, t := range d.Gaps {
 				fmt.Fprintln(cmd.ErrOrStderr(), "to do:", t)
 			}
 			return err

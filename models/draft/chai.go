@@ -89,7 +89,7 @@ func CHAI(file []byte) (Draft, error) {
 	for _, m := range []chaiMetric{c.Metrics.Useful, c.Metrics.Fair, c.Metrics.Safe} {
 		w.claims(m, c.Papers)
 	}
-	return Draft{TOML: []byte(w.b.String()), Todo: w.todo}, nil
+	return Draft{TOML: []byte(w.b.String()), Gaps: w.gaps}, nil
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -23,37 +23,37 @@ const maxFile = 8 << 20
 // A Draft is the beginning of a card.
 type Draft struct {
 	TOML []byte
-	// Todo lists what a person must still fill in or look at, in plain words.
-	Todo []string
+	// Gaps lists what a person must still fill in or look at, in plain words.
+	Gaps []string
 }
 
 // A writer writes TOML, section by section.
 type writer struct {
 	b    strings.Builder
-	todo []string
+	gaps []string
 }
 
 func (w *writer) section(name string) { fmt.Fprintf(&w.b, "\n[%s]\n", name) }
 func (w *writer) entry(name string)   { fmt.Fprintf(&w.b, "\n[[%s]]\n", name) }
 
 // text writes a key with a text; an empty one is left for a person.
-func (w *writer) text(key, value, todo string) {
+func (w *writer) text(key, value, gaps string) {
 	if value == "" {
-		w.missing(key, `""`, todo)
+		w.missing(key, `""`, gaps)
 		return
 	}
 	fmt.Fprintf(&w.b, "%s = %s\n", key, quote(value))
 }
 
 // short writes a text that a card bounds.
-func (w *writer) short(key, value string, most int, todo string) {
+func (w *writer) short(key, value string, most int, gaps string) {
 	if len(value) > most {
-		w.todo = append(w.todo, fmt.Sprintf("%s was cut to %d characters: %q", key, most, value))
+		w.gaps = append(w.gaps, fmt.Sprintf("%s was cut to %d characters: %q", key, most, value))
 		for len(value) > most || !utf8.ValidString(value) {
 			value = value[:len(value)-1]
 		}
 	}
-	w.text(key, strings.TrimSpace(value), todo)
+	w.text(key, strings.TrimSpace(value), gaps)
 }
 
 // words writes a key with a list of texts; an empty one is left out.
@@ -79,14 +79,14 @@ func (w *writer) number(key string, v float64) {
 func (w *writer) integer(key string, v int) { fmt.Fprintf(&w.b, "%s = %d\n", key, v) }
 
 // missing writes a key that a person must fill in.
-func (w *writer) missing(key, value, todo string) {
-	fmt.Fprintf(&w.b, "%s = %s # fill in: %s\n", key, value, todo)
-	w.todo = append(w.todo, key+": "+todo)
+func (w *writer) missing(key, value, gaps string) {
+	fmt.Fprintf(&w.b, "%s = %s # fill in: %s\n", key, value, gaps)
+	w.gaps = append(w.gaps, key+": "+gaps)
 }
 
 // say adds to the list what no single key stands for.
 func (w *writer) say(format string, args ...any) {
-	w.todo = append(w.todo, fmt.Sprintf(format, args...))
+	w.gaps = append(w.gaps, fmt.Sprintf(format, args...))
 }
 
 // quote writes a TOML basic string on one line.

@@ -41,7 +41,7 @@ func TestDraftsCarryWhatIsThereAndNameWhatIsNot(t *testing.T) {
 		make  func([]byte) (draft.Draft, error)
 		file  string
 		holds []string
-		todo  []string
+		gaps  []string
 	}{
 		"CHAI": {draft.CHAI, applied, []string{`id = "rib-finder-3"`, `version = "RF3.1"`, `vendor = "Somebody AS"`, `"Rib \"Finder\" 3"`, `description = "Looks for fractures."`,
 			`modality = ["CT"]`, `limits = "Misses old fractures."`, `not_for = ["Children"]`, `mode = "triage"`, "metric = \"Sensitivity\"\nvalue = 91.5\nlow = 88.0\nhigh = 94.0\nlevel = 0.95\nunit = \"%\"", `population = "412 adults"`},
@@ -58,8 +58,8 @@ func TestDraftsCarryWhatIsThereAndNameWhatIsNot(t *testing.T) {
 				t.Errorf("%s: no %s in\n%s", name, want, d.TOML)
 			}
 		}
-		all := strings.Join(d.Todo, "\n")
-		for _, want := range tt.todo {
+		all := strings.Join(d.Gaps, "\n")
+		for _, want := range tt.gaps {
 			if !strings.Contains(all, want) {
 				t.Errorf("%s: nobody is told of %s:\n%s", name, want, all)
 			}

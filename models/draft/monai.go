@@ -107,7 +107,7 @@ func MONAI(file []byte) (Draft, error) {
 		w.text("population", oneLine(m.Data), "who it was measured on")
 		w.text("source", source, "who says so")
 	}
-	return Draft{TOML: []byte(w.b.String()), Todo: w.todo}, nil
+	return Draft{TOML: []byte(w.b.String()), Gaps: w.gaps}, nil
 }
 
 // monaiInput writes the input's section.
