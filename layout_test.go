@@ -30,7 +30,8 @@ var mayImport = map[string][]string{
 	"internal/onnx":      {"internal/pixel"},
 	"internal/embedded":  {},
 	"internal/metrics":   {},
-	"internal/webui":     {},
+	"internal/words":     {},
+	"internal/webui":     {"internal/words"},
 	"internal/s3test":    {},
 	"internal/studytest": {"internal/dicom"}, // it draws studies as DICOM objects
 
@@ -41,9 +42,9 @@ var mayImport = map[string][]string{
 	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
 	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide"},
-	"report":        {"internal/dicom", "internal/dimse", "internal/slide"}, // heatmaps are laid on a slide's grid
-	"worldlist":     {"internal/webui", "internal/pixel", "internal/codec", "internal/slide"},
-	"oversight":     {"models", "internal/webui"}, // it shows cards and moves states
+	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec"}, // heatmaps are laid on a slide's grid
+	"worldlist":     {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide"},
+	"oversight":     {"models", "internal/webui", "internal/words"}, // it shows cards and moves states
 }
 
 // doors names the one package that may import each third-party module.
@@ -67,6 +68,9 @@ var doors = map[string][]string{
 	"github.com/danielgtaylor/huma":          {"internal/webui"},
 	"github.com/prometheus/client_golang":    {"internal/metrics"},
 	"github.com/chromedp/chromedp":           {"internal/webui/webuitest"}, // linked into tests only
+	"codeberg.org/go-pdf/fpdf":               {"report"},                   // printed reports
+	"golang.org/x/image":                     {"report"},                   // letters that are burned into captures and printed
+	"github.com/google/fhir":                 {"report"},                   // linked into tests only
 	"golang.org/x/sync":                      {"*"},                        // errgroup: a goroutine is started by whoever waits for it
 }
 

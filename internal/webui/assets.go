@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-//go:embed templates static locale
+//go:embed templates static
 var files embed.FS
 
 // An asset is a file that the pages load, as it is and packed.

@@ -28,6 +28,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"varde/internal/words"
 	"varde/study"
 )
 
@@ -112,7 +113,7 @@ func New(o Options, parts ...Part) (*Site, error) {
 	}
 	s := &Site{o: o, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection(), open: map[string]bool{}, ending: make(chan struct{})}
 	s.sessions.now, s.sessions.kept = o.Now, o.Sessions
-	if _, err := catalogs(); err != nil {
+	if err := words.Check(); err != nil {
 		return nil, err
 	}
 	statics := []fs.FS{sub(files, "static")}

@@ -1,4 +1,4 @@
-package webui_test
+package words_test
 
 import (
 	"encoding/json"
@@ -11,27 +11,34 @@ import (
 	"time"
 
 	"varde/internal/webui"
+	"varde/internal/words"
 	"varde/study"
 )
 
-func texts(t *testing.T, l webui.Lang) map[string]string {
+func texts(t *testing.T, l words.Lang) map[string]string {
 	t.Helper()
-	b, err := os.ReadFile("locale/" + string(l) + ".json")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("locale/" + string(l) + "/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no texts", err)
 	}
-	var m map[string]string
-	if err := json.Unmarshal(b, &m); err != nil {
-		t.Fatal(err)
+	all := map[string]string{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &all); err != nil {
+			t.Fatal(f, err)
+		}
 	}
-	return m
+	return all
 }
 
 var placeholder = regexp.MustCompile(`\{\d\}`)
 
 func TestCatalogsAreEqual(t *testing.T) {
-	english := texts(t, webui.English)
-	for _, l := range webui.Langs[1:] {
+	english := texts(t, words.English)
+	for _, l := range words.Langs[1:] {
 		other := texts(t, l)
 		for key, text := range english {
 			translated, ok := other[key]
@@ -62,7 +69,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../../worldlist", "../../oversight", "../../ingest/upload"} {
+	for _, dir := range []string{".", "../webui", "../../worldlist", "../../oversight", "../../ingest/upload", "../../report"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
@@ -88,7 +95,7 @@ func sources(t *testing.T) map[string]string {
 var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "exam.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
-	english := texts(t, webui.English)
+	english := texts(t, words.English)
 	code := sources(t)
 	used := map[string]bool{}
 	inPage := regexp.MustCompile(`\.T "([^"]+)"`)
@@ -152,7 +159,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("exam.", study.ExamStates[:]...)
 	add("verdict.", "agree", "changes", "disagree", "none")
 	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
-	for _, l := range webui.Langs {
+	for _, l := range words.Langs {
 		add("lang.", string(l), string(l)+".code")
 		for _, k := range keys {
 			if !l.Has(k) {
@@ -182,12 +189,12 @@ func TestTemplatesHoldNoWordsOfTheirOwn(t *testing.T) {
 func TestNumbersAndDatesByLanguage(t *testing.T) {
 	at := time.Date(2026, 2, 3, 14, 5, 0, 0, time.UTC)
 	for _, tt := range []struct {
-		lang                                        webui.Lang
+		lang                                        words.Lang
 		number, decimal, small, date, moment, short string
 	}{
-		{webui.English, "1,234,567", "0.25", "0.00123", "Feb 3, 2026", "Feb 3, 2026 14:05", "Feb 3 14:05"},
-		{webui.Bokmal, "1\u00a0234\u00a0567", "0,25", "0,00123", "03.02.2026", "03.02.2026 14:05", "03.02. 14:05"},
-		{webui.Danish, "1.234.567", "0,25", "0,00123", "03.02.2026", "03.02.2026 14.05", "03.02. 14.05"},
+		{words.English, "1,234,567", "0.25", "0.00123", "Feb 3, 2026", "Feb 3, 2026 14:05", "Feb 3 14:05"},
+		{words.Bokmal, "1\u00a0234\u00a0567", "0,25", "0,00123", "03.02.2026", "03.02.2026 14:05", "03.02. 14:05"},
+		{words.Danish, "1.234.567", "0,25", "0,00123", "03.02.2026", "03.02.2026 14.05", "03.02. 14.05"},
 	} {
 		got := []string{tt.lang.Number(1234567), tt.lang.Decimal(0.25), tt.lang.Decimal(0.0012345), tt.lang.Date(at), tt.lang.Moment(at), tt.lang.Short(at, at.AddDate(0, 1, 0))}
 		want := []string{tt.number, tt.decimal, tt.small, tt.date, tt.moment, tt.short}
@@ -195,31 +202,31 @@ func TestNumbersAndDatesByLanguage(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.lang, got, want)
 		}
 	}
-	if got := webui.English.T("list.new", 1) + "; " + webui.English.T("list.new", 2); got != "1 new study – press R; 2 new studies – press R" {
+	if got := words.English.T("list.new", 1) + "; " + words.English.T("list.new", 2); got != "1 new study – press R; 2 new studies – press R" {
 		t.Error(got)
 	}
-	if got := webui.English.Decimal(-1234.5); got != "−1,234" && got != "−1,235" {
+	if got := words.English.Decimal(-1234.5); got != "−1,234" && got != "−1,235" {
 		t.Error(got)
 	}
 	for d, want := range map[time.Duration]string{1500 * time.Millisecond: "1.5 s", 90 * time.Minute: "1 h 30 min", 2 * time.Hour: "2 h", 72 * time.Hour: "3 days", 5 * time.Minute: "5 min"} {
-		if got := webui.English.Span(d); got != want {
+		if got := words.English.Span(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}
 }
 
 func TestLanguageIsTheOneThatTheVisitorLikesBest(t *testing.T) {
-	for header, want := range map[string]webui.Lang{
-		"":                               webui.English,
-		"da-DK,da;q=0.9,en;q=0.8":        webui.Danish,
-		"no":                             webui.Bokmal,
-		"nn-NO, en;q=0.5":                webui.Bokmal,
-		"fr-FR, de;q=0.9":                webui.English,
-		"fr, en;q=0.2, nb;q=0.7":         webui.Bokmal,
-		"da;q=x":                         webui.English,
-		strings.Repeat("xx,", 50) + "da": webui.English,
+	for header, want := range map[string]words.Lang{
+		"":                               words.English,
+		"da-DK,da;q=0.9,en;q=0.8":        words.Danish,
+		"no":                             words.Bokmal,
+		"nn-NO, en;q=0.5":                words.Bokmal,
+		"fr-FR, de;q=0.9":                words.English,
+		"fr, en;q=0.2, nb;q=0.7":         words.Bokmal,
+		"da;q=x":                         words.English,
+		strings.Repeat("xx,", 50) + "da": words.English,
 	} {
-		if got := webui.Accepted(header); got != want {
+		if got := words.Accepted(header); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
 		}
 	}
