@@ -6,7 +6,7 @@ TOOLS   := .tools
 MINIO   := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 PEERS   := dcmtk dicom3tools pixelmed-apps default-jre-headless orthanc redis-server \
            chromium libturbojpeg0 libopenjp2-7 libcharls2 libstdc++6 \
-           libopenslide0 openslide-tools postgresql curl
+           libopenslide0 openslide-tools postgresql python3-hl7 curl
 PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium openslide-write-png curl
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -31,6 +31,7 @@ lint:
 setup:
 	@missing=""; for p in $(PROBES); do command -v $$p >/dev/null 2>&1 || missing=1; done; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing=1; \
+	/usr/bin/python3 -c 'import hl7' 2>/dev/null || missing=1; \
 	for l in libturbojpeg.so.0 libopenjp2.so.7 libcharls.so.2; do ldconfig -p | grep -q "$$l" || missing=1; done; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -qq && \
