@@ -21,12 +21,14 @@ const (
 	UnsupportedType  Code = 200
 	UnsupportedEvent Code = 201
 	UnsupportedVersn Code = 203
+	UnknownKey       Code = 204 // a patient or an order that the receiver does not know; only heard
+	RecordLocked     Code = 206 // only heard
 	InternalError    Code = 207
 )
 
 var codeWords = map[Code]string{SequenceError: "Segment sequence error", FieldMissing: "Required field missing",
 	DataType: "Data type error", UnsupportedType: "Unsupported message type", UnsupportedEvent: "Unsupported event code",
-	UnsupportedVersn: "Unsupported version id", InternalError: "Application internal error"}
+	UnsupportedVersn: "Unsupported version id", UnknownKey: "Unknown key identifier", RecordLocked: "Application record locked", InternalError: "Application internal error"}
 
 // A Fault is an error with the code that the sender is told.
 type Fault struct {

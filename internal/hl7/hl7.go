@@ -1,4 +1,5 @@
-// Package hl7 reads HL7 v2 messages and answers them over MLLP.
+// Package hl7 reads HL7 v2 messages and answers them over MLLP, and writes and
+// sends them.
 //
 //	Parse            one message, in UTF-8, whatever its character set and line ends
 //	Message.Header   MSH: who sends, what, and how it wants to be answered
@@ -6,6 +7,8 @@
 //	Message.Patient  PID; Orders reads ORC, OBR, TQ1, IPC and ZDS group by group
 //	Ack              the answer that the sender asked for, HL7 2.5.1 §2.9
 //	Server           frames in, a Handler, frames out
+//	Writer           a message, in which no text can pass for a delimiter
+//	Dialer.Send      one message to another system, until it has acknowledged it
 //
 // Messages are read as they come: a byte-order mark, CR, LF or CRLF as the end of
 // a segment, lines that something on the way has wrapped, and a fifth encoding

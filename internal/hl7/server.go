@@ -149,7 +149,7 @@ func (s *Server) connection(ctx, handlers context.Context, c net.Conn) {
 	}
 	in := bufio.NewReader(c)
 	for rest(true) {
-		b, err := s.frame(in, func() { rest(false) })
+		b, err := frame(in, or(s.MaxMessage, MaxMessage), func() { rest(false) })
 		if err != nil {
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				s.Log.WarnContext(ctx, "HL7 connection ended", "remote", c.RemoteAddr().String(), "err", err)
@@ -185,9 +185,9 @@ func Frame(message []byte) []byte {
 	return append(b, frameEnd, carriage)
 }
 
-// frame reads the next message. begun is called at its first byte. Beside
-// errTooLong the beginning of the message is given.
-func (s *Server) frame(in *bufio.Reader, begun func()) ([]byte, error) {
+// frame reads the next message, of most bytes at most. begun is called at its
+// first byte. Beside errTooLong the beginning of the message is given.
+func frame(in *bufio.Reader, most int, begun func()) ([]byte, error) {
 	for junk := 0; ; junk++ {
 		c, err := in.ReadByte()
 		if err != nil {
@@ -206,7 +206,7 @@ func (s *Server) frame(in *bufio.Reader, begun func()) ([]byte, error) {
 		piece, err := in.ReadSlice(frameEnd)
 		b = append(b, piece...)
 		switch {
-		case len(b) > or(s.MaxMessage, MaxMessage)+1:
+		case len(b) > most+1:
 			return b, errTooLong
 		case err == nil:
 			return bytes.TrimSuffix(b, []byte{frameEnd}), nil

@@ -8,6 +8,7 @@
 //	StartPostgres a PostgreSQL server, which can be killed and started again
 //	StartMinIO    an object store, alike
 //	StartRedis    a Redis, alike; StartSentinel and StartRedisCluster run several
+//	NeedHL7       a Python that reads HL7 v2
 //
 // A test that looks for a program never passes for want of it: where the
 // environment says CI=true, all are meant to be there, and a missing one fails.
