@@ -117,7 +117,8 @@ func Part() webui.Part {
 	return webui.Part{
 		Templates: folder("templates"),
 		Static:    folder("static"),
-		Nav:       []webui.Nav{{Path: "/", Label: "nav.worklist", Right: webui.SeeStudies}},
+		Nav: []webui.Nav{{Path: "/", Label: "nav.worklist", Right: webui.SeeStudies},
+			{Path: "/simulation", Label: "simulation.title", Right: webui.StopModels}},
 	}
 }
 

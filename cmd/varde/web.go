@@ -32,6 +32,7 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	if h.dicom != nil {
 		where = h.AET + " at " + h.dicom.Addr().String()
 	}
+	worldlist.Simulator{History: h.ledger}.Add(h.site)
 	worldlist.Pages{Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Hint: where}.Add(h.site)

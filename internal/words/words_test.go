@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../webui", "../../worldlist", "../../oversight", "../../ingest/upload", "../../report"} {
+	for _, dir := range []string{".", "../webui", "../../worldlist", "../../oversight", "../../ingest/upload", "../../report", "../../report/capture", "../../report/pdf", "../../report/pm"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
@@ -92,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"ai.", "class.", "conflict.", "delivery.", "due.", "error.", "exam.", "job.", "lane.", "lang.", "models.", "modelstate.", "reason.", "role.", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
+var families = []string{"ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -131,11 +132,15 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		}
 	}
 	add("upload.as_", string(study.Stored), string(study.Duplicate), string(study.Conflicted), "busy", "invalid", "refused", "failed")
+	for m := range 12 {
+		add("month.", strconv.Itoa(m+1))
+	}
 	states := []string{string(study.Flagged), string(study.Uncertain), string(study.NotFlagged), string(study.Running), string(study.Failed), string(study.OutOfScope)}
 	for _, s := range states {
 		add("ai.", s, s+".says")
 		add("why.ai_", s)
 	}
+	add("ai.", "stopped", "stopped.says", "none.says")
 	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "class_stat", "class_overdue", "class_pathway", "class_routine")
 	add("class.", "stat", "overdue", "pathway", "routine")
 	add("reason.", study.ReasonNoModel, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
@@ -159,6 +164,8 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("exam.", study.ExamStates[:]...)
 	add("verdict.", "agree", "changes", "disagree", "none")
 	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
+	add("simulation.", "rule_first_come", "rule_classes", "rule_ours", "rule_flagged_first", "priority_stat", "priority_urgent", "priority_pathway",
+		"priority_routine", "exams_all", "exams_diseased", "exams_missed")
 	for _, l := range words.Langs {
 		add("lang.", string(l), string(l)+".code")
 		for _, k := range keys {

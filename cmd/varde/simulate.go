@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/cobra"
+
+	"varde/study"
+	"varde/worldlist"
+	"varde/worldlist/simulation"
+)
+
+// simulateVerb replays the department's exams through the rules of the order.
+func simulateVerb() *cobra.Command {
+	var t worldlist.Trial
+	var profile, readers string
+	c := deskVerb("simulate", "Replay the last days, or a profile, through the reading order: who would have waited how long", cobra.NoArgs,
+		func(ctx context.Context, d *desk, _ []string) (err error) {
+			if t.Readers, err = numbers(readers); err != nil {
+				return exitError{exitUsage, err}
+			}
+			if profile != "" {
+				if t.Profile, err = readProfile(profile); err != nil {
+					return exitError{exitUsage, err}
+				}
+			}
+			outcome, err := t.Run(ctx, d.ledger, time.Now())
+			if err != nil {
+				return err
+			}
+			if d.asJSON {
+				d.print(outcome, "")
+				return nil
+			}
+			return d.printTrial(outcome)
+		})
+	f := c.Flags()
+	f.StringVar(&profile, "profile", "", "TOML file of what comes and how good the models are; the history is not needed then")
+	f.IntVar(&t.Days, "days", 90, "how many days of the history")
+	f.StringSliceVar(&t.Models, "models", nil, "whose results count, ID or ID@VERSION, in shadow too; all that readers were shown when left out")
+	f.StringVar(&readers, "readers", "", "how many read at once: one number, or 24 or 168 apart by commas, by the hour; as in the history when left out")
+	f.IntVar(&t.Passes, "passes", 10, "how often everything is drawn anew; more make the intervals narrower")
+	f.Uint64Var(&t.Seed, "seed", 1, "the same seed gives the same figures")
+	return c
+}
+
+func numbers(text string) (out []int, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for word := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil {
+			return nil, fmt.Errorf("readers %q is no list of numbers: %w", text, study.ErrInvalid)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func readProfile(file string) (*simulation.Profile, error) {
+	var p simulation.Profile
+	meta, err := toml.DecodeFile(file, &p)
+	if err != nil {
+		if os.IsNotExist(err) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("profile %s: %w: %w", file, study.ErrInvalid, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return nil, fmt.Errorf("profile %s has %s, which is unknown: %w", file, unknown[0], study.ErrInvalid)
+	}
+	return &p, p.Check()
+}
+
+// printTrial writes a table for each group of exams: a line for each rule.
+func (d *desk) printTrial(c worldlist.Comparison) error {
+	d.print(nil, "%s: %d exams in %.0f days, %d passes, rule %s; models: %s", c.Source, c.Exams, c.Days, c.Passes, c.Rule, strings.Join(c.Models, ", "))
+	if c.Source == "history" {
+		d.print(nil, "reading times known of %d exams; the others are drawn", c.Known)
+	}
+	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "exams\trule\tn\tmean (95 %)\tp50\tp95\tp99\tmax\tlate\tpassed by\t")
+	for _, g := range c.Rules[0].Groups {
+		for _, o := range c.Rules {
+			line, ok := o.Group(g.Name)
+			if !ok {
+				continue
+			}
+			late := "–"
+			if line.Late != nil {
+				late = fmt.Sprintf("%.2f %%", 100*line.Late.Value)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%.0f\t%.1f (%.1f–%.1f)\t%.1f\t%.1f\t%.1f\t%.0f\t%s\t%.0f\t\n", g.Name, o.Rule, line.Exams,
+				line.Mean.Value, line.Mean.Low, line.Mean.High, line.Median.Value, line.P95.Value, line.P99.Value, line.Max, late, line.PassedBy)
+		}
+	}
+	return w.Flush()
+}
