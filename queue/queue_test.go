@@ -98,7 +98,7 @@ func finish(ctx context.Context, l *store.Ledger, j study.Job) error {
 	case study.TaskConclude:
 		return l.Conclude(ctx, j, storetest.ResultOf(j, study.Flagged, 0.5))
 	}
-	return l.Reported(ctx, j, storetest.ReportOf(j), []string{"PACS"})
+	return l.Reported(ctx, j, storetest.To(storetest.ReportOf(j), "PACS"))
 }
 
 // within waits until ok, and fails the test when that takes longer.

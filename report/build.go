@@ -3,9 +3,11 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
+	"varde/internal/words"
 	"varde/report/identity"
 	"varde/report/slides"
 	"varde/report/tree"
@@ -56,9 +58,9 @@ type Document struct {
 func Build(s study.Study, instances []study.Instance, r study.Result, o Options) Document {
 	d := Document{
 		Study: s, Model: r.Model, At: r.At.In(or(o.Location, time.Local)), Device: o.Device.Filled(),
-		Label: tongue(o.Lang).series, Predecessor: o.Predecessor, Objects: o.Objects,
+		Label: tongue(o.Lang).series(), Predecessor: o.Predecessor, Objects: o.Objects,
 	}
-	d.UID, d.Series = names(r, KindSR, "")
+	d.UID, d.Series = names(r, KindSR, "", speech(o.Lang), study.PurposeResult)
 	for _, i := range instances {
 		if i.Image != nil {
 			d.Evidence = append(d.Evidence, i)
@@ -78,9 +80,7 @@ type builder struct {
 }
 
 // answered reports whether the model gave a result, be it a partial one.
-func answered(r study.Result) bool {
-	return r.AI == study.Flagged || r.AI == study.Uncertain || r.AI == study.NotFlagged
-}
+func answered(r study.Result) bool { return words.Answered(r) }
 
 // report makes the root, TID 1500.
 func (b *builder) report() tree.Item {
@@ -256,10 +256,10 @@ func (b *builder) algorithm(rel tree.Relation) []tree.Item {
 
 // provenance puts what ran in one line.
 func provenance(p study.Provenance) string {
-	var words []string
+	var parts []string
 	add := func(key, value string) {
 		if value != "" {
-			words = append(words, key+"="+value)
+			parts = append(parts, key+"="+value)
 		}
 	}
 	sum := func(h study.Hash) string {
@@ -276,7 +276,7 @@ func provenance(p study.Provenance) string {
 	add("cpu", p.CPU)
 	add("decoders", strings.Join(p.Decoders, ","))
 	add("varde", p.Varde)
-	return strings.Join(words, "; ")
+	return strings.Join(parts, "; ")
 }
 
 // qualitative says in codes and in the reader's language what became of the AI.
@@ -292,21 +292,22 @@ func (b *builder) qualitative() tree.Item {
 	if code, ok := interpretations[r.AI]; ok {
 		items = append(items, tree.Code(tree.Contains, conceptInterpretation, code))
 	}
-	items = append(items, tree.Text(tree.Contains, conceptSummary, b.summary(r)))
-	replaces := ""
-	if b.document.Predecessor != nil {
-		replaces = b.replaces
-	}
-	for _, text := range []string{
-		b.coverage(r), b.reason(r.Reason), b.tray(r), b.heatmaps(b.document.Objects), b.probability(r), replaces,
-		fmt.Sprintf(b.model, or(r.Name, r.Model.ID), r.Model, r.Model.SHA256),
-		b.disclaimer,
-	} {
-		if text != "" {
-			items = append(items, tree.Text(tree.Contains, conceptComment, text))
+	// The first sentences are the summary, and each of the others a comment.
+	for n, text := range b.told().Lines() {
+		name := conceptComment
+		if n == 0 {
+			name = conceptSummary
 		}
+		items = append(items, tree.Text(tree.Contains, name, text))
 	}
 	return tree.Container(tree.Contains, conceptQualitative, "", items...)
+}
+
+// told is what the result says in the reader's language.
+func (b *builder) told() words.Told {
+	heatmap := slices.ContainsFunc(b.document.Objects, func(o study.Report) bool { return o.Kind == KindHeatmap })
+	return words.Tell(b.Lang, b.document.Study, b.result, words.TellOptions{
+		Instances: b.document.Evidence, Heatmap: heatmap, Replaces: b.document.Predecessor != nil})
 }
 
 // outcome gives the codes for what ran and what it found.

@@ -47,28 +47,43 @@ func (m *memory) Result(_ context.Context, uid study.UID, rev int, ref study.Mod
 	return study.Result{}, study.ErrNotFound
 }
 
-func (m *memory) Predecessor(context.Context, study.UID, int, study.ModelRef) (study.Report, bool, error) {
+func (m *memory) Predecessors(context.Context, study.UID, int, study.ModelRef) ([]study.Report, error) {
 	if m.old == nil {
-		return study.Report{}, false, nil
+		return nil, nil
 	}
-	return *m.old, true, nil
+	return []study.Report{*m.old}, nil
 }
 
-func (m *memory) Reported(_ context.Context, j study.Job, r study.Report, destinations []string, beside ...study.Report) error {
+func (m *memory) Reported(_ context.Context, j study.Job, reports ...study.Report) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
 		return m.broken
 	}
-	for _, r := range append([]study.Report{r}, beside...) {
+	for _, r := range reports {
 		m.reports = append(m.reports, r)
-		for _, d := range destinations {
+		for _, d := range r.To {
 			m.deliveries = append(m.deliveries, study.Delivery{
 				ID: string(r.UID) + " " + d, Report: r.UID, Study: j.Study, Key: r.Key, Class: r.Class, Destination: d, Status: "waiting",
+				Kind: r.Kind, Media: r.Media, Seq: int64(len(m.deliveries)),
 			})
 		}
 	}
 	return nil
+}
+
+// wants has destinations want what is always written.
+func wants(names ...string) []report.Want {
+	var all []report.Want
+	for _, n := range names {
+		all = append(all, report.Want{Destination: n})
+	}
+	return all
+}
+
+// srKey is where the structured report of a result lies.
+func srKey(r study.Result, lang string) string {
+	return report.Key(r, study.Report{Kind: report.KindSR, Lang: lang})
 }
 
 func (m *memory) Put(_ context.Context, key string, r io.Reader, size int64) error {
@@ -167,7 +182,7 @@ func job(s sample) study.Job {
 func reported(t *testing.T, destinations ...string) *memory {
 	t.Helper()
 	m := &memory{sample: mammogram(2), objects: map[string][]byte{}}
-	w := &report.Writer{Ledger: m, Objects: m, Destinations: destinations, Lang: "nb"}
+	w := &report.Writer{Ledger: m, Objects: m, Wants: wants(destinations...), Lang: "nb"}
 	if err := w.Handle(t.Context(), job(m.sample)); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +192,7 @@ func reported(t *testing.T, destinations ...string) *memory {
 func TestReportIsKeptAndRecorded(t *testing.T) {
 	m := reported(t, "PACS", "VNA")
 	r := m.reports[0]
-	want := fmt.Sprintf("results/%s/rev-1/%s/%s/report.dcm", m.sample.study.UID, m.sample.result.Model, m.sample.result.Model.SHA256.Short())
+	want := fmt.Sprintf("results/%s/rev-1/%s/%s/report-nb.dcm", m.sample.study.UID, m.sample.result.Model, m.sample.result.Model.SHA256.Short())
 	if r.Key != want || r.Kind != "sr" || r.Study != m.sample.study.UID || r.Rev != 1 || r.Model != m.sample.result.Model {
 		t.Errorf("report %+v", r)
 	}
@@ -197,22 +212,22 @@ func TestReportJobDoneTwiceIsDoneOnce(t *testing.T) {
 	if err := w.Handle(t.Context(), job(m.sample)); !errors.Is(err, m.broken) {
 		t.Fatalf("%v", err)
 	}
-	first := m.objects[report.Key(m.sample.result, report.KindSR, "")]
+	first := m.objects[srKey(m.sample.result, "da")]
 	m.broken = nil
 	if err := w.Handle(t.Context(), job(m.sample)); err != nil {
 		t.Fatal(err)
 	}
-	if len(m.objects) != 1 || !bytes.Equal(first, m.objects[report.Key(m.sample.result, report.KindSR, "")]) {
+	if len(m.objects) != 1 || !bytes.Equal(first, m.objects[srKey(m.sample.result, "da")]) {
 		t.Error("the second try wrote something else")
 	}
 }
 
 func TestReplacedReportIsNamed(t *testing.T) {
-	m := &memory{sample: mammogram(1), objects: map[string][]byte{}, old: &study.Report{UID: "2.25.5", Series: "2.25.6", Study: mammogram(1).study.UID, Class: dicom.Comprehensive3DSR}}
+	m := &memory{sample: mammogram(1), objects: map[string][]byte{}, old: &study.Report{Kind: report.KindSR, UID: "2.25.5", Series: "2.25.6", Study: mammogram(1).study.UID, Class: dicom.Comprehensive3DSR}}
 	if err := (&report.Writer{Ledger: m, Objects: m}).Handle(t.Context(), job(m.sample)); err != nil {
 		t.Fatal(err)
 	}
-	if b := m.objects[report.Key(m.sample.result, report.KindSR, "")]; !bytes.Contains(b, []byte("2.25.5")) || !bytes.Contains(b, []byte("replaces an earlier one")) {
+	if b := m.objects[srKey(m.sample.result, "en")]; !bytes.Contains(b, []byte("2.25.5")) || !bytes.Contains(b, []byte("replaces an earlier one")) {
 		t.Error("nothing of it in the report")
 	}
 }

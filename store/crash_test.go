@@ -121,7 +121,7 @@ func doJob(ctx context.Context, l *store.Ledger, j study.Job) error {
 	case study.TaskConclude:
 		return l.Conclude(ctx, j, storetest.ResultOf(j, study.Flagged, 0.5))
 	}
-	return l.Reported(ctx, j, storetest.ReportOf(j), []string{"PACS"})
+	return l.Reported(ctx, j, storetest.To(storetest.ReportOf(j), "PACS"))
 }
 
 // TestKilledProcessLosesNothing kills a process that works on a ledger, at

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -81,21 +82,21 @@ func scanHash(rows *sql.Rows) (study.Hash, error) {
 
 const studyColumns = `uid, status, rev, patient_id, issuer, patient_name, birth, sex, accession, study_id,
 	description, study_date, study_time, referring, modality, priority, instances, conflicts, sender,
-	received_at, last_instance_at, settled_at, class, place_key, why, deadline, rule, opened_at, note`
+	received_at, last_instance_at, settled_at, class, place_key, why, deadline, rule, opened_at, note, clock, remarks`
 
 func scanStudy(rows *sql.Rows) (s study.Study, err error) {
 	var p study.Person
 	var received, last, settled, key, deadline, opened int64
-	var why string
+	var why, clock, remarks string
 	if err := rows.Scan(&s.UID, &s.Status, &s.Rev, &p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &s.Accession, &s.ID,
 		&s.Description, &s.Date, &s.Time, &s.Referring, &s.Modality, &s.Priority, &s.Instances, &s.Conflicts, &s.Sender,
-		&received, &last, &settled, &s.Place.Class, &key, &why, &deadline, &s.Place.Rule, &opened, &s.Note); err != nil {
+		&received, &last, &settled, &s.Place.Class, &key, &why, &deadline, &s.Place.Rule, &opened, &s.Note, &clock, &remarks); err != nil {
 		return s, err
 	}
 	s.Patient = study.NewPatient(p)
 	s.ReceivedAt, s.LastInstanceAt, s.SettledAt = at(received), at(last), at(settled)
 	s.Place.Key, s.Place.Deadline, s.Opened = at(key), at(deadline), opened != 0
-	return s, unpack(why, &s.Place.Why)
+	return s, errors.Join(unpack(why, &s.Place.Why), unpack(clock, &s.Place.Clock), unpack(remarks, &s.Remarks))
 }
 
 const instanceColumns = `sop_uid, study_uid, series_uid, class_uid, transfer_syntax, modality, number,
@@ -134,25 +135,28 @@ func scanResult(rows *sql.Rows) (r study.Result, err error) {
 }
 
 const reportColumns = `sop_uid, study_uid, rev, model_id, model_version, model_sha256, kind, series_uid,
-	class_uid, object_key, bytes, sha256, at`
+	class_uid, object_key, bytes, sha256, at, media, held`
 
 func scanReport(rows *sql.Rows) (r study.Report, err error) {
 	var model, sum []byte
 	var when int64
 	err = rows.Scan(&r.UID, &r.Study, &r.Rev, &r.Model.ID, &r.Model.Version, &model, &r.Kind, &r.Series,
-		&r.Class, &r.Key, &r.Bytes, &sum, &when)
+		&r.Class, &r.Key, &r.Bytes, &sum, &when, &r.Media, &r.Held)
 	r.Model.SHA256, r.SHA256, r.At = hash(model), hash(sum), at(when)
-	kind, slide, _ := strings.Cut(r.Kind, "@")
-	r.Kind, r.Slide = kind, study.UID(slide)
+	readKind(r.Kind, &r)
 	return r, err
 }
 
-const deliveryColumns = `id, report_uid, study_uid, class_uid, object_key, destination, status, tries, next_at, at, error`
+const deliveryColumns = `id, report_uid, study_uid, class_uid, object_key, destination, status, tries, next_at, at, error, kind, media, seq`
 
 func scanDelivery(rows *sql.Rows) (d study.Delivery, err error) {
 	var next, when int64
-	err = rows.Scan(&d.ID, &d.Report, &d.Study, &d.Class, &d.Key, &d.Destination, &d.Status, &d.Tries, &next, &when, &d.Error)
+	err = rows.Scan(&d.ID, &d.Report, &d.Study, &d.Class, &d.Key, &d.Destination, &d.Status, &d.Tries, &next, &when, &d.Error,
+		&d.Kind, &d.Media, &d.Seq)
 	d.NextAt, d.At = at(next), at(when)
+	var r study.Report
+	readKind(d.Kind, &r)
+	d.Kind = r.Kind
 	return d, err
 }
 

@@ -235,6 +235,9 @@ func (l *Ledger) RetryDelivery(ctx context.Context, id, by, reason string) error
 		if _, err := t.exec(`UPDATE delivery SET status = 'waiting', next_at = $2, tries = 0 WHERE id = $1`, id, ms(t.now)); err != nil {
 			return err
 		}
+		if err := t.inOrder(d.Study, d.Destination); err != nil {
+			return err
+		}
 		t.shown = true
 		return t.audit(by, "delivery tried again", entity(d.Study), fmt.Sprintf("object %s to %s: %s", d.Report, d.Destination, reason))
 	})

@@ -186,6 +186,13 @@ func (t *tx) unsilence(c study.ModelChange) error {
 	if err != nil {
 		return err
 	}
+	// What goes before in order, and is to be tried again later, stays before.
+	if _, err := t.exec(`UPDATE delivery SET next_at = (SELECT MAX(e.next_at) FROM delivery e WHERE e.study_uid = delivery.study_uid
+			AND e.destination = delivery.destination AND e.status = 'waiting' AND e.seq <= delivery.seq)
+		WHERE status = 'waiting' AND study_uid IN (SELECT study_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`,
+		m.ID, m.Version, m.SHA256[:]); err != nil {
+		return err
+	}
 	reason, err := pack(study.Reason{Code: study.ReasonStopped})
 	if err != nil {
 		return err

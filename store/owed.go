@@ -263,6 +263,9 @@ func (t *tx) breach(d study.Delivery, reason string) error {
 		d.ID, ms(t.now.Add(backoff(int(breaches)))), clean(cause)); err != nil {
 		return err
 	}
+	if err := t.inOrder(d.Study, d.Destination); err != nil {
+		return err
+	}
 	return t.auditDelivery(d.ID, "commitment broken", cause)
 }
 

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,77 +13,144 @@ import (
 // explicitLE is the transfer syntax of every object that Varde writes, PS3.5 §A.2.
 const explicitLE = "1.2.840.10008.1.2.1"
 
-// Reported keeps that a report, and the objects written beside it, lie under
-// their keys, and with it that their job is done. Each becomes one of the study's
-// objects, marked as our own, and one delivery of each to each destination begins
-// to wait. With the last report that is due the study is reported. [ErrFenced] as
-// in [Ledger.FinishPart].
-func (l *Ledger) Reported(ctx context.Context, j study.Job, r study.Report, destinations []string, beside ...study.Report) error {
+// Reported keeps that reports lie under their keys, and with it that their job is
+// done. Each DICOM object becomes one of the study's objects, marked as our own,
+// and a delivery of each report begins to wait for each destination that it is to
+// go to, in the order in which they are given. What is held because it failed its
+// check is no object of the study, and its deliveries stay behind. With the last
+// report that is due the study is reported. [ErrFenced] as in [Ledger.FinishPart].
+func (l *Ledger) Reported(ctx context.Context, j study.Job, reports ...study.Report) error {
 	err := l.change(ctx, func(t *tx) error {
 		if err := t.finish(j); err != nil {
 			return err
 		}
-		for _, o := range append([]study.Report{r}, beside...) {
-			if err := t.reported(j, o, destinations); err != nil {
+		for _, r := range reports {
+			if err := t.reported(j, r); err != nil {
 				return err
 			}
 		}
-		return t.advance(r.Study, r.Rev)
+		return t.advance(j.Study, j.Rev)
 	})
 	if err != nil {
-		return fmt.Errorf("record report %s of study %s: %w", r.UID, j.Study, err)
+		return fmt.Errorf("record reports of study %s: %w", j.Study, err)
 	}
 	return nil
 }
 
-func (t *tx) reported(j study.Job, r study.Report, destinations []string) error {
+func (t *tx) reported(j study.Job, r study.Report) error {
 	if r.Study != j.Study || r.Rev != j.Rev || r.Model != j.Model || r.UID == "" || r.Series == "" || r.Key == "" {
 		return fmt.Errorf("report of %s, revision %d, by %s: %w", r.Study, r.Rev, r.Model, study.ErrInvalid)
 	}
 	if r.At.IsZero() {
 		r.At = t.now
 	}
-	n, err := t.exec(`INSERT INTO report (`+reportColumns+`) VALUES `+values(13)+` ON CONFLICT (sop_uid) DO NOTHING`,
+	r.Media = cmp.Or(r.Media, study.MediaDICOM)
+	n, err := t.exec(`INSERT INTO report (`+reportColumns+`) VALUES `+values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
 		r.UID, r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], kindOf(r), r.Series,
-		r.Class, r.Key, r.Bytes, r.SHA256[:], ms(r.At))
+		r.Class, r.Key, r.Bytes, r.SHA256[:], ms(r.At), r.Media, clean(r.Held))
 	if err != nil {
 		return err
 	}
 	if n == 0 {
 		return fmt.Errorf("report %s is there already: %w", r.UID, study.ErrInvalid)
 	}
-	if err := t.keepOwn(r); err != nil {
-		return err
-	}
-	for _, d := range destinations {
-		if _, err := t.exec(`INSERT INTO delivery (`+deliveryColumns+`) VALUES `+values(11)+` ON CONFLICT (id) DO NOTHING`,
-			string(r.UID)+" "+d, r.UID, r.Study, r.Class, r.Key, d, deliveryWaiting, 0, ms(t.now), 0, ""); err != nil {
+	if r.IsObject() && r.Held == "" {
+		if err := t.keepOwn(r); err != nil {
 			return err
 		}
+	}
+	for _, d := range r.To {
+		if err := t.address(r, d); err != nil {
+			return err
+		}
+	}
+	if r.Held != "" {
+		return t.audit("report", "report held", entity(r.Study), fmt.Sprintf("revision %d, model %s, %s %s: %s", r.Rev, r.Model, r.Kind, r.UID, r.Held))
 	}
 	return t.audit("report", "report", entity(r.Study),
 		fmt.Sprintf("revision %d, model %s, object %s, SHA-256 %s", r.Rev, r.Model, r.UID, r.SHA256))
 }
 
-// kindOf gives the kind as its column holds it: with the slide that the object is
-// of, for a result has one of a kind for each slide.
-func kindOf(r study.Report) string {
-	if r.Slide == "" {
-		return r.Kind
+// address begins the delivery of a report to a destination, behind all that the
+// study already has on its way there.
+func (t *tx) address(r study.Report, destination string) error {
+	status := deliveryWaiting
+	if r.Held != "" {
+		status = deliveryHeld
 	}
-	return r.Kind + "@" + string(r.Slide)
+	last, err := one(t, number, `SELECT COALESCE(MAX(seq), 0) FROM delivery WHERE study_uid = $1 AND destination = $2`, r.Study, destination)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`INSERT INTO delivery (`+deliveryColumns+`) VALUES `+values(14)+` ON CONFLICT (id) DO NOTHING`,
+		string(r.UID)+" "+destination, r.UID, r.Study, r.Class, r.Key, destination, status, 0, ms(t.now), 0, clean(r.Held),
+		kindOf(r), r.Media, last+1); err != nil {
+		return err
+	}
+	return t.inOrder(r.Study, destination)
 }
 
-// modalityOf is the modality of an object of ours. Most kinds are named for it.
-func modalityOf(r study.Report) string {
+// inOrder sees to it that what waits to go to a destination goes in the order of
+// its writing: nothing of a study is due before what was written before it.
+func (t *tx) inOrder(uid study.UID, destination string) error {
+	_, err := t.exec(`UPDATE delivery SET next_at = (SELECT MAX(e.next_at) FROM delivery e WHERE e.study_uid = delivery.study_uid
+			AND e.destination = delivery.destination AND e.status = 'waiting' AND e.seq <= delivery.seq)
+		WHERE study_uid = $1 AND destination = $2 AND status = 'waiting'`, uid, destination)
+	return err
+}
+
+// inOrderOf is inOrder for what a delivery is one of.
+func (t *tx) inOrderOf(id string) error {
+	d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+	if err != nil {
+		return err
+	}
+	return t.inOrder(d.Study, d.Destination)
+}
+
+// kindOf gives the kind as its column holds it, KIND[@SLIDE][:LANGUAGE][!PURPOSE],
+// for a result has one of a kind for each of these.
+func kindOf(r study.Report) string {
+	kind := r.Kind
+	if r.Slide != "" {
+		kind += "@" + string(r.Slide)
+	}
+	if r.Lang != "" {
+		kind += ":" + r.Lang
+	}
+	if r.Purpose != "" {
+		kind += "!" + string(r.Purpose)
+	}
+	return kind
+}
+
+// readKind reads what kindOf writes.
+func readKind(text string, r *study.Report) {
+	text, purpose, _ := strings.Cut(text, "!")
+	text, lang, _ := strings.Cut(text, ":")
+	kind, slide, _ := strings.Cut(text, "@")
+	r.Kind, r.Slide, r.Lang, r.Purpose = kind, study.UID(slide), lang, study.Purpose(purpose)
+}
+
+// modalityOf is the modality of an object of ours, PS3.3 §C.7.3.1.1.1. Most kinds
+// are named for it; a second one of a kind has a number behind it.
+func modalityOf(r study.Report) study.Modality {
 	kind, _, _ := strings.Cut(r.Kind, "-")
 	switch kind {
 	case "gsps":
 		return "PR"
-	case "kos":
+	case "kos", "reject":
 		return "KO"
+	case "mammo", "chest":
+		return "SR"
+	case "mask", "pm":
+		return map[string]study.Modality{"mask": "SEG", "pm": "OT"}[kind]
+	case "sc":
+		return "OT"
+	case "pdf":
+		return "DOC"
 	}
-	return strings.ToUpper(kind)
+	return study.Modality(strings.ToUpper(kind))
 }
 
 // keepOwn makes a report one of the study's objects. A copy that came back from an
@@ -99,20 +166,21 @@ func (t *tx) keepOwn(r study.Report) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
-		r.UID, r.Study, r.Series, r.Class, explicitLE, modalityOf(r), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
+		r.UID, r.Study, r.Series, r.Class, explicitLE, cmp.Or(r.Modality, modalityOf(r)), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
 	return err
 }
 
-// Predecessor gives the structured report that the model wrote of the revision
-// before this one, if there is any.
-func (l *Ledger) Predecessor(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (study.Report, bool, error) {
-	r, err := one(l.ask(ctx), scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1 AND rev < $2
-		AND model_id = $3 AND model_version = $4 AND model_sha256 = $5 AND kind = 'sr' ORDER BY rev DESC LIMIT 1`,
+// Predecessors gives what was written of the model's result of the latest revision
+// before this one that has reports: all of it that did not fail its check.
+func (l *Ledger) Predecessors(ctx context.Context, uid study.UID, rev int, m study.ModelRef) ([]study.Report, error) {
+	all, err := list(l.ask(ctx), scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1 AND model_id = $3 AND model_version = $4
+		AND model_sha256 = $5 AND held = '' AND rev = (SELECT MAX(o.rev) FROM report o WHERE o.study_uid = $1 AND o.rev < $2
+			AND o.model_id = $3 AND o.model_version = $4 AND o.model_sha256 = $5) ORDER BY kind`,
 		uid, rev, m.ID, m.Version, m.SHA256[:])
-	if errors.Is(err, study.ErrNotFound) {
-		return r, false, nil
+	if err != nil {
+		return nil, fmt.Errorf("reports before revision %d of study %s: %w", rev, uid, err)
 	}
-	return r, err == nil, err
+	return all, nil
 }
 
 // The statuses of a delivery.
@@ -120,13 +188,17 @@ const (
 	deliveryWaiting   = "waiting"
 	deliveryDelivered = "delivered"
 	deliveryFailed    = "failed"
+	// deliveryHeld is one of a report that failed its check: it is never sent.
+	deliveryHeld = "held"
 )
 
 // DueDeliveries gives the deliveries whose time has come, the one that has
-// waited the longest first.
+// waited the longest first. Those of one study to one destination come in the order
+// of their writing, and one of them never before another that has still to be tried
+// again.
 func (l *Ledger) DueDeliveries(ctx context.Context, limit int) ([]study.Delivery, error) {
 	return list(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery
-		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, ms(l.now()), limit)
+		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, seq, id LIMIT $2`, ms(l.now()), limit)
 }
 
 // Delivered records that the destination has taken the report.
@@ -145,8 +217,12 @@ func (l *Ledger) DeliveryFailed(ctx context.Context, id string, cause string, ne
 		status, action = deliveryFailed, "delivery failed"
 	}
 	return l.delivery(ctx, id, action, func(t *tx) (int64, error) {
-		return t.exec(`UPDATE delivery SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
+		n, err := t.exec(`UPDATE delivery SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
 			id, status, ms(next), clean(cause))
+		if err == nil && n > 0 && status == deliveryWaiting {
+			err = t.inOrderOf(id)
+		}
+		return n, err
 	})
 }
 

@@ -177,7 +177,7 @@ func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
 	reports, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid IN `+in+`
 		AND NOT EXISTS (SELECT 1 FROM report n WHERE n.study_uid = report.study_uid AND n.rev > report.rev AND n.model_id = report.model_id
 			AND n.model_version = report.model_version AND n.model_sha256 = report.model_sha256)
-		ORDER BY study_uid, rev, model_id, model_version, model_sha256, CASE kind WHEN 'sr' THEN 0 ELSE 1 END, kind`, args...)
+		ORDER BY study_uid, rev, model_id, model_version, model_sha256, CASE WHEN kind = 'sr' OR kind LIKE 'sr:%' THEN 0 ELSE 1 END, kind`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -235,33 +235,40 @@ func (l *Ledger) MarkOpened(ctx context.Context, uid study.UID, by string) error
 // AI. It leaves the worklist at once. Its status becomes read as soon as nothing
 // is under way on it: whoever reads faster than the machine loses no report.
 func (l *Ledger) MarkRead(ctx context.Context, uid study.UID, by, verdict string) error {
-	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE study SET waiting = 0, read_at = $2,
-			opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
-		if err == nil && n == 0 {
-			err = study.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		s, err := findStudy(t, uid)
-		if err != nil {
-			return err
-		}
-		if _, err := t.exec(`INSERT INTO reading (study_uid, rev, reader, verdict, at) VALUES `+values(5),
-			uid, s.Rev, clean(by), clean(verdict), ms(t.now)); err != nil {
-			return err
-		}
-		t.shown = true
-		if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, verdict %q", s.Rev, verdict)); err != nil {
-			return err
-		}
-		return t.advance(uid, s.Rev)
-	})
+	err := l.change(ctx, func(t *tx) error { return t.markRead(uid, by, verdict) })
 	if err != nil {
 		return fmt.Errorf("mark study %s read: %w", uid, err)
 	}
 	return nil
+}
+
+// markRead is [Ledger.MarkRead] in a transaction. Whoever had the study in hand has
+// it no more.
+func (t *tx) markRead(uid study.UID, by, verdict string) error {
+	n, err := t.exec(`UPDATE study SET waiting = 0, read_at = $2,
+		opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
+	if err == nil && n == 0 {
+		err = study.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	s, err := findStudy(t, uid)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`INSERT INTO reading (study_uid, rev, reader, verdict, at) VALUES `+values(5),
+		uid, s.Rev, clean(by), clean(verdict), ms(t.now)); err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM claim WHERE study_uid = $1`, uid); err != nil {
+		return err
+	}
+	t.shown = true
+	if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, verdict %q", s.Rev, verdict)); err != nil {
+		return err
+	}
+	return t.advance(uid, s.Rev)
 }
 
 // Readings gives who has read a study and what they said, in that order.

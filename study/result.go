@@ -152,6 +152,9 @@ type Measurement struct {
 	Name  Code    `json:"name"`
 	Value float64 `json:"value"`
 	Unit  Code    `json:"unit"` // UCUM
+	// Chance says that this is a model's probability of something. It is shown to
+	// readers only where the result is calibrated.
+	Chance bool `json:"chance,omitempty"`
 }
 
 // A Shape of a region, PS3.3 §C.18.6.
@@ -193,17 +196,23 @@ type Finding struct {
 
 // A Result is everything that one model found in one state of one study.
 type Result struct {
-	Study        UID           `json:"study"`
-	Rev          int           `json:"rev"`
-	Model        ModelRef      `json:"model"`
-	Name         string        `json:"name"` // the model's name for people
-	Shadow       bool          `json:"shadow,omitempty"`
-	AI           AIState       `json:"ai_state"`
-	Reason       Reason        `json:"reason"`                // why failed, out of scope or partial
-	Probability  *float64      `json:"probability,omitempty"` // of the study, 0–1; nil when the model gives none
-	Calibrated   bool          `json:"calibrated"`
-	Raw          *float64      `json:"raw,omitempty"` // the number that Probability was made of by the site's calibration
-	Findings     []Finding     `json:"findings"`      // empty and AI not_flagged: ran, nothing found
+	Study UID      `json:"study"`
+	Rev   int      `json:"rev"`
+	Model ModelRef `json:"model"`
+	Name  string   `json:"name"` // the model's name for people
+	// CE is what its card says of the model's CE mark: "MDR IIa, 2797". Empty: it
+	// has none, and every text about it says so.
+	CE          string   `json:"ce,omitempty"`
+	Shadow      bool     `json:"shadow,omitempty"`
+	AI          AIState  `json:"ai_state"`
+	Reason      Reason   `json:"reason"`                // why failed, out of scope or partial
+	Probability *float64 `json:"probability,omitempty"` // of the study, 0–1; nil when the model gives none
+	Calibrated  bool     `json:"calibrated"`
+	Raw         *float64 `json:"raw,omitempty"` // the number that Probability was made of by the site's calibration
+	// Frequency is what the site's calibration says of this result in natural
+	// frequencies. Without it no percentage is shown to anybody.
+	Frequency    *Frequency    `json:"frequency,omitempty"`
+	Findings     []Finding     `json:"findings"` // empty and AI not_flagged: ran, nothing found
 	Measurements []Measurement `json:"measurements"`
 	Labels       []Label       `json:"labels,omitempty"` // in the card's order
 	// Slide is the worst of the slides that were scored: Probability and
@@ -286,6 +295,7 @@ type Place struct {
 	Key      time.Time `json:"key"`      // arrival minus the head start
 	Why      []Reason  `json:"why"`      // codes have a text under locale key "why.CODE"
 	Deadline time.Time `json:"deadline"` // zero when none is known
+	Clock    Clock     `json:"clock"`    // of the pathway that the deadline comes from; zero when it was told outright
 	Rule     string    `json:"rule"`     // the version of the rule that placed it
 }
 
@@ -295,18 +305,25 @@ type PlaceFacts struct {
 	Now       time.Time // of the placing; zero counts as the arrival
 	Priority  Priority
 	Deadline  time.Time
-	Results   []Result // of the current revision; empty before
-	Old       *Place   // nil for a new study
-	Opened    bool     // an opened study keeps its place
+	Clock     Clock         // of the pathway that the deadline comes from
+	Needed    time.Duration // how long the department takes to come to it at its present pace; 0 when nobody has asked
+	NoAI      bool          // no result is to come: no model is for it, or nobody answers
+	Results   []Result      // of the current revision; empty before
+	Old       *Place        // nil for a new study
+	Opened    bool          // an opened study keeps its place
 }
 
 // A Placer places a study. It decides by its argument alone.
 type Placer func(PlaceFacts) Place
 
-// A Report is an object that Varde wrote about a study.
+// A Report is an object, or a message, that Varde wrote about a study.
 type Report struct {
-	Kind       string     `json:"kind"`                       // "sr"; of slides also "seg", a heatmap, and "ann", annotations
+	Kind       string     `json:"kind"`                       // "sr"; of slides also "seg", a heatmap, and "ann", annotations; see [MediaOf] for the others
 	Slide      UID        `json:"slide_series_uid,omitempty"` // the slide that a heatmap or annotations are of
+	Lang       string     `json:"lang,omitempty"`             // en, nb, da; empty for what has no words, or was written before languages were told apart
+	Purpose    Purpose    `json:"purpose,omitempty"`
+	Media      string     `json:"media_type,omitempty"` // empty stands for [MediaDICOM]
+	Modality   Modality   `json:"-"`                    // of a DICOM object, when it is entered; empty goes by the kind
 	UID        UID        `json:"sop_instance_uid"`
 	Series     UID        `json:"series_uid"`
 	Study      UID        `json:"study_uid"`
@@ -318,6 +335,11 @@ type Report struct {
 	SHA256     Hash       `json:"sha256"`
 	At         time.Time  `json:"at"`
 	Deliveries []Delivery `json:"delivered"`
+	// To names the destinations that it is to go to, when it is entered.
+	To []string `json:"-"`
+	// Held says why it must not leave: it did not pass the check of its own
+	// template. Empty for what is sound.
+	Held string `json:"held,omitempty"`
 }
 
 // A Delivery is one report on its way to one destination.
@@ -327,8 +349,11 @@ type Delivery struct {
 	Study       UID       `json:"-"`
 	Key         string    `json:"-"` // of the report in the object store
 	Class       UID       `json:"-"`
+	Kind        string    `json:"-"` // of the report, as its Kind
+	Media       string    `json:"-"` // of the report; never empty
+	Seq         int64     `json:"-"` // of the study at the destination: a lower one goes first
 	Destination string    `json:"destination"`
-	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed, withheld (its model was stopped)
+	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed, withheld (its model was stopped), held (it failed its check, and is not sent)
 	Tries       int       `json:"tries"`
 	NextAt      time.Time `json:"next_at"`
 	At          time.Time `json:"at"` // delivered at

@@ -24,6 +24,10 @@ type Destination struct {
 	Addr string `toml:"addr" json:"addr"`
 	// Commit asks the peer to answer for what it was sent.
 	Commit bool `toml:"commit" json:"commit,omitempty"`
+	// Kinds are what it is to get; empty stands for what its sort of destination
+	// usually gets. Lang is the language of it; empty stands for the site's.
+	Kinds []string `toml:"kinds" json:"kinds,omitempty"`
+	Lang  string   `toml:"lang" json:"lang,omitempty"`
 	// TLS calls it over TLS. The files are PEM and are read anew for each call, so
 	// that a certificate that was renewed needs no restart. What is empty is as at
 	// our own door: tls_ca, tls_cert and tls_key.

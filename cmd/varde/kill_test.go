@@ -354,7 +354,7 @@ func onceOnly(t *testing.T, s *service, found map[study.UID][]study.UID, sink *s
 	db := copyLedger(t, s.dir)
 	reports := db.counts(`SELECT study_uid, COUNT(*) FROM report GROUP BY study_uid`)
 	audited := db.counts(`SELECT entity, COUNT(*) FROM audit WHERE action = 'report' GROUP BY entity`)
-	latest := db.counts(`SELECT s.uid, COUNT(*) FROM study s JOIN report r ON r.study_uid = s.uid AND r.rev = s.rev AND r.kind = 'sr' GROUP BY s.uid`)
+	latest := db.counts(`SELECT s.uid, COUNT(*) FROM study s JOIN report r ON r.study_uid = s.uid AND r.rev = s.rev AND r.kind LIKE 'sr%' GROUP BY s.uid`)
 	total := 0
 	for uid, all := range found {
 		total += len(all)

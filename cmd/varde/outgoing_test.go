@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
 		"P=A@h:1+tls?ca=%2Fetc%2Fca.pem&name=pacs.test": {Name: "P", AET: "A", Addr: "h:1", TLS: true, CA: "/etc/ca.pem", ServerName: "pacs.test"},
 	} {
 		var d Destination
-		if err := d.UnmarshalText([]byte(text)); err != nil || d != want || d.String() != text {
+		if err := d.UnmarshalText([]byte(text)); err != nil || !reflect.DeepEqual(d, want) || d.String() != text {
 			t.Errorf("%s: %+v, written %s, %v", text, d, d, err)
 		}
 	}

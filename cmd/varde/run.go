@@ -172,7 +172,7 @@ func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
 		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks}
 	for _, d := range h.Destinations {
-		w.Destinations = append(w.Destinations, d.Name)
+		w.Wants = append(w.Wants, report.Want{Destination: d.Name, Kinds: d.Kinds, Lang: d.Lang})
 	}
 	return w
 }

@@ -46,7 +46,7 @@ type Bench struct {
 // must make an empty one. It is one text for every engine.
 func TestLedger(t *testing.T, open func(testing.TB, store.LedgerOptions) *store.Ledger) {
 	var promises []promise
-	for _, group := range [][]promise{arrivalPromises, settlePromises, jobPromises, resultPromises, reportPromises, readerPromises, orderPromises, owedPromises, noticePromises, priorPromises, queuePromises, modelPromises, manifestPromises, agingPromises} {
+	for _, group := range [][]promise{arrivalPromises, settlePromises, jobPromises, resultPromises, reportPromises, readerPromises, orderPromises, owedPromises, noticePromises, priorPromises, queuePromises, modelPromises, manifestPromises, agingPromises, historyPromises} {
 		promises = append(promises, group...)
 	}
 	for _, p := range promises {
@@ -232,11 +232,17 @@ func ReportOf(j study.Job) study.Report {
 		Rev: j.Rev, Model: j.Model, Key: "results/" + string(uid), Bytes: 10, SHA256: sha256.Sum256([]byte(uid))}
 }
 
+// To addresses a report.
+func To(r study.Report, destinations ...string) study.Report {
+	r.To = destinations
+	return r
+}
+
 // Report claims the report jobs and keeps a report of each.
 func (b *Bench) Report(destinations ...string) {
 	b.T.Helper()
 	for _, j := range b.Claim(study.PoolReport, 1000) {
-		b.OK(b.Reported(context.Background(), j, ReportOf(j), destinations))
+		b.OK(b.Reported(context.Background(), j, To(ReportOf(j), destinations...)))
 	}
 }
 

@@ -70,7 +70,7 @@ func (s *shelf) report(destinations ...string) {
 	for _, j := range s.Claim(study.PoolReport, 1000) {
 		r := ReportOf(j)
 		s.put(r.Key, string(r.UID))
-		s.OK(s.Reported(context.Background(), j, r, destinations))
+		s.OK(s.Reported(context.Background(), j, To(r, destinations...)))
 	}
 }
 

@@ -242,7 +242,7 @@ func modelHeld(b *Bench) {
 
 	b.OK(b.SetModel(ctx, by("bo", "ct", study.ModelSuspended)))
 	b.Is(b.MayDeliver(ctx, due[0].ID), study.ErrWithheld)
-	b.Is(b.Reported(ctx, writing, ReportOf(writing), []string{"PACS"}), study.ErrRefused)
+	b.Is(b.Reported(ctx, writing, To(ReportOf(writing), "PACS")), study.ErrRefused)
 	b.Status("1.2", study.Scored)
 	due, err = b.DueDeliveries(ctx, 10)
 	b.OK(err)

@@ -83,7 +83,7 @@ func scoredWhenAll(b *Bench) {
 	b.OK(err)
 	Same(b, "AI", []any{c.AI(), len(c.Results)}, []any{study.Flagged, 2})
 	j := b.Claim(study.PoolReport, 1)[0]
-	b.OK(b.Reported(ctx, j, ReportOf(j), nil))
+	b.OK(b.Reported(ctx, j, ReportOf(j)))
 	b.Status("1.2", study.Scored)
 	b.Report()
 	b.Status("1.2", study.Reported)
@@ -108,7 +108,7 @@ func shadows(b *Bench) {
 	Same(b, "place", s.Place.Key, before.Key)
 	j := b.ClaimOne(study.PoolReport)
 	Same(b, "the only report", j.Model, Model("ct"))
-	b.OK(b.Reported(ctx, j, ReportOf(j), nil))
+	b.OK(b.Reported(ctx, j, ReportOf(j)))
 	c, err := b.Case(ctx, "1.2")
 	b.OK(err)
 	Same(b, "case", []any{c.Study.Status, c.AI(), len(c.Results)}, []any{study.Reported, study.NotFlagged, 2})
@@ -190,7 +190,7 @@ func foreignResults(b *Bench) {
 	j = b.ClaimOne(study.PoolReport)
 	p := ReportOf(j)
 	p.Study = "1.3"
-	b.Is(b.Reported(ctx, j, p, nil), study.ErrInvalid)
+	b.Is(b.Reported(ctx, j, p), study.ErrInvalid)
 }
 
 func sweeping(b *Bench) {
@@ -218,7 +218,7 @@ func ownObjects(b *Bench) {
 	b.Conclude(study.Flagged, 1)
 	j := b.ClaimOne(study.PoolReport)
 	r := ReportOf(j)
-	b.OK(b.Reported(ctx, j, r, nil))
+	b.OK(b.Reported(ctx, j, r))
 	received, err := b.Instances(ctx, "1.2")
 	b.OK(err)
 	objects, err := b.ObjectsOf(ctx, "1.2", "")
@@ -248,7 +248,7 @@ func reportComesBack(b *Bench) {
 	b.Score()
 	b.Conclude(study.Flagged, 1)
 	j := b.ClaimOne(study.PoolReport)
-	b.OK(b.Reported(ctx, j, ReportOf(j), nil))
+	b.OK(b.Reported(ctx, j, ReportOf(j)))
 	r, err := b.Ledger.Receive(ctx, returned(ReportOf(j)))
 	b.OK(err)
 	Same(b, "receipt", r, study.Receipt{Outcome: study.Duplicate})
@@ -265,7 +265,7 @@ func reportCameEarly(b *Bench) {
 	b.Score()
 	b.Conclude(study.Flagged, 1)
 	j := b.ClaimOne(study.PoolReport)
-	b.OK(b.Reported(ctx, j, ReportOf(j), nil))
+	b.OK(b.Reported(ctx, j, ReportOf(j)))
 	i, err := b.Instance(ctx, ReportOf(j).UID)
 	b.OK(err)
 	Same(b, "hash", i.SHA256, ReportOf(j).SHA256)
@@ -314,9 +314,9 @@ func reportOnce(b *Bench) {
 	j := b.ClaimOne(study.PoolReport)
 	b.OK(b.Release(ctx, j.ID, j.Attempt))
 	second := b.ClaimOne(study.PoolReport)
-	b.Is(b.Reported(ctx, j, ReportOf(j), []string{"PACS"}), store.ErrFenced)
-	b.OK(b.Reported(ctx, second, ReportOf(second), []string{"PACS"}))
-	b.Is(b.Reported(ctx, second, ReportOf(second), []string{"PACS"}), store.ErrFenced)
+	b.Is(b.Reported(ctx, j, To(ReportOf(j), "PACS")), store.ErrFenced)
+	b.OK(b.Reported(ctx, second, To(ReportOf(second), "PACS")))
+	b.Is(b.Reported(ctx, second, To(ReportOf(second), "PACS")), store.ErrFenced)
 	due, err := b.DueDeliveries(ctx, 10)
 	b.OK(err)
 	Same(b, "deliveries", len(due), 1)
@@ -345,16 +345,20 @@ func reportsBeside(b *Bench) {
 	b.Conclude(study.Flagged, 1)
 	j := b.ClaimOne(study.PoolReport)
 	r, more := ReportOf(j), beside(j)
-	broken := append([]study.Report{}, more...)
-	broken[2].Study = "1.3"
-	b.Is(b.Reported(ctx, j, r, []string{"PACS"}, broken...), study.ErrInvalid)
+	set := []study.Report{To(r, "PACS", "ELSEWHERE")}
+	for _, o := range more {
+		set = append(set, To(o, "PACS", "ELSEWHERE"))
+	}
+	broken := append([]study.Report{}, set...)
+	broken[3].Study = "1.3"
+	b.Is(b.Reported(ctx, j, broken...), study.ErrInvalid)
 	b.Status("1.2", study.Scored)
 	if objects, err := b.ObjectsOf(ctx, "1.2", ""); err != nil || len(objects) != 2 {
 		b.T.Errorf("%d objects after a set that was refused, %v", len(objects), err)
 	}
-	b.OK(b.Reported(ctx, j, r, []string{"PACS", "ELSEWHERE"}, more...))
+	b.OK(b.Reported(ctx, j, set...))
 	b.Status("1.2", study.Reported)
-	b.Is(b.Reported(ctx, j, r, []string{"PACS"}, more...), store.ErrFenced)
+	b.Is(b.Reported(ctx, j, set...), store.ErrFenced)
 	c, err := b.Case(ctx, "1.2")
 	b.OK(err)
 	var kinds []string
@@ -371,16 +375,20 @@ func reportsBeside(b *Bench) {
 	b.OK(err)
 	Same(b, "received", len(received), 2)
 
-	// A later revision replaces all of it, and names the report alone as what it replaces.
+	// A later revision replaces all of it.
 	b.Receive("1.2", 3, 3)
 	b.OK(b.Ledger.Settle(ctx, b.Plan("1.2", Asked("sm", 1))))
 	b.Score()
 	b.Conclude(study.NotFlagged, 1)
 	j = b.ClaimOne(study.PoolReport)
-	old, ok, err := b.Predecessor(ctx, "1.2", j.Rev, j.Model)
+	old, err := b.Predecessors(ctx, "1.2", j.Rev, j.Model)
 	b.OK(err)
-	Same(b, "predecessor", fmt.Sprint(old.UID, ok), fmt.Sprint(r.UID, true))
-	b.OK(b.Reported(ctx, j, ReportOf(j), nil))
+	kinds = nil
+	for _, r := range old {
+		kinds = append(kinds, fmt.Sprint(r.Kind, r.Slide))
+	}
+	Same(b, "predecessors", fmt.Sprint(kinds), fmt.Sprint([]string{"ann1.2.8", "seg1.2.7", "seg1.2.8", "sr"}))
+	b.OK(b.Reported(ctx, j, ReportOf(j)))
 	c, err = b.Case(ctx, "1.2")
 	b.OK(err)
 	Same(b, "reports in force", len(c.Reports), 1)

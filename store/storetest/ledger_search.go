@@ -102,7 +102,7 @@ func searchOwn(b *Bench) {
 	b.Conclude(study.Flagged, 1)
 	j := b.ClaimOne(study.PoolReport)
 	r := ReportOf(j)
-	b.OK(b.Reported(ctx, j, r, nil))
+	b.OK(b.Reported(ctx, j, r))
 	found, err := b.FindInstances(ctx, study.Query{Studies: []study.UID{"1.2"}, Modality: "SR"})
 	b.OK(err)
 	if len(found) != 1 || found[0].Instance.UID != r.UID || found[0].StudyInstances != 3 {

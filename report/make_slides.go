@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"varde/internal/dicom"
 	"varde/internal/slide"
-	"varde/report/identity"
 	"varde/report/slides"
 	"varde/study"
 )
@@ -49,60 +47,60 @@ type Slides struct {
 	Most  int // annotations of a slide; 0 = [slides.MostAnnotations]
 }
 
-// beside writes the heatmap and the annotations of each slide and keeps them. What
-// can't be made of a slide, because it does not say where it lies or has no
-// findings, is left out: the report goes its way.
-func (w *Writer) beside(ctx context.Context, s study.Study, instances []study.Instance, r study.Result) ([]study.Report, error) {
-	if w.Slides == nil || !answered(r) || !slices.ContainsFunc(instances, isSlide) {
-		return nil, nil
-	}
-	all, err := w.Slides.Of(ctx, instances, r)
-	if err != nil {
-		if hopeless(err) {
-			logger(w.Log).WarnContext(ctx, "no heatmap written", "study", r.Study, "model", r.Model.String(), "err", err)
-			return nil, nil
-		}
-		return nil, err
-	}
-	var kept []study.Report
-	for _, one := range all {
-		work := slides.Work{Result: r, Lang: w.Lang, Identity: identity.Identity{
-			Study: s, Device: w.Device.Filled(), At: r.At.In(or(w.Location, time.Local))}}
-		for _, kind := range []string{KindHeatmap, KindAnnotations} {
-			b, err := w.encode(work, one, kind)
-			if err != nil {
-				if hopeless(err) {
-					logger(w.Log).InfoContext(ctx, "object not written", "study", r.Study, "model", r.Model.String(), "kind", kind, "series", one.Series(), "err", err)
-					continue
-				}
-				return nil, err
-			}
-			o, err := w.keep(ctx, r, kind, one.Series(), b)
-			if err != nil {
-				return nil, err
-			}
-			kept = append(kept, o)
-		}
-	}
-	return kept, nil
-}
-
-// hopeless tells what no further try will mend.
-func hopeless(err error) bool {
-	return errors.Is(err, study.ErrUnsupported) || errors.Is(err, study.ErrNotFound) || errors.Is(err, study.ErrInvalid)
-}
-
-func (w *Writer) encode(work slides.Work, one slides.Slide, kind string) ([]byte, error) {
-	work.UID, work.Series = names(work.Result, kind, one.Series())
-	if kind == KindHeatmap {
+// makeHeatmaps makes a heatmap of each slide. What can't be made of a slide, because
+// it does not say where it lies or no patch of it has a number, is left out.
+func makeHeatmaps(ctx context.Context, w *Writer, k work) ([]made, error) {
+	return makeOfSlides(ctx, w, k, KindHeatmap, dicom.Segmentation, func(work slides.Work, one slides.Slide) ([]byte, error) {
 		work.Number = heatmapSeries
 		if len(one.Heat.Values) == 0 {
 			return nil, fmt.Errorf("no patch has a number: %w", study.ErrNotFound)
 		}
 		return work.Segmentation(one)
+	})
+}
+
+// makeAnnotations makes the annotations of each slide that has findings.
+func makeAnnotations(ctx context.Context, w *Writer, k work) ([]made, error) {
+	return makeOfSlides(ctx, w, k, KindAnnotations, dicom.SimpleAnnotations, func(work slides.Work, one slides.Slide) ([]byte, error) {
+		work.Number = annotationSeries
+		return work.Annotations(one, w.Slides.Most)
+	})
+}
+
+func makeOfSlides(ctx context.Context, w *Writer, k work, kind string, class study.UID, encode func(slides.Work, slides.Slide) ([]byte, error)) ([]made, error) {
+	all, err := k.slides()
+	if err != nil {
+		return nil, err
 	}
-	work.Number = annotationSeries
-	return work.Annotations(one, w.Slides.Most)
+	var objects []made
+	for _, one := range all {
+		work := slides.Work{Result: k.result, Lang: k.lang, Identity: k.identity()}
+		work.UID, work.Series = k.name(kind, 0, one.Series())
+		b, err := encode(work, one)
+		if hopeless(err) {
+			logger(w.Log).InfoContext(ctx, "object not written", "study", k.result.Study, "model", k.result.Model.String(), "kind", kind, "series", one.Series(), "err", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, k.made(kind, 0, one.Series(), class, b))
+	}
+	return objects, nil
+}
+
+// slidesOf gives the slides of a study with the heat maps of a result, none where
+// there are none to give.
+func (w *Writer) slidesOf(ctx context.Context, instances []study.Instance, r study.Result) ([]slides.Slide, error) {
+	if w.Slides == nil || !answered(r) || !slices.ContainsFunc(instances, isSlide) {
+		return nil, nil
+	}
+	return w.Slides.Of(ctx, instances, r)
+}
+
+// hopeless tells what no further try will mend.
+func hopeless(err error) bool {
+	return errors.Is(err, study.ErrUnsupported) || errors.Is(err, study.ErrNotFound) || errors.Is(err, study.ErrInvalid)
 }
 
 func isSlide(in study.Instance) bool { return in.Image != nil && in.Image.Slide != nil }

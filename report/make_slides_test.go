@@ -91,7 +91,7 @@ func (m *tray) slides() *report.Slides {
 }
 
 func (m *tray) writer(destinations ...string) *report.Writer {
-	return &report.Writer{Ledger: m, Objects: m, Destinations: destinations, Lang: "nb", Location: time.UTC, Slides: m.slides()}
+	return &report.Writer{Ledger: m, Objects: m, Wants: wants(destinations...), Lang: "nb", Location: time.UTC, Slides: m.slides()}
 }
 
 // written gives the objects of a kind that were kept, by slide.
@@ -123,7 +123,7 @@ func TestEachSlideHasItsHeatmapAndTheReportRefersToIt(t *testing.T) {
 	if len(heatmaps) != 2 || len(annotations) != 1 || len(m.reports) != 4 || len(m.deliveries) != 4 {
 		t.Fatalf("%d heatmaps, %d annotations, %d objects, %d deliveries", len(heatmaps), len(annotations), len(m.reports), len(m.deliveries))
 	}
-	sr := m.objects[report.Key(m.sample.result, report.KindSR, "")]
+	sr := m.objects[srKey(m.sample.result, "nb")]
 	series := map[string]bool{}
 	for slide, b := range heatmaps {
 		d := header(t, b)

@@ -1,0 +1,281 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"varde/internal/dicom"
+	"varde/report/identity"
+	"varde/report/slides"
+	"varde/study"
+)
+
+// The kinds of what is written. A second object of a kind has a number behind it:
+// gsps-2.
+const (
+	KindSR          = "sr"   // TID 1500
+	KindHeatmap     = "seg"  // of one slide
+	KindAnnotations = "ann"  // of one slide
+	KindRings       = "gsps" // over the images of one modality and rescaling
+	KindKeys        = "kos"
+)
+
+// A maker makes one kind of object or message of a result.
+type maker struct {
+	kind string
+	// always has it written, and kept in the house, though no destination wants it.
+	always bool
+	// spoken has it written once for each language that is wanted, not only in the
+	// site's.
+	spoken bool
+	// checked has it read back and held against its template before it leaves.
+	checked bool
+	// withdraws says that it can tell also of a result that does not hold any more;
+	// then purpose of the work says so, and before lists what was told of it.
+	withdraws bool
+	// silent says that it has nothing to tell of a result that holds.
+	silent bool
+	// make makes the objects of this kind: none where there is nothing to make.
+	// Errors of the kinds Unsupported, NotFound and Invalid say that no try will
+	// mend it; then what was made is kept, and the rest goes its way without. The
+	// same work gives the same bytes.
+	make func(ctx context.Context, w *Writer, k work) ([]made, error)
+}
+
+// makers lists everything that can be written, in the order in which it is: each
+// finds in its work what was made before it. A new kind is a line here and a file
+// make_KIND.go with its maker.
+func makers() []maker {
+	return []maker{
+		{kind: KindHeatmap, always: true, make: makeHeatmaps},
+		{kind: KindAnnotations, always: true, make: makeAnnotations},
+		{kind: KindRings, spoken: true, make: makeRings},
+		{kind: KindKeys, spoken: true, make: makeKeys},
+		{kind: KindSR, always: true, spoken: true, checked: true, make: makeSR},
+	}
+}
+
+// makerOf finds the maker of a kind.
+func makerOf(kind string) (maker, bool) {
+	for _, m := range makers() {
+		if m.kind == kind {
+			return m, true
+		}
+	}
+	return maker{}, false
+}
+
+// A work is what the objects and messages of one result are made from.
+type work struct {
+	study     study.Study
+	instances []study.Instance // the study's, in order
+	result    study.Result
+	lang      string // en, nb, da
+	device    Device // filled
+	location  *time.Location
+	purpose   study.Purpose
+	// before is what was written of the result of the latest earlier revision, for
+	// what names its predecessor; of a result that is withdrawn, what was written
+	// of itself.
+	before []study.Report
+	// beside is what this writing has made so far, in this language or in none.
+	beside []study.Report
+	// slides gives the study's slides with the result's heat maps; it reads them
+	// once for all makers. It gives none where the writer has none.
+	slides func() ([]slides.Slide, error)
+
+	spoken bool // the names of the objects tell the language
+}
+
+// identity is what the objects have in common, with the dates of the result.
+func (k work) identity() identity.Identity {
+	return identity.Identity{Study: k.study, Device: k.device, At: k.result.At.In(or(k.location, time.Local))}
+}
+
+// name gives the n-th object of a kind, from 0, its UID and that of its series. A
+// slide is named by its series; it is empty for what is of no single slide.
+func (k work) name(kind string, n int, slide study.UID) (object, series study.UID) {
+	lang := ""
+	if k.spoken {
+		lang = k.lang
+	}
+	return names(k.result, numbered(kind, n), slide, lang, k.purpose)
+}
+
+// made names an object as its kind wants it.
+func (k work) made(kind string, n int, slide study.UID, class study.UID, b []byte) made {
+	o := made{kind: numbered(kind, n), slide: slide, class: class, bytes: b}
+	o.uid, o.series = k.name(kind, n, slide)
+	return o
+}
+
+// predecessor is the report of a kind that this one replaces: of the same slide,
+// and of the same language where there is one. It is nil without any.
+func (k work) predecessor(kind string, slide study.UID) *study.Report {
+	var found *study.Report
+	for i, r := range k.before {
+		if r.Kind == kind && r.Slide == slide && (found == nil || r.Lang == k.lang) {
+			found = &k.before[i]
+		}
+	}
+	return found
+}
+
+// A made is one object or message.
+type made struct {
+	kind        string    // with its number
+	slide       study.UID // series of the slide that it is of; empty for most
+	class       study.UID // empty of what is no DICOM object
+	uid, series study.UID
+	bytes       []byte
+}
+
+// makeAll makes, checks and keeps everything that is wanted of a result.
+func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
+	var all []study.Report
+	for _, m := range makers() {
+		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent {
+			continue
+		}
+		for _, lang := range w.langs(m) {
+			k.lang, k.spoken = lang, m.spoken
+			k.beside = slices.Clone(all)
+			k.beside = slices.DeleteFunc(k.beside, func(r study.Report) bool { return r.Lang != "" && r.Lang != lang || r.Held != "" })
+			kept, err := w.makeKind(ctx, m, k)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, kept...)
+		}
+	}
+	// The structured report goes out first: it is what a reader waits for.
+	slices.SortStableFunc(all, func(a, b study.Report) int {
+		return map[bool]int{true: 0, false: 1}[a.Kind == KindSR] - map[bool]int{true: 0, false: 1}[b.Kind == KindSR]
+	})
+	return all, nil
+}
+
+// makeKind makes one kind in one language. The structured report in the site's
+// language must be; without any other the rest goes its way.
+func (w *Writer) makeKind(ctx context.Context, m maker, k work) ([]study.Report, error) {
+	must := m.kind == KindSR && k.lang == speech(w.Lang)
+	objects, err := m.make(ctx, w, k)
+	if err != nil {
+		if must || !hopeless(err) {
+			return nil, fmt.Errorf("make %s: %w", m.kind, err)
+		}
+		logger(w.Log).WarnContext(ctx, "object not written", "study", k.result.Study, "model", k.result.Model.String(), "kind", m.kind, "err", err)
+	}
+	var kept []study.Report
+	for _, o := range objects {
+		held := ""
+		if m.checked {
+			if err := Check(o.bytes); err != nil && must {
+				return nil, err // the job fails, and says why: nothing of it is sent
+			} else if err != nil {
+				held = err.Error()
+				logger(w.Log).ErrorContext(ctx, "report held: it fails its check, and is not sent",
+					"study", k.result.Study, "model", k.result.Model.String(), "kind", o.kind, "lang", k.lang, "instance", o.uid, "err", err)
+			}
+		}
+		r, err := w.keep(ctx, k, o)
+		if err != nil {
+			return nil, err
+		}
+		r.Held, r.To = held, w.to(r)
+		kept = append(kept, r)
+	}
+	return kept, nil
+}
+
+// keep puts an object away. The bytes go before the record: a record without bytes
+// would be an object that can never be fetched or sent, while bytes without a
+// record are written again.
+func (w *Writer) keep(ctx context.Context, k work, o made) (study.Report, error) {
+	r := study.Report{Kind: o.kind, Slide: o.slide, Purpose: k.purpose, Media: study.MediaOf(basic(o.kind)), Study: k.result.Study, Class: o.class,
+		UID: o.uid, Series: o.series, Rev: k.result.Rev, Model: k.result.Model, Bytes: int64(len(o.bytes)), SHA256: sha256.Sum256(o.bytes), At: time.Now().UTC()}
+	if k.spoken {
+		r.Lang = k.lang
+	}
+	r.Key = Key(k.result, r)
+	if r.IsObject() {
+		h, err := dicom.Scan(bytes.NewReader(o.bytes), dicom.ScanOptions{Size: int64(len(o.bytes))})
+		if err != nil {
+			return r, fmt.Errorf("read back %s: %w", o.kind, err)
+		}
+		r.Modality = study.Modality(h.Data.Text(dicom.Modality))
+	}
+	if err := w.Objects.Put(ctx, r.Key, bytes.NewReader(o.bytes), r.Bytes); err != nil {
+		return r, fmt.Errorf("keep %s %s: %w", o.kind, r.UID, err)
+	}
+	return r, nil
+}
+
+// names gives an object and its series their UIDs, made from what it is about:
+// writing it again makes the same object. A heatmap has a series to itself, for
+// the slides of a case have no common frame of reference.
+func names(r study.Result, kind string, slide study.UID, lang string, p study.Purpose) (object, series study.UID) {
+	id := []string{string(r.Study), fmt.Sprint(r.Rev), r.Model.ID, r.Model.Version, r.Model.SHA256.String(), r.Ran.Card.String()}
+	for _, word := range []string{string(slide), lang, string(p)} {
+		if word != "" {
+			id = append(id, word)
+		}
+	}
+	return study.DerivedUID(append(id, kind)...), study.DerivedUID(append(id, kind+" series")...)
+}
+
+// Key is where a report of a result lies: beside the parts of the result. Two
+// versions of a model may have one network and differ in their cards, so that the
+// hash alone would not keep them apart.
+func Key(result study.Result, r study.Report) string {
+	name := r.Kind
+	if name == KindSR {
+		name = "report"
+	}
+	for _, word := range []string{string(r.Slide), r.Lang, string(r.Purpose)} {
+		if word != "" {
+			name += "-" + word
+		}
+	}
+	return fmt.Sprintf("results/%s/rev-%d/%s/%s/%s%s", result.Study, result.Rev, result.Model, result.Model.SHA256.Short(), name, extension(r.Media))
+}
+
+// extension is how the name of a file of a media type ends.
+func extension(media string) string {
+	switch media {
+	case study.MediaHL7:
+		return ".hl7"
+	case study.MediaFHIR:
+		return ".json"
+	}
+	return ".dcm"
+}
+
+// basic gives the kind without the number of a second object of it.
+func basic(kind string) string {
+	base, number, found := strings.Cut(kind, "-")
+	if !found || number == "" || strings.Trim(number, "0123456789") != "" {
+		return kind
+	}
+	return base
+}
+
+// numbered names the n-th object of a kind, from 0.
+func numbered(kind string, n int) string {
+	if n == 0 {
+		return kind
+	}
+	return fmt.Sprintf("%s-%d", kind, n+1)
+}
+
+// fileOf names a report where it lies by itself: by its study and itself, so that
+// the name is the same each time and tells of no patient.
+func fileOf(d study.Delivery) (folder, name string) {
+	return string(d.Study), d.Kind + "-" + string(d.Report) + path.Ext(d.Key)
+}

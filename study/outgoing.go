@@ -1,0 +1,39 @@
+package study
+
+import "strings"
+
+// A Purpose says what an object or a message was written for. A report of a later
+// revision corrects by itself: it names what it replaces.
+type Purpose string
+
+// The purposes.
+const (
+	// PurposeResult is that of all that tells of a result, be it the first or a
+	// corrected one.
+	PurposeResult Purpose = ""
+	// PurposeWithdrawn is that of what says that a result does not hold any more.
+	PurposeWithdrawn Purpose = "withdrawn"
+)
+
+// The media types of what goes out.
+const (
+	MediaDICOM = "application/dicom"
+	MediaHL7   = "x-application/hl7-v2+er7"
+	MediaFHIR  = "application/fhir+json"
+)
+
+// MediaOf gives the media type of a kind of report. What is neither an HL7 message
+// ("oru") nor a FHIR bundle ("fhir-r4", "fhir-r5") is a DICOM object.
+func MediaOf(kind string) string {
+	switch {
+	case kind == "oru":
+		return MediaHL7
+	case strings.HasPrefix(kind, "fhir-"):
+		return MediaFHIR
+	}
+	return MediaDICOM
+}
+
+// IsObject reports whether the report is a DICOM object, which belongs to its
+// study and is found there, and no message.
+func (r Report) IsObject() bool { return r.Media == "" || r.Media == MediaDICOM }
