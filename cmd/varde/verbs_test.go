@@ -32,6 +32,8 @@ func TestVerbsWorkBesideTheService(t *testing.T) {
 
 	says(t, s.verb("worklist"), `1 +CT +flagged +reported +`+string(ct.Study), `2 +MG +not_flagged +reported +`+string(mg.Study))
 	says(t, s.verb("worklist", "--lang", "nb", "--limit", "1"), `(?s)^ +1 +CT[^\n]*\n$`)
+	says(t, s.verb("simulate", "--days", "1", "--readers", "1", "--passes", "2"), `history: 2 exams`, `all +ours +2 `, `ai_flagged +first_come +1 `)
+	says(t, s.verb("simulate", "--profile", "../../docs/simulation.toml", "--passes", "2"), `profile: \d+ exams in 90 days`, `missed +ours +\d+`)
 	says(t, s.verb("result", "show", string(ct.Study)), `is reported; AI: flagged`, `varde-ct-nodule@\S+ sha256 \w{12}: flagged, \d+ findings, 24 of 24 tiles`, `report sr `)
 	var shown struct {
 		Results []study.Result `json:"results"`
