@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"varde/internal/webui"
+	"varde/internal/words"
 	"varde/study"
 )
 
@@ -58,7 +59,7 @@ type answer struct {
 	Sentence            string
 	Partial             string
 	Reason              string
-	Score               string // with a number, when there is a calibrated one
+	Score               string // in natural frequencies, where the site's calibration gives them
 	Findings            []findingLine
 	Labels              []factLine
 	Measurements        []factLine
@@ -230,7 +231,7 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 	}
 	s.View = viewOf(l, s.Series, instances, c.Results)
 	for _, r := range c.Results {
-		s.Results = append(s.Results, p.answerOf(l, r, s.View.Marks))
+		s.Results = append(s.Results, p.answerOf(l, st, instances, r, s.View.Marks))
 	}
 	for _, r := range c.Reports {
 		s.Reports = append(s.Reports, reportOf(l, r, now))
@@ -238,35 +239,31 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 	return s
 }
 
-func (p *pages) answerOf(l webui.Lang, r study.Result, marks []mark) answer {
+func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instance, r study.Result, marks []mark) answer {
+	told := words.Tell(l, st, r, words.TellOptions{Instances: instances})
 	a := answer{
 		Name: r.Name, Version: r.Model.Version, Hash: r.Model.SHA256.String(),
-		AI: r.AI, Word: l.T("ai." + string(r.AI)), Sentence: l.T("ai." + string(r.AI) + ".says"),
-		Reason: reasonWords(l, r.Reason),
+		AI: r.AI, Word: told.Headline, Sentence: told.Summary, Reason: l.Reason(r.Reason),
+		Score: strings.Join(append([]string{told.Frequency}, told.Errors...), " "),
 	}
 	if a.Name == "" {
 		a.Name = r.Model.ID
 	}
-	if r.Reason.Code == study.ReasonStopped {
-		a.Word = l.T("ai.stopped")
-	}
-	ran := r.AI == study.Flagged || r.AI == study.Uncertain || r.AI == study.NotFlagged
-	if r.Partial() && (ran || r.AI == study.Failed && r.Seen > 0) {
-		a.Partial = l.T("ai.partial.says", r.Seen, r.Planned)
-	}
 	switch {
-	case ran && r.Calibrated && r.Probability != nil:
-		a.Score = l.T("score.calibrated", *r.Probability*100)
-	case ran:
-		a.Score = l.T("score.uncalibrated")
+	case r.Partial() && (judged(r.AI) || r.Seen > 0):
+		a.Partial = told.NotLooked
+	case told.NotLooked != "":
+		a.Sentence += " " + told.NotLooked
 	}
 	for _, x := range r.Labels {
-		if ran {
-			a.Labels = append(a.Labels, factLine{x.What.Meaning, labelWord(l, x)})
+		if judged(r.AI) {
+			a.Labels = append(a.Labels, factLine{l.Title(x.What), l.Label(x)})
 		}
 	}
 	for _, m := range r.Measurements {
-		a.Measurements = append(a.Measurements, factLine{m.Name.Meaning, measure(l, m)})
+		if !m.Chance {
+			a.Measurements = append(a.Measurements, factLine{l.Title(m.Name), l.Measure(m)})
+		}
 	}
 	for _, f := range r.Findings {
 		a.Findings = append(a.Findings, findingOf(l, r, f, marks))
@@ -278,16 +275,12 @@ func (p *pages) answerOf(l webui.Lang, r study.Result, marks []mark) answer {
 	return a
 }
 
-func measure(l webui.Lang, m study.Measurement) string {
-	return strings.TrimSpace(l.Decimal(m.Value) + " " + unitWords(m.Unit))
-}
-
 func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) findingLine {
-	line := findingLine{Key: markKey(r.Model, f.Number), Number: f.Number, What: f.What.Meaning}
+	line := findingLine{Key: markKey(r.Model, f.Number), Number: f.Number, What: l.Title(f.What)}
 	where := []string{}
 	for _, code := range []study.Code{f.Site, f.Laterality} {
 		if code.Meaning != "" {
-			where = append(where, code.Meaning)
+			where = append(where, l.Title(code))
 		}
 	}
 	for _, m := range marks {
@@ -301,29 +294,13 @@ func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) find
 	}
 	line.Where = strings.Join(where, ", ")
 	var numbers []string
-	if r.Calibrated && f.Probability != nil {
-		numbers = append(numbers, l.Decimal(*f.Probability*100)+" %")
-	}
 	for _, m := range f.Measurements {
-		numbers = append(numbers, m.Name.Meaning+" "+measure(l, m))
+		if !m.Chance {
+			numbers = append(numbers, l.Title(m.Name)+" "+l.Measure(m))
+		}
 	}
 	line.Facts = strings.Join(numbers, " · ")
 	return line
-}
-
-// labelWord says what a model says of a label: its grade, or whether it was seen. A
-// label that is not flagged was looked for and not seen; nothing is said to be
-// absent.
-func labelWord(l webui.Lang, x study.Label) string {
-	switch {
-	case x.Grade != nil:
-		return x.Grade.Meaning
-	case x.AI == study.Flagged:
-		return l.T("label.flagged")
-	case x.AI == study.Uncertain:
-		return l.T("label.uncertain")
-	}
-	return l.T("label.not_flagged")
 }
 
 // facts say what ran, in enough words to run it again.

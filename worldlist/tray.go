@@ -123,12 +123,12 @@ func (p *pages) trayModel(l webui.Lang, c study.Case, a Asked) trayModel {
 	r, done := resultBy(c, a.Plan.Model)
 	switch {
 	case done:
-		m.AI, m.Note = r.AI, reasonWords(l, r.Reason)
+		m.AI, m.Note = r.AI, l.Reason(r.Reason)
 		if r.Partial() && r.AI != study.Failed && r.AI != study.OutOfScope {
 			m.Note = strings.Trim(l.T("ai.partial", r.Seen, r.Planned)+" · "+m.Note, " ·")
 		}
 	case a.Plan.State == study.OutOfScope || a.Plan.State == study.Failed:
-		m.AI, m.Note = a.Plan.State, reasonWords(l, a.Plan.Reason)
+		m.AI, m.Note = a.Plan.State, l.Reason(a.Plan.Reason)
 	}
 	m.Word = l.T("ai." + string(m.AI))
 	if r.Reason.Code == study.ReasonStopped || !done && a.Map != nil && !m.Map {
@@ -146,7 +146,7 @@ func (p *pages) said(ctx context.Context, l webui.Lang, c study.Case, a Asked, s
 		plan := a.Plan.Slides[i]
 		one.Planned = plan.Planned
 		if plan.State == study.OutOfScope || plan.State == study.Failed {
-			one.AI, one.Word, one.Note = plan.State, l.T("ai."+string(plan.State)), reasonWords(l, plan.Reason)
+			one.AI, one.Word, one.Note = plan.State, l.T("ai."+string(plan.State)), l.Reason(plan.Reason)
 			return one, nil
 		}
 	} else if slidesInCase == 1 {
@@ -194,7 +194,7 @@ func slideNote(l webui.Lang, x study.SlideResult) string {
 		words = append(words, l.T("ai.partial", x.Seen, x.Planned))
 	}
 	if !x.Reason.Zero() {
-		words = append(words, reasonWords(l, x.Reason))
+		words = append(words, l.Reason(x.Reason))
 	}
 	return strings.Join(words, " · ")
 }

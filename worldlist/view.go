@@ -122,7 +122,7 @@ func seriesOf(l webui.Lang, instances []study.Instance) []series {
 			var refused *slide.RefusedError
 			switch {
 			case errors.As(err, &refused):
-				s.reason = l.T("slides.refused", reasonWords(l, refused.Reason))
+				s.reason = l.T("slides.refused", l.Reason(refused.Reason))
 			case err != nil || len(s.levels) == 0:
 				s.reason = l.T("view.noslide")
 			}

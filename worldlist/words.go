@@ -96,18 +96,6 @@ func whyWords(l webui.Lang, p study.Place, now time.Time) []string {
 	return words
 }
 
-// reasonWords turns a reason into words, its detail behind it.
-func reasonWords(l webui.Lang, r study.Reason) string {
-	if r.Zero() {
-		return ""
-	}
-	text := l.T("reason." + r.Code)
-	if r.Detail != "" {
-		text += " (" + r.Detail + ")"
-	}
-	return text
-}
-
 // noteWords turns a study's note, which is a reason as [study.Reason.String]
 // writes it, into words.
 func noteWords(l webui.Lang, note string) string {
@@ -115,7 +103,7 @@ func noteWords(l webui.Lang, note string) string {
 	if !l.Has("reason." + code) {
 		return note
 	}
-	return reasonWords(l, study.Reason{Code: code, Detail: detail})
+	return l.Reason(study.Reason{Code: code, Detail: detail})
 }
 
 // speaking are the results that a reader sees: those of no shadow model.
@@ -154,13 +142,4 @@ func aiWords(l webui.Lang, c study.Case) (word, note string) {
 		return word, l.T("ai.receiving", c.Study.Instances)
 	}
 	return word, ""
-}
-
-// unitWords writes a UCUM unit; what has no dimension is written without one.
-func unitWords(u study.Code) string {
-	switch u.Value {
-	case "", "1", "{ratio}":
-		return ""
-	}
-	return strings.NewReplacer("{", "", "}", "", "mm2", "mm²", "mm3", "mm³").Replace(u.Value)
 }

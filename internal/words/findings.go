@@ -1,0 +1,160 @@
+package words
+
+import (
+	"slices"
+	"strings"
+
+	"varde/study"
+)
+
+// Code gives what a code means, in words of the language where the catalog has
+// them, else in the words of whoever wrote the code. It is for the midst of a
+// sentence; Title is for its beginning.
+func (l Lang) Code(c study.Code) string {
+	if key := "code." + c.Scheme + "." + c.Value; l.Has(key) {
+		return l.T(key)
+	}
+	return c.Meaning
+}
+
+// Title is [Lang.Code] with a large first letter.
+func (l Lang) Title(c study.Code) string { return upper(l.Code(c)) }
+
+// Measure writes a measurement's number with its unit.
+func (l Lang) Measure(m study.Measurement) string {
+	return strings.TrimSpace(l.Decimal(m.Value) + "\u00a0" + Unit(m.Unit))
+}
+
+// Unit writes a UCUM unit; what has no dimension is written without one.
+func Unit(u study.Code) string {
+	switch u.Value {
+	case "", "1", "{ratio}":
+		return ""
+	}
+	return strings.NewReplacer("{", "", "}", "", "mm2", "mm²", "mm3", "mm³", "um", "µm").Replace(u.Value)
+}
+
+// Label says what a model says of a label: its grade, or whether it was seen. A
+// label that is not flagged was looked for and not seen; nothing is said to be
+// absent.
+func (l Lang) Label(x study.Label) string {
+	switch {
+	case x.Grade != nil:
+		return l.Title(*x.Grade)
+	case x.AI == study.Flagged:
+		return l.T("label.flagged")
+	case x.AI == study.Uncertain:
+		return l.T("label.uncertain")
+	}
+	return l.T("label.not_flagged")
+}
+
+// SlideName is how people know a slide: by its label, or where it has none by the
+// end of its number.
+func SlideName(s study.SlideResult) string {
+	if name := strings.TrimSpace(s.Container); name != "" {
+		return name
+	}
+	n := len(s.Series)
+	return "…" + string(s.Series[max(0, n-8):])
+}
+
+// finding puts one finding into words: what, site and side, where to look, how
+// large.
+func (l Lang) finding(r study.Result, f study.Finding, instances []study.Instance) ToldFinding {
+	what := f.What
+	if what.Zero() && what.Meaning == "" {
+		what = study.Code{Value: "404684003", Scheme: "SCT"} // as in the coded report: a finding
+	}
+	t := ToldFinding{Number: f.Number, What: l.Title(what)}
+	var where []string
+	for _, part := range []string{lower(l.Code(f.Site)), lower(l.Code(f.Laterality)), l.slideOf(r, f), l.images(f, instances)} {
+		if part != "" {
+			where = append(where, part)
+		}
+	}
+	t.Where = strings.Join(where, ", ")
+	var sizes []string
+	for _, m := range shown(f.Measurements) {
+		sizes = append(sizes, lower(l.Code(m.Name))+" "+l.Measure(m))
+	}
+	t.Sizes = strings.Join(sizes, ", ")
+	text := lower(t.What)
+	if t.Where != "" {
+		text += ", " + t.Where
+	}
+	if t.Sizes != "" {
+		text += "; " + t.Sizes
+	}
+	t.Text = l.T("result.finding", f.Number, text)
+	return t
+}
+
+// slideOf names the slide that a finding is on, in a case of several.
+func (l Lang) slideOf(r study.Result, f study.Finding) string {
+	i := slices.IndexFunc(r.Slides, func(s study.SlideResult) bool { return s.Series == f.Slide })
+	if i < 0 || len(r.Slides) < 2 {
+		return ""
+	}
+	return l.T("result.at.slide", SlideName(r.Slides[i]))
+}
+
+// images names the images that a finding is drawn on, as the PACS numbers them:
+// (0020,0013), and within a multi-frame image the frame. Of slides there is none.
+func (l Lang) images(f study.Finding, instances []study.Instance) string {
+	var first, last study.Instance
+	low, high := 0, 0 // frames of the first image
+	for _, g := range f.Regions {
+		i := slices.IndexFunc(instances, func(in study.Instance) bool { return in.UID == g.Instance })
+		if i < 0 || instances[i].Image == nil || instances[i].Image.Slide != nil {
+			continue
+		}
+		in := instances[i]
+		switch {
+		case first.UID == "":
+			first, last, low, high = in, in, g.Frame, g.Frame
+		case in.UID == first.UID:
+			low, high = min(low, g.Frame), max(high, g.Frame)
+		}
+		if in.Series == first.Series && in.Number < first.Number {
+			first = in
+		}
+		if in.Series == first.Series && in.Number > last.Number {
+			last = in
+		}
+	}
+	if first.UID == "" {
+		return ""
+	}
+	text := l.T("result.at.image", l.Number(first.Number))
+	view := strings.TrimSpace(first.Image.Laterality + " " + first.Image.View)
+	switch {
+	case first.UID != last.UID:
+		text = l.T("result.at.images", l.Number(first.Number), l.Number(last.Number))
+	case first.Image.Frames > 1 && low != high:
+		text = l.T("result.at.frames", l.Number(first.Number), low, high)
+	case first.Image.Frames > 1:
+		text = l.T("result.at.frame", l.Number(first.Number), low)
+	case view != "":
+		text = l.T("result.at.view", l.Number(first.Number), view)
+	}
+	if several(instances) {
+		text += ", " + l.T("result.at.series", l.Number(first.SeriesNumber))
+	}
+	return text
+}
+
+// several reports whether the images of a study are of more than one series.
+func several(instances []study.Instance) bool {
+	var series study.UID
+	for _, in := range instances {
+		if in.Image == nil {
+			continue
+		}
+		if series != "" && series != in.Series {
+			return true
+		}
+		series = in.Series
+	}
+	return false
+}
