@@ -21,26 +21,41 @@ import (
 func simulateVerb() *cobra.Command {
 	var t worldlist.Trial
 	var profile, readers string
-	c := deskVerb("simulate", "Replay the last days, or a profile, through the reading order: who would have waited how long", cobra.NoArgs,
-		func(ctx context.Context, d *desk, _ []string) (err error) {
-			if t.Readers, err = numbers(readers); err != nil {
+	run := func(ctx context.Context, d *desk, _ []string) (err error) {
+		if t.Readers, err = numbers(readers); err != nil {
+			return exitError{exitUsage, err}
+		}
+		if profile != "" {
+			if t.Profile, err = readProfile(profile); err != nil {
 				return exitError{exitUsage, err}
 			}
-			if profile != "" {
-				if t.Profile, err = readProfile(profile); err != nil {
-					return exitError{exitUsage, err}
-				}
-			}
-			outcome, err := t.Run(ctx, d.ledger, time.Now())
-			if err != nil {
-				return err
-			}
-			if d.asJSON {
-				d.print(outcome, "")
-				return nil
-			}
-			return d.printTrial(outcome)
-		})
+		}
+		var h worldlist.Historian
+		if d.ledger != nil {
+			h = d.ledger
+		}
+		outcome, err := t.Run(ctx, h, time.Now())
+		if err != nil {
+			return err
+		}
+		if d.asJSON {
+			d.print(outcome, "")
+			return nil
+		}
+		return d.printTrial(outcome)
+	}
+	c := deskVerb("simulate", "Replay the last days, or a profile, through the reading order: who would have waited how long", cobra.NoArgs, run)
+	atDesk := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if profile == "" {
+			return atDesk(cmd, args)
+		}
+		asJSON, err := cmd.Flags().GetBool("json")
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), &desk{out: cmd.OutOrStdout(), asJSON: asJSON}, args) // a profile needs no ledger
+	}
 	f := c.Flags()
 	f.StringVar(&profile, "profile", "", "TOML file of what comes and how good the models are; the history is not needed then")
 	f.IntVar(&t.Days, "days", 90, "how many days of the history")
