@@ -56,6 +56,7 @@ func studyTables() []keptTable {
 		{name: "delivery", rows: ofStudy},
 		{name: "owed", rows: `delivery_id IN (SELECT id FROM delivery WHERE study_uid = $1)`},
 		{name: "reading", rows: ofStudy, numbered: true},
+		{name: "reading_step", rows: ofStudy, numbered: true},
 		{name: "prior", rows: ofStudy},
 		{name: "prior_search", rows: ofStudy},
 	}
