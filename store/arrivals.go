@@ -217,16 +217,17 @@ func (t *tx) begin(s study.Study, i study.Instance, prior bool) error {
 	if s.Modality == "" {
 		s.Modality = i.Modality
 	}
-	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: s.Place.Deadline})
+	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: s.Place.Deadline,
+		NoAI: t.ledger.mute.Load()})
 	why, err := pack(s.Place.Why)
 	if err != nil {
 		return err
 	}
 	p := s.Patient.Reveal()
-	_, err = t.exec(`INSERT INTO study (`+studyColumns+`, waiting, read_at, search) VALUES `+values(32),
+	_, err = t.exec(`INSERT INTO study (`+studyColumns+`, waiting, read_at, search) VALUES `+values(34),
 		s.UID, s.Status, s.Rev, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID,
 		s.Description, s.Date, s.Time, s.Referring, s.Modality, s.Priority, s.Instances, 0, s.Sender,
-		ms(s.ReceivedAt), ms(s.LastInstanceAt), 0, s.Place.Class, ms(s.Place.Key), why, ms(s.Place.Deadline), s.Place.Rule, 0, "",
+		ms(s.ReceivedAt), ms(s.LastInstanceAt), 0, s.Place.Class, ms(s.Place.Key), why, ms(s.Place.Deadline), s.Place.Rule, 0, "", "", "",
 		bit(!prior), 0, searchText(s))
 	return err
 }

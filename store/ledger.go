@@ -33,6 +33,9 @@ type Ledger struct {
 	tableau tableau
 	passed  atomic.Int64 // deadlines up to this moment have been looked at
 	claimed atomic.Int64 // jobs, since the start
+	mute    atomic.Bool  // nobody answers for the models in use, see Mute
+	timer   study.Timer
+	born    time.Time // when this process began to serve from it; zero for a guest
 
 	jobs    signal // a job became ready, or left its worker
 	changes signal // anything changed that a page shows
@@ -42,6 +45,9 @@ type Ledger struct {
 type LedgerOptions struct {
 	// Place gives a study its place in the reading order. Nil places by arrival.
 	Place study.Placer
+	// Timer reads the pathway and the remarks out of an order. Nil: an order's
+	// deadline is what it says outright, and its pathway but a priority.
+	Timer study.Timer
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
 	// Guest opens the ledger beside the process that serves from it, for a verb
@@ -64,7 +70,10 @@ var errClosed = fmt.Errorf("ledger is closed: %w", study.ErrBusy)
 // address of a PostgreSQL database, postgres://user:password@host/database, on
 // which any number of processes may work.
 func OpenLedger(ctx context.Context, location string, o LedgerOptions) (*Ledger, error) {
-	l := &Ledger{place: o.Place, now: o.Now}
+	l := &Ledger{place: o.Place, timer: o.Timer, now: o.Now}
+	if l.timer == nil {
+		l.timer = func(study.Order, time.Time) study.Timed { return study.Timed{} }
+	}
 	if l.place == nil {
 		l.place = byArrival
 	}
@@ -99,7 +108,9 @@ func (l *Ledger) open(ctx context.Context, location string, guest bool) (err err
 		return err
 	}
 	settle := l.settleIn
+	l.born = l.now()
 	if guest {
+		l.born = time.Time{}
 		settle = func(ctx context.Context) error { return migrate(ctx, l.writer.conn, l.engine, false) }
 	}
 	if err := settle(ctx); err != nil {

@@ -64,6 +64,10 @@ func cleanOrder(o study.Order) study.Order {
 	for _, s := range []*string{&o.Told.Sender, &o.Told.ID, &o.Accession, &o.Placer, &o.Filler, &o.Pathway, (*string)(&o.Priority)} {
 		*s = clean(*s)
 	}
+	o.Codes = slices.Clone(o.Codes)
+	for i, c := range o.Codes {
+		o.Codes[i] = study.Code{Value: clean(c.Value), Scheme: clean(c.Scheme), Meaning: clean(c.Meaning)}
+	}
 	o.Patient = study.NewPatient(cleanPerson(o.Patient.Reveal()))
 	return o
 }
@@ -75,19 +79,19 @@ type keptOrder struct {
 }
 
 const orderColumns = `sender, message, told_at, canceled, study_uid, accession, placer, filler,
-	patient_id, issuer, patient_name, birth, sex, identifiers, priority, pathway, referred_at, deadline`
+	patient_id, issuer, patient_name, birth, sex, identifiers, priority, pathway, referred_at, deadline, codes`
 
 func scanOrder(rows *sql.Rows) (o keptOrder, err error) {
 	var p study.Person
 	var told, referred, deadline int64
-	var ids string
+	var ids, codes string
 	if err := rows.Scan(&o.id, &o.Told.Sender, &o.Told.ID, &told, &o.Canceled, &o.Study, &o.Accession, &o.Placer, &o.Filler,
-		&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &ids, &o.Priority, &o.Pathway, &referred, &deadline); err != nil {
+		&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &ids, &o.Priority, &o.Pathway, &referred, &deadline, &codes); err != nil {
 		return o, err
 	}
 	o.Patient = study.NewPatient(p)
 	o.Told.At, o.ReferredAt, o.Deadline = at(told), at(referred), at(deadline)
-	return o, unpack(ids, &o.Identifiers)
+	return o, errors.Join(unpack(ids, &o.Identifiers), unpack(codes, &o.Codes))
 }
 
 // keepOrder writes an order over what the same sender said of it before, and
@@ -115,6 +119,9 @@ func (t *tx) keepOrder(o study.Order, touched map[study.UID]bool, h *study.Heard
 		if o.ReferredAt.IsZero() {
 			o.ReferredAt = was.ReferredAt
 		}
+		if len(o.Codes) == 0 {
+			o.Codes = was.Codes
+		}
 		if err := t.speaksOf(was.Study, was.Accession, touched); err != nil {
 			return err
 		}
@@ -126,10 +133,14 @@ func (t *tx) keepOrder(o study.Order, touched map[study.UID]bool, h *study.Heard
 	if err != nil {
 		return err
 	}
+	codes, err := pack(o.Codes)
+	if err != nil {
+		return err
+	}
 	p := o.Patient.Reveal()
 	columns, row := `heard_at, `+orderColumns, []any{ms(t.now), o.Told.Sender, o.Told.ID, ms(o.Told.At), bit(o.Canceled),
 		o.Study, o.Accession, o.Placer, o.Filler, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, o.Priority, o.Pathway,
-		ms(o.ReferredAt), ms(o.Deadline)}
+		ms(o.ReferredAt), ms(o.Deadline), codes}
 	if known { // else the engine chooses
 		columns, row = columns+`, id`, append(row, was.id)
 	}
@@ -200,7 +211,7 @@ func (t *tx) applyOrders(uid study.UID) (changed bool, held int, err error) {
 	if err != nil {
 		return false, 0, err
 	}
-	priority, deadline := study.Priority(""), time.Time{}
+	var says ordered
 	var told []study.Message
 	for _, o := range orders {
 		if o.Canceled {
@@ -219,23 +230,63 @@ func (t *tx) applyOrders(uid study.UID) (changed bool, held int, err error) {
 			continue
 		}
 		told = append(told, o.Told)
-		if p := priorityOf(o.Order); p != "" && (priority == "" || p.Lane() < priority.Lane()) {
-			priority = p
-		}
-		if !o.Deadline.IsZero() && (deadline.IsZero() || o.Deadline.Before(deadline)) {
-			deadline = o.Deadline
-		}
+		says.hear(o.Order, t.ledger.timer(o.Order, s.ReceivedAt))
 	}
 	if len(told) == 0 {
 		return false, held, nil
 	}
-	if priority == "" {
-		priority = s.Priority
+	if says.priority == "" {
+		says.priority = s.Priority
 	}
-	if priority == s.Priority && deadline.Equal(s.Place.Deadline) {
+	if says.same(s) {
 		return false, held, nil
 	}
-	return true, held, t.order(s, priority, deadline, told)
+	return true, held, t.order(s, says, told)
+}
+
+// ordered is what all orders of a study say together: the most urgent priority,
+// the nearest deadline with its clock, and every remark.
+type ordered struct {
+	priority study.Priority
+	deadline time.Time
+	clock    study.Clock
+	remarks  []study.Remark
+}
+
+// hear adds one order. A pathway, told or known by a diagnosis, comes before
+// routine; a deadline that is told outright and a pathway's own both count, and the
+// nearer one is the study's.
+func (w *ordered) hear(o study.Order, timed study.Timed) {
+	p := o.Priority
+	if (o.Pathway != "" || !timed.Clock.Zero()) && (p == "" || p == study.PriorityRoutine) {
+		p = study.PriorityPathway
+	}
+	if p != "" && (w.priority == "" || p.Lane() < w.priority.Lane()) {
+		w.priority = p
+	}
+	near := func(at time.Time) bool { return !at.IsZero() && (w.deadline.IsZero() || at.Before(w.deadline)) }
+	if near(timed.Clock.Due) {
+		w.deadline, w.clock = timed.Clock.Due, timed.Clock
+	}
+	if near(o.Deadline) {
+		w.deadline, w.clock = o.Deadline, study.Clock{}
+	}
+	for _, r := range timed.Remarks {
+		if !slices.ContainsFunc(w.remarks, func(k study.Remark) bool { return k.Kind == r.Kind }) {
+			w.remarks = append(w.remarks, r)
+		}
+	}
+}
+
+// same reports whether a study has all of it.
+func (w *ordered) same(s study.Study) bool {
+	return w.priority == s.Priority && w.deadline.Equal(s.Place.Deadline) && sameClock(w.clock, s.Place.Clock) && slices.Equal(w.remarks, s.Remarks)
+}
+
+func sameClock(a, b study.Clock) bool {
+	since, due := a.Since.Equal(b.Since), a.Due.Equal(b.Due)
+	a.Since, a.Due, b.Since, b.Due = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return since && due && a == b
 }
 
 // heldFor is that a study was not given the order, for these facts.
@@ -258,36 +309,35 @@ func (t *tx) holdOrder(s study.Study, o keptOrder, facts []string) (bool, error)
 	return true, t.hold(s.UID, h)
 }
 
-// priorityOf is an order's priority: a pathway comes before routine.
-func priorityOf(o study.Order) study.Priority {
-	if o.Pathway != "" && (o.Priority == "" || o.Priority == study.PriorityRoutine) {
-		return study.PriorityPathway
-	}
-	return o.Priority
-}
-
 // order changes what the referrer decides of a study.
-func (t *tx) order(s study.Study, priority study.Priority, deadline time.Time, told []study.Message) error {
+func (t *tx) order(s study.Study, says ordered, told []study.Message) error {
 	detail := []string{}
-	if priority != s.Priority {
-		detail = append(detail, fmt.Sprintf("priority %s to %s", wordOr(string(s.Priority), "none"), priority))
+	if says.priority != s.Priority {
+		detail = append(detail, fmt.Sprintf("priority %s to %s", wordOr(string(s.Priority), "none"), says.priority))
 	}
-	if !deadline.Equal(s.Place.Deadline) {
-		detail = append(detail, fmt.Sprintf("deadline %s to %s", wordOf(s.Place.Deadline), wordOf(deadline)))
+	if !says.deadline.Equal(s.Place.Deadline) {
+		detail = append(detail, fmt.Sprintf("deadline %s to %s", wordOf(s.Place.Deadline), wordOf(says.deadline)))
+	}
+	if says.clock.Pathway != s.Place.Clock.Pathway {
+		detail = append(detail, fmt.Sprintf("pathway %s to %s", wordOr(s.Place.Clock.Pathway, "none"), wordOr(says.clock.Pathway, "none")))
 	}
 	detail = append(detail, citation(told[len(told)-1]))
-	s.Priority = priority
-	p, err := t.placeByOrder(s, deadline)
+	s.Priority = says.priority
+	p, err := t.placeByOrder(s, says)
 	if err != nil {
 		return err
 	}
 	s.Place = p
-	why, err := pack(p.Why)
-	if err != nil {
+	remarks := ""
+	if len(says.remarks) > 0 {
+		if remarks, err = pack(says.remarks); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(`UPDATE study SET priority = $2, remarks = $3 WHERE uid = $1`, s.UID, s.Priority, remarks); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE study SET priority = $2, class = $3, place_key = $4, why = $5, deadline = $6, rule = $7 WHERE uid = $1`,
-		s.UID, s.Priority, p.Class, ms(p.Key), why, ms(p.Deadline), p.Rule); err != nil {
+	if err := t.putPlace(s.UID, p); err != nil {
 		return err
 	}
 	if err := t.relane(s); err != nil {
@@ -313,18 +363,18 @@ func wordOf(t time.Time) string {
 
 // placeByOrder places a study by the referrer's word. Inside its class a study
 // keeps the head start that it has; in another class it gets that class's.
-func (t *tx) placeByOrder(s study.Study, deadline time.Time) (study.Place, error) {
+func (t *tx) placeByOrder(s study.Study, says ordered) (study.Place, error) {
 	old := s.Place
 	if s.Opened {
-		old.Deadline = deadline
+		old.Deadline, old.Clock = says.deadline, says.clock
 		return old, nil
 	}
-	results, err := list(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
-		ORDER BY model_id, model_version, model_sha256`, s.UID, s.Rev)
+	results, err := t.heardResults(s.UID, s.Rev)
 	if err != nil {
 		return old, err
 	}
-	facts := study.PlaceFacts{ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: deadline, Results: results}
+	facts := t.factsOf(s, results)
+	facts.Deadline, facts.Clock, facts.Old = says.deadline, says.clock, nil
 	p := t.ledger.place(facts)
 	if p.Class == old.Class && old.Key.Before(p.Key) {
 		facts.Old = &old

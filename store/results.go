@@ -179,22 +179,64 @@ func (t *tx) placeAgain(uid study.UID, rev int) error {
 	if err != nil {
 		return err
 	}
-	results, err := list(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
-		ORDER BY model_id, model_version, model_sha256`, uid, rev)
+	results, err := t.heardResults(uid, rev)
 	if err != nil {
 		return err
 	}
-	if results, err = t.speaking(results); err != nil {
-		return err
+	return t.putPlace(uid, t.replace(s, results))
+}
+
+// heardResults are the results of a revision that readers see.
+func (t *tx) heardResults(uid study.UID, rev int) ([]study.Result, error) {
+	results, err := list(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
+		ORDER BY model_id, model_version, model_sha256`, uid, rev)
+	if err != nil {
+		return nil, err
 	}
-	p := t.replace(s, results)
+	return t.speaking(results)
+}
+
+// factsOf is what a study's place depends on now, but for what the pace says.
+func (t *tx) factsOf(s study.Study, results []study.Result) study.PlaceFacts {
+	return study.PlaceFacts{
+		ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: s.Place.Deadline, Clock: s.Place.Clock,
+		NoAI: s.Note != "" || t.ledger.mute.Load(), Results: results, Old: &s.Place, Opened: s.Opened,
+	}
+}
+
+// putPlace writes a study's place: one statement re-keys it in the order.
+func (t *tx) putPlace(uid study.UID, p study.Place) error {
 	why, err := pack(p.Why)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`UPDATE study SET class = $2, place_key = $3, why = $4, deadline = $5, rule = $6 WHERE uid = $1`,
-		uid, p.Class, ms(p.Key), why, ms(p.Deadline), p.Rule)
+	clock, err := packClock(p.Clock)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE study SET class = $2, place_key = $3, why = $4, deadline = $5, rule = $6, clock = $7 WHERE uid = $1`,
+		uid, p.Class, ms(p.Key), why, ms(p.Deadline), p.Rule, clock)
 	return err
+}
+
+// packClock is a clock as it is kept; none is the empty text.
+func packClock(c study.Clock) (string, error) {
+	if c.Zero() {
+		return "", nil
+	}
+	return pack(c)
+}
+
+// noLater is a place that is no later than the old one. In a higher class the key
+// is that class's own.
+func noLater(p, old study.Place) study.Place {
+	if p.Class > old.Class {
+		p.Class, p.Key = old.Class, old.Key
+	}
+	if p.Class == old.Class && old.Key.Before(p.Key) {
+		p.Key = old.Key
+	}
+	return p
 }
 
 // replace gives a study its place anew. Whatever the placer says, a class only
@@ -204,16 +246,7 @@ func (t *tx) replace(s study.Study, results []study.Result) study.Place {
 	if s.Opened {
 		return s.Place
 	}
-	old := s.Place
-	p := t.ledger.place(study.PlaceFacts{
-		ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: old.Deadline,
-		Results: results, Old: &old, Opened: s.Opened,
-	})
-	p.Class = min(p.Class, old.Class)
-	if old.Key.Before(p.Key) {
-		p.Key = old.Key
-	}
-	return p
+	return noLater(t.ledger.place(t.factsOf(s, results)), s.Place)
 }
 
 // advance moves a study on as far as its rows allow: scored when every model that

@@ -96,6 +96,11 @@ func (t *tx) settle(p study.Plan) error {
 			return err
 		}
 	}
+	if status == study.Settled { // no result is to come
+		if err := t.placeAgain(p.Study, p.Rev); err != nil {
+			return err
+		}
+	}
 	t.moved, t.shown = true, true
 	return t.advance(p.Study, p.Rev)
 }

@@ -44,6 +44,7 @@ type Order struct {
 	Identifiers               []Identifier // all of the patient's; the first is the Patient's own
 	Priority                  Priority     // empty: the order does not say
 	Pathway                   string       // the national code of the pathway; empty outside of one
+	Codes                     []Code       // diagnoses and reasons: what a pathway or a remark is known by
 	ReferredAt                time.Time
 	Deadline                  time.Time // by which the examination must be read; zero when none is told
 	Held                      bool      // its patient is not the study's: not applied

@@ -2,6 +2,8 @@ package worldlist
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -11,105 +13,107 @@ import (
 
 // Rule names the rule by which [Place] works. It changes whenever a class, a
 // head start or its bounds do, and stands in every place that was given by it.
-const Rule = "virtual-arrival/1"
+const Rule = "virtual-arrival/2"
 
 // The classes of the reading order. A lower one is read first whatever the AI
-// says: only the referrer and the law decide a class.
+// says: only the referrer, the law and the clock decide a class.
 const (
 	ClassStat    = iota
 	ClassOverdue // a pathway's deadline has passed
+	ClassAtRisk  // it will pass, at the department's present pace
 	ClassPathway // urgent, or in a pathway
 	ClassRoutine
 )
 
 // headStart is the longest head start in each class: H of the proof that no
-// study is passed by one which arrived more than H after it. A stat study is
-// read in order of arrival. In a class with deadlines the AI may set a study
-// before those of half a shift, in routine before those of a whole one.
+// study is passed by one of its class which arrived more than H after it. A stat
+// study is read in order of arrival. In routine the AI may set a study before
+// those of a whole shift, in a class with deadlines before those of half a one;
+// and where deadlines are about to pass, where every place counts, before those
+// of two hours.
 var headStart = [...]time.Duration{
 	ClassStat:    0,
 	ClassOverdue: 4 * time.Hour,
+	ClassAtRisk:  2 * time.Hour,
 	ClassPathway: 4 * time.Hour,
 	ClassRoutine: 8 * time.Hour,
 }
 
-// The shares of the longest head start that a band gets. Within a band it grows
-// with the probability, from the low end to the high one, when that is
-// calibrated at this hospital; otherwise it is the middle of the band, for raw
-// numbers of two models can't be compared.
+// The head start grows with the calibrated risk, along its log-odds, from nothing
+// at one in 250 to all of H at nine in ten, and is the same beyond.
+//
+// Along the log-odds and not along the probability, because a probability lies
+// near 0 or 1 for most studies, so that what the AI missed would get next to
+// nothing: in the department that we simulate, with one reader who is busy 95 % of
+// the time, cancers below the model's threshold then wait 193 min in the mean,
+// against 146 by the log-odds and 190 without AI. A step at the threshold is worst
+// for them, 229: strict AI-first order harms the cancers that the AI missed.
+// Clipped, because without an end there is no H and no promise. And a start, not a
+// cap on the wait: with caps everything is overdue as soon as the list is long,
+// and the order is that of arrival again.
 const (
-	flaggedLow, flaggedHigh     = 0.70, 1.00
-	uncertainLow, uncertainHigh = 0.35, 0.65
-
-	// noResult is the mean head start that a study gets without a result: as
-	// much as one gets on average when AI runs, at one study in seven flagged
-	// (0.85), one in ten uncertain (0.50) and the others at about a tenth. With
-	// zero instead, a model that has died would set back every patient for whom
-	// it was switched on.
-	noResult = 0.25
-
-	// notFlagged applies where a result is there before the study is first
-	// placed. In the usual order of events the study has had noResult before,
-	// and keeps it: a result never moves a study back.
-	notFlaggedLow, notFlaggedHigh = 0.00, 0.20
+	leastOdds = -5.517452896464707 // ln (1/249)
+	mostOdds  = 2.197224577336219  // ln 9
 )
 
-// Codes of the reasons that a place gives; pages have a text for each under the
-// locale key "why.CODE". Details are times (RFC 3339), minutes, or the rule's name.
+// Where the probability is not calibrated here, raw numbers of two models can't be
+// compared, and the word alone decides. Each share is about what calibrated risk
+// gives such studies on average, see the test of the mixture. With calibrated risk
+// a flagged or uncertain study has at least half of that, however rare the disease:
+// the threshold is a clinical decision too.
 const (
-	whyArrived   = "arrived"         // detail: the time
-	whyClass     = "class_"          // and the class's word
-	whyAI        = "ai_"             // and the AI state that counted
-	whyPartial   = "ai_partial"      // some tiles went unseen, so that no finding counts as no result
-	whyNone      = "ai_none"         // no result yet
-	whyHeadStart = "head_start"      // detail: minutes
-	whyMean      = "head_start_mean" // the same, where nothing but the mean could be given
-	whyKept      = "kept"            // a later result would have moved it back, and did not
-	whyDeadline  = "deadline"        // detail: the time
-	whyRule      = "rule"            // detail: the rule's name
+	flaggedShare    = 0.70
+	uncertainShare  = 0.40
+	notFlaggedShare = 0.10
+	floor           = 0.50 // of the share
 )
 
-var classWords = [...]string{ClassStat: "stat", ClassOverdue: "overdue", ClassPathway: "pathway", ClassRoutine: "routine"}
-
-// ClassWord is the word for a class: stat, overdue, pathway or routine.
-func ClassWord(class int) string { return classWords[max(0, min(class, ClassRoutine))] }
+// awaiting is what a study comes with, while it is not known what the AI says: the
+// mean of what results ask for, at 15 studies in a hundred flagged and 10
+// uncertain. What asks for less keeps it, for a result never moves a study back.
+//
+// noResult is what a study has for which no result is to come, since a run failed,
+// is out of scope, or nobody answers: the mean of what is really given, in the same
+// mixture, where those not flagged keep what they came with. With zero instead, a
+// model that has died would set back every patient for whom it was switched on,
+// and with no more than awaiting, AI that did not run would stand like AI that
+// found nothing.
+const (
+	mixFlagged, mixUncertain = 0.15, 0.10
+	mixOther                 = 1 - mixFlagged - mixUncertain
+	awaiting                 = mixFlagged*flaggedShare + mixUncertain*uncertainShare + mixOther*notFlaggedShare
+	noResult                 = mixFlagged*flaggedShare + mixUncertain*uncertainShare + mixOther*awaiting
+)
 
 // Place says where a study stands: class first, then arrival minus a head start
 // that lies between 0 and a bound H and grows with the risk that the AI sees.
 //
-// A study without a result, or whose run failed or is out of scope, gets the
-// mean head start; so does one in which some tiles went unseen and nothing was
-// found. A later result moves a study forward or not at all, and nothing moves
-// one that a reader has opened. Results of shadow models count for nothing.
+// Several models count together: their calibrated risks as the chance that one of
+// them is right, if they were independent; and whoever asks for the most counts. A
+// study for which no result is to come, or whose run failed, gets the mean head
+// start; so does one in which some tiles went unseen and nothing was found. A later
+// result moves a study forward or not at all, a class that the clock gave is kept,
+// and nothing moves a study that a reader has opened. Results of shadow models
+// count for nothing.
 //
 // It decides by its argument alone. It is a [study.Placer].
 func Place(f study.PlaceFacts) study.Place {
 	if f.Opened && f.Old != nil {
 		return *f.Old
 	}
-	p := study.Place{Class: class(f), Deadline: f.Deadline, Rule: Rule}
-	share, band := risk(f.Results)
+	p := study.Place{Class: class(f), Deadline: f.Deadline, Clock: f.Clock, Rule: Rule}
+	share, band := risk(f)
 	start := time.Duration(share * float64(headStart[p.Class])).Truncate(time.Minute)
 	p.Key = f.ArrivedAt.Add(-start)
-	kept := f.Old != nil && f.Old.Key.Before(p.Key)
-	if kept {
-		p.Key = f.Old.Key
-		start = f.ArrivedAt.Sub(p.Key)
+	kept := false
+	if f.Old != nil {
+		// In a higher class there may be less to keep: the bound is the class's.
+		was := min(f.ArrivedAt.Sub(f.Old.Key), headStart[p.Class])
+		if kept = was > start; kept {
+			start, p.Key = was, f.ArrivedAt.Add(-was)
+		}
 	}
-	given := whyHeadStart
-	if share == noResult && !kept {
-		given = whyMean
-	}
-	p.Why = []study.Reason{{Code: band}, {Code: given, Detail: strconv.Itoa(int(start.Minutes()))}}
-	if kept {
-		p.Why = append(p.Why, study.Reason{Code: whyKept})
-	}
-	p.Why = append(p.Why, study.Reason{Code: whyClass + classWords[p.Class]},
-		study.Reason{Code: whyArrived, Detail: f.ArrivedAt.UTC().Format(time.RFC3339)})
-	if !f.Deadline.IsZero() {
-		p.Why = append(p.Why, study.Reason{Code: whyDeadline, Detail: f.Deadline.UTC().Format(time.RFC3339)})
-	}
-	p.Why = append(p.Why, study.Reason{Code: whyRule, Detail: Rule})
+	p.Why = why(f, p, band, start, kept)
 	return p
 }
 
@@ -119,57 +123,182 @@ func class(f study.PlaceFacts) int {
 	if now.IsZero() {
 		now = f.ArrivedAt
 	}
-	switch {
+	c := ClassRoutine
+	switch left := f.Deadline.Sub(now); {
 	case f.Priority == study.PriorityStat:
-		return ClassStat
-	case !f.Deadline.IsZero() && f.Deadline.Before(now):
-		return ClassOverdue
+		c = ClassStat
+	case !f.Deadline.IsZero() && left < 0:
+		c = ClassOverdue
+	case !f.Deadline.IsZero() && left < f.Needed: // the watch over the line says how much that is
+		c = ClassAtRisk
 	case f.Priority == study.PriorityUrgent || f.Priority == study.PriorityPathway:
-		return ClassPathway
+		c = ClassPathway
 	}
-	return ClassRoutine
+	if f.Old != nil {
+		c = min(c, max(f.Old.Class, 0))
+	}
+	return c
 }
 
-// risk gives the largest share of the head start that any result asks for, and
-// the code of what decided it.
-func risk(results []study.Result) (share float64, band string) {
-	share, band = -1, whyNone
-	for _, r := range results {
-		if r.Shadow {
-			continue
+// risk gives the share of the head start that a study has, and the code of what
+// decided it: the largest share that any result asks for.
+func risk(f study.PlaceFacts) (share float64, band string) {
+	share, band = -1, ""
+	speaking := slices.DeleteFunc(slices.Clone(f.Results), func(r study.Result) bool { return r.Shadow })
+	answered := slices.ContainsFunc(speaking, func(r study.Result) bool { return r.AI != study.OutOfScope })
+	for _, r := range speaking {
+		if answered && r.AI == study.OutOfScope {
+			continue // it has nothing to say beside those that do
 		}
-		if s, b := bandOf(r); s > share {
+		if s, b := shareOf(r); s > share {
 			share, band = s, b
 		}
 	}
-	if share < 0 {
-		return noResult, whyNone
+	switch s := odds(joint(speaking)); {
+	case share < 0 && f.NoAI:
+		return noResult, whyAbsent
+	case share < 0:
+		return awaiting, whyNone
+	case s > share:
+		share = s
 	}
 	return share, band
 }
 
-func bandOf(r study.Result) (share float64, band string) {
+// joint is the chance that at least one of the calibrated results is right.
+func joint(results []study.Result) float64 {
+	none := 1.0
+	for _, r := range results {
+		if p, ok := calibrated(r); ok && !(r.AI == study.NotFlagged && r.Partial()) {
+			none *= 1 - p
+		}
+	}
+	return 1 - none
+}
+
+// calibrated is the probability of an answer, when it is one of this hospital.
+func calibrated(r study.Result) (p float64, ok bool) {
+	if !r.Calibrated || r.Probability == nil || math.IsNaN(*r.Probability) {
+		return 0, false
+	}
+	switch r.AI {
+	case study.Flagged, study.Uncertain, study.NotFlagged:
+		return max(0, min(1, *r.Probability)), true
+	}
+	return 0, false
+}
+
+// shareOf is what one result asks for, and the code that says so.
+func shareOf(r study.Result) (share float64, band string) {
+	p, known := calibrated(r)
+	byWord := func(share, least float64) float64 {
+		if known {
+			return max(least, odds(p))
+		}
+		return share
+	}
 	switch {
 	case r.AI == study.Flagged:
-		return within(flaggedLow, flaggedHigh, r), whyAI + string(r.AI)
+		return byWord(flaggedShare, floor*flaggedShare), whyAI + string(r.AI)
 	case r.AI == study.Uncertain:
-		return within(uncertainLow, uncertainHigh, r), whyAI + string(r.AI)
+		return byWord(uncertainShare, floor*uncertainShare), whyAI + string(r.AI)
 	case r.AI == study.NotFlagged && r.Partial():
 		return noResult, whyPartial
 	case r.AI == study.NotFlagged:
-		return within(notFlaggedLow, notFlaggedHigh, r), whyAI + string(r.AI)
+		return byWord(notFlaggedShare, 0), whyAI + string(r.AI)
+	case r.AI == study.Running:
+		return awaiting, whyAI + string(r.AI)
 	}
 	return noResult, whyAI + string(r.AI)
 }
 
-// within is the probability's place between low and high.
-func within(low, high float64, r study.Result) float64 {
-	p := 0.5
-	if r.Calibrated && r.Probability != nil && *r.Probability == *r.Probability {
-		p = max(0, min(1, *r.Probability))
+// odds is the share of the head start for a calibrated risk.
+func odds(p float64) float64 {
+	if p <= 0 {
+		return 0
 	}
-	return low + p*(high-low)
+	return max(0, min(1, (logOdds(min(p, 0.999))-leastOdds)/(mostOdds-leastOdds)))
 }
+
+func logOdds(p float64) float64 { return math.Log(p / (1 - p)) }
+
+// MeanShares are the shares of the longest head start that a study has before a
+// result, and where none is to come.
+func MeanShares() (before, without float64) { return awaiting, noResult }
+
+// LongestHeadStart is H of a class: no study of it is passed by one which arrived
+// more than that after it.
+func LongestHeadStart(class int) time.Duration { return headStart[clampClass(class)] }
+
+// Codes of the reasons that a place gives; pages have a text for each under the
+// locale key "why.CODE". Details are times (RFC 3339), minutes, or the rule's name.
+const (
+	whyArrived   = "arrived"         // detail: the time
+	whyClass     = "class_"          // and the class's word
+	whyAI        = "ai_"             // and the AI state that counted
+	whyPartial   = "ai_partial"      // some tiles went unseen, so that no finding counts as no result
+	whyNone      = "ai_none"         // no result yet
+	whyAbsent    = "ai_absent"       // none is to come
+	whyHeadStart = "head_start"      // detail: minutes
+	whyMean      = "head_start_mean" // the same, where nothing but the mean could be given
+	whyKept      = "kept"            // a later result would have moved it back, and did not
+	whyDeadline  = "deadline"        // detail: the time
+	whyPathway   = "pathway"         // the names are in the place's clock
+	whyAtRisk    = "at_risk"         // detail: minutes that it takes to come to it, and minutes that were left
+	whyRule      = "rule"            // detail: the rule's name
+)
+
+// why gives the reasons of a place from the values that made it.
+func why(f study.PlaceFacts, p study.Place, band string, start time.Duration, kept bool) []study.Reason {
+	given := whyHeadStart
+	switch {
+	case kept:
+	case band == whyNone, band == whyAbsent, band == whyPartial, band == whyAI+string(study.Running),
+		band == whyAI+string(study.Failed), band == whyAI+string(study.OutOfScope):
+		given = whyMean
+	}
+	reasons := []study.Reason{{Code: band}, {Code: given, Detail: strconv.Itoa(int(start.Minutes()))}}
+	if kept {
+		reasons = append(reasons, study.Reason{Code: whyKept})
+	}
+	reasons = append(reasons, study.Reason{Code: whyClass + classWords[p.Class]})
+	if r, ok := riskReason(f, p); ok {
+		reasons = append(reasons, r)
+	}
+	reasons = append(reasons, study.Reason{Code: whyArrived, Detail: f.ArrivedAt.UTC().Format(time.RFC3339)})
+	if !p.Clock.Zero() {
+		reasons = append(reasons, study.Reason{Code: whyPathway, Detail: p.Clock.Pathway + " " + p.Clock.Step})
+	}
+	if !f.Deadline.IsZero() {
+		reasons = append(reasons, study.Reason{Code: whyDeadline, Detail: f.Deadline.UTC().Format(time.RFC3339)})
+	}
+	return append(reasons, study.Reason{Code: whyRule, Detail: Rule})
+}
+
+// riskReason says why the deadline is at risk: now, or when the class was given.
+func riskReason(f study.PlaceFacts, p study.Place) (study.Reason, bool) {
+	if p.Class != ClassAtRisk {
+		return study.Reason{}, false
+	}
+	if left := f.Deadline.Sub(f.Now); f.Needed > left && left >= 0 {
+		return study.Reason{Code: whyAtRisk, Detail: fmt.Sprintf("%d %d", int(f.Needed.Minutes()), int(left.Minutes()))}, true
+	}
+	if f.Old == nil {
+		return study.Reason{}, false
+	}
+	i := slices.IndexFunc(f.Old.Why, func(r study.Reason) bool { return r.Code == whyAtRisk })
+	if i < 0 {
+		return study.Reason{}, false
+	}
+	return f.Old.Why[i], true
+}
+
+var classWords = [...]string{ClassStat: "stat", ClassOverdue: "overdue", ClassAtRisk: "at_risk", ClassPathway: "pathway", ClassRoutine: "routine"}
+
+func clampClass(class int) int { return max(0, min(class, ClassRoutine)) }
+
+// ClassWord is the word for a class: stat, overdue, at_risk, pathway or routine.
+func ClassWord(class int) string { return classWords[clampClass(class)] }
 
 // An Entry is a study on the list.
 type Entry struct {

@@ -1,6 +1,7 @@
 package worldlist_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -15,7 +16,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // bounds repeats the longest head starts, on purpose: a change of one is a
 // change of the rule, and must be made twice.
-var bounds = map[int]time.Duration{0: 0, 1: 4 * time.Hour, 2: 4 * time.Hour, 3: 8 * time.Hour}
+var bounds = map[int]time.Duration{0: 0, 1: 4 * time.Hour, 2: 2 * time.Hour, 3: 4 * time.Hour, 4: 8 * time.Hour}
 
 func result(ai study.AIState, p float64) study.Result {
 	return study.Result{AI: ai, Probability: &p, Calibrated: true, Planned: 10, Seen: 10}
@@ -34,23 +35,29 @@ func TestPlaceOfEachState(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		results []study.Result
-		minutes int // of head start, in routine
+		minutes int // of head start, in routine: of 480
 		band    string
 	}{
-		{"no result yet", nil, 120, "ai_none"},
+		{"no result yet", nil, 105, "ai_none"},
 		{"flagged for certain", []study.Result{result(study.Flagged, 1)}, 480, "ai_flagged"},
-		{"barely flagged", []study.Result{result(study.Flagged, 0)}, 336, "ai_flagged"},
-		{"flagged by a raw number: the middle of the band", []study.Result{raw}, 408, "ai_flagged"},
-		{"uncertain", []study.Result{result(study.Uncertain, 0.5)}, 240, "ai_uncertain"},
-		{"a probability that is no number: the middle", []study.Result{nan}, 240, "ai_uncertain"},
-		{"not flagged", []study.Result{result(study.NotFlagged, 0)}, 0, "ai_not_flagged"},
-		{"running: as if there were no result", []study.Result{result(study.Running, 0)}, 120, "ai_running"},
-		{"failed: as if there were no result", []study.Result{result(study.Failed, 0)}, 120, "ai_failed"},
-		{"out of scope: as if there were no result", []study.Result{result(study.OutOfScope, 0)}, 120, "ai_out_of_scope"},
-		{"nothing found in seven of ten tiles is no negative", []study.Result{partial}, 120, "ai_partial"},
-		{"a shadow model says nothing", []study.Result{shadow}, 120, "ai_none"},
+		{"flagged at nine in ten: all of it", []study.Result{result(study.Flagged, 0.9)}, 480, "ai_flagged"},
+		{"flagged at one in two", []study.Result{result(study.Flagged, 0.5)}, 343, "ai_flagged"},
+		{"flagged, but of a rare disease: half of what its word gives", []study.Result{result(study.Flagged, 0.01)}, 168, "ai_flagged"},
+		{"flagged by a raw number: by its word", []study.Result{raw}, 336, "ai_flagged"},
+		{"uncertain at one in five", []study.Result{result(study.Uncertain, 0.2)}, 257, "ai_uncertain"},
+		{"a probability that is no number: by its word", []study.Result{nan}, 192, "ai_uncertain"},
+		{"not flagged at all", []study.Result{result(study.NotFlagged, 0)}, 0, "ai_not_flagged"},
+		{"not flagged at one in 250: nothing", []study.Result{result(study.NotFlagged, 0.004)}, 0, "ai_not_flagged"},
+		{"not flagged, and near the threshold: what the AI missed is not last", []study.Result{result(study.NotFlagged, 0.08)}, 191, "ai_not_flagged"},
+		{"running: as if there were no result", []study.Result{result(study.Running, 0)}, 105, "ai_running"},
+		{"failed: the mean that is given", []study.Result{result(study.Failed, 0)}, 148, "ai_failed"},
+		{"out of scope: the mean that is given", []study.Result{result(study.OutOfScope, 0)}, 148, "ai_out_of_scope"},
+		{"nothing found in seven of ten tiles is no negative", []study.Result{partial}, 148, "ai_partial"},
+		{"a shadow model says nothing", []study.Result{shadow}, 105, "ai_none"},
 		{"the most suspicious of two", []study.Result{result(study.NotFlagged, 0), result(study.Flagged, 1)}, 480, "ai_flagged"},
-		{"a failure hides behind no negative", []study.Result{result(study.NotFlagged, 0), result(study.Failed, 0)}, 120, "ai_failed"},
+		{"two at one in five: together at nine in 25", []study.Result{result(study.Uncertain, 0.2), result(study.Uncertain, 0.2)}, 307, "ai_uncertain"},
+		{"a failure hides behind no negative", []study.Result{result(study.NotFlagged, 0), result(study.Failed, 0)}, 148, "ai_failed"},
+		{"a model that is not for it says nothing beside one that is", []study.Result{result(study.NotFlagged, 0), result(study.OutOfScope, 0)}, 0, "ai_not_flagged"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := worldlist.Place(study.PlaceFacts{ArrivedAt: noon, Results: tt.results})
@@ -78,6 +85,10 @@ func TestClassComesFromTheReferrerAndTheLaw(t *testing.T) {
 		{"stat and overdue", study.PlaceFacts{Priority: study.PriorityStat, Deadline: noon.Add(-time.Hour)}, worldlist.ClassStat},
 		{"overdue on arrival", study.PlaceFacts{Priority: study.PriorityPathway, Deadline: noon.Add(-time.Hour)}, worldlist.ClassOverdue},
 		{"overdue since", study.PlaceFacts{Priority: study.PriorityPathway, Deadline: noon.Add(time.Hour), Now: noon.Add(2 * time.Hour)}, worldlist.ClassOverdue},
+		{"at risk", study.PlaceFacts{Deadline: noon.Add(time.Hour), Needed: 2 * time.Hour}, worldlist.ClassAtRisk},
+		{"stat and at risk", study.PlaceFacts{Priority: study.PriorityStat, Deadline: noon.Add(time.Hour), Needed: 2 * time.Hour}, worldlist.ClassStat},
+		{"time enough at the present pace", study.PlaceFacts{Deadline: noon.Add(2 * time.Hour), Needed: 2 * time.Hour}, worldlist.ClassRoutine},
+		{"a pace without a deadline", study.PlaceFacts{Needed: 2 * time.Hour}, worldlist.ClassRoutine},
 		{"pathway in time", study.PlaceFacts{Priority: study.PriorityPathway, Deadline: noon.Add(time.Hour)}, worldlist.ClassPathway},
 		{"urgent", study.PlaceFacts{Priority: study.PriorityUrgent}, worldlist.ClassPathway},
 		{"routine", study.PlaceFacts{Priority: study.PriorityRoutine}, worldlist.ClassRoutine},
@@ -112,15 +123,16 @@ func TestOrderOfAWard(t *testing.T) {
 	}
 	hours := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Hour) }
 	entries := []worldlist.Entry{
-		place("new and quiet", study.PlaceFacts{ArrivedAt: hours(0), Results: []study.Result{result(study.NotFlagged, 0.1)}}),
+		place("new and quiet", study.PlaceFacts{ArrivedAt: hours(0), Results: []study.Result{result(study.NotFlagged, 0.01)}}),
 		place("new and suspicious", study.PlaceFacts{ArrivedAt: hours(0), Results: []study.Result{result(study.Flagged, 0.9)}}),
 		place("old and quiet", study.PlaceFacts{ArrivedAt: hours(-9), Results: []study.Result{result(study.NotFlagged, 0.1)}}),
 		place("new, model dead", study.PlaceFacts{ArrivedAt: hours(0), Results: []study.Result{result(study.Failed, 0)}}),
 		place("pathway", study.PlaceFacts{ArrivedAt: hours(0), Priority: study.PriorityPathway, Deadline: hours(48)}),
+		place("at risk", study.PlaceFacts{ArrivedAt: hours(0), Deadline: hours(5), Needed: 6 * time.Hour}),
 		place("overdue", study.PlaceFacts{ArrivedAt: hours(0), Priority: study.PriorityPathway, Deadline: hours(-1)}),
 		place("stat", study.PlaceFacts{ArrivedAt: hours(0), Priority: study.PriorityStat}),
 	}
-	want := []study.UID{"stat", "overdue", "pathway", "old and quiet", "new and suspicious", "new, model dead", "new and quiet"}
+	want := []study.UID{"stat", "overdue", "at risk", "pathway", "old and quiet", "new and suspicious", "new, model dead", "new and quiet"}
 	var got []study.UID
 	for _, e := range worldlist.Order(entries) {
 		got = append(got, e.Study)
@@ -136,9 +148,11 @@ func facts(r *rand.Rand) study.PlaceFacts {
 	f := study.PlaceFacts{
 		ArrivedAt: noon.Add(time.Duration(r.Int64N(int64(72 * time.Hour)))).Truncate(time.Millisecond),
 		Priority:  priorities[r.IntN(len(priorities))],
+		NoAI:      r.IntN(5) == 0,
 	}
 	if r.IntN(3) == 0 {
 		f.Deadline = noon.Add(time.Duration(r.Int64N(int64(96 * time.Hour))))
+		f.Needed = time.Duration(r.Int64N(int64(24 * time.Hour)))
 	}
 	f.Results = results(r)
 	return f
@@ -184,19 +198,190 @@ func TestNoStudyIsPassedByOneThatCameMoreThanHLater(t *testing.T) {
 	}
 }
 
-func TestLateResultNeverMovesAStudyBack(t *testing.T) {
+// TestNothingThatTheAISaysEverMovesAStudyBack draws lives of studies: results that
+// come, are withdrawn and come otherwise, models that die, and the clock.
+func TestNothingThatTheAISaysEverMovesAStudyBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 5000 {
+	for range 2000 {
 		f := facts(r)
-		f.Deadline = time.Time{} // no class changes by the clock here
-		before := worldlist.Place(f)
-		f.Old, f.Results = &before, results(r)
-		after := worldlist.Place(f)
-		if after.Key.After(before.Key) || after.Class != before.Class {
-			t.Fatalf("%v moved back to %v by %v", before, after, f.Results)
+		place := worldlist.Place(f)
+		for range r.IntN(8) {
+			old := place
+			f.Old, f.Results, f.NoAI = &old, results(r), r.IntN(4) == 0
+			f.Now = f.ArrivedAt.Add(time.Duration(r.Int64N(int64(96 * time.Hour))))
+			f.Needed = time.Duration(r.Int64N(int64(24 * time.Hour)))
+			place = worldlist.Place(f)
+			switch {
+			case place.Class > old.Class:
+				t.Fatalf("from class %d back to %d", old.Class, place.Class)
+			case place.Class == old.Class && place.Key.After(old.Key):
+				t.Fatalf("%v moved back to %v by %v", old, place, f.Results)
+			case place.Key.Before(f.ArrivedAt.Add(-bounds[place.Class])):
+				t.Fatalf("class %d: key %v is more than H before %v", place.Class, place.Key, f.ArrivedAt)
+			case place.Key.After(f.ArrivedAt):
+				t.Fatalf("key %v is after the arrival", place.Key)
+			}
 		}
-		if limit := f.ArrivedAt.Add(-bounds[after.Class]); after.Key.Before(limit) {
-			t.Fatalf("key %v is before %v", after.Key, limit)
+	}
+}
+
+func TestClassIsTheSameWhateverTheAISays(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for range 2000 {
+		f := facts(r)
+		f.Now = noon.Add(time.Duration(r.Int64N(int64(96 * time.Hour))))
+		g := f
+		g.Results, g.NoAI = results(r), !f.NoAI
+		if a, b := worldlist.Place(f).Class, worldlist.Place(g).Class; a != b {
+			t.Fatalf("class %d and %d by other results", a, b)
+		}
+	}
+}
+
+// TestWithoutAIAllStandInOrderOfArrival is what the list falls back to when nobody
+// answers: class and arrival.
+func TestWithoutAIAllStandInOrderOfArrival(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	var all []worldlist.Entry
+	for range 300 {
+		f := facts(r)
+		f.Results, f.NoAI = nil, true
+		all = append(all, worldlist.Entry{ArrivedAt: f.ArrivedAt, Place: worldlist.Place(f)})
+	}
+	ordered := worldlist.Order(all)
+	for i, b := range ordered[1:] {
+		if a := ordered[i]; a.Place.Class > b.Place.Class || a.Place.Class == b.Place.Class && a.ArrivedAt.After(b.ArrivedAt) {
+			t.Fatalf("class %d of %v before class %d of %v", a.Place.Class, a.ArrivedAt, b.Place.Class, b.ArrivedAt)
+		}
+	}
+}
+
+// A stay is a study in the line of one class: when it came, when its result did,
+// and when a reader took it.
+type stay struct {
+	facts          study.PlaceFacts
+	place          study.Place
+	answered, took time.Time
+}
+
+// TestBoundHoldsWhileResultsComeAndReadersClaim replays days of arrivals, late
+// results and claims: no exam that waits is overtaken by one of its class that came
+// more than H later, and two that wait never change places without an event of one
+// of them.
+func TestBoundHoldsWhileResultsComeAndReadersClaim(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 21))
+		class := []int{worldlist.ClassPathway, worldlist.ClassRoutine}[r.IntN(2)]
+		priority := map[int]study.Priority{worldlist.ClassPathway: study.PriorityPathway, worldlist.ClassRoutine: study.PriorityRoutine}[class]
+		var line, taken []*stay
+		now := noon
+		for range 400 {
+			now = now.Add(time.Duration(r.ExpFloat64() * float64(10*time.Minute))).Truncate(time.Millisecond)
+			switch n := r.IntN(10); {
+			case n < 4 || len(line) == 0:
+				s := &stay{facts: study.PlaceFacts{ArrivedAt: now, Now: now, Priority: priority}}
+				s.place = worldlist.Place(s.facts)
+				line = append(line, s)
+			case n < 7:
+				s := line[r.IntN(len(line))]
+				before := standing(line, s)
+				s.facts.Now, s.facts.Results, s.facts.NoAI = now, results(r), r.IntN(6) == 0
+				old := s.place
+				s.facts.Old = &old
+				s.place, s.answered = worldlist.Place(s.facts), now
+				if after := standing(line, s); !slices.Equal(before, after) {
+					t.Fatal("the others changed places among themselves")
+				}
+			default:
+				best := slices.MinFunc(line, func(a, b *stay) int { return a.place.Key.Compare(b.place.Key) })
+				for _, s := range line {
+					if by := best.facts.ArrivedAt.Sub(s.facts.ArrivedAt); by > bounds[class] {
+						t.Fatalf("seed %d: overtaken by one that came %v later", seed, by)
+					}
+				}
+				best.took = now
+				taken = append(taken, best)
+				line = slices.DeleteFunc(line, func(s *stay) bool { return s == best })
+			}
+		}
+		if len(taken) < 50 {
+			t.Fatalf("only %d were read", len(taken))
+		}
+	}
+}
+
+// standing is the order of all but one.
+func standing(line []*stay, but *stay) []*stay {
+	all := slices.DeleteFunc(slices.Clone(line), func(s *stay) bool { return s == but })
+	slices.SortStableFunc(all, func(a, b *stay) int { return a.place.Key.Compare(b.place.Key) })
+	return all
+}
+
+// TestSharesFitTheMixture draws the department of the simulation, one exam in ten
+// diseased and two normal distributions 2.56 apart, and holds what calibrated risk
+// gives there against the shares that stand where it is not calibrated.
+func TestSharesFitTheMixture(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	const d, prevalence, threshold, n = 2.56, 0.10, 1.2784, 100_000
+	var sum, flagged, flaggedSum, missed, missedSum float64
+	for range n {
+		score, ill := r.NormFloat64(), r.Float64() < prevalence
+		if ill {
+			score += d
+		}
+		p := 1 / (1 + math.Exp(-(d*score - d*d/2 + math.Log(prevalence/(1-prevalence)))))
+		ai := study.NotFlagged
+		if score > threshold {
+			ai = study.Flagged
+		}
+		h := float64(noon.Sub(worldlist.Place(study.PlaceFacts{ArrivedAt: noon, Results: []study.Result{result(ai, p)}}).Key)) / float64(8*time.Hour)
+		sum += h
+		if ai == study.Flagged {
+			flagged, flaggedSum = flagged+1, flaggedSum+h
+		} else if ill {
+			missed, missedSum = missed+1, missedSum+h
+		}
+	}
+	before, without := worldlist.MeanShares()
+	if mean := sum / n; math.Abs(mean-before) > 0.03 {
+		t.Errorf("results ask for %.3f on average, and a study comes with %.3f", mean, before)
+	}
+	if mean := flaggedSum / flagged; math.Abs(mean-0.70) > 0.05 {
+		t.Errorf("a flagged study gets %.3f on average", mean)
+	}
+	if mean := missedSum / missed; mean < 0.2 {
+		t.Errorf("what the AI missed gets %.3f on average", mean)
+	}
+	if without <= before {
+		t.Errorf("AI that did not run (%.2f) stands like AI that found nothing (%.2f)", without, before)
+	}
+}
+
+func TestStudyInAHigherClassKeepsNoMoreThanThatClassGives(t *testing.T) {
+	f := study.PlaceFacts{ArrivedAt: noon, Deadline: noon.Add(20 * time.Hour), Results: []study.Result{result(study.Flagged, 1)}}
+	old := worldlist.Place(f)
+	f.Old, f.Now, f.Needed = &old, noon.Add(10*time.Hour), 12*time.Hour
+	p := worldlist.Place(f)
+	if p.Class != worldlist.ClassAtRisk || noon.Sub(p.Key) != bounds[worldlist.ClassAtRisk] {
+		t.Errorf("class %s with a head start of %v", worldlist.ClassWord(p.Class), noon.Sub(p.Key))
+	}
+	want := study.Reason{Code: "at_risk", Detail: "720 600"}
+	if !slices.Contains(p.Why, want) {
+		t.Errorf("why %v does not say %v", p.Why, want)
+	}
+	// A result that comes then changes neither the class nor the cause.
+	f.Old, f.Now, f.Needed = &p, noon.Add(11*time.Hour), 0
+	if q := worldlist.Place(f); q.Class != worldlist.ClassAtRisk || !slices.Contains(q.Why, want) {
+		t.Errorf("class %s, why %v", worldlist.ClassWord(q.Class), q.Why)
+	}
+}
+
+// TestRemarksCannotMoveAStudy holds that a placer is not even told of them.
+func TestRemarksCannotMoveAStudy(t *testing.T) {
+	of := reflect.TypeFor[study.PlaceFacts]()
+	for i := range of.NumField() {
+		if f := of.Field(i); f.Type == reflect.TypeFor[[]study.Remark]() || f.Type == reflect.TypeFor[study.Study]() {
+			t.Errorf("a placer is told of %s", f.Name)
 		}
 	}
 }
