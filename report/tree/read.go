@@ -33,8 +33,9 @@ type reader struct{ items int }
 
 // Read gives the content tree of a structured report, ours or another maker's. An
 // error wraps study.ErrInvalid: the object holds no tree, one that is too large, or
-// an item that does not say what it is. What a known item leaves out stays empty;
-// items by reference (PS3.3 §C.17.3.2.5) are left out.
+// an item that does not say what it is. What a known item leaves out stays empty.
+// An item by reference (PS3.3 §C.17.3.2.5) holds what its target holds; one whose
+// target is not there is left out.
 func Read(d *dicom.Dataset) (Item, error) {
 	root, err := (&reader{}).item(d, 0)
 	if err == nil && root.Type != TypeContainer {
@@ -43,7 +44,38 @@ func Read(d *dicom.Dataset) (Item, error) {
 	if err != nil {
 		return Item{}, fmt.Errorf("read report: %w", err)
 	}
+	root.resolve(root)
 	return root, nil
+}
+
+// resolve gives the items by reference below i what their targets in root hold.
+func (i *Item) resolve(root Item) {
+	kept := i.Items[:0:0]
+	for _, c := range i.Items {
+		if len(c.Target) == 0 {
+			c.resolve(root)
+			kept = append(kept, c)
+			continue
+		}
+		if to, ok := root.at(c.Target); ok {
+			kept = append(kept, Referenced(c.Relation, to, c.Target...))
+		}
+	}
+	i.Items = kept
+}
+
+// at finds the item at a place, which is itself none by reference.
+func (i Item) at(place []int) (Item, bool) {
+	if len(place) == 0 || place[0] != 1 {
+		return Item{}, false
+	}
+	for _, n := range place[1:] {
+		if n < 1 || n > len(i.Items) {
+			return Item{}, false
+		}
+		i = i.Items[n-1]
+	}
+	return i, len(i.Target) == 0
 }
 
 func (r *reader) item(d *dicom.Dataset, depth int) (Item, error) {
@@ -59,6 +91,16 @@ func (r *reader) item(d *dicom.Dataset, depth int) (Item, error) {
 	r.value(d, &i)
 	for below := range d.Each(dicom.ContentSequence) {
 		if below.Has(dicom.ReferencedContentItemIdentifier) {
+			if r.items++; r.items > maxItems {
+				return i, fmt.Errorf("a tree of more than %d items: %w", maxItems, study.ErrInvalid)
+			}
+			c := Item{Relation: Relation(below.Text(dicom.RelationshipType))}
+			for _, n := range below.Floats(dicom.ReferencedContentItemIdentifier) {
+				c.Target = append(c.Target, int(n))
+			}
+			if len(c.Target) > 0 {
+				i.Items = append(i.Items, c)
+			}
 			continue
 		}
 		c, err := r.item(below, depth+1)

@@ -24,6 +24,8 @@ const (
 	HasObsContext   Relation = "HAS OBS CONTEXT"
 	HasConceptMod   Relation = "HAS CONCEPT MOD"
 	HasAcqContext   Relation = "HAS ACQ CONTEXT"
+	HasProperties   Relation = "HAS PROPERTIES"
+	InferredFrom    Relation = "INFERRED FROM"
 	SelectedFrom    Relation = "SELECTED FROM"
 	Root            Relation = "" // of the root, which stands to nothing
 	separateContent          = "SEPARATE"
@@ -61,7 +63,12 @@ type Item struct {
 	Points   []float64 // of an SCOORD: column, row, in pixels; of an SCOORD3D: x, y, z in mm
 	Total    bool      // of an SCOORD: Points are in the total pixel matrix of a slide
 	FrameRef study.UID // of an SCOORD3D: the frame of reference
-	Items    []Item
+	// Target makes the item one by reference, PS3.3 §C.17.3.2.5: the place in the
+	// tree of the item that is meant, from the root, which is 1. Such an item is
+	// written with its relation and its target alone; one that was read holds what
+	// its target holds, without what is below that.
+	Target []int
+	Items  []Item
 }
 
 // A Reference names an image, or one frame of it.
@@ -114,6 +121,12 @@ func SCoord3D(r Relation, name study.Code, point [3]float64, frameOfReference st
 	return Item{Relation: r, Type: TypeSCoord3D, Name: name, Shape: study.Point, Points: point[:], FrameRef: frameOfReference}
 }
 
+// Referenced makes an item by reference to the one at target.
+func Referenced(r Relation, to Item, target ...int) Item {
+	to.Relation, to.Target, to.Items = r, target, nil
+	return to
+}
+
 // String draws the item and all below it, an item a line, as PS3.16 writes trees.
 func (i Item) String() string {
 	var b strings.Builder
@@ -134,6 +147,9 @@ func (i Item) draw(b *strings.Builder, indent string) {
 	}
 	if i.Template != "" {
 		words = append(words, "TID "+i.Template)
+	}
+	if len(i.Target) > 0 {
+		words = append(words, "at "+strings.Trim(strings.ReplaceAll(fmt.Sprint(i.Target), " ", "."), "[]"))
 	}
 	fmt.Fprintf(b, "%s%s\n", indent, strings.Join(words, " "))
 	for _, c := range i.Items {

@@ -7,6 +7,14 @@ func (i Item) Write(o *dicom.Item) {
 	if i.Relation != Root {
 		o.Set(dicom.RelationshipType, string(i.Relation))
 	}
+	if len(i.Target) > 0 {
+		places := make([]any, len(i.Target))
+		for k, n := range i.Target {
+			places[k] = n
+		}
+		o.Set(dicom.ReferencedContentItemIdentifier, places...)
+		return
+	}
 	o.Set(dicom.ValueType, string(i.Type))
 	if !i.Name.Zero() {
 		o.Seq(dicom.ConceptNameCodeSequence, dicom.CodeItem(i.Name))
@@ -22,6 +30,10 @@ func (i Item) Write(o *dicom.Item) {
 		o.Seq(dicom.ConceptCodeSequence, dicom.CodeItem(i.Code))
 	case TypeText:
 		o.Set(dicom.TextValue, i.Text)
+	case TypeDate:
+		o.Set(dicom.Date, i.Text)
+	case TypeTime:
+		o.Set(dicom.Time, i.Text)
 	case TypeUIDRef:
 		o.Set(dicom.UID, i.Text)
 	case TypeNum:
