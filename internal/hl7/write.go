@@ -1,7 +1,9 @@
 package hl7
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -33,8 +35,14 @@ func Text(s string) Component { return Component{subs: []string{s}} }
 // of it is not written, since with another letter it could be another's.
 func Exact(s string) Component { return Component{subs: []string{s}, exact: true} }
 
-// Subs is a component of subcomponents, each exact.
-func Subs(subs ...string) Component { return Component{subs: subs, exact: true} }
+// Subs is a component of subcomponents of text.
+func Subs(subs ...string) Component { return Component{subs: subs} }
+
+// Strict is the same component, but exact.
+func (c Component) Strict() Component {
+	c.exact = true
+	return c
+}
 
 // Lines is text that keeps its line ends: for fields of type FT.
 func Lines(s string) Component { return Component{subs: []string{s}, lines: true} }
@@ -207,6 +215,25 @@ func (c Component) append(out []byte, latin bool) ([]byte, error) {
 		}
 	}
 	return out[:end], nil
+}
+
+// Readdress gives a message of a [Writer] with another receiver in MSH-5 and
+// MSH-6: one message may go to several systems. Nothing else changes.
+func Readdress(message []byte, app, facility string) ([]byte, error) {
+	line, rest, ended := bytes.Cut(message, []byte{'\r'})
+	fields := bytes.Split(line, []byte{'|'})
+	if !ended || len(fields) < 12 || !bytes.HasPrefix(line, []byte(`MSH|^~\&|`)) {
+		return nil, fmt.Errorf("not a message of ours: %w", study.ErrInvalid)
+	}
+	latin := len(fields) > 17 && string(fields[17]) == Latin1
+	for n, text := range []string{app, facility} {
+		value, err := Text(text).append(nil, latin)
+		if err != nil {
+			return nil, err
+		}
+		fields[4+n] = value
+	}
+	return slices.Concat(bytes.Join(fields, []byte{'|'}), []byte{'\r'}, rest), nil
 }
 
 // escapes are the sequences of what would be taken for a delimiter.
