@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/embedded":  {},
 	"internal/metrics":   {},
 	"internal/words":     {},
+	"internal/mask":      {},
 	"internal/webui":     {"internal/words"},
 	"internal/s3test":    {},
 	"internal/studytest": {"internal/dicom"}, // it draws studies as DICOM objects
@@ -41,8 +42,8 @@ var mayImport = map[string][]string{
 
 	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
 	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
-	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide"},
-	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec"}, // heatmaps are laid on a slide's grid
+	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
+	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
 	"worldlist":     {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide"},
 	"oversight":     {"models", "internal/webui", "internal/words"}, // it shows cards and moves states
 }
@@ -63,7 +64,7 @@ var doors = map[string][]string{
 	"github.com/alicebob/miniredis":          {"internal/embedded"},
 	"github.com/spf13/cobra":                 {"cmd/varde"},
 	"github.com/spf13/pflag":                 {"cmd/varde"},           // the flags that cobra takes
-	"github.com/BurntSushi/toml":             {"cmd/varde", "models"}, // settings, and cards
+	"github.com/BurntSushi/toml":             {"cmd/varde", "models", "worldlist/pathway"}, // settings, cards, and tables of pathways
 	"golang.org/x/term":                      {"cmd/varde"},
 	"github.com/danielgtaylor/huma":          {"internal/webui"},
 	"github.com/prometheus/client_golang":    {"internal/metrics"},

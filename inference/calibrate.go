@@ -94,6 +94,7 @@ func (f Facts) calibrate(r *study.Result, number float64) {
 		return
 	}
 	r.Probability, r.Raw, r.Calibrated = &p, &number, true
+	r.Frequency = f.Calibration.Frequency(number)
 	r.Ran.Calibration = f.Calibration.Hash
 	r.Parameters += fmt.Sprintf("; calibration=%s %s (n=%d)", f.Calibration.Method, f.Calibration.Hash.Short(), f.Calibration.Cases.N)
 	f.measured(r.Measurements, p)

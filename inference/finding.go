@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"varde/inference/regions"
+	"varde/internal/mask"
 	"varde/models"
 	"varde/study"
 )
@@ -138,7 +138,7 @@ func clusters(find models.Find, all []spot) []found {
 	slices.SortStableFunc(all, func(a, b spot) int {
 		return cmp.Or(cmp.Compare(a.ground(), b.ground()), cmp.Compare(a.mm()[0], b.mm()[0]))
 	})
-	set := regions.NewSets(len(all))
+	set := mask.NewSets(len(all))
 	for i, a := range all {
 		for k := i + 1; k < len(all); k++ {
 			b := all[k]

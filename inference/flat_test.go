@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"varde/inference"
 	"varde/internal/onnx/graph"
 	"varde/internal/pixel"
 	"varde/models"
@@ -205,33 +204,6 @@ func TestAVolumeThatTheGateTurnsAwaySaysNothing(t *testing.T) {
 	r := conclude(t, s, card, thick, cut(tiles, 2, 2))
 	if r.AI != study.OutOfScope || r.Reason.Code != study.ReasonEmpty || len(r.Findings) != 0 || r.Probability != nil {
 		t.Errorf("%s because of %s, %d findings", r.AI, r.Reason, len(r.Findings))
-	}
-}
-
-// TestMasksAreKeptExactly: what is written is read back, and what is damaged is
-// refused.
-func TestMasksAreKeptExactly(t *testing.T) {
-	m := study.Masks{Grids: []study.MaskGrid{{Tile: 3, Columns: 40, Rows: 30, First: 5, Planes: 9, StepMM: 1.5, SpacingMM: [2]float64{0.5, 0.6}, Scale: [2]float64{1, 1},
-		Position: &[3]float64{1, 2, 3}, Orientation: &[6]float64{1, 0, 0, 0, 1, 0}, Runs: [][]int32{{5, 2, 3, 9, 5, 2, 20, 39, 13, 29, 0, 0}, nil, {6, 0, 0, 39}}}}}
-	b, err := inference.EncodeMasks(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := inference.DecodeMasks(b)
-	if err != nil || !reflect.DeepEqual(got, m.Grids) {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	for n := range b {
-		if _, err := inference.DecodeMasks(b[:n]); err == nil {
-			t.Errorf("%d of %d bytes are taken", n, len(b))
-		}
-	}
-	m.Grids[0].Planes = 8 // the last run lies outside
-	if b, err = inference.EncodeMasks(m); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := inference.DecodeMasks(b); err == nil {
-		t.Error("a run outside of its grid is taken")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"varde/inference/regions"
+	"varde/internal/mask"
 	"varde/models"
 	"varde/study"
 )
@@ -119,7 +120,7 @@ func (f Facts) lesions(instances map[study.UID]*study.Instance) ([]found, error)
 		}
 		for _, d := range f.drawings(i) {
 			mm, known := d.mm()
-			bodies := regions.Solids(d.runs)
+			bodies := mask.Bodies(d.runs)
 			if len(bodies) > maxFound {
 				return nil, fmt.Errorf("%d pieces of %s, more than %d: %w", len(bodies), s.Name, maxFound, study.ErrInvalid)
 			}

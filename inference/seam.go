@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"varde/inference/regions"
+	"varde/internal/mask"
 	"varde/study"
 )
 
@@ -37,7 +38,7 @@ func (f Facts) spots(instances map[study.UID]*study.Instance) []spot {
 
 // joined unites candidates whose seams touch.
 func (f Facts) joined(all []spot, instances map[study.UID]*study.Instance) []spot {
-	set := regions.NewSets(len(all))
+	set := mask.NewSets(len(all))
 	var up, down []int // those that may go on, and those that may come from elsewhere
 	for i, s := range all {
 		if s.Seam != nil && len(s.Seam.High) > 0 {

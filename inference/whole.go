@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"varde/inference/regions"
+	"varde/internal/mask"
 )
 
 // wholeRegions unites the pieces of one slide's map that touch across blocks. A
@@ -25,7 +26,7 @@ func wholeRegions(all []spot) ([]spot, error) {
 		}
 	}
 	slices.SortFunc(edges, func(a, b stretch) int { return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.from, b.from)) })
-	set := regions.NewSets(len(all))
+	set := mask.NewSets(len(all))
 	above := 0 // where the row before the present one begins
 	for begin := 0; begin < len(edges); {
 		end := begin

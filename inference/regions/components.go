@@ -3,7 +3,7 @@
 //
 //	Lay, Mosaic     the maps of overlapping patches become one, on one grid
 //	Components      connected pieces of a map, in whole numbers
-//	PackRuns, Sets  pieces that go on in another block are told and united
+//	PackRuns        pieces that go on in another block are told
 //	Outline         the edge of a piece, for people
 //
 // Everything here is arithmetic on what it is given: the same map gives the same

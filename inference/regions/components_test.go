@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"varde/internal/mask"
 )
 
 // flooded finds components the slow way, voxel by voxel.
@@ -115,7 +117,7 @@ func TestCutPiecesAddUp(t *testing.T) {
 				all, planes = append(all, p), append(planes, z)
 			}
 		}
-		set := NewSets(len(all))
+		set := mask.NewSets(len(all))
 		for i := range all {
 			for k := range all {
 				if planes[k] == planes[i]+1 && Touching(all[i].High, all[k].Low) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"varde/internal/mask"
 )
 
 // Solids are told by runs of four numbers: plane, row, first column and last
@@ -27,56 +29,6 @@ func Drawn(holds func(i int) bool, planes, height, width, first int) []int32 {
 		}
 	}
 	return runs
-}
-
-// Solids parts runs into bodies that are connected by sides, edges or corners, in
-// the order of their first run. The runs may come from several blocks, in any
-// order, so long as none is told twice.
-func Solids(runs []int32) [][]int32 {
-	all := make([][4]int32, 0, len(runs)/4)
-	for i := 0; i+3 < len(runs); i += 4 {
-		all = append(all, [4]int32(runs[i:i+4]))
-	}
-	slices.SortFunc(all, func(a, b [4]int32) int {
-		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]), cmp.Compare(a[2], b[2]))
-	})
-	rows := map[[2]int32][2]int{} // plane and row: which runs
-	for i := 0; i < len(all); {
-		k := i
-		for k < len(all) && all[k][0] == all[i][0] && all[k][1] == all[i][1] {
-			k++
-		}
-		rows[[2]int32{all[i][0], all[i][1]}] = [2]int{i, k}
-		i = k
-	}
-	set := NewSets(len(all))
-	for at, mine := range rows { // the sets are the same in any order
-		for _, d := range [][2]int32{{0, -1}, {-1, -1}, {-1, 0}, {-1, 1}} {
-			near, ok := rows[[2]int32{at[0] + d[0], at[1] + d[1]}]
-			if !ok {
-				continue
-			}
-			for i, j := mine[0], near[0]; i < mine[1] && j < near[1]; {
-				if all[i][2] <= all[j][3]+1 && all[j][2] <= all[i][3]+1 {
-					set.Unite(i, j)
-				}
-				if all[i][3] < all[j][3] {
-					i++
-				} else {
-					j++
-				}
-			}
-		}
-	}
-	var out [][]int32
-	for _, members := range set.Groups() {
-		body := make([]int32, 0, 4*len(members))
-		for _, i := range members {
-			body = append(body, all[i][:]...)
-		}
-		out = append(out, body)
-	}
-	return out
 }
 
 // An Extent is what was measured of a body, in mm, mm² and mm³.
@@ -233,7 +185,7 @@ func Whole(runs []int32) []int32 {
 	}
 	var best []int32
 	most := int64(-1)
-	for _, s := range Solids(four) {
+	for _, s := range mask.Bodies(four) {
 		n := int64(0)
 		for i := 0; i+3 < len(s); i += 4 {
 			n += int64(s[i+3]-s[i+2]) + 1

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+
+	"varde/internal/mask"
 )
 
 // ellipsoid draws one of those half axes, mm, on voxels of that size, turned in
@@ -68,7 +70,7 @@ func TestBodiesAreTheSameHoweverTheyWereCut(t *testing.T) {
 		noise[i] = rng.Float64() < 0.12
 	}
 	whole := Drawn(func(i int) bool { return noise[i] }, 12, 20, 24, 0)
-	want := Solids(whole)
+	want := mask.Bodies(whole)
 	pieces, err := Components(Field{Values: asFloats(noise), Width: 24, Height: 20, Planes: 12}, 0.5)
 	if err != nil || len(pieces) != len(want) {
 		t.Fatalf("%d bodies, %d components, %v", len(want), len(pieces), err)
@@ -81,7 +83,7 @@ func TestBodiesAreTheSameHoweverTheyWereCut(t *testing.T) {
 	const plane = 20 * 24
 	upper := Drawn(func(i int) bool { return noise[5*plane+i] }, 7, 20, 24, 5)
 	lower := Drawn(func(i int) bool { return noise[i] }, 5, 20, 24, 0)
-	if got := Solids(append(upper, lower...)); !reflect.DeepEqual(got, want) {
+	if got := mask.Bodies(append(upper, lower...)); !reflect.DeepEqual(got, want) {
 		t.Error("another cut gave other bodies")
 	}
 }
