@@ -3,6 +3,7 @@ package inference_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"varde/inference"
 	"varde/models"
@@ -24,6 +25,8 @@ func calibrationOf(t *testing.T, card models.Card) (*calibration.File, study.Cal
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.From, f.To, f.Place = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC), "Northern hospital"
+	f.Errors = calibration.Judge(cases, card.Flag.Flagged, card.Flag.Uncertain)
 	f.Model, f.SHA256, f.Card, f.Output = card.Ref().String(), card.SHA256, card.Hash, card.Flag.By
 	b, err := f.Encode()
 	if err != nil {
@@ -66,15 +69,41 @@ func TestCalibrationChangesTheProbabilityAndNothingElse(t *testing.T) {
 			t.Errorf("%v: %s, was %s; %v after %v", score, r.AI, plain.AI, *r.Probability, last)
 		}
 		last = *r.Probability
+		if said := r.Frequency; plain.Frequency != nil || said == nil || said.Like.Share != want || said.Cases != 4000 || said.Place != "Northern hospital" || said.Missed == nil {
+			t.Errorf("%v: told as %+v, without a calibration as %+v", score, said, plain.Frequency)
+		}
+		if !plain.Measurements[0].Chance || !r.Measurements[0].Chance {
+			t.Errorf("%v: a probability passes for a measurement: %+v", score, plain.Measurements)
+		}
 	}
 	part := scored(0, 0.9)
 	partial := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{part}, Plan: study.ModelPlan{Planned: 5}, Calibration: cal})
-	if partial.Calibrated || partial.Raw != nil {
+	if partial.Calibrated || partial.Raw != nil || partial.Frequency != nil {
 		t.Errorf("a partial result is calibrated: %+v", partial)
 	}
 	stopped := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{part}, Stopped: true, Calibration: cal})
-	if stopped.Calibrated || stopped.Probability != nil {
+	if stopped.Calibrated || stopped.Probability != nil || stopped.Frequency != nil {
 		t.Errorf("a model that was stopped speaks: %+v", stopped)
+	}
+}
+
+// TestResultSaysWhatTheCardSaysOfTheMark keeps a device of the FDA's alone from
+// passing for one that is CE-marked.
+func TestResultSaysWhatTheCardSaysOfTheMark(t *testing.T) {
+	for _, tt := range []struct {
+		device *models.Device
+		want   string
+	}{
+		{nil, ""},
+		{&models.Device{Regulation: "FDA", Class: "II", Certificate: "K241727"}, ""},
+		{&models.Device{Regulation: "MDR", Class: "IIa", NotifiedBody: "2797"}, "MDR IIa, 2797"},
+		{&models.Device{Regulation: "IVDR", Class: "A"}, "IVDR A"},
+	} {
+		card := mgCard()
+		card.Device = tt.device
+		if r := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{scored(0, 0.9)}}); r.CE != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.device, r.CE, tt.want)
+		}
 	}
 }
 

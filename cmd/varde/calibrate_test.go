@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"varde/study"
 )
 
 // cases writes a table of labelled cases for a model that counts: the more it
@@ -38,6 +41,7 @@ func TestProbabilityIsCalibratedByTheSite(t *testing.T) {
 		Calibrated  bool
 		Probability *float64
 		AI          string `json:"ai_state"`
+		Frequency   *study.Frequency
 	}
 	scored := func(seed uint64) result {
 		d := smallMG(t, seed, true)
@@ -50,23 +54,34 @@ func TestProbabilityIsCalibratedByTheSite(t *testing.T) {
 		}
 		return one.Results[len(one.Results)-1]
 	}
+	when := []string{"--from", "2025-01-01", "--to", "2025-06-30", "--place", "Northern hospital"}
 	before := scored(31)
 	if before.Calibrated {
 		t.Errorf("calibrated by nobody: %+v", before)
 	}
 	says(t, s.verb("model", "show", "varde-mg-calc"), `no local calibration holds`)
-	if e := s.verb("model", "calibrate", "varde-mg-calc", cases(t, 999), "--reason", "spring"); e.code == 0 || !strings.Contains(e.stderr, "it needs 1000") {
+	if e := s.verb(append([]string{"model", "calibrate", "varde-mg-calc", cases(t, 999), "--reason", "spring"}, when...)...); e.code == 0 || !strings.Contains(e.stderr, "it needs 1000") {
 		t.Errorf("too few cases: %d %s", e.code, e.stderr)
 	}
 	if e := s.verb("model", "calibrate", "varde-mg-calc", cases(t, 3600)); e.code != 2 {
 		t.Errorf("without a reason: %d", e.code)
 	}
-	says(t, s.verb("model", "calibrate", "varde-mg-calc", cases(t, 3600), "--try"), `nothing was kept`)
-	says(t, s.verb("model", "calibrate", "varde-mg-calc", cases(t, 3600), "--reason", "spring of 2026", "--note", "two hospitals"),
-		`isotonic, 3600 cases`, `cases: two hospitals`, `Brier`)
+	for _, left := range []int{0, 2, 4} { // without the first day, the last, the place
+		e := s.verb(append([]string{"model", "calibrate", "varde-mg-calc", cases(t, 3600), "--reason", "spring"}, slices.Delete(slices.Clone(when), left, left+2)...)...)
+		if e.code != 2 || !strings.Contains(e.stderr, when[left]) {
+			t.Errorf("without %s: %d %s", when[left], e.code, e.stderr)
+		}
+	}
+	says(t, s.verb("model", "calibrate", "varde-mg-calc", cases(t, 3600), "--try"), `nothing was kept`, `readers are told no percentage`)
+	says(t, s.verb(append([]string{"model", "calibrate", "varde-mg-calc", cases(t, 3600), "--reason", "spring of 2026", "--note", "two hospitals"}, when...)...),
+		`isotonic, 3600 cases`, `cases: two hospitals`, `Brier`, `from 2025-01-01 to 2025-06-30, Northern hospital`, `flagged, and nothing was there: [0-9.]+ %`)
 	after := scored(32)
 	if !after.Calibrated || after.Probability == nil || *after.Probability <= 0 || *after.Probability >= 1 || after.AI != before.AI {
 		t.Errorf("before %+v, after %+v", before, after)
+	}
+	if f := after.Frequency; before.Frequency != nil || f == nil || f.Cases != 3600 || f.Place != "Northern hospital" || f.Like.Share != *after.Probability ||
+		f.Like.Low >= f.Like.Share || f.Like.Share >= f.Like.High || f.Wrong == nil || f.Missed == nil {
+		t.Errorf("natural frequencies: %+v", f)
 	}
 	shown := says(t, s.verb("model", "show", "varde-mg-calc"), `calibration [0-9a-f]+ of varde-mg-calc@1.0.0, findings`, `observed`)
 	if strings.Contains(shown, "no local calibration") {

@@ -6,6 +6,8 @@
 //	File.Encode       the curve with its cases, intervals and measures, to be kept
 //	Parse             the same read back, and checked
 //	File.Probability  what a score means at the site
+//	Judge             how often the model's word was wrong among the cases
+//	File.Frequency    what a reader is told of a score: natural frequencies
 //
 // A calibration lies apart from the model's card and has a hash of its own. It
 // never turns two scores around: a curve that would is refused. What is flagged,
@@ -47,12 +49,18 @@ type File struct {
 	By     string     `json:"by"`
 	At     time.Time  `json:"at"`
 	Note   string     `json:"note,omitempty"` // which cases these are, in words
+	// From and To are the first and the last day on which the cases were examined,
+	// and Place is where. Without them nothing is said in natural frequencies.
+	From  time.Time `json:"from,omitzero"`
+	To    time.Time `json:"to,omitzero"`
+	Place string    `json:"place,omitempty"`
 
 	Cases  Counted `json:"cases"`
 	Curve  Curve   `json:"curve"`
 	Bins   []Bin   `json:"bins"`
-	Before Quality `json:"before"` // of the model's own number; zero when it is no probability
-	After  Quality `json:"after"`  // by cross-validation: each case by a curve that has not seen it
+	Errors *Errors `json:"errors,omitempty"` // nil: nobody has counted them
+	Before Quality `json:"before"`           // of the model's own number; zero when it is no probability
+	After  Quality `json:"after"`            // by cross-validation: each case by a curve that has not seen it
 
 	// Hash is of the file. It is not in the file.
 	Hash study.Hash `json:"-"`
