@@ -63,7 +63,7 @@ var doors = map[string][]string{
 	"github.com/ebitengine/purego":           {"internal/codec", "internal/slide"}, // native libraries found at run time: decoders, OpenSlide
 	"github.com/alicebob/miniredis":          {"internal/embedded"},
 	"github.com/spf13/cobra":                 {"cmd/varde"},
-	"github.com/spf13/pflag":                 {"cmd/varde"},           // the flags that cobra takes
+	"github.com/spf13/pflag":                 {"cmd/varde"},                                // the flags that cobra takes
 	"github.com/BurntSushi/toml":             {"cmd/varde", "models", "worldlist/pathway"}, // settings, cards, and tables of pathways
 	"golang.org/x/term":                      {"cmd/varde"},
 	"github.com/danielgtaylor/huma":          {"internal/webui"},
