@@ -6,8 +6,8 @@ TOOLS   := .tools
 MINIO   := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 PEERS   := dcmtk dicom3tools pixelmed-apps default-jre-headless orthanc redis-server \
            chromium libturbojpeg0 libopenjp2-7 libcharls2 libstdc++6 \
-           libopenslide0 openslide-tools postgresql python3-hl7 curl
-PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium openslide-write-png curl
+           libopenslide0 openslide-tools postgresql python3-hl7 poppler-utils curl
+PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium openslide-write-png pdftotext curl
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: build test test-go lint setup minio bench clean
