@@ -172,7 +172,8 @@ func (b *builder) finding(f study.Finding) tree.Item {
 	if center := b.center(f); center != nil {
 		items = append(items, *center)
 	}
-	items = append(items, numbers(conceptCertainty, f.Probability, f.Measurements)...)
+	// No calibration is of single findings.
+	items = append(items, numbers(conceptCertainty, f.Probability, false, f.Measurements)...)
 	return tree.Container(tree.Contains, conceptGroup, template, items...)
 }
 
@@ -194,7 +195,7 @@ func (b *builder) center(f study.Finding) *tree.Item {
 // whole makes the measurement group of the study's own numbers, TID 1501, or nil
 // where there are none.
 func (b *builder) whole() *tree.Item {
-	nums := numbers(conceptImpression, b.result.Probability, b.result.Measurements)
+	nums := numbers(conceptImpression, b.result.Probability, b.result.Calibrated, b.result.Measurements)
 	if len(nums) == 0 || !answered(b.result) {
 		return nil
 	}
@@ -208,15 +209,27 @@ func (b *builder) whole() *tree.Item {
 	return &g
 }
 
-// numbers makes NUMs: the probability, as a percentage, and the measurements. What
-// is no number is left out.
-func numbers(name study.Code, probability *float64, ms []study.Measurement) []tree.Item {
+// numbers makes NUMs: the probability and the measurements. What is no number is
+// left out.
+//
+// Only a probability that the site's own cases have calibrated is written as the
+// standard's certainty, in percent. What a network gives by itself looks like one
+// and is none: a workstation would print "Certainty of Finding 88 %", and a reader
+// would take it for 88 of 100. It is written as what it is, the model's own score
+// from 0 to 1 under a name that says so and without a unit, for whoever compares
+// scores; and a measurement that is such a probability is left out.
+func numbers(name study.Code, probability *float64, calibrated bool, ms []study.Measurement) []tree.Item {
 	var items []tree.Item
 	if probability != nil && finite(*probability) {
-		items = append(items, tree.Num(tree.Contains, name, rounded(100*min(1, max(0, *probability))), unitPercent))
+		p := min(1, max(0, *probability))
+		if calibrated {
+			items = append(items, tree.Num(tree.Contains, name, rounded(100*p), unitPercent))
+		} else {
+			items = append(items, tree.Num(tree.Contains, conceptScore, rounded(p), unitNone))
+		}
 	}
 	for _, m := range ms {
-		if finite(m.Value) && !m.Name.Zero() {
+		if finite(m.Value) && !m.Name.Zero() && (calibrated || !m.Chance) {
 			items = append(items, tree.Num(tree.Contains, m.Name, rounded(m.Value), m.Unit))
 		}
 	}

@@ -179,18 +179,31 @@ func TestEveryReportSaysWhatItIsAndWhoMadeIt(t *testing.T) {
 	}
 }
 
-func TestProbabilityIsAPercentageOnce(t *testing.T) {
+// TestOnlyACalibratedProbabilityIsAPercentage holds a network's own number from
+// passing for a frequency, in codes as in words.
+func TestOnlyACalibratedProbabilityIsAPercentage(t *testing.T) {
 	s := mammogram(2)
 	s.result.Probability = ptr(0.4321987654)
 	s.result.Findings[0].Probability = ptr(1.0000001)
+	chance := study.Code{Value: "C-1", Scheme: "99VARDE", Meaning: "Probability of cancer"}
+	percent := study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
+	s.result.Measurements = []study.Measurement{{Name: chance, Value: 43.2, Unit: percent, Chance: true}}
 	tree := build(s, "en").Root.String()
-	for _, want := range []string{`"Certainty of impression") = 43.2199 (%,UCUM,"Percent")`, `"Certainty of Finding") = 100 (%,UCUM,"Percent")`} {
+	for _, want := range []string{`"Model score, not calibrated") = 0.432199 (1,UCUM,"no units")`, `"Model score, not calibrated") = 1 (1,UCUM,"no units")`, "No local calibration yet: no percentage is given."} {
 		if strings.Count(tree, want) != 1 {
 			t.Errorf("not once %s in\n%s", want, tree)
 		}
 	}
-	if !strings.Contains(tree, "not calibrated") {
-		t.Error("an uncalibrated probability passes for a calibrated one")
+	if strings.Contains(tree, "%") || strings.Contains(tree, "Certainty") || strings.Contains(tree, chance.Meaning) {
+		t.Errorf("an uncalibrated probability passes for a calibrated one:\n%s", tree)
+	}
+	s.result.Calibrated = true
+	s.result.Findings[0].Probability = nil
+	tree = build(s, "en").Root.String()
+	for _, want := range []string{`"Certainty of impression") = 43.2199 (%,UCUM,"Percent")`, `"Probability of cancer") = 43.2 (%,UCUM,"Percent")`} {
+		if strings.Count(tree, want) != 1 {
+			t.Errorf("not once %s in\n%s", want, tree)
+		}
 	}
 }
 

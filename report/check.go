@@ -193,6 +193,9 @@ func (c *checker) item(where string, i tree.Item, r row) {
 		if i.Unit.Value == "%" && (i.Number < 0 || i.Number > 100) && (i.Name == conceptCertainty || i.Name == conceptImpression) {
 			c.fault(where, "is a probability of less than 0 or more than 100 %%")
 		}
+		if i.Name.Value == conceptScore.Value && i.Name.Scheme == conceptScore.Scheme && (i.Number < 0 || i.Number > 1 || i.Unit.Value != unitNone.Value) {
+			c.fault(where, "is a score that is not from 0 to 1, or has a unit")
+		}
 	}
 	if r.holds != nil {
 		if wrong := r.holds(i); wrong != "" {

@@ -137,8 +137,14 @@ func TestFaultyReportIsHeld(t *testing.T) {
 			return edit(&d.Root, "103339001", func(i *tree.Item) { i.Unit = dcm("1") })
 		}, "UCUM"},
 		{"with a probability beyond 100 %", "CT flagged, volumes", func(d *report.Document) bool {
-			return edit(&d.Root, "111012", func(i *tree.Item) { i.Number = 140 })
+			return edit(&d.Root, "SCORE", func(i *tree.Item) {
+				i.Name, i.Number = study.Code{Value: "111012", Scheme: "DCM", Meaning: "Certainty of Finding"}, 140
+				i.Unit = study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
+			})
 		}, "100 %"},
+		{"with a score that passes for a percentage", "CT flagged, volumes", func(d *report.Document) bool {
+			return edit(&d.Root, "SCORE", func(i *tree.Item) { i.Number = 87.5 })
+		}, "score"},
 		{"with two groups of one tracking UID", "MG flagged", func(d *report.Document) bool {
 			return edit(&d.Root, "126010", func(i *tree.Item) { i.Items = append(slices.Clone(i.Items), i.Items[0]) })
 		}, "tracking UID"},

@@ -38,6 +38,7 @@ var (
 	conceptCenter          = dcm("111010", "Center")
 	conceptCertainty       = dcm("111012", "Certainty of Finding")
 	conceptImpression      = dcm("111013", "Certainty of impression")
+	conceptScore           = study.Code{Value: "SCORE", Scheme: "99VARDE", Meaning: "Model score, not calibrated"}
 	conceptCAD             = dcm("111017", "CAD Processing and Findings Summary")
 	conceptDetections      = dcm("111064", "Summary of Detections")
 	conceptSummary         = dcm("121111", "Summary")
@@ -50,6 +51,7 @@ var (
 	valueDevice    = dcm("121007", "Device")
 	valueProcedure = sct("363679005", "Imaging procedure")
 	valueFinding   = sct("404684003", "Clinical finding") // of a model that does not say what it finds
+	unitNone       = study.Code{Value: "1", Scheme: "UCUM", Meaning: "no units"}
 	unitPercent    = study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
 )
 

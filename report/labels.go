@@ -14,7 +14,8 @@ var (
 )
 
 // labels makes a measurement group for each of the study's labels, TID 1501: the
-// thing and what is said of it, or the grade that it has, and how likely that is.
+// thing and what is said of it, or the grade that it has, and the model's score for
+// it. No calibration is of a label's own probability.
 func (b *builder) labels() []tree.Item {
 	if !answered(b.result) {
 		return nil
@@ -29,7 +30,7 @@ func (b *builder) labels() []tree.Item {
 		items = append(items, b.algorithm(tree.HasConceptMod)...)
 		value, probability := said(l)
 		items = append(items, tree.Code(tree.Contains, l.What, value))
-		items = append(items, numbers(conceptCertainty, probability, nil)...)
+		items = append(items, numbers(conceptCertainty, probability, false, nil)...)
 		groups = append(groups, tree.Container(tree.Contains, conceptGroup, "1501", items...))
 	}
 	return groups

@@ -12,7 +12,7 @@ func TestLabelsAreSaidWithTheirCodes(t *testing.T) {
 	for _, want := range []string{
 		`"Pneumothorax") = (52101004,SCT,"Present")`, `"Pleural effusion") = (60022001,SCT,"Possible diagnosis")`,
 		`"Pulmonary edema") = (47492008,SCT,"Not seen")`, `"Histologic grade") = (6111,99VARDE,"Grade 2")`,
-		`"Certainty of Finding") = 70 (%,UCUM,"Percent")`, `(L0JK,IBSI,"Maximum 3D Diameter of a Mesh") = 19.2 (mm,UCUM,`, `"Volume") = 3.053 (mL,UCUM,`,
+		`"Model score, not calibrated") = 0.7 (1,UCUM,"no units")`, `(L0JK,IBSI,"Maximum 3D Diameter of a Mesh") = 19.2 (mm,UCUM,`, `"Volume") = 3.053 (mL,UCUM,`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)

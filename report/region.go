@@ -145,7 +145,7 @@ func (b *builder) slides() []tree.Item {
 	}
 	var groups []tree.Item
 	for _, s := range b.result.Slides {
-		nums := numbers(conceptImpression, s.Probability, s.Measurements)
+		nums := numbers(conceptImpression, s.Probability, b.result.Calibrated, s.Measurements)
 		if len(nums) == 0 {
 			continue
 		}

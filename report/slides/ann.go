@@ -222,7 +222,10 @@ func coordinates(i *dicom.Item, kind string, all []mark) {
 	}
 }
 
-// measured gives the numbers of the annotations: the probability in percent, and
+// modelScore names what a network gives by itself, from 0 to 1.
+var modelScore = study.Code{Value: "SCORE", Scheme: "99VARDE", Meaning: "Model score, not calibrated"}
+
+// measured gives the numbers of the annotations: the model's score, and
 // the measurements by concept and unit in the order in which they first occur.
 func measured(all []mark) []*dicom.Item {
 	type key struct{ name, unit study.Code }
@@ -244,8 +247,9 @@ func measured(all []mark) []*dicom.Item {
 		c.values, c.of, c.count = append(c.values, v), binary.LittleEndian.AppendUint32(c.of, uint32(n+1)), c.count+1
 	}
 	for n, m := range all {
+		// As in the report: what no calibration has made a frequency is a score.
 		if p := m.finding.Probability; p != nil && finite(*p) {
-			add(n, dcm("111012", "Certainty of Finding"), study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}, 100**p)
+			add(n, modelScore, study.Code{Value: "1", Scheme: "UCUM", Meaning: "no units"}, *p)
 		}
 		seen := map[key]bool{}
 		for _, x := range m.finding.Measurements {
