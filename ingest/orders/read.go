@@ -32,7 +32,7 @@ func Orders(m *hl7.Message, told study.Message, pathway, deadline hl7.Path, in *
 	for _, g := range groups {
 		o := study.Order{Told: told, Canceled: g.Canceled(), Study: g.StudyUID(), Accession: g.Accession(), Placer: g.Placer(),
 			Filler: g.Filler(), Patient: patient, Identifiers: ids, Priority: g.Priority(), Pathway: m.At(pathway, g),
-			ReferredAt: g.Referred(in), Deadline: g.Deadline(in)}
+			Codes: g.Codes(), ReferredAt: g.Referred(in), Deadline: g.Deadline(in)}
 		if o.Study == "" && only == 1 {
 			o.Study = shared
 		}

@@ -311,9 +311,34 @@ func readAll(b []byte) {
 	p, ids := m.Patient()
 	_, _ = p.Reveal(), ids
 	for _, g := range m.Groups() {
-		_, _, _, _, _ = g.Accession(), g.StudyUID(), g.Priority(), g.Deadline(time.UTC), g.Referred(time.UTC)
+		_, _, _, _, _, _ = g.Accession(), g.StudyUID(), g.Priority(), g.Deadline(time.UTC), g.Referred(time.UTC), g.Codes()
 		for _, o := range g.OBX {
 			_ = o.Whole(5, 1)
 		}
+	}
+}
+
+func TestReasonsOfAnOrderAreItsCodes(t *testing.T) {
+	m, err := Parse([]byte("MSH|^~\\&|RIS|H|V|H|2026||ORM^O01|1|P|2.5.1\r"+
+		"DG1|1|I10|C50.9^Breast\rORC|NW|1\rOBR|1|1|||||||||||||||||||||||||||||R92^Abnormal^I10~X1^^99H\r"+
+		"DG1|2||Z51.5^Palliative^I10^DZ515^^SKS\rOBX|1|CWE|x^y||HLR-^HLR minus^99H\rOBX|2|TX|x||only text\r"+
+		"ORC|NW|2\rOBR|2|2"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := m.Groups()
+	if len(groups) != 2 {
+		t.Fatalf("%d groups", len(groups))
+	}
+	var got []string
+	for _, c := range groups[0].Codes() {
+		got = append(got, c.Scheme+":"+c.Value)
+	}
+	want := []string{"I10:C50.9", "I10:Z51.5", "SKS:DZ515", "I10:R92", "99H:X1", "99H:HLR-"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := groups[1].Codes(); len(got) != 1 || got[0].Value != "C50.9" {
+		t.Errorf("the second order has %v", got)
 	}
 }

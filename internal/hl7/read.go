@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,14 +120,16 @@ func (m *Message) Patient() (study.Patient, []study.Identifier) {
 // segment that isn't there is the zero Segment.
 type Group struct {
 	ORC, OBR, TQ1, IPC, ZDS, RF1 Segment
-	OBX                          []Segment
+	OBX, DG1                     []Segment
 }
 
 // Groups takes a message apart by its orders. A group begins with ORC, or with
-// an OBR that no ORC stands before. An RF1 before the first one belongs to all.
+// an OBR that no ORC stands before. An RF1, and a DG1 before the first one, belong
+// to all.
 func (m *Message) Groups() []Group {
 	var groups []Group
 	var referral Segment
+	var diagnoses []Segment
 	last := func() *Group {
 		if len(groups) == 0 {
 			groups = append(groups, Group{})
@@ -150,6 +153,12 @@ func (m *Message) Groups() []Group {
 			last().IPC = s
 		case "ZDS":
 			last().ZDS = s
+		case "DG1":
+			if len(groups) == 0 {
+				diagnoses = append(diagnoses, s)
+			} else {
+				last().DG1 = append(last().DG1, s)
+			}
 		case "OBX":
 			if len(groups) > 0 {
 				last().OBX = append(last().OBX, s)
@@ -158,6 +167,7 @@ func (m *Message) Groups() []Group {
 	}
 	for i := range groups {
 		groups[i].RF1 = referral
+		groups[i].DG1 = slices.Concat(diagnoses, groups[i].DG1)
 	}
 	return groups
 }
@@ -244,6 +254,37 @@ func (g Group) Referred(in *time.Location) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// maxCodes is how many codes of one order are read: more than any has.
+const maxCodes = 64
+
+// Codes are the coded reasons of an order: diagnoses (DG1-3, whose scheme
+// may stand in DG1-2), reasons for the study (OBR-31), and observations that come with it and are
+// coded themselves (OBX-5 of type CE, CWE, CNE and CF). Text alone is no code.
+func (g Group) Codes() []study.Code {
+	var all []study.Code
+	add := func(s Segment, field int, scheme string) {
+		for rep := 1; rep <= s.Reps(field) && len(all) < maxCodes; rep++ {
+			for _, first := range []int{1, 4} { // the code, and what else it is called
+				c := study.Code{Value: s.At(field, rep, first, 1), Meaning: s.At(field, rep, first+1, 1), Scheme: firstOf(s.At(field, rep, first+2, 1), scheme)}
+				if c.Value != "" {
+					all = append(all, c)
+				}
+			}
+		}
+	}
+	for _, d := range g.DG1 {
+		add(d, 3, d.Text(2, 1))
+	}
+	add(g.OBR, 31, "")
+	for _, o := range g.OBX {
+		switch o.Text(2, 1) {
+		case "CE", "CWE", "CNE", "CF":
+			add(o, 5, "")
+		}
+	}
+	return all
 }
 
 // Canceled reports whether ORC-1 takes the order back.
