@@ -58,6 +58,7 @@ func makers() []maker {
 		{kind: KindRings, spoken: true, make: makeRings},
 		{kind: KindKeys, spoken: true, make: makeKeys},
 		{kind: KindSR, always: true, spoken: true, checked: true, make: makeSR},
+		{kind: KindMessage, spoken: true, withdraws: true, make: makeORU},
 	}
 }
 

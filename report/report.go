@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"varde/report/messages"
 	"varde/report/slides"
 	"varde/study"
 )
@@ -69,7 +70,11 @@ type Writer struct {
 	Location *time.Location // for the dates in reports; nil is the machine's
 	Slides   *Slides        // what heatmaps and annotations are made from; nil writes none
 	Marks    []string       // kinds that are written of every result though no destination asks for them
-	Log      *slog.Logger   // nil discards
+	// Messages is how HL7 v2 messages are written, and Orders gives those of a
+	// study, whose numbers they bear; nil knows of none.
+	Messages messages.Options
+	Orders   func(ctx context.Context, uid study.UID) ([]study.Order, error)
+	Log      *slog.Logger // nil discards
 }
 
 // Handle writes what a job asks for: everything that is always kept of a result, and

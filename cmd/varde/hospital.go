@@ -9,6 +9,7 @@ import (
 
 	"varde/ingest/orders"
 	"varde/internal/hl7"
+	"varde/report/messages"
 	"varde/study"
 )
 
@@ -77,4 +78,16 @@ func (s Settings) checkHL7(bad func(format string, a ...any)) {
 	if s.HL7TLSCA != "" && s.HL7TLSCert == "" {
 		bad("hl7_tls_ca needs hl7_tls_cert")
 	}
+	if s.ORUFiller != "own" && s.ORUFiller != "order" {
+		bad("oru_filler %q is none of own, order", s.ORUFiller)
+	}
+	if err := s.messages().Check(); err != nil {
+		bad("oru_version, oru_charset or oru_country: %v", err)
+	}
+}
+
+// messages is how results are told in HL7 v2.
+func (s Settings) messages() messages.Options {
+	return messages.Options{Version: s.ORUVersion, Charset: s.ORUCharset, App: s.ORUApp, Facility: s.ORUFacility,
+		Country: s.ORUCountry, Final: s.ORUFinal, OrderFiller: s.ORUFiller == "order"}
 }

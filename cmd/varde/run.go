@@ -170,7 +170,8 @@ func (h *house) worker() *inference.Worker {
 // writer is who writes reports.
 func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
-		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks}
+		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks,
+		Messages: h.messages(), Orders: h.ledger.Orders}
 	for _, d := range h.Destinations {
 		w.Wants = append(w.Wants, report.Want{Destination: d.Name, Kinds: d.Kinds, Lang: d.Lang})
 	}

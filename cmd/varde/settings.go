@@ -13,7 +13,9 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
+	"varde/internal/hl7"
 	"varde/report"
+	"varde/report/messages"
 	"varde/store"
 	"varde/study"
 )
@@ -48,6 +50,13 @@ type Settings struct {
 	HL7TLSCert   string        `toml:"hl7_tls_cert" help:"certificate of the HL7 listener, PEM; empty for no TLS"`
 	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
+	ORUVersion   string        `toml:"oru_version" help:"HL7 version of the messages (kind oru) that tell of results: 2.5.1, 2.3.1"`
+	ORUCharset   string        `toml:"oru_charset" help:"their character set: UNICODE UTF-8, 8859/1"`
+	ORUApp       string        `toml:"oru_app" help:"their sending application, MSH-3"`
+	ORUFacility  string        `toml:"oru_facility" help:"their sending facility, MSH-4"`
+	ORUCountry   string        `toml:"oru_country" help:"their country code, MSH-17: DNK, NOR"`
+	ORUFinal     bool          `toml:"oru_final" help:"send as final what no physician has verified, for records that show nothing else; the words still say so"`
+	ORUFiller    string        `toml:"oru_filler" help:"their filler number, OBR-3: own, so that no record takes them for the radiologist's report, or order"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
 	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port; behind it +commit to ask for storage commitment, +tls?ca=FILE for TLS"`
 	CommitLimit  time.Duration `toml:"commit_limit" help:"how long a destination with +commit may take to answer for what it took; then the delivery has failed"`
@@ -79,7 +88,7 @@ type Settings struct {
 func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
-		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", Charset: "ISO_IR 100", Tune: true,
+		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", ORUVersion: messages.V251, ORUCharset: hl7.UTF8, ORUApp: "VARDE", ORUFiller: "own", Charset: "ISO_IR 100", Tune: true,
 		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }

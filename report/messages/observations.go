@@ -214,10 +214,14 @@ func (m *message) text() {
 	if m.status != Withdrawal {
 		return
 	}
-	for n := len(lines); n < len(m.standing())+len(m.Lines); n++ {
+	for n := len(lines); n < mostStanding+len(m.Lines); n++ {
 		m.row("TX", m.document(), strconv.Itoa(n+1)).value()
 	}
 }
+
+// mostStanding is how many lines [message.standing] gives at most: nobody knows any
+// more whether the message that is taken back was a correction.
+const mostStanding = 2
 
 // standing says who has verified the result, and that it corrects another one.
 func (m *message) standing() []string {
