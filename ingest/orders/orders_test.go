@@ -15,6 +15,8 @@ import (
 
 	"varde/ingest/orders"
 	"varde/internal/hl7"
+	"varde/internal/words"
+	"varde/report/messages"
 	"varde/store"
 	"varde/store/storetest"
 	"varde/study"
@@ -252,5 +254,19 @@ func TestMessagesOfTheManifestAreTakenOrRefusedClearly(t *testing.T) {
 		if !strings.HasPrefix(msa, w) {
 			t.Errorf("%s: answered %q, want %s", filepath.Base(f), msa, w)
 		}
+	}
+}
+
+func TestWhatOurModelsSaidIsNoPhysiciansReport(t *testing.T) {
+	h := newHospital(t)
+	b, err := messages.ORU(messages.Input{
+		UID: "2.25.1", Study: study.Study{UID: "1.2", Accession: "A1.2"}, Lang: words.English, Lines: []string{"AI flagged this study."},
+		Result: study.Result{Study: "1.2", AI: study.Flagged, Model: study.ModelRef{ID: "m", Version: "1"}, At: h.Clock.Now(), Planned: 1, Seen: 1},
+	})
+	h.OK(err)
+	h.Receive("1.2", 1, 1)
+	h.send("AA", strings.Split(strings.TrimSuffix(string(b), "\r"), "\r")...)
+	if all, err := h.ReportsIn(context.Background(), "1.2"); err != nil || len(all) != 0 {
+		t.Errorf("%d reports are counted as a physician's, %v", len(all), err)
 	}
 }

@@ -71,12 +71,18 @@ func PatientChange(m *hl7.Message, told study.Message, merge bool) (study.Patien
 
 // Reports reads the reports of a message, one for each OBR. The observations are
 // its text, a line each; what names an object or holds one is not. A report's
-// study is that of an observation coded as its UID.
+// study is that of an observation coded as its UID. What a model of ours said, and
+// another system sends on to everyone, is no physician's report and is left out.
 func Reports(m *hl7.Message, told study.Message) ([]study.ReportIn, error) {
 	patient, ids := m.Patient()
 	var all []study.ReportIn
+	echoes := 0
 	for _, g := range m.Groups() {
 		if g.OBR.ID == "" {
+			continue
+		}
+		if ours(g) {
+			echoes++
 			continue
 		}
 		r := study.ReportIn{Told: told, Study: g.StudyUID(), Accession: g.Accession(), Placer: g.Placer(), Filler: g.Filler(),
@@ -100,10 +106,21 @@ func Reports(m *hl7.Message, told study.Message) ([]study.ReportIn, error) {
 		}
 		all = append(all, r)
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && echoes == 0 {
 		return nil, errNothing
 	}
 	return all, nil
+}
+
+// ours reports whether a group is one of our own messages: its observations name a
+// model as their method, in our own coding scheme.
+func ours(g hl7.Group) bool {
+	for _, o := range g.OBX {
+		if o.Text(17, 3) == "99VARDE" {
+			return true
+		}
+	}
+	return false
 }
 
 // names reads the Study Instance UID that an observation bears, coded by DICOM
