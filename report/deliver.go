@@ -13,6 +13,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/dimse"
+	"varde/report/carry"
 	"varde/study"
 )
 
@@ -32,7 +33,8 @@ type Opener interface {
 	Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
 }
 
-// A Destination is an archive that takes reports by C-STORE.
+// A Destination is an archive that takes reports by C-STORE, or whatever its carrier
+// brings them to.
 type Destination struct {
 	Name string // as deliveries name it
 	AET  string // called AE title
@@ -44,6 +46,9 @@ type Destination struct {
 	// Dial opens an association with it, over TLS where that is wanted; nil dials
 	// Addr in the clear.
 	Dial func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error)
+	// Carrier brings reports to a destination that is no DICOM peer; nil sends them
+	// by C-STORE.
+	Carrier carry.Carrier
 }
 
 // How tries are spaced. A destination that is down for a night is tried about
@@ -52,9 +57,9 @@ const (
 	firstPause = time.Second
 	longPause  = 15 * time.Minute
 	maxTries   = 700
-	batch      = 64       // deliveries over one association
-	mostDue    = 16384    // looked at to find work for an idle destination
-	maxReport  = 64 << 20 // bytes of one report
+	batch      = 64      // deliveries over one association
+	mostDue    = 16384   // looked at to find work for an idle destination
+	maxReport  = 1 << 30 // bytes of one report: masks of a large study are long
 )
 
 // A Deliverer sends reports to their destinations: each destination by itself, so
@@ -75,12 +80,16 @@ type Deliverer struct {
 	Owing Owing
 	// Patience is how long a destination may take to answer; 0 stands for a day.
 	Patience time.Duration
+	// Turns keeps two processes from sending to one destination at once, which could
+	// swap what must stay in order; nil when there is only one process.
+	Turns Turns
 	// Heard is told of a destination's report of commitment when it comes over the
 	// association that asked. nil leaves it to come over another.
 	Heard func(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status
 
 	mu   sync.Mutex
 	busy map[string]bool // destinations that are being sent to; guarded by mu
+	self string          // this deliverer's name among others; guarded by mu
 }
 
 // Run delivers until ctx ends, and returns when nothing is under way any more.
@@ -113,7 +122,7 @@ func (d *Deliverer) round(ctx context.Context, sending *sync.WaitGroup) error {
 		d.setBusy(name, true)
 		sending.Go(func() {
 			defer d.setBusy(name, false)
-			if err := d.send(ctx, name, rows); err != nil && ctx.Err() == nil {
+			if err := d.inTurn(ctx, name, rows); err != nil && ctx.Err() == nil {
 				logger(d.Log).ErrorContext(ctx, "delivery not recorded", "destination", name, "err", err)
 			}
 		})
@@ -170,9 +179,14 @@ func (d *Deliverer) setBusy(name string, busy bool) {
 	d.busy[name] = busy
 }
 
-// send brings deliveries to one destination over one association. What the ending
-// of an association leaves unsent stays due. It returns only errors of the ledger.
+// send brings deliveries to one destination, over one association where it is a DICOM
+// peer. What the ending of an association leaves unsent stays due, and so does, of
+// a study of which one could not be sent, all that comes behind it. It returns only
+// errors of the ledger.
 func (d *Deliverer) send(ctx context.Context, name string, rows []study.Delivery) error {
+	if to, ok := d.destination(name); ok && to.Carrier != nil {
+		return d.carry(ctx, to, rows)
+	}
 	a, err := d.dial(ctx, name, rows)
 	if ctx.Err() != nil {
 		return nil
@@ -186,11 +200,16 @@ func (d *Deliverer) send(ctx context.Context, name string, rows []study.Delivery
 		return nil
 	}
 	defer func() { _ = a.Abort() }() // which does nothing after a release
+	behind := map[study.UID]bool{}
 	for _, r := range rows {
-		lost, err := d.store(ctx, a, r)
-		if err != nil || lost || ctx.Err() != nil {
+		if behind[r.Study] {
+			continue
+		}
+		became, err := d.store(ctx, a, r)
+		if err != nil || became == sentLost || ctx.Err() != nil {
 			return err
 		}
+		behind[r.Study] = became == sentLater
 	}
 	if to, ok := d.destination(name); ok && d.asks(to) {
 		if err := d.commit(ctx, a, to); err != nil {
@@ -242,36 +261,41 @@ func (d *Deliverer) call(ctx context.Context, to Destination, contexts ...dimse.
 	return dialer.Dial(ctx, to.Addr, contexts...)
 }
 
-// store sends one report and records what became of it. lost says that the
-// association is over.
-func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Delivery) (lost bool, err error) {
+// What became of one report of several.
+type sent int
+
+const (
+	sentOver  sent = iota // it is delivered, or given up
+	sentLater             // it is tried again, and so nothing may overtake it
+	sentLost              // the association is over, or the destination away
+)
+
+// store sends one report and records what became of it.
+func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Delivery) (sent, error) {
+	if r.Media != "" && r.Media != study.MediaDICOM {
+		return sentOver, d.failed(ctx, r, fmt.Errorf("%s is no DICOM object, and %s takes nothing else: %w", r.Kind, r.Destination, study.ErrRefused), true)
+	}
 	if len(a.Accepted(r.Class)) == 0 {
 		// The destination has said no to the class, and will until it is told
 		// otherwise; the association holds, and so do the other deliveries.
-		return false, d.failed(ctx, r, fmt.Errorf("%s takes no %s: let it take them and deliver again: %w",
+		return sentOver, d.failed(ctx, r, fmt.Errorf("%s takes no %s: let it take them and deliver again: %w",
 			r.Destination, dicom.ClassName(r.Class), study.ErrRefused), true)
 	}
 	data, syntax, err := d.open(ctx, a, r)
 	if err != nil {
-		// No try will mend a report that is gone or broken.
-		return false, d.failed(ctx, r, err, errors.Is(err, study.ErrNotFound) || errors.Is(err, study.ErrInvalid))
+		return d.unread(ctx, r, err)
 	}
-	if d.MayDeliver != nil {
-		if err := d.MayDeliver(ctx, r.ID); errors.Is(err, study.ErrWithheld) {
-			logger(d.Log).InfoContext(ctx, "report held back", "study", r.Study, "instance", r.Report, "destination", r.Destination, "err", err)
-			return false, nil
-		} else if err != nil {
-			return false, err
-		}
+	if may, err := d.may(ctx, r); !may || err != nil {
+		return sentOver, err
 	}
 	status, err := a.Store(ctx, r.Class, r.Report, syntax, bytes.NewReader(data))
 	switch {
 	case ctx.Err() != nil:
-		return true, nil
+		return sentLost, nil
 	case err != nil:
-		return true, d.failed(ctx, r, err, false)
+		return sentLost, d.failed(ctx, r, err, false)
 	case !status.OK():
-		return false, d.failed(ctx, r, fmt.Errorf("%s answered %s", r.Destination, status), false)
+		return sentLater, d.failed(ctx, r, fmt.Errorf("%s answered %s", r.Destination, status), false)
 	}
 	log := logger(d.Log)
 	if status.Warning() {
@@ -279,23 +303,15 @@ func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Del
 	}
 	if to, ok := d.destination(r.Destination); ok && d.asks(to) {
 		log.InfoContext(ctx, "report sent", "study", r.Study, "instance", r.Report, "destination", r.Destination)
-		return false, d.Owing.Sent(ctx, r.ID)
+		return sentOver, d.Owing.Sent(ctx, r.ID)
 	}
 	log.InfoContext(ctx, "report delivered", "study", r.Study, "instance", r.Report, "destination", r.Destination)
-	return false, d.Ledger.Delivered(ctx, r.ID)
+	return sentOver, d.Ledger.Delivered(ctx, r.ID)
 }
 
 // open reads a report's data set, in a transfer syntax that the destination takes.
 func (d *Deliverer) open(ctx context.Context, a *dimse.Association, r study.Delivery) ([]byte, study.UID, error) {
-	body, err := d.Objects.Range(ctx, r.Key, 0, -1)
-	if err != nil {
-		return nil, "", err
-	}
-	defer body.Close()
-	file, err := io.ReadAll(io.LimitReader(body, maxReport+1))
-	if err == nil && len(file) > maxReport {
-		err = fmt.Errorf("report %s is larger than %d bytes: %w", r.Report, maxReport, study.ErrInvalid)
-	}
+	file, err := d.read(ctx, r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -312,14 +328,54 @@ func (d *Deliverer) open(ctx context.Context, a *dimse.Association, r study.Deli
 	return data, dicom.ImplicitLE, err
 }
 
+// read reads a report's file.
+func (d *Deliverer) read(ctx context.Context, r study.Delivery) ([]byte, error) {
+	body, err := d.Objects.Range(ctx, r.Key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = body.Close() }()
+	file, err := io.ReadAll(io.LimitReader(body, maxReport+1))
+	if err == nil && len(file) > maxReport {
+		err = fmt.Errorf("report %s is larger than %d bytes: %w", r.Report, maxReport, study.ErrInvalid)
+	}
+	return file, err
+}
+
+// unread records that a report could not be read. No try will mend one that is gone
+// or broken.
+func (d *Deliverer) unread(ctx context.Context, r study.Delivery, err error) (sent, error) {
+	if errors.Is(err, study.ErrNotFound) || errors.Is(err, study.ErrInvalid) {
+		return sentOver, d.failed(ctx, r, err, true)
+	}
+	return sentLater, d.failed(ctx, r, err, false)
+}
+
+// may asks, right before a report goes out, whether it still may.
+func (d *Deliverer) may(ctx context.Context, r study.Delivery) (bool, error) {
+	if d.MayDeliver == nil {
+		return true, nil
+	}
+	err := d.MayDeliver(ctx, r.ID)
+	if errors.Is(err, study.ErrWithheld) {
+		logger(d.Log).InfoContext(ctx, "report held back", "study", r.Study, "instance", r.Report, "destination", r.Destination, "err", err)
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // failed records a try that did not work, and when to try again unless that is
 // hopeless.
 func (d *Deliverer) failed(ctx context.Context, r study.Delivery, cause error, hopeless bool) error {
+	return d.fault(ctx, r, carry.Fault{Err: cause, Hopeless: hopeless})
+}
+
+func (d *Deliverer) fault(ctx context.Context, r study.Delivery, f carry.Fault) error {
 	if ctx.Err() != nil {
 		return nil // we stopped it ourselves
 	}
-	next := time.Now().Add(pause(r.Tries))
-	if hopeless || r.Tries+1 >= maxTries {
+	next, cause := time.Now().Add(max(pause(r.Tries), f.After)), f.Err
+	if f.Hopeless || r.Tries+1 >= or(f.Most, maxTries) {
 		next = time.Time{}
 	}
 	logger(d.Log).WarnContext(ctx, "report not delivered", "study", r.Study, "instance", r.Report,

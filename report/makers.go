@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"varde/internal/dicom"
+	"varde/report/carry"
 	"varde/report/identity"
 	"varde/report/slides"
 	"varde/study"
@@ -244,18 +244,7 @@ func Key(result study.Result, r study.Report) string {
 			name += "-" + word
 		}
 	}
-	return fmt.Sprintf("results/%s/rev-%d/%s/%s/%s%s", result.Study, result.Rev, result.Model, result.Model.SHA256.Short(), name, extension(r.Media))
-}
-
-// extension is how the name of a file of a media type ends.
-func extension(media string) string {
-	switch media {
-	case study.MediaHL7:
-		return ".hl7"
-	case study.MediaFHIR:
-		return ".json"
-	}
-	return ".dcm"
+	return fmt.Sprintf("results/%s/rev-%d/%s/%s/%s%s", result.Study, result.Rev, result.Model, result.Model.SHA256.Short(), name, carry.Extension(r.Media))
 }
 
 // basic gives the kind without the number of a second object of it.
@@ -273,10 +262,4 @@ func numbered(kind string, n int) string {
 		return kind
 	}
 	return fmt.Sprintf("%s-%d", kind, n+1)
-}
-
-// fileOf names a report where it lies by itself: by its study and itself, so that
-// the name is the same each time and tells of no patient.
-func fileOf(d study.Delivery) (folder, name string) {
-	return string(d.Study), d.Kind + "-" + string(d.Report) + path.Ext(d.Key)
 }

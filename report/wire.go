@@ -1,10 +1,12 @@
 package report
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
+	"varde/internal/dicom"
 	"varde/study"
 )
 
@@ -74,3 +76,12 @@ func implicit(b []byte) ([]byte, error) {
 }
 
 var errDefined = errors.New("a sequence or an item of defined length")
+
+// seriesOf reads the series of an object of ours.
+func seriesOf(file []byte) (study.UID, error) {
+	h, err := dicom.Scan(bytes.NewReader(file), dicom.ScanOptions{Size: int64(len(file))})
+	if err != nil {
+		return "", err
+	}
+	return study.ParseUID(h.Data.Text(dicom.SeriesInstanceUID))
+}
