@@ -72,6 +72,7 @@ var doors = map[string][]string{
 	"codeberg.org/go-pdf/fpdf":               {"report"},                   // printed reports
 	"golang.org/x/image":                     {"report"},                   // letters that are burned into captures and printed
 	"github.com/google/fhir":                 {"report"},                   // linked into tests only
+	"github.com/santhosh-tekuri/jsonschema":  {"report"},                   // linked into tests only
 	"golang.org/x/sync":                      {"*"},                        // errgroup: a goroutine is started by whoever waits for it
 }
 

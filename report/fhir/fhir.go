@@ -1,0 +1,155 @@
+// Package fhir tells results as FHIR resources, in R4 (4.0.1) and R5 (5.0.0).
+//
+//	Work.Resources   what one result is, as resources (pure)
+//	Work.Bundle      the same as a transaction for another server
+//	Write, Read      one resource as JSON of a version, and back
+//	Push             sends a transaction, and says what came of it
+//
+// There is one model, shaped as R5, and one table of what R4 has otherwise. A
+// result that failed, did not run or is out of the model's scope has no value but a
+// dataAbsentReason: it can't be taken for a negative. What is told of a result that
+// was withdrawn is entered-in-error. Resources point to a patient by identifier
+// alone, and hold no name.
+//
+// The same arguments give the same bytes. A transaction creates or updates by
+// identifiers that are made from UIDs, so that one that is sent twice creates
+// nothing twice.
+package fhir
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"varde/internal/words"
+	"varde/report/identity"
+	"varde/study"
+)
+
+// A Version is a release of FHIR.
+type Version string
+
+// The versions, as they stand in addresses and in kinds of reports.
+const (
+	R4 Version = "r4"
+	R5 Version = "r5"
+)
+
+// Versions lists them.
+var Versions = []Version{R4, R5}
+
+// ParseVersion reads a version's name.
+func ParseVersion(name string) (Version, error) {
+	for _, v := range Versions {
+		if string(v) == strings.ToLower(name) {
+			return v, nil
+		}
+	}
+	return "", fmt.Errorf("FHIR version %q; there are %v: %w", name, Versions, study.ErrInvalid)
+}
+
+// Number is the release's number, as in a CapabilityStatement.
+func (v Version) Number() string {
+	if v == R4 {
+		return "4.0.1"
+	}
+	return "5.0.0"
+}
+
+// MediaType is what is sent and given.
+const MediaType = study.MediaFHIR
+
+// A Work is all that the resources of one result are made from.
+type Work struct {
+	Study     study.Study
+	Instances []study.Instance // received ones, in order
+	Result    study.Result
+	Told      words.Told     // what the result says, in the language of the resources
+	Objects   []study.Report // DICOM objects that were written of the result
+	Readings  []study.Reading
+	// Replaces says that there was a result of the same model before, of an
+	// earlier state of the study.
+	Replaces bool
+	// Withdrawn says that the result does not hold any more.
+	Withdrawn bool
+	Device    identity.Device
+	// DICOMweb is where others reach our DICOMweb; empty gives no Endpoint.
+	DICOMweb string
+	Location *time.Location // for dates and times; nil is the machine's
+}
+
+// answered reports whether the model gave a result, be it a partial one.
+func (w Work) answered() bool {
+	a := w.Result.AI
+	return a == study.Flagged || a == study.Uncertain || a == study.NotFlagged
+}
+
+// verdict gives the last reader's word on this state of the study: agree, changes,
+// disagree, or empty.
+func (w Work) verdict() string {
+	last := ""
+	var at time.Time
+	for _, r := range w.Readings {
+		if r.Rev == w.Result.Rev && !r.At.Before(at) {
+			last, _, _ = strings.Cut(r.Verdict, ": ")
+			at = r.At
+		}
+	}
+	return last
+}
+
+// Changed is when what is told of the result changed last.
+func (w Work) Changed() time.Time {
+	at := w.Result.At
+	for _, r := range w.Readings {
+		if r.Rev == w.Result.Rev && r.At.After(at) {
+			at = r.At
+		}
+	}
+	for _, o := range w.Objects {
+		if o.Purpose == study.PurposeWithdrawn && o.At.After(at) {
+			at = o.At
+		}
+	}
+	return at
+}
+
+func (w Work) in(t time.Time) time.Time {
+	if w.Location != nil {
+		return t.In(w.Location)
+	}
+	return t.In(time.Local)
+}
+
+// status is that of a report and its observations. It is final once a physician has
+// read the study and agrees; until then nobody has verified it.
+func (w Work) status() string {
+	switch {
+	case w.Withdrawn:
+		return "entered-in-error"
+	case w.verdict() != "agree":
+		return "preliminary"
+	case w.Replaces:
+		return "amended"
+	}
+	return "final"
+}
+
+// Resources gives the resources of the result, the report first. What it points to
+// is among them, or is pointed to by identifier.
+func (w Work) Resources() []Resource {
+	w.Device = w.Device.Filled()
+	all := []Resource{}
+	if w.Result.AI != study.Running {
+		all = append(all, w.report())
+		for _, o := range w.observations() {
+			all = append(all, o)
+		}
+		all = append(all, w.provenance())
+	}
+	all = append(all, w.task(), w.Imaging(), w.Algorithm(), w.House())
+	if w.DICOMweb != "" {
+		all = append(all, w.Endpoint())
+	}
+	return all
+}

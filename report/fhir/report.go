@@ -1,0 +1,140 @@
+package fhir
+
+import (
+	"html"
+	"strings"
+
+	"varde/study"
+)
+
+// report makes the DiagnosticReport of the result.
+func (w Work) report() *DiagnosticReport {
+	r := &DiagnosticReport{
+		Base:       Base{ResourceType: "DiagnosticReport", ID: w.id(""), Language: w.language()},
+		Identifier: []Identifier{own("DiagnosticReport", w.id(""))},
+		BasedOn:    w.order(),
+		Status:     w.status(),
+		Category:   []Concept{w.category()},
+		Code:       w.procedure(),
+		Subject:    w.Subject(),
+		Effective:  w.started(),
+		Issued:     instant(w.in(w.Result.At)),
+		Result:     []Reference{w.to("Observation", w.id(""))},
+		Study:      []Reference{w.imaging()},
+	}
+	if w.Withdrawn {
+		r.Conclusion = w.Told.Lang.T("fhir.withdrawn") + "\n" + w.Told.Model
+		r.Text = narrative(r.Language, r.Conclusion)
+		return r
+	}
+	lines := append([]string{w.standing()}, w.Told.Lines()...)
+	r.Conclusion = strings.Join(lines, "\n")
+	r.ConclusionCode = w.conclusion()
+	r.Text = narrative(r.Language, lines...)
+	r.PresentedForm = []Attachment{{
+		ContentType: "text/plain; charset=utf-8", Language: w.language(),
+		Data: []byte(w.Told.Headline + "\n\n" + r.Conclusion + "\n"), Title: w.title(), Creation: instant(w.in(w.Result.At)),
+	}}
+	for _, o := range w.Objects {
+		if o.IsObject() && o.Purpose == study.PurposeResult && o.Held == "" {
+			id := UIDIdentifier(o.UID)
+			r.Media = append(r.Media, Media{Comment: strings.ToUpper(o.Kind), Link: &Reference{Identifier: &id}})
+		}
+	}
+	return r
+}
+
+// standing says whether a physician stands behind the result.
+func (w Work) standing() string {
+	switch w.verdict() {
+	case "agree":
+		return w.Told.Lang.T("fhir.agree")
+	case "changes":
+		return w.Told.Lang.T("fhir.changes")
+	case "disagree":
+		return w.Told.Lang.T("fhir.disagree")
+	}
+	return w.Told.Lang.T("fhir.unread")
+}
+
+func (w Work) title() string {
+	if w.verdict() == "agree" {
+		return w.Told.Lang.T("fhir.title.read")
+	}
+	return w.Told.Lang.T("fhir.title")
+}
+
+// category says which service the report is of, HL7 table 0074.
+func (w Work) category() Concept {
+	const system = "http://terminology.hl7.org/CodeSystem/v2-0074"
+	if w.Study.Modality == study.SM {
+		return *code(system, "SP", "Surgical Pathology")
+	}
+	return *code(system, "RAD", "Radiology")
+}
+
+func (w Work) procedure() *Concept {
+	c := code(systemLOINC, "18748-4", "Diagnostic imaging study")
+	if w.Study.Modality == study.SM {
+		c = code(systemLOINC, "11526-1", "Pathology study")
+	}
+	c.Text = w.title()
+	return c
+}
+
+// The summary of what ran and what it found, PS3.16 CID 6047, and the status of the
+// detection, CID 6042: the same codes as in our structured report.
+func (w Work) outcome() (summary, status study.Code) {
+	dcm := func(value, meaning string) study.Code {
+		return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
+	}
+	r, found := w.Result, len(w.Result.Findings) > 0
+	none := dcm("111245", "No algorithms succeeded; without findings")
+	partly := dcm("111223", "Partially Succeeded")
+	switch {
+	case r.AI == study.OutOfScope:
+		return none, dcm("111225", "Not Attempted")
+	case !w.answered():
+		return none, dcm("111224", "Failed")
+	case r.Partial() && found:
+		return dcm("111244", "Not all algorithms succeeded; with findings"), partly
+	case r.Partial():
+		return dcm("111243", "Not all algorithms succeeded; without findings"), partly
+	case found:
+		return dcm("111242", "All algorithms succeeded; with findings"), dcm("111222", "Succeeded")
+	}
+	return dcm("111241", "All algorithms succeeded; without findings"), dcm("111222", "Succeeded")
+}
+
+// conclusion gives the codes of the conclusion: what ran and what it found, what
+// became of it, and the word for the result.
+func (w Work) conclusion() []Concept {
+	summary, status := w.outcome()
+	return []Concept{*concept(summary), *concept(status), w.state(w.Result.AI)}
+}
+
+// state is the AI's state in our own codes.
+func (w Work) state(a study.AIState) Concept {
+	return Concept{Coding: []Coding{{System: systemState, Code: strings.ReplaceAll(string(a), "_", "-")}}, Text: w.Told.Lang.T("ai." + string(a))}
+}
+
+// narrative writes lines as XHTML.
+func narrative(lang string, lines ...string) *Narrative {
+	var b strings.Builder
+	b.WriteString(`<div xmlns="http://www.w3.org/1999/xhtml" lang="` + lang + `" xml:lang="` + lang + `">`)
+	for _, l := range lines {
+		b.WriteString("<p>" + html.EscapeString(printable(l)) + "</p>")
+	}
+	b.WriteString("</div>")
+	return &Narrative{Status: "generated", Div: b.String()}
+}
+
+// printable leaves out what XML may not hold.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0xFFFE || r == 0xFFFF || r == 0xFFFD {
+			return -1
+		}
+		return r
+	}, s)
+}
