@@ -145,6 +145,8 @@ func clusterResult() study.Result {
 	r := ran(calc, study.Flagged, 2, 2)
 	p := 0.31
 	r.Probability, r.Calibrated = &p, true
+	r.Frequency = &study.Frequency{Like: study.Rate{Share: p, Low: 0.2341, High: 0.3978, N: 120}, Wrong: &study.Rate{Share: 0.69, Low: 0.661, High: 0.719, N: 1012},
+		Cases: 1204, From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC), Place: "Northern hospital"}
 	r.Labels = []study.Label{
 		{Name: "calc", What: study.Code{Meaning: "Microcalcification"}, AI: study.Flagged},
 		{Name: "mass", What: study.Code{Meaning: "Mass"}, AI: study.NotFlagged},

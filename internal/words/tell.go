@@ -168,6 +168,8 @@ func (l Lang) summary(r study.Result) string {
 		return says + " " + l.T("result.findings", len(r.Findings))
 	case r.AI == study.Flagged:
 		return says + " " + l.T("result.nowhere")
+	case r.AI == study.Uncertain:
+		return says + " " + l.T("result.unsure")
 	}
 	return says + " " + l.T("result.nothing")
 }
