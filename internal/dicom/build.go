@@ -214,6 +214,26 @@ func (o *Object) Native(rows, columns, samples, bits int, signed bool, frames ..
 	o.countFrames(len(frames))
 }
 
+// Packed gives the object frames of one bit a pixel that are packed already, as
+// PS3.5 §8.1.1 wants them: the first pixel in the lowest bit, frames running on
+// without padding. The attributes follow as in Native.
+func (o *Object) Packed(rows, columns, frames int, bits []byte) {
+	if rows < 1 || rows > 0xFFFF || columns < 1 || columns > 0xFFFF || frames < 1 || len(bits) != (rows*columns*frames+7)/8 {
+		o.fail(PixelData, fmt.Sprintf("%d frames of %d × %d bits in %d bytes", frames, columns, rows, len(bits)))
+		return
+	}
+	o.frames, o.syntax, o.pixels = nil, ExplicitLE, slices.Clone(bits)
+	if len(o.pixels)%2 == 1 {
+		o.pixels = append(o.pixels, 0)
+	}
+	o.Set(Rows, rows).Set(Columns, columns).Set(SamplesPerPixel, 1)
+	o.Set(BitsAllocated, 1).Set(BitsStored, 1).Set(HighBit, 0).Set(PixelRepresentation, 0)
+	if !o.Has(PhotometricInterpretation) {
+		o.Set(PhotometricInterpretation, "MONOCHROME2")
+	}
+	o.countFrames(frames)
+}
+
 func (o *Object) countFrames(n int) {
 	if n != 1 || o.Has(NumberOfFrames) {
 		o.Set(NumberOfFrames, n)
