@@ -7,21 +7,37 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"varde/internal/dimse"
+	"varde/report"
 	"varde/study"
 )
 
-// A Destination is a peer that we call: one that is sent every report, that is
-// called back, or that is asked.
+// The sorts of destinations.
+const (
+	sortDIMSE  = "dimse"  // a DICOM archive, by C-STORE
+	sortSTOW   = "stow"   // a DICOMweb archive, by STOW-RS
+	sortMLLP   = "mllp"   // a system that hears HL7 v2
+	sortFHIR   = "fhir"   // a FHIR server
+	sortFolder = "folder" // files
+)
+
+// A Destination is a peer that we call: one that is sent reports, that is called
+// back, or that is asked. All but the DICOM archives only get reports.
 type Destination struct {
 	Name string `toml:"name" json:"name"`
-	AET  string `toml:"aet" json:"aet"`
-	Addr string `toml:"addr" json:"addr"`
+	Sort string `toml:"sort" json:"sort,omitempty"` // dimse, stow, mllp, fhir, folder; empty stands for dimse
+	AET  string `toml:"aet" json:"aet,omitempty"`
+	Addr string `toml:"addr" json:"addr,omitempty"` // host:port, of dimse and mllp
+	URL  string `toml:"url" json:"url,omitempty"`   // of stow and fhir, without a slash at its end
+	Path string `toml:"path" json:"path,omitempty"` // of a folder
 	// Commit asks the peer to answer for what it was sent.
 	Commit bool `toml:"commit" json:"commit,omitempty"`
 	// Kinds are what it is to get; empty stands for what its sort of destination
@@ -36,73 +52,301 @@ type Destination struct {
 	Cert       string `toml:"cert" json:"cert,omitempty"`               // ours, where it asks for one
 	Key        string `toml:"key" json:"key,omitempty"`                 // of Cert
 	ServerName string `toml:"server_name" json:"server_name,omitempty"` // that its certificate must bear; empty for the host of Addr
+	// TokenFile holds a bearer token, LoginFile USER:PASSWORD, for stow and fhir.
+	// They are read anew for each request.
+	TokenFile string `toml:"token_file" json:"token_file,omitempty"`
+	LoginFile string `toml:"login_file" json:"login_file,omitempty"`
+	Version   string `toml:"version" json:"version,omitempty"` // of fhir: r4 or r5; empty stands for r4
+	// App and Facility name the receiver of HL7 messages, MSH-5 and MSH-6.
+	App      string `toml:"app" json:"app,omitempty"`
+	Facility string `toml:"facility" json:"facility,omitempty"`
 }
 
 var _ encoding.TextUnmarshaler = (*Destination)(nil)
 
 // errDestination says how a peer is written.
-var errDestination = fmt.Errorf("not NAME=AET@host:port, with +commit, +tls and ?ca=FILE&cert=FILE&key=FILE&name=HOST behind it as needed: %w", study.ErrInvalid)
+var errDestination = fmt.Errorf("not NAME=AET@host:port with +commit and +tls behind it as needed, nor NAME=https://host/dicom-web, "+
+	"NAME=mllp://host:port, NAME=mllps://host:port, NAME=fhir+https://host/base or NAME=folder:/path, each with options as in ?kinds=sr,gsps&lang=nb: %w", study.ErrInvalid)
 
-// UnmarshalText reads NAME=AET@host:port; without NAME= the title is the name.
-// Behind it may stand +commit and +tls, in any order, and then, as in a URL,
-// ?ca=FILE&cert=FILE&key=FILE&name=HOST, which means TLS by itself.
-func (d *Destination) UnmarshalText(b []byte) error {
-	whole, options, secured := strings.Cut(string(b), "?")
-	words := strings.Split(whole, "+")
-	name, rest, named := strings.Cut(words[0], "=")
-	if !named {
-		rest = name
+// options are what may stand behind the question mark, in the order in which they are
+// written, with the sorts that know them. Kinds are apart, for they are a list.
+func (d *Destination) options() []destinationOption {
+	return []destinationOption{
+		{"lang", &d.Lang, nil},
+		{"ca", &d.CA, sortsTLS}, {"cert", &d.Cert, sortsTLS}, {"key", &d.Key, sortsTLS}, {"name", &d.ServerName, sortsTLS},
+		{"token_file", &d.TokenFile, sortsWeb}, {"login_file", &d.LoginFile, sortsWeb},
+		{"version", &d.Version, []string{sortFHIR}},
+		{"app", &d.App, []string{sortMLLP}}, {"facility", &d.Facility, []string{sortMLLP}},
 	}
-	aet, addr, ok := strings.Cut(rest, "@")
-	if !ok || aet == "" || addr == "" {
+}
+
+type destinationOption struct {
+	key   string
+	value *string
+	sorts []string // nil: all
+}
+
+var (
+	sortsTLS = []string{sortDIMSE, sortSTOW, sortMLLP, sortFHIR}
+	sortsWeb = []string{sortSTOW, sortFHIR}
+)
+
+// sort gives what a destination is.
+func (d Destination) sort() string { return cmp.Or(d.Sort, sortDIMSE) }
+
+// UnmarshalText reads what String writes. Without NAME= the AE title of a DICOM peer
+// is the name. What stands behind the question mark is written as in a URL; a CA, a
+// certificate or the name of the server mean TLS by themselves.
+func (d *Destination) UnmarshalText(b []byte) error {
+	whole, query, _ := strings.Cut(string(b), "?")
+	out, err := readAddress(whole)
+	if err != nil {
 		return fmt.Errorf("destination %q is %w", b, errDestination)
 	}
-	if !named {
-		name = aet
-	}
-	out := Destination{Name: name, AET: aet, Addr: addr, TLS: secured}
-	for _, w := range words[1:] {
-		switch w {
-		case "commit":
-			out.Commit = true
-		case "tls":
-			out.TLS = true
-		default:
-			return fmt.Errorf("destination %q with +%s is %w", b, w, errDestination)
-		}
-	}
-	values, err := url.ParseQuery(options)
+	values, err := url.ParseQuery(query)
 	if err != nil {
 		return fmt.Errorf("destination %q is %w", b, errDestination)
 	}
 	for key := range values {
-		to, ok := map[string]*string{"ca": &out.CA, "cert": &out.Cert, "key": &out.Key, "name": &out.ServerName}[key]
-		if !ok {
+		if key == "kinds" {
+			out.Kinds = split(values.Get(key))
+			continue
+		}
+		n := slices.IndexFunc(out.options(), func(o destinationOption) bool {
+			return o.key == key && (o.sorts == nil || slices.Contains(o.sorts, out.sort()))
+		})
+		if n < 0 {
 			return fmt.Errorf("destination %q with %s= is %w", b, key, errDestination)
 		}
-		*to = values.Get(key)
+		*out.options()[n].value = values.Get(key)
+	}
+	if out.sort() == sortDIMSE && (out.CA != "" || out.Cert != "" || out.Key != "" || out.ServerName != "") {
+		out.TLS = true
 	}
 	*d = out
 	return nil
 }
 
+// wholeDestinations puts together again what a list of destinations was cut into at its
+// commas, where a comma stood in a list of kinds.
+func wholeDestinations(cut []string) []string {
+	var all []string
+	for _, s := range cut {
+		begin, _, _ := strings.Cut(s, "&")
+		if n := len(all); n > 0 && strings.Contains(all[n-1], "?") && !strings.Contains(begin, "@") && !strings.Contains(begin, ":") {
+			all[n-1] += "," + s
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// split reads a list, which may be parted by commas or blanks.
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '+' })
+}
+
+// readAddress reads what stands before the options.
+func readAddress(whole string) (d Destination, err error) {
+	name, rest, named := strings.Cut(whole, "=")
+	if !named {
+		rest = name
+	}
+	d = Destination{Name: name}
+	scheme, host, _ := strings.Cut(rest, "://")
+	switch {
+	case strings.HasPrefix(rest, "folder:"):
+		d.Sort, d.Path = sortFolder, strings.TrimPrefix(rest, "folder:")
+		d.Path = strings.TrimPrefix(d.Path, "//")
+	case scheme == "https" || scheme == "http":
+		d.Sort, d.URL = sortSTOW, strings.TrimRight(rest, "/")
+	case scheme == "fhir+https" || scheme == "fhir+http":
+		d.Sort, d.URL = sortFHIR, strings.TrimRight(strings.TrimPrefix(rest, "fhir+"), "/")
+	case scheme == "mllp" || scheme == "mllps":
+		d.Sort, d.Addr, d.TLS = sortMLLP, strings.TrimRight(host, "/"), scheme == "mllps"
+	default:
+		return readPeer(name, rest, named)
+	}
+	if !named || name == "" {
+		return d, study.ErrInvalid
+	}
+	return d, nil
+}
+
+// readPeer reads a DICOM peer: AET@host:port+commit+tls.
+func readPeer(name, rest string, named bool) (d Destination, err error) {
+	words := strings.Split(rest, "+")
+	aet, addr, ok := strings.Cut(words[0], "@")
+	if !ok || aet == "" || addr == "" {
+		return d, study.ErrInvalid
+	}
+	if !named {
+		name = aet
+	}
+	d = Destination{Name: name, AET: aet, Addr: addr}
+	for _, w := range words[1:] {
+		switch w {
+		case "commit":
+			d.Commit = true
+		case "tls":
+			d.TLS = true
+		default:
+			return d, study.ErrInvalid
+		}
+	}
+	return d, nil
+}
+
 // String writes what UnmarshalText reads.
 func (d Destination) String() string {
-	s := d.Name + "=" + d.AET + "@" + d.Addr
-	if d.Commit {
-		s += "+commit"
-	}
-	if d.TLS {
-		s += "+tls"
+	s := d.Name + "="
+	switch d.sort() {
+	case sortSTOW:
+		s += d.URL
+	case sortFHIR:
+		s += "fhir+" + d.URL
+	case sortMLLP:
+		s += map[bool]string{true: "mllps://", false: "mllp://"}[d.TLS] + d.Addr
+	case sortFolder:
+		s += "folder:" + d.Path
+	default:
+		s += d.AET + "@" + d.Addr
+		if d.Commit {
+			s += "+commit"
+		}
+		if d.TLS {
+			s += "+tls"
+		}
 	}
 	sep := "?"
-	for _, o := range []struct{ key, value string }{{"ca", d.CA}, {"cert", d.Cert}, {"key", d.Key}, {"name", d.ServerName}} {
-		if o.value != "" {
-			s += sep + o.key + "=" + url.QueryEscape(o.value)
+	if len(d.Kinds) > 0 {
+		s += sep + "kinds=" + strings.Join(d.Kinds, ",")
+		sep = "&"
+	}
+	for _, o := range d.options() {
+		if *o.value != "" {
+			s += sep + o.key + "=" + url.QueryEscape(*o.value)
 			sep = "&"
 		}
 	}
 	return s
+}
+
+// media gives the media types that a sort of destination takes; none stands for all.
+func (d Destination) media() []string {
+	switch d.sort() {
+	case sortMLLP:
+		return []string{study.MediaHL7}
+	case sortFHIR:
+		return []string{study.MediaFHIR}
+	case sortFolder:
+		return []string{study.MediaDICOM, study.MediaHL7, study.MediaFHIR}
+	}
+	return []string{study.MediaDICOM}
+}
+
+// want is what a destination is to get: what is always written, where it takes
+// objects and names no kinds.
+func (d Destination) want() report.Want {
+	w := report.Want{Destination: d.Name, Kinds: d.Kinds, Lang: d.Lang}
+	if len(d.Kinds) > 0 {
+		return w
+	}
+	switch d.sort() {
+	case sortMLLP:
+		w.Kinds = []string{"oru"}
+	case sortFHIR:
+		w.Kinds = []string{"fhir-" + cmp.Or(d.Version, "r4")}
+	case sortFolder:
+		w.Kinds = []string{report.KindSR}
+	}
+	return w
+}
+
+// hl7Name is what may stand in MSH-5 and MSH-6: a name, or a name with a universal ID.
+var hl7Name = regexp.MustCompile(`^[A-Za-z0-9_. -]{1,180}(\^[A-Za-z0-9_.-]{1,180}\^[A-Z0-9]{1,10})?$`)
+
+// check holds a destination against itself, without asking it.
+func (d Destination) check() error {
+	var errs []error
+	bad := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf("destination %s "+format+": %w", slices.Concat([]any{d.Name}, a, []any{study.ErrInvalid})...))
+	}
+	if !slices.Contains([]string{sortDIMSE, sortSTOW, sortMLLP, sortFHIR, sortFolder}, d.sort()) {
+		bad("is of sort %q, which is none of dimse, stow, mllp, fhir, folder", d.Sort)
+		return errors.Join(errs...)
+	}
+	d.checkAddress(bad)
+	for _, o := range d.options() {
+		if *o.value != "" && o.sorts != nil && !slices.Contains(o.sorts, d.sort()) {
+			bad("is of sort %s, which knows no %s", d.sort(), o.key)
+		}
+	}
+	if d.sort() == sortDIMSE && !d.TLS && (d.CA != "" || d.Cert != "" || d.Key != "" || d.ServerName != "") {
+		bad("has files for TLS and is not called over it; add +tls")
+	}
+	if d.Commit && d.sort() != sortDIMSE {
+		bad("can't be asked for storage commitment: only a DICOM archive can")
+	}
+	known := report.Kinds("")
+	for _, k := range d.Kinds {
+		switch {
+		case !slices.Contains(known, k):
+			bad("wants %q, which is none of %s", k, strings.Join(known, ", "))
+		case !slices.Contains(d.media(), study.MediaOf(k)):
+			bad("wants %q, which a destination of sort %s does not take", k, d.sort())
+		}
+	}
+	if d.Lang != "" && d.Lang != "en" && d.Lang != "nb" && d.Lang != "da" {
+		bad("wants language %q, which is none of en, nb, da", d.Lang)
+	}
+	if d.sort() == sortFHIR && !slices.Contains([]string{"", "r4", "r5"}, d.Version) {
+		bad("has FHIR version %q, which is neither r4 nor r5", d.Version)
+	}
+	for _, v := range []string{d.App, d.Facility} {
+		if v != "" && !hl7Name.MatchString(v) {
+			bad("has the HL7 name %q: letters, digits, blanks and _.- only", v)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkAddress looks at where a destination is, and at its credentials.
+func (d Destination) checkAddress(bad func(string, ...any)) {
+	switch d.sort() {
+	case sortSTOW, sortFHIR:
+		u, err := url.Parse(d.URL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			bad("has no address of the form https://host/path; a password belongs into login_file")
+			return
+		}
+		if (d.TokenFile != "" || d.LoginFile != "") && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			bad("would send its credentials in the clear; write https://")
+		}
+		if d.TokenFile != "" && d.LoginFile != "" {
+			bad("has a token_file and a login_file, and can send one only")
+		}
+		if err := d.authorize()(nil); err != nil {
+			bad("has no credentials: %w", err)
+		}
+	case sortMLLP, sortDIMSE:
+		if _, port, err := net.SplitHostPort(d.Addr); err != nil || port == "" {
+			bad("has no address of the form host:port, but %q", d.Addr)
+		}
+		if d.sort() == sortDIMSE && (d.AET == "" || len(d.AET) > 16) {
+			bad("has the AE title %q, which must have 1 to 16 characters", d.AET)
+		}
+	case sortFolder:
+		if i, err := os.Stat(d.Path); err != nil || !i.IsDir() {
+			bad("is the folder %q, which is not there; make it, or mount it", d.Path)
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkPeers holds what is said of each peer against itself, and reads its files.
@@ -112,11 +356,20 @@ func (s Settings) checkPeers() error {
 		all = append(all, a)
 	}
 	var errs []error
-	for _, d := range all {
-		if !d.TLS && (d.CA != "" || d.Cert != "" || d.Key != "" || d.ServerName != "") {
-			errs = append(errs, fmt.Errorf("destination %s has files for TLS and is not called over it; add +tls: %w", d.Name, study.ErrInvalid))
+	names := map[string]bool{}
+	for n, d := range all {
+		if n < len(s.Destinations) && names[d.Name] {
+			errs = append(errs, fmt.Errorf("two destinations are called %s: %w", d.Name, study.ErrInvalid))
 		}
-		if _, err := s.dialer(d, peerTimeout); err != nil {
+		if n >= len(s.Destinations) && d.sort() != sortDIMSE {
+			errs = append(errs, fmt.Errorf("peer %s is no DICOM peer: %w", d.Name, study.ErrInvalid))
+		}
+		names[d.Name] = true
+		errs = append(errs, d.check())
+		if d.sort() == sortFolder {
+			continue
+		}
+		if _, err := s.secure(d); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -126,18 +379,30 @@ func (s Settings) checkPeers() error {
 // dialer is who calls a peer.
 func (s Settings) dialer(d Destination, timeout time.Duration) (dimse.Dialer, error) {
 	out := dimse.Dialer{Calling: s.AET, Called: d.AET, Timeout: timeout}
-	if !d.TLS {
-		return out, nil
-	}
-	d.CA = cmp.Or(d.CA, s.TLSCA)
-	if d.Cert == "" && d.Key == "" {
-		d.Cert, d.Key = s.TLSCert, s.TLSKey
-	}
 	var err error
-	if out.TLS, err = d.config(); err != nil {
-		return out, fmt.Errorf("destination %s: %w", d.Name, err)
+	out.TLS, err = s.secure(d)
+	return out, err
+}
+
+// secure makes the TLS of a call; nil where it is called in the clear. A web server's
+// certificate is signed by whom the system trusts, unless the destination says
+// otherwise.
+func (s Settings) secure(d Destination) (*tls.Config, error) {
+	web := slices.Contains(sortsWeb, d.sort())
+	if !d.TLS && !web || web && !strings.HasPrefix(d.URL, "https:") {
+		return nil, nil
 	}
-	return out, nil
+	if !web {
+		d.CA = cmp.Or(d.CA, s.TLSCA)
+		if d.Cert == "" && d.Key == "" {
+			d.Cert, d.Key = s.TLSCert, s.TLSKey
+		}
+	}
+	config, err := d.config()
+	if err != nil {
+		return nil, fmt.Errorf("destination %s: %w", d.Name, err)
+	}
+	return config, nil
 }
 
 // config makes the TLS of a call. Without a CA those count that the system trusts.

@@ -13,7 +13,6 @@ import (
 	"varde/inference"
 	"varde/ingest"
 	"varde/internal/codec"
-	"varde/internal/dimse"
 	"varde/internal/embedded"
 	"varde/internal/onnx"
 	"varde/internal/slide"
@@ -124,7 +123,7 @@ func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
 	d := &queue.Dispatcher{Ledger: h.ledger, Conveyor: h.conveyor, Pools: pools(), Breaker: breaker, Log: h.log}
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
-	g.Go(func() error { return h.watchDeadlines(ctx) })
+	g.Go(func() error { return h.watchLine(ctx) })
 	g.Go(func() error { return h.moveJobs(ctx) })
 	if h.has("report") {
 		g.Go(func() error { return h.deliver(ctx) })
@@ -173,29 +172,9 @@ func (h *house) writer() *report.Writer {
 		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks,
 		Messages: h.messages(), Orders: h.ledger.Orders}
 	for _, d := range h.Destinations {
-		w.Wants = append(w.Wants, report.Want{Destination: d.Name, Kinds: d.Kinds, Lang: d.Lang})
+		w.Wants = append(w.Wants, d.want())
 	}
 	return w
-}
-
-// deliver sends reports to their destinations until ctx ends.
-func (h *house) deliver(ctx context.Context) error {
-	d := &report.Deliverer{Ledger: h.ledger, MayDeliver: h.ledger.MayDeliver, Owing: h.ledger, Patience: h.CommitLimit, Objects: h.objects, Calling: h.AET,
-		Heard: h.heardCommitment, Log: h.log}
-	var asked []string
-	for _, to := range h.Destinations {
-		d.Destinations = append(d.Destinations, report.Destination{Name: to.Name, AET: to.AET, Commit: to.Commit,
-			Dial: func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
-				return h.call(ctx, to, contexts...)
-			}})
-		if to.Commit {
-			asked = append(asked, to.Name)
-		}
-	}
-	if err := h.ledger.WaiveCommitments(ctx, asked); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return d.Run(ctx)
 }
 
 // serveWeb answers HTTP until ctx ends.
@@ -216,26 +195,4 @@ func (h *house) serveWeb(ctx context.Context, handler http.Handler) error {
 		return s.Close()
 	}
 	return nil
-}
-
-// deadlinesEvery is how often studies are looked for whose deadline has passed: a
-// deadline is a day, seldom an hour.
-const deadlinesEvery = 30 * time.Second
-
-// watchDeadlines moves studies up whose deadline passes while nothing else
-// happens to them.
-func (h *house) watchDeadlines(ctx context.Context) error {
-	for tick := time.NewTicker(deadlinesEvery); ; {
-		if n, err := h.ledger.PassDeadlines(ctx); err != nil && ctx.Err() == nil {
-			h.log.WarnContext(ctx, "deadlines not looked at; tried again", "err", err)
-		} else if n > 0 {
-			h.log.InfoContext(ctx, "deadlines have passed", "studies", n)
-		}
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return nil
-		case <-tick.C:
-		}
-	}
 }

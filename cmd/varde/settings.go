@@ -47,6 +47,8 @@ type Settings struct {
 	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
 	HL7Pathway   string        `toml:"hl7_pathway" help:"where orders bear the national code of a pathway, as ZPW-1 or OBR-46.2; empty for nowhere"`
 	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
+	Pathways     string        `toml:"pathways" help:"TOML file with the site's own pathways and remarks, over ours; varde pathway list shows all"`
+	Country      string        `toml:"country" help:"where the site lies, NO or DK: diagnoses start that country's pathways; empty: only an order that names one"`
 	HL7TLSCert   string        `toml:"hl7_tls_cert" help:"certificate of the HL7 listener, PEM; empty for no TLS"`
 	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
@@ -58,7 +60,7 @@ type Settings struct {
 	ORUFinal     bool          `toml:"oru_final" help:"send as final what no physician has verified, for records that show nothing else; the words still say so"`
 	ORUFiller    string        `toml:"oru_filler" help:"their filler number, OBR-3: own, so that no record takes them for the radiologist's report, or order"`
 	Lang         string        `toml:"lang" help:"language of reports: en, nb, da"`
-	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port; behind it +commit to ask for storage commitment, +tls?ca=FILE for TLS"`
+	Destinations []Destination `toml:"destinations" help:"where reports are sent: NAME=AET@host:port, behind it +commit to ask for storage commitment and +tls for TLS; NAME=https://host/dicom-web, NAME=mllp://host:port, NAME=fhir+https://host/base, NAME=folder:/path; each with ?kinds=sr,gsps&lang=nb as needed"`
 	CommitLimit  time.Duration `toml:"commit_limit" help:"how long a destination with +commit may take to answer for what it took; then the delivery has failed"`
 	Peers        []Destination `toml:"peers" help:"who may be called back, to report a storage commitment or as the destination of a C-MOVE: AET@host:port, and +tls?ca=FILE behind it for TLS"`
 	Archive      string        `toml:"archive" help:"who is asked by C-FIND what a study holds, and by C-GET for what is missing: AET@host:port, and +tls?ca=FILE behind it for TLS; empty asks nobody"`
@@ -201,7 +203,7 @@ func (l *loader) put(v reflect.Value, key, source string, text []string) error {
 		}
 	case *[]Destination:
 		*p = make([]Destination, 0, len(text))
-		for _, s := range text {
+		for _, s := range wholeDestinations(text) {
 			var d Destination
 			if s == "" {
 				continue
@@ -247,6 +249,9 @@ func (l *loader) check() error {
 	}
 	l.checkHL7(bad)
 	if _, err := l.archive(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := l.tables(); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, l.checkPeers())
