@@ -11,6 +11,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/report/carry"
+	"varde/report/fhir"
 	"varde/report/identity"
 	"varde/report/slides"
 	"varde/study"
@@ -58,7 +59,12 @@ func makers() []maker {
 		{kind: KindRings, spoken: true, make: makeRings},
 		{kind: KindKeys, spoken: true, make: makeKeys},
 		{kind: KindSR, always: true, spoken: true, checked: true, make: makeSR},
+		{kind: KindCapture, spoken: true, make: makeCaptures},
+		{kind: KindPrint, spoken: true, make: makePrint},
+		{kind: KindMap, make: makeMaps},
 		{kind: KindMessage, spoken: true, withdraws: true, make: makeORU},
+		{kind: KindFHIRR4, spoken: true, withdraws: true, make: makeFHIR(KindFHIRR4, fhir.R4)},
+		{kind: KindFHIRR5, spoken: true, withdraws: true, make: makeFHIR(KindFHIRR5, fhir.R5)},
 	}
 }
 

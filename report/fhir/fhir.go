@@ -3,7 +3,6 @@
 //	Work.Resources   what one result is, as resources (pure)
 //	Work.Bundle      the same as a transaction for another server
 //	Write, Read      one resource as JSON of a version, and back
-//	Push             sends a transaction, and says what came of it
 //
 // There is one model, shaped as R5, and one table of what R4 has otherwise. A
 // result that failed, did not run or is out of the model's scope has no value but a
@@ -68,11 +67,14 @@ type Work struct {
 	Objects   []study.Report // DICOM objects that were written of the result
 	Readings  []study.Reading
 	// Replaces says that there was a result of the same model before, of an
-	// earlier state of the study.
+	// earlier state of the study. Old is that result where it is known: what it told
+	// and this one does not is entered-in-error from now on.
 	Replaces bool
-	// Withdrawn says that the result does not hold any more.
-	Withdrawn bool
-	Device    identity.Device
+	Old      *study.Result
+	// Withdrawn says that the result does not hold any more, since WithdrawnAt.
+	Withdrawn   bool
+	WithdrawnAt time.Time
+	Device      identity.Device
 	// DICOMweb is where others reach our DICOMweb; empty gives no Endpoint.
 	DICOMweb string
 	Location *time.Location // for dates and times; nil is the machine's
@@ -106,10 +108,8 @@ func (w Work) Changed() time.Time {
 			at = r.At
 		}
 	}
-	for _, o := range w.Objects {
-		if o.Purpose == study.PurposeWithdrawn && o.At.After(at) {
-			at = o.At
-		}
+	if w.Withdrawn && w.WithdrawnAt.After(at) {
+		at = w.WithdrawnAt
 	}
 	return at
 }

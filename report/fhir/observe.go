@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,10 +49,33 @@ func (w Work) observations() []*Observation {
 	}
 	if w.Withdrawn {
 		for _, o := range all {
-			// Nothing is left that a reader of resources who looks at no status could
-			// take for a result.
-			o.Value, o.Absent, o.Interpretation, o.Component, o.BodySite = nil, nil, nil, nil, nil
-			o.Note = []Annotation{{Text: w.Told.Lang.T("fhir.withdrawn")}}
+			w.void(o)
+		}
+	}
+	return append(all, w.gone(all)...)
+}
+
+// void leaves nothing that a reader of resources who looks at no status could take
+// for a result.
+func (w Work) void(o *Observation) {
+	o.Status = "entered-in-error"
+	o.Value, o.Absent, o.Interpretation, o.Component, o.BodySite, o.HasMember = nil, nil, nil, nil, nil, nil
+	o.Note = []Annotation{{Text: w.Told.Lang.T("fhir.withdrawn")}}
+}
+
+// gone gives what the result before told and this one does not: a server that has
+// it would otherwise keep it as if it held.
+func (w Work) gone(now []*Observation) []*Observation {
+	if w.Old == nil {
+		return nil
+	}
+	before := w
+	before.Result, before.Old = *w.Old, nil
+	var all []*Observation
+	for _, o := range before.observations() {
+		if !slices.ContainsFunc(now, func(n *Observation) bool { return n.ID == o.ID }) {
+			w.void(o)
+			all = append(all, o)
 		}
 	}
 	return all

@@ -1,0 +1,56 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"varde/internal/words"
+	"varde/report/fhir"
+	"varde/study"
+)
+
+// The kinds of FHIR bundles, a transaction each.
+const (
+	KindFHIRR4 = "fhir-r4"
+	KindFHIRR5 = "fhir-r5"
+)
+
+// makeFHIR makes the bundle that tells a FHIR server of a result, or that what it
+// was told does not hold any more.
+func makeFHIR(kind string, v fhir.Version) func(context.Context, *Writer, work) ([]made, error) {
+	return func(ctx context.Context, w *Writer, k work) ([]made, error) {
+		l, _ := words.ParseLang(k.lang)
+		in := fhir.Work{Study: k.study, Instances: k.instances, Result: k.result, Objects: k.beside, Device: k.device, Location: k.location}
+		switch k.purpose {
+		case study.PurposeWithdrawn:
+			in.Withdrawn = true
+			for _, r := range k.before {
+				// It is younger than all that it takes back.
+				if next := r.At.Add(time.Second); next.After(in.WithdrawnAt) {
+					in.WithdrawnAt = next
+				}
+			}
+		default:
+			in.Replaces = len(k.before) > 0
+			if in.Replaces {
+				old, err := w.Ledger.Result(ctx, k.result.Study, k.before[0].Rev, k.result.Model)
+				if err != nil && !errors.Is(err, study.ErrNotFound) {
+					return nil, fmt.Errorf("read the result that this one replaces: %w", err)
+				}
+				if err == nil {
+					in.Old = &old
+				}
+			}
+		}
+		in.Told = words.Tell(or(l, words.English), k.study, k.result, words.TellOptions{
+			Instances: k.instances, Heatmap: written(k.beside, KindHeatmap, "") != nil, Replaces: in.Replaces,
+		})
+		b, err := in.Bundle(v)
+		if err != nil {
+			return nil, err
+		}
+		return []made{k.made(kind, 0, "", "", b)}, nil
+	}
+}

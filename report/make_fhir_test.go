@@ -1,0 +1,114 @@
+package report_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"varde/report"
+	"varde/report/carry"
+	"varde/report/fhir"
+	"varde/study"
+)
+
+// bundles writes what two FHIR servers want of a study, each in its version and
+// language.
+func bundles(t *testing.T, m *memory) map[string][]byte {
+	t.Helper()
+	w := &report.Writer{Ledger: m, Objects: m, Lang: "en", Location: time.UTC, Wants: []report.Want{
+		{Destination: "EPR", Kinds: []string{report.KindFHIRR4}, Lang: "nb"}, {Destination: "HUB", Kinds: []string{report.KindFHIRR5}}}}
+	if err := w.Handle(t.Context(), job(m.sample)); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{}
+	for _, r := range m.reports {
+		if r.Media == study.MediaFHIR {
+			all[r.Kind+" "+r.Lang] = m.objects[r.Key]
+			if len(r.To) != 1 || !strings.HasSuffix(r.Key, r.Kind+"-"+r.Lang+".json") {
+				t.Errorf("%s goes to %v and lies in %s", r.Kind, r.To, r.Key)
+			}
+		}
+	}
+	return all
+}
+
+func TestEachFHIRServerGetsItsVersionAndLanguage(t *testing.T) {
+	all := bundles(t, &memory{sample: chestCT(2, 1), objects: map[string][]byte{}})
+	if len(all) != 2 {
+		t.Fatalf("%d bundles", len(all))
+	}
+	for name, want := range map[string]string{"fhir-r4 nb": `"imagingStudy"`, "fhir-r5 en": `"study"`} {
+		if !strings.Contains(string(all[name]), want) {
+			t.Errorf("%s is without %s:\n%.600s", name, want, all[name])
+		}
+	}
+	again := bundles(t, &memory{sample: chestCT(2, 1), objects: map[string][]byte{}})
+	for name := range all {
+		if string(again[name]) != string(all[name]) {
+			t.Errorf("%s: written twice, two bundles", name)
+		}
+	}
+}
+
+// TestBundleSurvivesABadServer carries a bundle to a server that fails in every way
+// at first. What it takes in the end it has once.
+func TestBundleSurvivesABadServer(t *testing.T) {
+	b := bundles(t, &memory{sample: chestCT(2, 1), objects: map[string][]byte{}})["fhir-r4 nb"]
+	server := &fhirServer{t: t, known: map[string][]byte{}}
+	faults := []http.HandlerFunc{
+		func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>welcome</html>")) },     // lies about success
+		func(w http.ResponseWriter, r *http.Request) { server.transaction(r); panic(http.ErrAbortHandler) }, // took it, and died
+	}
+	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(faults) > 0 {
+			next := faults[0]
+			faults = faults[1:]
+			next(w, r)
+			return
+		}
+		_, _ = w.Write(server.transaction(r))
+	}))
+	defer peer.Close()
+	f := &carry.FHIR{Web: carry.Web{Base: peer.URL, Client: carry.NewClient(nil, 5*time.Second)}}
+	p := carry.Parcel{Study: "2.25.1", UID: "2.25.2", Kind: report.KindFHIRR4, Media: study.MediaFHIR, Bytes: b}
+	tries := 0
+	for ; tries < 10; tries++ {
+		err := f.Carry(t.Context(), p)
+		if err == nil {
+			break
+		}
+		if carry.FaultOf(err).Hopeless {
+			t.Fatalf("try %d is called hopeless: %v", tries+1, err)
+		}
+	}
+	if tries != 5 {
+		t.Errorf("taken after %d failures, and not after 5", tries)
+	}
+	was := len(server.known)
+	if err := f.Carry(t.Context(), p); err != nil || len(server.known) != was {
+		t.Errorf("sent twice: %d resources, and %d before: %v", len(server.known), was, err)
+	}
+	for key, res := range server.known {
+		if _, err := fhir.Read(fhir.R4, res); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+func TestRefusedBundleIsHopeless(t *testing.T) {
+	b := bundles(t, &memory{sample: chestCT(1, 1), objects: map[string][]byte{}})["fhir-r5 en"]
+	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = w.Write([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invariant","diagnostics":"Patient Everywoman is unknown","expression":["Bundle.entry[0].resource"]}]}`))
+	}))
+	defer peer.Close()
+	err := (&carry.FHIR{Web: carry.Web{Base: peer.URL, Client: carry.NewClient(nil, 5*time.Second)}}).Carry(t.Context(), carry.Parcel{Kind: report.KindFHIRR5, Media: study.MediaFHIR, Bytes: b})
+	if err == nil || !carry.FaultOf(err).Hopeless || strings.Contains(err.Error(), "Everywoman") || !strings.Contains(err.Error(), "invariant") {
+		t.Errorf("%v", err)
+	}
+}
