@@ -70,7 +70,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../webui", "../../worldlist", "../../oversight", "../../ingest/upload", "../../report", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/fhir"} {
+	for _, dir := range []string{".", "../webui", "../../worldlist", "../../oversight", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/fhir"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "status.", "task.", "upload.as_", "verdict.", "why.", "worker."}
+var families = []string{"clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -141,8 +141,9 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("why.ai_", s)
 	}
 	add("ai.", "stopped", "stopped.says", "none.says")
-	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "class_stat", "class_overdue", "class_pathway", "class_routine")
-	add("class.", "stat", "overdue", "pathway", "routine")
+	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
+	add("clock.", "from_referral", "from_order", "from_arrival", "by_order", "by_diagnosis")
+	add("class.", "at_risk", "stat", "overdue", "pathway", "routine")
 	add("reason.", study.ReasonNoModel, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
 		study.ReasonTooFew, study.ReasonPixels, study.ReasonTransferSyntax, study.ReasonDamaged, study.ReasonPositions, study.ReasonTissue, study.ReasonStain, study.ReasonEmpty, study.ReasonCropped,
 		study.ReasonPolarity, study.ReasonBlur, study.ReasonSaturated, study.ReasonNoise, study.ReasonCoverage, study.ReasonStopped, study.ReasonInternal, study.ReasonCanceled)
@@ -163,6 +164,10 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("models.", "suspend", "withdraw", "promote", "shadow", "share", "saved", "saved.asked")
 	add("exam.", study.ExamStates[:]...)
 	add("verdict.", "agree", "changes", "disagree", "none")
+	add("impression.", study.Impressions[:]...)
+	add("wrong.", study.Wrongs[:]...)
+	add("step.", study.StepSkipped, study.StepOwn, study.StepShown, study.StepFinding, study.StepMissed, study.StepFinal, study.StepAddendum)
+	add("ai.", "hidden")
 	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
 	add("simulation.", "rule_first_come", "rule_classes", "rule_ours", "rule_flagged_first", "priority_stat", "priority_urgent", "priority_pathway",
 		"priority_routine", "exams_all", "exams_diseased", "exams_missed")
