@@ -55,15 +55,24 @@ func (w Work) Objects(views []View, pictures []Picture) ([][]byte, error) {
 			shown++
 		}
 	}
-	var captures []*image.RGBA
-	var of []*View
+	var out [][]byte
+	add := func(m *image.RGBA, of *View) error {
+		b, err := w.object(len(out), m, of)
+		if err != nil {
+			return fmt.Errorf("encode capture %d: %w", len(out)+1, err)
+		}
+		out = append(out, b)
+		return nil
+	}
 	if shown < len(views) || shown == 0 || w.Result.Partial() || w.Result.AI != study.Flagged {
 		pages, err := w.pages()
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range pages {
-			captures, of = append(captures, p), append(of, nil)
+		for _, m := range pages {
+			if err := add(m, nil); err != nil {
+				return nil, err
+			}
 		}
 	}
 	n := 0
@@ -76,15 +85,9 @@ func (w Work) Objects(views []View, pictures []Picture) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		captures, of = append(captures, m), append(of, &views[k])
-	}
-	var out [][]byte
-	for n, m := range captures {
-		b, err := w.object(n, m, of[n])
-		if err != nil {
-			return nil, fmt.Errorf("encode capture %d: %w", n+1, err)
+		if err := add(m, &v); err != nil {
+			return nil, err
 		}
-		out = append(out, b)
 	}
 	return out, nil
 }

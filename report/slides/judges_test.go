@@ -25,7 +25,9 @@ func kinds(t testing.TB) map[string][]byte {
 		s := newSample(t)
 		s.work.Lang = lang
 		out["heatmap, "+lang], out["annotations, "+lang] = segmentation(t, s), annotations(t, s, 0)
+		out["parametric map, "+lang] = parametricMap(t, s)
 		s.slide.Layer = slides.Layer{Name: "nuclear_fraction", What: dense, Unit: noUnits, Threshold: 0.25}
+		out["parametric map of a fraction, "+lang] = parametricMap(t, s)
 		out["heatmap of a fraction, "+lang] = segmentation(t, s)
 		out["few annotations, "+lang] = annotations(t, s, 1)
 	}
@@ -61,6 +63,8 @@ func excused(line string) bool {
 	switch {
 	case strings.Contains(line, "Unrecognized defined term = <99VARDE>"):
 		return true // a private coding scheme
+	case strings.Contains(line, "Unrecognized defined term = <QUANTITY>"):
+		return true // as other makers of parametric maps write it
 	case strings.Contains(line, "CommonZCoordinateValue(006a,0010)> - Only valid for AnnotationCoordinateType of 3D"):
 		return true // said of all annotations in two dimensions, of which none has the attribute
 	case strings.HasPrefix(line, "Warning") && strings.Contains(line, "not present in standard DICOM IOD"):
@@ -76,8 +80,11 @@ func TestDciodvfyFindsNoFault(t *testing.T) {
 	for name, path := range files(t) {
 		out, _ := exec.CommandContext(t.Context(), program, "-new", path).CombinedOutput()
 		want := "Segmentation\n"
-		if strings.Contains(name, "annotations") {
+		switch {
+		case strings.Contains(name, "annotations"):
 			want = "MicroscopyBulkSimpleAnnotations\n"
+		case strings.Contains(name, "parametric"):
+			want = "ParametricMap\n"
 		}
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("%s: %s", name, out)
@@ -110,7 +117,11 @@ func TestDcmtkReadsWhatIsWritten(t *testing.T) {
 func TestArchiveKeepsWhatIsWritten(t *testing.T) {
 	o := peers.StartOrthanc(t, nil)
 	s := newSample(t)
-	for modality, b := range map[string][]byte{"SEG": segmentation(t, s), "ANN": func() []byte {
+	for modality, b := range map[string][]byte{"SEG": segmentation(t, s), "OT": func() []byte {
+		s := newSample(t)
+		s.work.UID, s.work.Series = study.DerivedUID("object", "pm"), study.DerivedUID("objects", "pm")
+		return parametricMap(t, s)
+	}(), "ANN": func() []byte {
 		s.work.UID, s.work.Series = study.DerivedUID("object", "ann"), study.DerivedUID("objects", "ann")
 		return annotations(t, s, 0)
 	}()} {
@@ -127,7 +138,7 @@ func TestArchiveKeepsWhatIsWritten(t *testing.T) {
 	}
 	var series []map[string]any
 	o.Get(t, "/series?expand", &series)
-	if len(series) != 2 {
+	if len(series) != 3 {
 		t.Errorf("%d series", len(series))
 	}
 }

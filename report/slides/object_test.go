@@ -2,6 +2,7 @@ package slides_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
@@ -15,6 +16,15 @@ import (
 func segmentation(t testing.TB, s sample) []byte {
 	t.Helper()
 	b, err := s.work.Segmentation(s.slide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func parametricMap(t testing.TB, s sample) []byte {
+	t.Helper()
+	b, err := s.work.ParametricMap(s.slide)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,5 +222,50 @@ func TestProbabilityOnAScaleOfItsOwnIsStillOne(t *testing.T) {
 	p := readPlain(t, segmentation(t, s))
 	if got := p.items[0x00620002][0].text(0x00620006); !strings.Contains(got, "from 0 (0) to 0.2 (255)") || strings.Contains(got, "no probability") {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestMapHoldsTheModelsOwnNumbers reads a parametric map back with a reader of its
+// own: every number as it was given, in the place where the heatmap has it, and
+// outside of what is mapped where nothing was looked at.
+func TestMapHoldsTheModelsOwnNumbers(t *testing.T) {
+	s := newSample(t)
+	s.slide.Heat.Values[0] = -0.25 // no probability, and lower than any
+	p, seg := readPlain(t, parametricMap(t, s)), readPlain(t, segmentation(t, s))
+	pixels := p.values[0x7FE00008]
+	mapping := p.items[0x52009229][0].items[0x00409096][0]
+	number := func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
+	low, high := number(mapping.values[0x00409214]), number(mapping.values[0x00409213])
+	if len(pixels) != 4*len(s.slide.Heat.Values) || low != -0.25 || high != 1 {
+		t.Fatalf("%d bytes, mapped from %g to %g", len(pixels), low, high)
+	}
+	padding := math.Float32frombits(binary.LittleEndian.Uint32(p.values[0x00280122]))
+	for i, v := range s.slide.Heat.Values {
+		got := math.Float32frombits(binary.LittleEndian.Uint32(pixels[4*i:]))
+		if v == v && got != v || v != v && (got != padding || float64(got) >= low) {
+			t.Fatalf("cell %d: %g is written as %g", i, v, got)
+		}
+	}
+	if mapping.text(0x00409210) != "p" || !strings.Contains(mapping.text(0x00283003), "not looked at") ||
+		mapping.items[0x00409220][0].items[0x0040A168][0].text(0x00080100) != tumor.Value || mapping.items[0x004008EA][0].text(0x00080100) != "1" {
+		t.Errorf("%q, %q", mapping.text(0x00409210), mapping.text(0x00283003))
+	}
+	for _, where := range []uint32{0x00480102, 0x00200052, 0x00480006, 0x00480007} {
+		if !bytes.Equal(p.values[where], seg.values[where]) {
+			t.Errorf("%08x differs from the heatmap's", where)
+		}
+	}
+	if got := p.text(0x00700081); got != "Partial: AI saw 450 of 451 patches" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMapOfASlideWithoutAPlaceIsRefused(t *testing.T) {
+	s := newSample(t)
+	for n := range s.slide.Levels {
+		s.slide.Levels[n].Instances[0].Image.FrameOfRef = ""
+	}
+	if _, err := s.work.ParametricMap(s.slide); !errors.Is(err, study.ErrUnsupported) {
+		t.Errorf("%v", err)
 	}
 }

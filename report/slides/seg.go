@@ -1,7 +1,6 @@
 package slides
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -193,21 +192,16 @@ func (s Slide) lossy(o *dicom.Object, l slide.Level) {
 // geometry places the map: a total pixel matrix of one frame for each segment,
 // whose pixels lie on the middle of the patches.
 func (s Slide) geometry(o *dicom.Object, w Work, level slide.Level, plane Plane) {
-	h, img := s.Heat, level.Instances[0].Image
-	first := plane.At(float64(h.X0)+float64(h.TileW)/2, float64(h.Y0)+float64(h.TileH)/2)
+	h, first := s.Heat, s.first(plane)
 	organization := study.DerivedUID(string(w.UID), "dimensions")
 	index := func(pointer, group dicom.Tag, label string) *dicom.Item {
 		return dicom.NewItem().Set(dicom.DimensionOrganizationUID, organization).
 			Set(dicom.DimensionIndexPointer, pointer).Set(dicom.FunctionalGroupPointer, group).Set(dicom.DimensionDescriptionLabel, label)
 	}
-	var orientation []float64
-	for _, v := range img.Slide.ImageOrientation {
-		orientation = append(orientation, micro(v))
-	}
 	o.Set(dicom.DimensionOrganizationType, "TILED_FULL").
 		Set(dicom.TotalPixelMatrixColumns, h.Columns).Set(dicom.TotalPixelMatrixRows, h.Rows).
 		Set(dicom.TotalPixelMatrixFocalPlanes, 1).
-		Set(dicom.ImageOrientationSlide, orientation).
+		Set(dicom.ImageOrientationSlide, orientation(level)).
 		Seq(dicom.TotalPixelMatrixOriginSequence, dicom.NewItem().
 			Set(dicom.XOffsetInSlideCoordinateSystem, first[0]).Set(dicom.YOffsetInSlideCoordinateSystem, first[1])).
 		Seq(dicom.DimensionOrganizationSequence, dicom.NewItem().Set(dicom.DimensionOrganizationUID, organization)).
@@ -215,18 +209,13 @@ func (s Slide) geometry(o *dicom.Object, w Work, level slide.Level, plane Plane)
 			index(dicom.ReferencedSegmentNumber, dicom.SegmentIdentificationSequence, "Segment Number"),
 			index(dicom.RowPositionInTotalImagePixelMatrix, dicom.PlanePositionSlideSequence, "Row Position In Total Image Pixel Matrix"),
 			index(dicom.ColumnPositionInTotalImagePixelMatrix, dicom.PlanePositionSlideSequence, "Column Position In Total Image Pixel Matrix"))
-	o.Seq(dicom.SharedFunctionalGroupsSequence, dicom.NewItem().Seq(dicom.PixelMeasuresSequence, dicom.NewItem().
-		Set(dicom.PixelSpacing, micro(h.StepY*level.MPP[1]/1000), micro(h.StepX*level.MPP[0]/1000)).
-		Set(dicom.SliceThickness, cmp.Or(max(0, img.ThicknessMM), nominalThickness))))
+	o.Seq(dicom.SharedFunctionalGroupsSequence, s.shared(level))
 	purpose := dcm("121322", "Source image for image processing operation")
 	var frames []*dicom.Item
 	for _, segment := range []int{heatSegment, seenSegment} {
 		frames = append(frames, dicom.NewItem().
 			Seq(dicom.FrameContentSequence, dicom.NewItem().Set(dicom.DimensionIndexValues, segment, 1, 1)).
-			Seq(dicom.PlanePositionSlideSequence, dicom.NewItem().
-				Set(dicom.ColumnPositionInTotalImagePixelMatrix, 1).Set(dicom.RowPositionInTotalImagePixelMatrix, 1).
-				Set(dicom.XOffsetInSlideCoordinateSystem, first[0]).Set(dicom.YOffsetInSlideCoordinateSystem, first[1]).
-				Set(dicom.ZOffsetInSlideCoordinateSystem, first[2])).
+			Seq(dicom.PlanePositionSlideSequence, position(first)).
 			Seq(dicom.SegmentIdentificationSequence, dicom.NewItem().Set(dicom.ReferencedSegmentNumber, segment)).
 			Seq(dicom.DerivationImageSequence, dicom.NewItem().
 				Seq(dicom.DerivationCodeSequence, dicom.CodeItem(dcm("113076", "Segmentation"))).

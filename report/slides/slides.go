@@ -2,6 +2,7 @@
 // slides elsewhere: archives and viewers that speak DICOM, and QuPath.
 //
 //	Segmentation   the heatmap as a fractional DICOM SEG, one pixel a patch
+//	ParametricMap  the same as a DICOM Parametric Map, in the model's own numbers
 //	Annotations    points and outlines as DICOM Bulk Simple Annotations
 //	WriteGeoJSON   patches and findings as QuPath opens them
 //	WriteCSV       a line for each patch, for research
