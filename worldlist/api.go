@@ -70,10 +70,12 @@ type deliveryJSON struct {
 // A rowJSON is a row of the worklist.
 type rowJSON struct {
 	StudyUID    study.UID    `json:"study_uid"`
-	Class       int          `json:"class" doc:"0 stat, 1 overdue, 2 urgent or pathway, 3 routine"`
+	Class       int          `json:"class" doc:"0 stat, 1 overdue, 2 deadline at risk, 3 urgent or pathway, 4 routine"`
 	Key         time.Time    `json:"key" doc:"arrival minus head start: within a class the earliest is read first"`
 	Why         []string     `json:"why" doc:"in the language asked for"`
 	Rule        string       `json:"rule"`
+	Clock       *study.Clock `json:"clock,omitempty" doc:"the pathway and step that the deadline comes from"`
+	Remarks     []string     `json:"remarks,omitempty" doc:"what orders say of the patient, as no more imaging; it never moves a study"`
 	AIState     string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
 	AI          string       `json:"ai" doc:"the state in words, and what must be said beside it"`
 	Deadline    *time.Time   `json:"deadline"`
@@ -114,8 +116,9 @@ type studiesOut struct{ Body []studyJSON }
 type studyOut struct{ Body studyJSON }
 
 type worklistOut struct {
-	Link string `header:"Link" doc:"rel=next, while rows follow"`
-	Body []rowJSON
+	Link  string        `header:"Link" doc:"rel=next, while rows follow"`
+	Layer study.AILayer `header:"Varde-AI-Layer" doc:"up, down or none; down: models are in use and no worker answers, and the order is class, deadline, arrival"`
+	Body  []rowJSON
 }
 
 func (p *pages) addAPI() {
@@ -125,6 +128,7 @@ func (p *pages) addAPI() {
 		Summary: "One study with its results and reports", Right: webui.SeeStudies}, p.apiStudy)
 	webui.Operate(p.site, webui.Operation{ID: "get-worklist", Method: http.MethodGet, Path: "/api/v1/worklist",
 		Summary: "Studies in reading order", Right: webui.SeeStudies}, p.apiWorklist)
+	p.addForecastAPI()
 }
 
 func (p *pages) apiStudies(ctx context.Context, in *studiesIn) (*studiesOut, error) {
@@ -169,6 +173,9 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 		return nil, err
 	}
 	out := &worklistOut{Body: make([]rowJSON, 0, len(cases))}
+	if out.Layer, err = p.aiLayer(ctx); err != nil {
+		return nil, err
+	}
 	now := p.site.Now()
 	for _, c := range cases {
 		out.Body = append(out.Body, rowJSONOf(l, c, now))
@@ -195,6 +202,12 @@ func rowJSONOf(l webui.Lang, c study.Case, now time.Time) rowJSON {
 	}
 	if r.Why == nil {
 		r.Why = []string{}
+	}
+	if c := s.Place.Clock; !c.Zero() {
+		r.Clock = &c
+	}
+	for _, m := range s.Remarks {
+		r.Remarks = append(r.Remarks, m.Name.In(string(l)))
 	}
 	if r.Deadline != nil {
 		n := daysLeft(s.Place.Deadline, now)

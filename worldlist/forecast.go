@@ -127,6 +127,7 @@ type Forecast struct {
 	AILayer     study.AILayer      `json:"ai_layer" enum:"up,down,none" doc:"down: models are in use and no worker answers; the order is class, deadline, arrival"`
 	Rule        string             `json:"rule"`
 	Waiting     int                `json:"waiting"`
+	Deadlines   int                `json:"deadlines" doc:"studies that have one"`
 	Overdue     int                `json:"overdue" doc:"deadlines that have passed"`
 	AtRisk      int                `json:"at_risk" doc:"deadlines that will pass before the department comes to the study at its present pace"`
 	BreachToday int                `json:"breach_today" doc:"of these, how many will pass before midnight"`
@@ -189,6 +190,7 @@ func Foresee(line []study.Waiting, reads []study.Reads, now time.Time, zone *tim
 
 // count adds one deadline.
 func (f *Forecast) count(w study.Waiting, now time.Time, needed time.Duration, midnight, sunday time.Time) {
+	f.Deadlines++
 	switch {
 	case w.Deadline.Before(now):
 		f.Overdue++

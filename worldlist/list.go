@@ -21,6 +21,9 @@ type row struct {
 	Class       string // the class's word in code
 	ClassWord   string
 	Due         string
+	Step        string // of the pathway that the deadline comes from
+	Remarks     string // what orders say of the patient
+	Rule        string // that placed it
 	Overdue     bool
 	Patient     string
 	PatientID   string
@@ -50,6 +53,8 @@ type worklist struct {
 	Count      string
 	Total      int // of studies known, read ones included
 	Rule       string
+	Deadlines  []string // what the present pace means for them, a phrase each
+	AIDown     bool     // models are in use, and nobody answers for them
 	NotFirst   bool
 	First      string // addresses
 	More       string // empty when nothing follows
@@ -111,6 +116,9 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if !next.Zero() && !f.Last {
 		v.More = address(f, "after", next.String())
 	}
+	if v.Deadlines, v.AIDown, err = p.foresee(r.Context(), l); err != nil {
+		return webui.View{}, err
+	}
 	now := p.site.Now()
 	for _, c := range cases {
 		v.Rows = append(v.Rows, rowOf(l, c, now))
@@ -163,6 +171,7 @@ func rowOf(l webui.Lang, c study.Case, now time.Time) row {
 		AI: c.AI(), AIWord: ai, AINote: beside,
 		Why:      strings.Join(whyWords(l, s.Place, now), " · "),
 		Received: l.Short(at, now), ReceivedISO: s.ReceivedAt.UTC().Format(time.RFC3339),
+		Step: stepWords(l, s.Place.Clock), Remarks: remarkWords(l, s), Rule: s.Place.Rule,
 	}
 }
 

@@ -424,7 +424,7 @@ func TestAPIWorklistIsInReadingOrder(t *testing.T) {
 			t.Errorf("%s before %s", a.UID, b.UID)
 		}
 	}
-	if got := strings.Join(all[2].Why, " · "); got != "AI markerede · forspring 3 t 24 min · haster eller pakkeforløb · kom 13.11 · frist 26.11. 00.00" {
+	if got := strings.Join(all[3].Why, " · "); got != "AI markerede · forspring 2 t 48 min · haster eller pakkeforløb · kom 13.11 · frist 26.11. 00.00" {
 		t.Error(got)
 	}
 }

@@ -220,7 +220,7 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 		Class: class, ClassWord: l.T("class." + class), Due: due, Overdue: overdue,
 		Status: l.T("status." + string(st.Status)), Images: st.Instances,
 		Received: l.Moment(st.ReceivedAt.In(now.Location())),
-		Why:      whyWords(l, st.Place, now), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
+		Why:      whyMore(l, st, now), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
 		Series: seriesOf(l, instances),
 	}
 	if s.Exam == "" {

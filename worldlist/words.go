@@ -1,6 +1,7 @@
 package worldlist
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -88,12 +89,75 @@ func whyWords(l webui.Lang, p study.Place, now time.Time) []string {
 				continue
 			}
 			args[0] = l.Span(time.Duration(n) * time.Minute)
+		case whyAtRisk:
+			var needed, left int
+			if _, err := fmt.Sscan(r.Detail, &needed, &left); err != nil {
+				continue
+			}
+			args = []any{l.Span(time.Duration(needed) * time.Minute), l.Span(time.Duration(left) * time.Minute)}
+		case whyPathway:
+			args = []any{p.Clock.Name.In(string(l)), p.Clock.StepName.In(string(l))}
 		case whyRule:
 			continue // the list says it once, above
 		}
 		words = append(words, l.T("why."+r.Code, args...))
 	}
 	return words
+}
+
+// whyMore is [whyWords] at length, for the page of a study: what started the
+// pathway's clock, and what orders say of the patient.
+func whyMore(l webui.Lang, s study.Study, now time.Time) []string {
+	lines := whyWords(l, s.Place, now)
+	if c := s.Place.Clock; !c.Zero() {
+		lines = append(lines,
+			l.T("clock.since", c.StepName.In(string(l)), l.T("clock.from_"+c.From), l.Short(c.Since.In(now.Location()), now), l.Short(c.Due.In(now.Location()), now)),
+			l.T("clock.by_"+c.By, c.Table))
+	}
+	for _, r := range s.Remarks {
+		lines = append(lines, l.T("clock.remark", r.Name.In(string(l)), r.Code))
+	}
+	return lines
+}
+
+// remarkWords are what a row says of the patient beside the order.
+func remarkWords(l webui.Lang, s study.Study) string {
+	var names []string
+	for _, r := range s.Remarks {
+		names = append(names, r.Name.In(string(l)))
+	}
+	return strings.Join(names, " · ")
+}
+
+// stepWords name the step that a deadline belongs to; empty where it was told
+// outright.
+func stepWords(l webui.Lang, c study.Clock) string {
+	if c.Zero() {
+		return ""
+	}
+	return l.T("why.pathway", c.Name.In(string(l)), c.StepName.In(string(l)))
+}
+
+// outlookWords say what the present pace means for the deadlines on the list, a
+// phrase each; nothing when no study that waits has one.
+func outlookWords(l webui.Lang, f Forecast) []string {
+	if f.Deadlines == 0 {
+		return nil
+	}
+	var all []string
+	if f.Overdue > 0 {
+		all = append(all, l.T("outlook.overdue", f.Overdue))
+	}
+	switch {
+	case f.AtRisk > 0:
+		all = append(all, l.T("outlook.at_risk", f.AtRisk), l.T("outlook.pass", f.BreachToday, f.BreachWeek))
+	case f.Known:
+		all = append(all, l.T("outlook.none"))
+	}
+	if !f.Known {
+		all = append(all, l.T("outlook.unknown"))
+	}
+	return all
 }
 
 // noteWords turns a study's note, which is a reason as [study.Reason.String]

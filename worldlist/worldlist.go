@@ -100,6 +100,9 @@ type Pages struct {
 	// Heats tell what models have scored of slides; nil: slides are shown without
 	// heat maps, and how far a model is stays unsaid.
 	Heats Heats
+	// Outlook tells what the present pace means for deadlines, and whether models
+	// answer; nil: nothing is said of either.
+	Outlook *Outlook
 	// About tells of a model; false when its card is no longer here.
 	About func(study.ModelRef) (About, bool)
 	// Hint is where to send studies, for the empty list: "VARDE at

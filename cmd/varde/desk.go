@@ -14,7 +14,6 @@ import (
 	"varde/models"
 	"varde/store"
 	"varde/study"
-	"varde/worldlist"
 )
 
 // A desk is what a verb needs that looks at a data folder or changes something
@@ -57,9 +56,14 @@ func deskVerb(use, short string, args cobra.PositionalArgs, do func(context.Cont
 
 // openDesk opens the ledger: alone when no service runs, else as its guest.
 func openDesk(ctx context.Context, s Settings) (*desk, error) {
-	l, err := store.OpenLedger(ctx, s.ledgerPath(), store.LedgerOptions{Place: worldlist.Place})
+	options, _, err := s.ledgerOptions()
+	if err != nil {
+		return nil, err
+	}
+	l, err := store.OpenLedger(ctx, s.ledgerPath(), options)
 	if errors.Is(err, study.ErrBusy) {
-		l, err = store.OpenLedger(ctx, s.ledgerPath(), store.LedgerOptions{Place: worldlist.Place, Guest: true})
+		options.Guest = true
+		l, err = store.OpenLedger(ctx, s.ledgerPath(), options)
 	}
 	if err != nil {
 		return nil, err

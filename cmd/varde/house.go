@@ -20,6 +20,7 @@ import (
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/pathway"
 )
 
 // A house is one Varde that runs: what the stages stand on, and the doors.
@@ -41,6 +42,9 @@ type house struct {
 	hl7      net.Listener // nil unless other systems' messages are taken
 	hospital *hl7.Server  // who takes them
 	token    string       // the first administrator's
+	pathways *pathway.Tables
+	outlook  *worldlist.Outlook
+	placed   bool // what another rule or other tables placed is placed anew
 	door     slideDoor
 	demo     bool
 	close    []func() error
@@ -133,7 +137,12 @@ func (h *house) openStore(ctx context.Context) error {
 		return fmt.Errorf("open the object store; see --store: %w", err)
 	}
 	h.closing(h.objects.Close)
-	h.ledger, err = store.OpenLedger(ctx, h.ledgerPath(), store.LedgerOptions{Place: worldlist.Place})
+	options, tables, err := h.ledgerOptions()
+	if err != nil {
+		return err
+	}
+	h.pathways = tables
+	h.ledger, err = store.OpenLedger(ctx, h.ledgerPath(), options)
 	if errors.Is(err, study.ErrBusy) {
 		return fmt.Errorf("one process serves a data folder; stop it, or choose another with --dir: %w", err)
 	}
@@ -145,6 +154,7 @@ func (h *house) openStore(ctx context.Context) error {
 		return err
 	}
 	h.metrics = metrics.New(h.ledger)
+	h.outlook = worldlist.NewOutlook(h.ledger, nil, nil)
 	return nil
 }
 

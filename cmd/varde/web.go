@@ -33,7 +33,7 @@ func (h *house) openSite(ctx context.Context) (err error) {
 		where = h.AET + " at " + h.dicom.Addr().String()
 	}
 	worldlist.Simulator{History: h.ledger}.Add(h.site)
-	worldlist.Pages{Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
+	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Hint: where}.Add(h.site)
 	oversight.Pages{Switch: h.registry, Council: models.Council{Registry: h.registry, Proposals: h.ledger}, Exams: h.ledger, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger,
