@@ -9,9 +9,13 @@ import (
 	"varde/study"
 )
 
-// layer is the graphic layer that all marks lie in, so that a reader can switch
-// them off together.
-const layer = "AI"
+// The graphic layers, so that a reader can switch off the words, or the banner,
+// and keep the rings.
+const (
+	ringLayer   = "AI_RINGS"
+	textLayer   = "AI_TEXT"
+	bannerLayer = "AI_BANNER"
+)
 
 // A look is what images must share to be in one presentation state: the module
 // Modality LUT stands once in it, PS3.3 §C.11.6.
@@ -65,8 +69,7 @@ func (w Work) presentation(n int, l look, images []study.Instance, spots map[stu
 		Set(dicom.PresentationCreationDate, w.Identity.At).Set(dicom.PresentationCreationTime, w.Identity.At).
 		Set(dicom.ContentCreatorName, "").Set(dicom.Laterality). // of paired parts, which no one says here
 		Seq(dicom.ReferencedSeriesSequence, bySeries(images, dicom.ReferencedImageSequence)...).
-		Seq(dicom.GraphicLayerSequence, dicom.NewItem().Set(dicom.GraphicLayer, layer).Set(dicom.GraphicLayerOrder, 1).
-			Set(dicom.GraphicLayerDescription, say.rings)).
+		Seq(dicom.GraphicLayerSequence, layers(say)...).
 		Seq(dicom.DisplayedAreaSelectionSequence, areas(images)...).
 		Set(dicom.PresentationLUTShape, shape(images))
 	if l.rescaled {
@@ -183,7 +186,18 @@ func windows(images []study.Instance) []*dicom.Item {
 	return out
 }
 
-// annotations draws what is on one image: an item for each of its frames.
+// layers lists the graphic layers, PS3.3 §C.10.7.
+func layers(say phrases) []*dicom.Item {
+	var all []*dicom.Item
+	for n, l := range []struct{ name, text string }{{ringLayer, say.rings}, {textLayer, say.texts}, {bannerLayer, say.banner}} {
+		all = append(all, dicom.NewItem().Set(dicom.GraphicLayer, l.name).Set(dicom.GraphicLayerOrder, n+1).
+			Set(dicom.GraphicLayerDescription, l.text))
+	}
+	return all
+}
+
+// annotations draws what is on one image: for each of its frames the rings, the
+// words beside them, and the banner.
 func (w Work) annotations(in study.Instance, spots []spot) []*dicom.Item {
 	byFrame := map[int][]spot{}
 	var order []int
@@ -196,17 +210,22 @@ func (w Work) annotations(in study.Instance, spots []spot) []*dicom.Item {
 	slices.Sort(order)
 	var out []*dicom.Item
 	for _, frame := range order {
-		var texts, shapes []*dicom.Item
-		for k, s := range byFrame[frame] {
-			text := fmt.Sprintf(tongue(w.Lang).ring, s.finding.Number)
-			if k == 0 { // once a frame: who says so
-				text += "\r\n" + w.model()
-			}
+		p := newPage(in.Image)
+		var shapes, texts []*dicom.Item
+		for _, s := range byFrame[frame] {
 			shapes = append(shapes, ring(s.region))
-			texts = append(texts, label(text, s.region, in.Image))
+			p.take(s.region)
 		}
-		out = append(out, dicom.NewItem().Seq(dicom.ReferencedImageSequence, reference(in, frame)).
-			Set(dicom.GraphicLayer, layer).Seq(dicom.TextObjectSequence, texts...).Seq(dicom.GraphicObjectSequence, shapes...))
+		banner := p.corner(w.banner()).item()
+		for _, s := range byFrame[frame] {
+			texts = append(texts, p.beside(w.label(s.finding), s.region).item())
+		}
+		item := func(layer string) *dicom.Item {
+			return dicom.NewItem().Seq(dicom.ReferencedImageSequence, reference(in, frame)).Set(dicom.GraphicLayer, layer)
+		}
+		out = append(out, item(ringLayer).Seq(dicom.GraphicObjectSequence, shapes...),
+			item(textLayer).Seq(dicom.TextObjectSequence, texts...),
+			item(bannerLayer).Seq(dicom.TextObjectSequence, banner))
 	}
 	return out
 }
@@ -221,20 +240,6 @@ func ring(r study.Region) *dicom.Item {
 	return dicom.NewItem().Set(dicom.GraphicAnnotationUnits, "PIXEL").Set(dicom.GraphicDimensions, 2).
 		Set(dicom.NumberOfGraphicPoints, len(points)/2).Set(dicom.GraphicData, points).
 		Set(dicom.GraphicType, kind).Set(dicom.GraphicFilled, "N")
-}
-
-// label stands to the right of the region, or to its left at the image's edge.
-func label(text string, r study.Region, image *study.Image) *dicom.Item {
-	low, high := bounds(r)
-	gap := 0.01 * float64(image.Columns)
-	x := high[0] + gap
-	if x > 0.85*float64(image.Columns) {
-		x = low[0] - 10*gap
-	}
-	x = min(max(x, 0), float64(image.Columns))
-	y := min(max(low[1], 0), float64(image.Rows))
-	return dicom.NewItem().Set(dicom.UnformattedTextValue, text).
-		Set(dicom.AnchorPointAnnotationUnits, "PIXEL").Set(dicom.AnchorPoint, x, y).Set(dicom.AnchorPointVisibility, "N")
 }
 
 func bounds(r study.Region) (low, high [2]float64) {

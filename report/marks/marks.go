@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"slices"
 
+	"varde/internal/words"
 	"varde/report/identity"
 	"varde/study"
 )
@@ -57,37 +58,42 @@ func (w Work) spots() map[study.UID][]spot {
 	return out
 }
 
-// model names the model as the words on an image do.
-func (w Work) model() string {
-	return cmp.Or(w.Result.Name, w.Result.Model.ID) + " " + w.Result.Model.Version
+// told is the result in the sentences that every report takes from one place.
+func (w Work) told() words.Told {
+	l, ok := words.ParseLang(w.Lang)
+	if !ok {
+		l = words.English
+	}
+	return words.Tell(l, w.Identity.Study, w.Result, words.TellOptions{})
 }
 
-// words is what these objects say in one tongue.
-type words struct {
-	rings, keys string // Series Description
-	ring        string // %d: a finding's number
-	keyText     string // %s %s %s: model, version, hash
-	partial     string
-	disclaimer  string
+// phrases is what these objects say in one tongue besides the sentences of the
+// result.
+type phrases struct {
+	rings, keys   string // Series Description, and the layer of the rings
+	texts, banner string // the other layers
+	keyText       string // %s %s %s: model, version, hash
+	partial       string
+	disclaimer    string
 }
 
-func tongue(lang string) words {
+func tongue(lang string) phrases {
 	switch lang {
 	case "nb":
-		return words{
-			rings: "KI-markeringer (ikke verifisert)", keys: "KI-nøkkelbilder (ikke verifisert)", ring: "KI %d",
+		return phrases{
+			rings: "KI-markeringer (ikke verifisert)", keys: "KI-nøkkelbilder (ikke verifisert)", texts: "Tekst til funnene", banner: "Hva KI sier, og hvilken modell",
 			keyText: "Bilder med funn fra %s (%s, sha256 %s).", partial: "Delvis: KI så ikke alt.",
 			disclaimer: "Kun beslutningsstøtte – ikke for primærdiagnostikk.",
 		}
 	case "da":
-		return words{
-			rings: "AI-markeringer (ikke verificeret)", keys: "AI-nøglebilleder (ikke verificeret)", ring: "AI %d",
+		return phrases{
+			rings: "AI-markeringer (ikke verificeret)", keys: "AI-nøglebilleder (ikke verificeret)", texts: "Tekst til fundene", banner: "Hvad AI siger, og hvilken model",
 			keyText: "Billeder med fund fra %s (%s, sha256 %s).", partial: "Delvis: AI så ikke alt.",
 			disclaimer: "Kun beslutningsstøtte – ikke til primærdiagnostik.",
 		}
 	}
-	return words{
-		rings: "AI marks (unverified)", keys: "AI key images (unverified)", ring: "AI %d",
+	return phrases{
+		rings: "AI marks (unverified)", keys: "AI key images (unverified)", texts: "Words on the findings", banner: "What AI says, and which model",
 		keyText: "Images with findings of %s (%s, sha256 %s).", partial: "Partial: AI did not see everything.",
 		disclaimer: "Decision support only – not for primary diagnosis.",
 	}
