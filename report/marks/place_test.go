@@ -49,7 +49,7 @@ func ringed(lang string, size int, rings ...[3]float64) []byte {
 	for n, r := range rings {
 		w.Result.Findings = append(w.Result.Findings, study.Finding{Number: n + 1, What: study.Code{Value: "27925004", Scheme: "SCT", Meaning: "Nodule"},
 			Measurements: []study.Measurement{{Name: study.Code{Value: "103339001", Scheme: "SCT", Meaning: "Long axis"}, Value: 8.4, Unit: study.Code{Value: "mm", Scheme: "UCUM"}}},
-			Regions: []study.Region{{Instance: w.Instances[1].UID, Frame: 1, Frames: 1, Shape: study.Circle, Points: []float64{r[0], r[1], r[0] + r[2], r[1]}}}})
+			Regions:      []study.Region{{Instance: w.Instances[1].UID, Frame: 1, Frames: 1, Shape: study.Circle, Points: []float64{r[0], r[1], r[0] + r[2], r[1]}}}})
 	}
 	all, err := w.Presentations()
 	if err != nil || len(all) != 1 {

@@ -58,7 +58,7 @@ type Item struct {
 	Number   float64    // of a NUM
 	Measured bool       // of a NUM: there is a number; another maker's may only have a reason why not
 	Unit     study.Code // of a NUM
-	Image    Reference  // of an IMAGE
+	Image    Reference  // of an IMAGE or a COMPOSITE
 	Shape    study.Shape
 	Points   []float64 // of an SCOORD: column, row, in pixels; of an SCOORD3D: x, y, z in mm
 	Total    bool      // of an SCOORD: Points are in the total pixel matrix of a slide
@@ -106,6 +106,12 @@ func Num(r Relation, name study.Code, number float64, unit study.Code) Item {
 // Image makes an IMAGE without a concept name.
 func Image(r Relation, ref Reference, items ...Item) Item {
 	return Item{Relation: r, Type: TypeImage, Image: ref, Items: items}
+}
+
+// Composite makes a COMPOSITE without a concept name: an object that is neither an
+// image nor a waveform.
+func Composite(r Relation, ref Reference) Item {
+	return Item{Relation: r, Type: TypeComposite, Image: ref}
 }
 
 // SCoord makes an SCOORD that is selected from an image.
@@ -166,7 +172,7 @@ func (i Item) value() string {
 		return i.Text
 	case TypeNum:
 		return number(i.Number) + " " + drawCode(i.Unit)
-	case TypeImage:
+	case TypeImage, TypeComposite:
 		if i.Image.Frame > 0 {
 			return fmt.Sprintf("%s frame %d", i.Image.Instance, i.Image.Frame)
 		}

@@ -40,7 +40,7 @@ func (i Item) Write(o *dicom.Item) {
 		o.Seq(dicom.MeasuredValueSequence, dicom.NewItem().
 			Set(dicom.NumericValue, i.Number).
 			Seq(dicom.MeasurementUnitsCodeSequence, dicom.CodeItem(i.Unit)))
-	case TypeImage:
+	case TypeImage, TypeComposite:
 		ref := dicom.NewItem().Set(dicom.ReferencedSOPClassUID, i.Image.Class).Set(dicom.ReferencedSOPInstanceUID, i.Image.Instance)
 		if i.Image.Frame > 0 {
 			ref.Set(dicom.ReferencedFrameNumber, i.Image.Frame)
