@@ -53,6 +53,7 @@ func doctorVerb() *cobra.Command {
 			return nil
 		},
 	}
+	c.AddCommand(destinationVerb())
 	l.bind(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.Flags().StringVar(&live, "live", "", "only ask whether the service at this URL is alive")

@@ -234,8 +234,11 @@ func examineModels(r *models.Registry, entries []models.Entry, remedy string) (a
 func lookAtPeers(ctx context.Context, s Settings) (all []check) {
 	ask := func(what string, d Destination) {
 		began := time.Now()
-		dialer, err := s.dialer(d, 5*time.Second)
-		if err == nil {
+		var dialer dimse.Dialer
+		var err error
+		if d.sort() != sortDIMSE {
+			err = lookAtDestination(ctx, s, d)
+		} else if dialer, err = s.dialer(d, 5*time.Second); err == nil {
 			err = echo(ctx, dialer, d.Addr)
 		}
 		k := verdict(what, fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err,

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -25,6 +27,13 @@ func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
 		"PACS=ARCHIVE@pacs:104":                         {Name: "PACS", AET: "ARCHIVE", Addr: "pacs:104"},
 		"PACS=ARCHIVE@pacs:104+commit+tls":              {Name: "PACS", AET: "ARCHIVE", Addr: "pacs:104", Commit: true, TLS: true},
 		"P=A@h:1+tls?ca=%2Fetc%2Fca.pem&name=pacs.test": {Name: "P", AET: "A", Addr: "h:1", TLS: true, CA: "/etc/ca.pem", ServerName: "pacs.test"},
+		"P=A@h:1?kinds=sr,gsps&lang=nb":                 {Name: "P", AET: "A", Addr: "h:1", Kinds: []string{"sr", "gsps"}, Lang: "nb"},
+		"VNA=https://vna.test/dicom-web?kinds=sr&token_file=%2Frun%2Ftoken": {Name: "VNA", Sort: "stow", URL: "https://vna.test/dicom-web",
+			Kinds: []string{"sr"}, TokenFile: "/run/token"},
+		"RIS=mllp://ris:2575?lang=da&app=RIS&facility=OUH": {Name: "RIS", Sort: "mllp", Addr: "ris:2575", Lang: "da", App: "RIS", Facility: "OUH"},
+		"RIS=mllps://ris:2575?ca=ca.pem":                   {Name: "RIS", Sort: "mllp", Addr: "ris:2575", TLS: true, CA: "ca.pem"},
+		"EPR=fhir+https://epr.test/r5?version=r5":          {Name: "EPR", Sort: "fhir", URL: "https://epr.test/r5", Version: "r5"},
+		"FILES=folder:/srv/results?kinds=sr,oru,fhir-r4":   {Name: "FILES", Sort: "folder", Path: "/srv/results", Kinds: []string{"sr", "oru", "fhir-r4"}},
 	} {
 		var d Destination
 		if err := d.UnmarshalText([]byte(text)); err != nil || !reflect.DeepEqual(d, want) || d.String() != text {
@@ -35,7 +44,8 @@ func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
 	if err := d.UnmarshalText([]byte("A@h:1?cert=c.pem&key=c.key")); err != nil || !d.TLS || d.Name != "A" {
 		t.Errorf("%+v, %v", d, err)
 	}
-	for _, bad := range []string{"", "A", "A@", "@h:1", "A@h:1+tsl", "A@h:1?cn=x", "A@h:1+commit+x"} {
+	for _, bad := range []string{"", "A", "A@", "@h:1", "A@h:1+tsl", "A@h:1?cn=x", "A@h:1+commit+x", "https://h/dicom-web", "folder:/srv",
+		"R=mllp://h:1?token_file=x", "F=folder:/srv?ca=x", "P=A@h:1?version=r4", "V=ftp://h/x"} {
 		if err := d.UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
@@ -44,10 +54,39 @@ func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
 		{Name: "P", AET: "A", Addr: "h:1", CA: "ca.pem"},
 		{Name: "P", AET: "A", Addr: "h:1", TLS: true, CA: "missing.pem"},
 		{Name: "P", AET: "A", Addr: "h:1", TLS: true, Cert: "c.pem"},
+		{Name: "P", AET: "A", Addr: "h"},
+		{Name: "P", AET: "SEVENTEEN LETTERS", Addr: "h:1"},
+		{Name: "P", Sort: "ftp", Addr: "h:1"},
+		{Name: "P", AET: "A", Addr: "h:1", Kinds: []string{"oru"}},
+		{Name: "P", AET: "A", Addr: "h:1", Kinds: []string{"tea"}},
+		{Name: "P", AET: "A", Addr: "h:1", Lang: "sv"},
+		{Name: "V", Sort: "stow", URL: "http://vna.test/x", TokenFile: "token"},
+		{Name: "V", Sort: "stow", URL: "https://user:secret@vna.test/x"},
+		{Name: "V", Sort: "stow", URL: "https://vna.test/x", TokenFile: "missing"},
+		{Name: "V", Sort: "stow", URL: "https://vna.test/x", Commit: true},
+		{Name: "R", Sort: "mllp", Addr: "h:1", Kinds: []string{"sr"}},
+		{Name: "R", Sort: "mllp", Addr: "h:1", App: "A|B"},
+		{Name: "E", Sort: "fhir", URL: "https://epr.test/r4", Version: "r3"},
+		{Name: "F", Sort: "folder", Path: "missing"},
 	} {
 		if err := (Settings{Destinations: []Destination{bad}}).checkPeers(); err == nil {
 			t.Errorf("%+v is taken", bad)
 		}
+	}
+}
+
+// TestListsOfDestinationsKeepTheirKinds reads them as a flag and a variable give them:
+// cut at every comma.
+func TestListsOfDestinationsKeepTheirKinds(t *testing.T) {
+	want := []string{"A=A@h:1?kinds=sr,gsps&lang=nb", "B=https://h/dicom-web?kinds=sr", "C=mllp://h:1", "D=folder:/srv?kinds=sr,oru,fhir-r4"}
+	if got := wholeDestinations(strings.Split(strings.Join(want, ","), ",")); !reflect.DeepEqual(got, want) {
+		t.Errorf("%q", got)
+	}
+	t.Setenv("VARDE_DESTINATIONS", strings.Join(want[:3], ","))
+	l := loader{}
+	l.bind(pflag.NewFlagSet("", pflag.ContinueOnError))
+	if err := l.load(); err != nil || len(l.Destinations) != 3 || len(l.Destinations[0].Kinds) != 2 || l.Destinations[1].sort() != sortSTOW {
+		t.Errorf("%+v, %v", l.Destinations, err)
 	}
 }
 
