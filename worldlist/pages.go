@@ -38,6 +38,7 @@ func (p Pages) Add(site *webui.Site) {
 	site.Page("GET /{$}", webui.SeeStudies, h.list)
 	site.Handle("GET /events", webui.SeeStudies, http.HandlerFunc(h.events))
 	site.Page("GET /studies/{study}", webui.SeeStudies, h.study)
+	site.Handle("GET /studies/{study}/report", webui.SeeStudies, http.HandlerFunc(h.report))
 	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
 	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))

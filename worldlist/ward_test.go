@@ -306,7 +306,7 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
 	worldlist.Pages{
 		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w,
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
-		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about,
+		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about, Print: w.print,
 	}.Add(site)
 	return site
 }

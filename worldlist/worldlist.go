@@ -105,6 +105,8 @@ type Pages struct {
 	Outlook *Outlook
 	// About tells of a model; false when its card is no longer here.
 	About func(study.ModelRef) (About, bool)
+	// Print gives a study's report as a PDF, in a language; nil: there are none.
+	Print func(ctx context.Context, uid study.UID, lang string) ([]byte, error)
 	// Hint is where to send studies, for the empty list: "VARDE at
 	// 127.0.0.1:11112".
 	Hint string

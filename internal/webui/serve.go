@@ -107,9 +107,12 @@ func (s *Site) nothing(w http.ResponseWriter, r *http.Request, handler http.Hand
 	s.problem(w, r, probe.status, http.StatusText(probe.status))
 }
 
-// language is the visitor's own choice, else the browser's first that we speak,
-// else English.
+// language is the one that the address asks for (?lang=nb), else the visitor's own
+// choice, else the browser's first that we speak, else English.
 func (s *Site) language(r *http.Request) Lang {
+	if l, ok := ParseLang(r.URL.Query().Get("lang")); ok {
+		return l
+	}
 	if c, err := r.Cookie(langCookie); err == nil {
 		if l, ok := ParseLang(c.Value); ok {
 			return l

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -174,11 +175,25 @@ func (s *Site) settings(w http.ResponseWriter, r *http.Request) {
 			HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteLaxMode,
 		})
 	}
+	next := local(r.PostFormValue("next"))
 	if l, ok := ParseLang(r.PostFormValue("lang")); ok {
 		keep(langCookie, string(l))
+		next = withoutLang(next) // which would outdo the choice
 	}
 	if t := r.PostFormValue("theme"); t == "dark" || t == "light" {
 		keep(themeCookie, t)
 	}
-	http.Redirect(w, r, local(r.PostFormValue("next")), http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+// withoutLang takes a language out of an address of ours.
+func withoutLang(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || !u.Query().Has("lang") {
+		return address
+	}
+	q := u.Query()
+	q.Del("lang")
+	u.RawQuery = q.Encode()
+	return u.String()
 }

@@ -16,7 +16,8 @@ import (
 // then the findings, then who says so. What there is nothing to say of is empty.
 // Every report, message and page about a result takes its sentences from here.
 type Told struct {
-	Lang Lang
+	Lang  Lang
+	State study.AIState
 	// Headline is the outcome in a word or two, without a full stop, for a title.
 	// Summary says the same in sentences, and is never empty.
 	Headline string
@@ -71,7 +72,7 @@ const maxListed = 20
 
 // Tell puts a result into words. It decides by its arguments alone.
 func Tell(l Lang, s study.Study, r study.Result, o TellOptions) Told {
-	t := Told{Lang: l, Headline: l.T("ai." + string(r.AI)), Reason: l.because(r.Reason), Slides: l.tray(r)}
+	t := Told{Lang: l, State: r.AI, Headline: l.T("ai." + string(r.AI)), Reason: l.because(r.Reason), Slides: l.tray(r)}
 	t.Summary = l.summary(r)
 	if r.Reason.Code == study.ReasonStopped {
 		t.Headline = l.T("ai.stopped")

@@ -1,0 +1,148 @@
+package worldlist
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"varde/internal/webui"
+	"varde/internal/words"
+	"varde/study"
+)
+
+// A printed is what the template of the printable report sees: what the structured
+// report says, on paper.
+type printed struct {
+	UID       study.UID
+	Patient   string
+	PatientID string
+	Born      string
+	Sex       string
+	Exam      string
+	Date      string
+	Accession string
+	At        string // now: when it is printed
+	Covered   bool   // the visitor has to answer first, or never sees it
+	Partly    bool   // images are still coming in
+	Waiting   bool   // no model has answered, and one may yet
+	Note      string // why none was asked
+	Results   []printedResult
+	PDF       string // address of the same as a file; empty where there is none
+}
+
+// A printedResult is one model's part.
+type printedResult struct {
+	words.Told
+	Name  string // of the model
+	At    string
+	Facts []factLine // what ran
+}
+
+// report shows a study's results as a report that can be printed, or with
+// ?format=pdf gives it as a file. It has what the visitor may see on the study's
+// page, and no more.
+func (p *pages) report(w http.ResponseWriter, r *http.Request) {
+	d, err := p.printedFor(r)
+	if err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	if r.URL.Query().Get("format") == "pdf" {
+		p.printPDF(w, r, d)
+		return
+	}
+	l := webui.VisitOf(r.Context()).Lang
+	p.site.Show(w, r, webui.View{Template: "report", Title: strings.Join([]string{l.T("printed.title"), d.Patient}, " – "), Data: d})
+}
+
+// printedFor puts together what the visitor may see.
+func (p *pages) printedFor(r *http.Request) (printed, error) {
+	uid, err := uidIn(r, "study")
+	if err != nil {
+		return printed{}, err
+	}
+	c, covered, bare, err := p.onPaper(r.Context(), uid)
+	if err != nil {
+		return printed{}, err
+	}
+	instances, err := p.Instances.Instances(r.Context(), uid)
+	if err != nil {
+		return printed{}, err
+	}
+	l, now, st := webui.VisitOf(r.Context()).Lang, p.site.Now(), c.Study
+	person := st.Patient.Reveal()
+	d := printed{
+		UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: dateWords(l, person.Birth), Sex: person.Sex,
+		Exam: st.Description, Date: dateWords(l, st.Date), Accession: st.Accession, At: l.Moment(now),
+		Covered: covered, Partly: st.Status == study.Receiving,
+	}
+	if d.Exam == "" {
+		d.Exam = string(st.Modality)
+	}
+	if d.Covered {
+		return d, nil
+	}
+	for _, one := range c.Results {
+		one = p.inForce(one)
+		heatmap := slices.ContainsFunc(c.Reports, func(o study.Report) bool { return o.Kind == "seg" && o.Model == one.Model })
+		d.Results = append(d.Results, printedResult{
+			Name:  cmp.Or(one.Name, one.Model.ID),
+			Told:  words.Tell(l, st, one, words.TellOptions{Instances: instances, Heatmap: heatmap && words.Answered(one)}),
+			At:    l.Moment(one.At.In(now.Location())),
+			Facts: facts(l, one),
+		})
+	}
+	d.Note = noteWords(l, st.Note)
+	d.Waiting = len(d.Results) == 0 && d.Note == ""
+	// The file has all findings: it is for those who see them on the page.
+	if p.Print != nil && len(d.Results) > 0 && !bare {
+		d.PDF = "/studies/" + string(uid) + "/report?format=pdf&lang=" + string(l)
+	}
+	return d, nil
+}
+
+// onPaper gives a case as its visitor may see it on the study's page: covered, when
+// they have to answer before the AI is shown to them, and bare when there is a
+// model whose findings they are never shown.
+func (p *pages) onPaper(ctx context.Context, uid study.UID) (c study.Case, covered, bare bool, err error) {
+	c, err = p.Cases.Case(ctx, uid)
+	return spoken(c), false, false, err
+}
+
+// inForce gives a result as it holds now: of a model that was stopped since, that
+// it was stopped. Paper outlives the page, and is not to say what no longer holds.
+func (p *pages) inForce(r study.Result) study.Result {
+	if p.About == nil {
+		return r
+	}
+	if about, known := p.About(r.Model); !known || !about.Withheld {
+		return r
+	}
+	return study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, Name: r.Name, CE: r.CE, At: r.At, AI: study.Failed,
+		Reason: study.Reason{Code: study.ReasonStopped}}
+}
+
+// printPDF gives the report as a file, to those whose page offers it.
+func (p *pages) printPDF(w http.ResponseWriter, r *http.Request, d printed) {
+	if d.PDF == "" {
+		err := fmt.Errorf("report of study %s as PDF: there is none for you now: %w", d.UID, study.ErrIncomplete)
+		if p.Print == nil {
+			err = fmt.Errorf("report of study %s as PDF: this process prints none: %w", d.UID, study.ErrNotFound)
+		}
+		p.site.Fail(w, r, err)
+		return
+	}
+	b, err := p.Print(r.Context(), d.UID, string(webui.VisitOf(r.Context()).Lang))
+	if err != nil {
+		p.site.Fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/pdf")
+	h.Set("Content-Disposition", `inline; filename="report-`+string(d.UID)+`.pdf"`)
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(b) // whoever does not take it to the end is gone
+}
