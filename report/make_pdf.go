@@ -20,6 +20,9 @@ const KindPrint = "pdf"
 // maxFigures is how many pictures a printed report has of a result: a page of them.
 const maxFigures = 4
 
+// heavyOnPaper is how much heavier rings are on paper, where a picture is a hand wide.
+const heavyOnPaper = 2
+
 // makePrint makes the printed report.
 func makePrint(ctx context.Context, w *Writer, k work) ([]made, error) {
 	told, id := k.told(KindPrint), k.identity()
@@ -51,7 +54,7 @@ func figuresOf(ctx context.Context, from *Slides, instances []study.Instance, r 
 		if len(pictures[n].RGB) == 0 || len(all) == maxFigures {
 			continue
 		}
-		m, err := capture.Ringed(v, pictures[n])
+		m, err := capture.Ringed(v, pictures[n], heavyOnPaper)
 		if err != nil {
 			return nil, err
 		}

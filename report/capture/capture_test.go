@@ -164,7 +164,7 @@ func TestCaptureSaysWhereItIsFrom(t *testing.T) {
 func TestRingIsDrawnAroundWhatWasPlanted(t *testing.T) {
 	s := chest(t).seen(t)
 	v, p := s.views[0], s.pictures[0]
-	m, err := capture.Ringed(v, p)
+	m, err := capture.Ringed(v, p, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

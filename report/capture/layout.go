@@ -130,7 +130,7 @@ func (w Work) image(v View, p Picture, n, of int) (*image.RGBA, error) {
 	s.write(dst, gap, top)
 	picture := image.Rect(0, 0, p.Columns, p.Rows).Add(image.Pt((s.width-p.Columns)/2, low))
 	s.fill(dst, image.Rect(0, low, s.width, rest), color.Black)
-	ringed, err := Ringed(v, p)
+	ringed, err := Ringed(v, p, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +164,8 @@ func (s sheet) findings(t words.Told, v View) []line {
 }
 
 // Ringed draws a view's picture with rings around what was found, each with the
-// number of its finding.
-func Ringed(v View, p Picture) (*image.RGBA, error) {
+// number of its finding: so many times as heavy as a screen wants them.
+func Ringed(v View, p Picture, heavy float64) (*image.RGBA, error) {
 	if p.Columns < 1 || p.Rows < 1 || len(p.RGB) < 3*p.Columns*p.Rows {
 		return nil, fmt.Errorf("picture of %s: %d × %d pixels in %d bytes: %w", v.Instance.UID, p.Columns, p.Rows, len(p.RGB), study.ErrInvalid)
 	}
@@ -179,14 +179,14 @@ func Ringed(v View, p Picture) (*image.RGBA, error) {
 		stroke = onColors
 	}
 	wide := float64(max(leastWidth, p.Columns))
-	stroke.Width = max(2, wide/480)
+	stroke.Width = heavy * max(2, wide/480)
 	edge := stroke.Halo
 	edge.A = 255
-	pen, err := ink.NewPen(1.2*wide/letterShare, true, stroke.Color)
+	pen, err := ink.NewPen(1.2*heavy*wide/letterShare, true, stroke.Color)
 	if err != nil {
 		return nil, err
 	}
-	halo, err := ink.NewPen(1.2*wide/letterShare, true, edge)
+	halo, err := ink.NewPen(1.2*heavy*wide/letterShare, true, edge)
 	if err != nil {
 		return nil, err
 	}

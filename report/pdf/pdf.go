@@ -114,6 +114,7 @@ func newPress(s Sheet, pages int) *press {
 	p.AddUTF8FontFromBytes(family, "", slices.Clone(ink.Regular()))
 	p.AddUTF8FontFromBytes(family, "B", slices.Clone(ink.Bold()))
 	p.SetMargins(margin, bodyTop, margin)
+	p.SetCellMargin(0)
 	p.SetAutoPageBreak(true, bodyBottom)
 	p.SetHeaderFunc(p.header)
 	p.SetFooterFunc(p.footer)
@@ -226,7 +227,9 @@ func (p *press) warn(texts ...string) {
 	p.SetFont(family, "B", bodySize)
 	p.SetDrawColor(60, 60, 60)
 	p.SetLineWidth(0.4)
+	p.SetCellMargin(1.5)
 	p.MultiCell(textWidth, bodySize*lineShare+0.6, ink.Shown(text), "1", "L", false)
+	p.SetCellMargin(0)
 	p.SetLineWidth(0.2)
 	p.Ln(2.5)
 }
