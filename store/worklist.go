@@ -135,6 +135,9 @@ func (l *Ledger) Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, e
 	if f.Accession != "" {
 		c.add(`accession = $?`, f.Accession)
 	}
+	if !f.After.Zero() {
+		c.add(`(received_at, uid) < ($?, $?)`, ms(f.After.Key), f.After.UID)
+	}
 	c.args = append(c.args, limitOf(f.Limit))
 	text := `SELECT ` + studyColumns + ` FROM study` + c.where() + fmt.Sprintf(` ORDER BY received_at DESC, uid DESC LIMIT $%d`, len(c.args))
 	var cases []study.Case

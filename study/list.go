@@ -63,8 +63,12 @@ type CaseFilter struct {
 	Status    Status
 	PatientID string
 	Accession string
-	Limit     int // 0 = 100
+	After     Cursor // studies behind this one: received before Key, or then and with a lower UID
+	Limit     int    // 0 = 100
 }
+
+// Received names a study in the order in which studies came, for [CaseFilter].
+func (s Study) Received() Cursor { return Cursor{Key: s.ReceivedAt, UID: s.UID} }
 
 // Counts is how much there is of everything, for operators and for metrics.
 type Counts struct {

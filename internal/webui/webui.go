@@ -262,7 +262,7 @@ func (s *Site) problem(w http.ResponseWriter, r *http.Request, code int, detail 
 // wantsPage reports whether the answer is read by a person: a browser that goes
 // to an address asks for text/html; scripts and machines don't.
 func wantsPage(r *http.Request) bool {
-	return !strings.HasPrefix(r.URL.Path, "/api/") && !strings.HasPrefix(r.URL.Path, "/dicom-web/") &&
+	return !strings.HasPrefix(r.URL.Path, "/api/") && !strings.HasPrefix(r.URL.Path, "/dicom-web/") && !strings.HasPrefix(r.URL.Path, "/fhir/") &&
 		r.Header.Get("Authorization") == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 

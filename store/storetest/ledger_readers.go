@@ -135,6 +135,8 @@ func findingCases(b *Bench) {
 		_, err := b.Ledger.Receive(ctx, a)
 		b.OK(err)
 	}
+	second, err := b.Study(ctx, "1.2")
+	b.OK(err)
 	for _, tt := range []struct {
 		f    study.CaseFilter
 		want []study.UID
@@ -142,6 +144,8 @@ func findingCases(b *Bench) {
 		{study.CaseFilter{}, []study.UID{"1.3", "1.2", "1.1", "1.0"}},
 		{study.CaseFilter{PatientID: "P1"}, []study.UID{"1.3", "1.1"}},
 		{study.CaseFilter{PatientID: "P1", Limit: 1}, []study.UID{"1.3"}},
+		{study.CaseFilter{After: second.Received()}, []study.UID{"1.1", "1.0"}},
+		{study.CaseFilter{After: second.Received(), PatientID: "P0"}, []study.UID{"1.0"}},
 		{study.CaseFilter{Accession: "A1.2"}, []study.UID{"1.2"}},
 		{study.CaseFilter{Status: study.Read}, nil},
 		{study.CaseFilter{PatientID: "P0", Accession: "A1.1"}, nil},
@@ -154,7 +158,7 @@ func findingCases(b *Bench) {
 		}
 		Same(b, fmt.Sprintf("%+v", tt.f), got, tt.want)
 	}
-	_, err := b.Case(ctx, "1.99")
+	_, err = b.Case(ctx, "1.99")
 	b.Is(err, study.ErrNotFound)
 }
 
