@@ -173,7 +173,7 @@ func (l *Ledger) Changed() <-chan struct{} { return l.changes.wait() }
 
 // byArrival is the order of a ledger that was given none: first come, first read.
 func byArrival(f study.PlaceFacts) study.Place {
-	return study.Place{Key: f.ArrivedAt, Deadline: f.Deadline, Rule: "arrival"}
+	return study.Place{Key: f.ArrivedAt, Deadline: f.Deadline, Clock: f.Clock, Rule: "arrival"}
 }
 
 // A signal wakes whoever waits, any number of them.

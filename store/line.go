@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/study"
@@ -13,6 +15,13 @@ import (
 // down. It is longer than a worker takes to be started anew.
 const silentFor = 30 * time.Second
 
+// The line, and what was read: each is read from one index alone, whose last column
+// is the deadline, or the modality.
+const (
+	lineText  = `SELECT modality, class, uid, deadline FROM study WHERE waiting = 1 ORDER BY modality, class, place_key, uid`
+	readsText = `SELECT modality, read_at / $2, COUNT(*) FROM study WHERE read_at > 0 AND read_at >= $1 GROUP BY modality, read_at / $2`
+)
+
 // Line gives the studies that wait to be read, modality by modality and each in
 // reading order. It is read from one index.
 func (l *Ledger) Line(ctx context.Context) ([]study.Waiting, error) {
@@ -21,7 +30,7 @@ func (l *Ledger) Line(ctx context.Context) ([]study.Waiting, error) {
 		err = rows.Scan(&w.Modality, &w.Class, &w.Study, &deadline)
 		w.Deadline = at(deadline)
 		return w, err
-	}, `SELECT modality, class, uid, deadline FROM study WHERE waiting = 1 ORDER BY modality, class, place_key, uid`)
+	}, lineText)
 	if err != nil {
 		return nil, fmt.Errorf("look at the waiting line: %w", err)
 	}
@@ -37,11 +46,13 @@ func (l *Ledger) ReadsSince(ctx context.Context, since time.Time) ([]study.Reads
 		err = rows.Scan(&r.Modality, &n, &r.Count)
 		r.Hour = at(n * hour)
 		return r, err
-	}, `SELECT modality, read_at / $2 AS h, COUNT(*) FROM study WHERE read_at > 0 AND read_at >= $1
-		GROUP BY modality, read_at / $2 ORDER BY 1, 2`, ms(since), hour)
+	}, readsText, ms(since), hour)
 	if err != nil {
 		return nil, fmt.Errorf("count what was read: %w", err)
 	}
+	slices.SortFunc(reads, func(a, b study.Reads) int {
+		return cmp.Or(cmp.Compare(a.Modality, b.Modality), a.Hour.Compare(b.Hour))
+	})
 	return reads, nil
 }
 

@@ -192,6 +192,23 @@ func TestListsUseTheirIndex(t *testing.T) {
 	}
 }
 
+func TestForecastIsReadFromIndexesAlone(t *testing.T) {
+	l := openTest(t)
+	for name, q := range map[string]struct {
+		text string
+		args []any
+	}{"study_modality": {lineText, nil}, "study_read": {readsText, []any{0, 3600000}}} {
+		var id, parent, unused int
+		var step string
+		if err := l.reader.db.QueryRowContext(t.Context(), `EXPLAIN QUERY PLAN `+q.text, q.args...).Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(step, "COVERING INDEX "+name+" ") {
+			t.Errorf("plan: %s", step)
+		}
+	}
+}
+
 func TestChangedAuditShows(t *testing.T) {
 	for _, tt := range []struct{ name, harm string }{
 		{"another actor", `UPDATE audit SET actor = 'nobody' WHERE n = 2`},

@@ -46,7 +46,7 @@ type Bench struct {
 // must make an empty one. It is one text for every engine.
 func TestLedger(t *testing.T, open func(testing.TB, store.LedgerOptions) *store.Ledger) {
 	var promises []promise
-	for _, group := range [][]promise{arrivalPromises, settlePromises, jobPromises, resultPromises, reportPromises, readerPromises, claimPromises, orderPromises, owedPromises, noticePromises, priorPromises, queuePromises, modelPromises, manifestPromises, agingPromises, historyPromises, matrixPromises} {
+	for _, group := range [][]promise{arrivalPromises, settlePromises, jobPromises, resultPromises, reportPromises, readerPromises, claimPromises, orderPromises, owedPromises, noticePromises, priorPromises, queuePromises, modelPromises, manifestPromises, agingPromises, linePromises, historyPromises, matrixPromises} {
 		promises = append(promises, group...)
 	}
 	for _, p := range promises {
@@ -78,7 +78,7 @@ func NewBench(t testing.TB, open func(testing.TB, store.LedgerOptions) *store.Le
 // Place is a placer for tests: class by priority, and half an hour of head start
 // for the likeliest. Whatever is seen to be unlikely it would move back.
 func Place(f study.PlaceFacts) study.Place {
-	p := study.Place{Class: int(f.Priority.Lane()), Key: f.ArrivedAt.Add(-10 * time.Minute), Deadline: f.Deadline, Rule: "test"}
+	p := study.Place{Class: int(f.Priority.Lane()), Key: f.ArrivedAt.Add(-10 * time.Minute), Deadline: f.Deadline, Clock: f.Clock, Rule: "test"}
 	for _, r := range f.Results {
 		if r.Probability != nil {
 			p.Key = f.ArrivedAt.Add(-time.Duration(*r.Probability * float64(30*time.Minute)))
