@@ -25,8 +25,9 @@ type Device struct {
 // A Protocol says how a result is meant to be read.
 type Protocol struct {
 	// Mode is triage (the order of reading alone), concurrent (beside the
-	// reader), second (after the reader's own look), first (before it) or
-	// research (nobody acts on it).
+	// reader), second (after the reader's own look), first (before it),
+	// independent (hidden until the reader has answered) or research (nobody acts
+	// on it).
 	Mode    string   `toml:"mode"`
 	Text    string   `toml:"text"`
 	Readers []string `toml:"readers"` // who may act on it: radiologist, pathologist …
@@ -39,7 +40,27 @@ const (
 	ModeSecond     = "second"
 	ModeFirst      = "first"
 	ModeResearch   = "research"
+	// ModeIndependent hides the result, and what it does to the list, until the
+	// reader has answered.
+	ModeIndependent = "independent"
 )
+
+// Reading is the protocol that a card's mode asks for. Without one, and for
+// research, the reader's own look comes first.
+func (c Card) Reading() study.Protocol {
+	if c.Protocol == nil {
+		return study.SecondLook
+	}
+	switch c.Protocol.Mode {
+	case ModeTriage:
+		return study.TriageOnly
+	case ModeConcurrent, ModeFirst:
+		return study.Concurrent
+	case ModeIndependent:
+		return study.Independent
+	}
+	return study.SecondLook
+}
 
 // A Claim is one number that says how well a model does, and who says so.
 type Claim struct {

@@ -81,7 +81,7 @@ func isUDI(s string) bool {
 }
 
 func (k *check) protocol(p Protocol) {
-	k.word("protocol.mode", p.Mode, ModeTriage, ModeConcurrent, ModeSecond, ModeFirst, ModeResearch)
+	k.word("protocol.mode", p.Mode, ModeTriage, ModeConcurrent, ModeSecond, ModeFirst, ModeIndependent, ModeResearch)
 	k.that(p.Text != "", "protocol.text is empty; say how the result is read")
 }
 

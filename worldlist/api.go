@@ -21,7 +21,7 @@ type studyJSON struct {
 	Revision   int          `json:"revision" doc:"counts how often the study was complete; a late instance starts the next one"`
 	ReceivedAt time.Time    `json:"received_at"`
 	SettledAt  *time.Time   `json:"settled_at" doc:"null until all instances are here"`
-	AIState    string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
+	AIState    string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope,hidden" doc:"hidden: you are its reader, and your own answer comes first; results and reports are empty until then"`
 	Note       string       `json:"note,omitempty" doc:"why no model ran"`
 	Conflicts  int          `json:"conflicts,omitempty" doc:"objects that contradict the study or another one, and wait for an operator"`
 	Results    []resultJSON `json:"results"`
@@ -76,7 +76,7 @@ type rowJSON struct {
 	Rule        string       `json:"rule"`
 	Clock       *study.Clock `json:"clock,omitempty" doc:"the pathway and step that the deadline comes from"`
 	Remarks     []string     `json:"remarks,omitempty" doc:"what orders say of the patient, as no more imaging; it never moves a study"`
-	AIState     string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope"`
+	AIState     string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope,hidden" doc:"hidden until the reader has answered"`
 	AI          string       `json:"ai" doc:"the state in words, and what must be said beside it"`
 	Deadline    *time.Time   `json:"deadline"`
 	DaysLeft    *int         `json:"days_left"`
@@ -88,6 +88,8 @@ type rowJSON struct {
 	PatientName string       `json:"patient_name"`
 	Instances   int          `json:"instances"`
 	ReceivedAt  time.Time    `json:"received_at"`
+	HeldBy      string       `json:"held_by,omitempty" doc:"who has it in hand"`
+	HeldSince   *time.Time   `json:"held_since,omitempty"`
 	Cursor      string       `json:"cursor" doc:"as after: the list goes on behind this row"`
 }
 
@@ -139,7 +141,11 @@ func (p *pages) apiStudies(ctx context.Context, in *studiesIn) (*studiesOut, err
 		return nil, err
 	}
 	out := &studiesOut{Body: make([]studyJSON, 0, len(cases))}
-	for _, c := range cases {
+	seen, err := p.seen(ctx, webui.VisitOf(ctx).Who, cases)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range seen {
 		out.Body = append(out.Body, jsonOf(ctx, c))
 	}
 	return out, nil
@@ -154,7 +160,11 @@ func (p *pages) apiStudy(ctx context.Context, in *studyIn) (*studyOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &studyOut{jsonOf(ctx, c)}, nil
+	seen, err := p.seen(ctx, webui.VisitOf(ctx).Who, []study.Case{c})
+	if err != nil {
+		return nil, err
+	}
+	return &studyOut{jsonOf(ctx, seen[0])}, nil
 }
 
 func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, error) {
@@ -166,7 +176,7 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	if !ok {
 		l = webui.VisitOf(ctx).Lang
 	}
-	cases, next, err := p.Cases.Worklist(ctx, study.WorklistFilter{
+	cases, next, err := p.inOrder(ctx, study.WorklistFilter{
 		Status: study.Status(in.Status), Modality: study.Modality(in.Modality), Text: in.Text, After: after, Limit: in.Limit,
 	})
 	if err != nil {
@@ -176,9 +186,13 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	if out.Layer, err = p.aiLayer(ctx); err != nil {
 		return nil, err
 	}
+	held, err := p.claims(ctx)
+	if err != nil {
+		return nil, err
+	}
 	now := p.site.Now()
 	for _, c := range cases {
-		out.Body = append(out.Body, rowJSONOf(l, c, now))
+		out.Body = append(out.Body, rowJSONOf(l, c, claimOf(held, c.Study.UID), now))
 	}
 	if !next.Zero() {
 		out.Link = fmt.Sprintf("</api/v1/worklist?limit=%d&after=%s>; rel=\"next\"", in.Limit, next)
@@ -186,19 +200,22 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	return out, nil
 }
 
-func rowJSONOf(l webui.Lang, c study.Case, now time.Time) rowJSON {
+func rowJSONOf(l webui.Lang, c seenCase, held study.Claim, now time.Time) rowJSON {
 	s := c.Study
 	person := s.Patient.Reveal()
-	words, beside := aiWords(l, c)
+	words, beside := aiWords(l, c.Case)
+	if c.Blind {
+		words, beside = l.T("ai.hidden"), ""
+	}
 	if beside != "" {
 		words += ", " + beside
 	}
 	r := rowJSON{
 		StudyUID: s.UID, Class: s.Place.Class, Key: s.Place.Key.UTC(), Why: whyWords(l, s.Place, now), Rule: s.Place.Rule,
-		AIState: string(c.AI()), AI: words, Deadline: moment(s.Place.Deadline), Status: s.Status,
+		AIState: string(c.State(c.Case)), AI: words, Deadline: moment(s.Place.Deadline), Status: s.Status,
 		Modality: string(s.Modality), Description: s.Description, Accession: s.Accession,
 		PatientID: person.ID, PatientName: person.Name, Instances: s.Instances, ReceivedAt: s.ReceivedAt.UTC(),
-		Cursor: s.Place.Cursor(s.UID).String(),
+		Cursor: s.Place.Cursor(s.UID).String(), HeldBy: held.By, HeldSince: moment(held.Since),
 	}
 	if r.Why == nil {
 		r.Why = []string{}
@@ -216,12 +233,13 @@ func rowJSONOf(l webui.Lang, c study.Case, now time.Time) rowJSON {
 	return r
 }
 
-func jsonOf(ctx context.Context, c study.Case) studyJSON {
+func jsonOf(ctx context.Context, seen seenCase) studyJSON {
+	c := seen.Case
 	s := c.Study
 	j := studyJSON{
 		StudyUID: s.UID, Status: s.Status, Modality: string(s.Modality), Accession: s.Accession,
 		PatientID: s.Patient.Reveal().ID, Instances: s.Instances, Revision: s.Rev, ReceivedAt: s.ReceivedAt.UTC(),
-		SettledAt: moment(s.SettledAt), AIState: string(c.AI()), Note: s.Note, Conflicts: s.Conflicts,
+		SettledAt: moment(s.SettledAt), AIState: string(seen.State(c)), Note: s.Note, Conflicts: s.Conflicts,
 		Results: []resultJSON{}, Reports: []reportJSON{},
 	}
 	if !webui.VisitOf(ctx).Who.May(webui.StopModels) {

@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/jpeg"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"varde/internal/codec"
@@ -108,10 +109,31 @@ func (p *pages) frameIn(r *http.Request) (study.Instance, int, error) {
 	if err != nil {
 		return study.Instance{}, 0, err
 	}
+	p.touch(r, uid)
+	if err := p.received(r, in); err != nil {
+		return study.Instance{}, 0, err
+	}
 	if in.Study != uid || in.Image == nil || n > in.Image.Frames || private(in.Image.Slide) {
 		return study.Instance{}, 0, fmt.Errorf("frame %d of instance %s: %w", n, sop, study.ErrNotFound)
 	}
 	return in, n, nil
+}
+
+// received refuses to a reader who is blind what did not come with the study: a
+// picture that was made of a result shows it.
+func (p *pages) received(r *http.Request, in study.Instance) error {
+	if webui.VisitOf(r.Context()).Who.Role != webui.Reader || p.Veil.Blinds != nil && !p.Veil.Blinds() {
+		return nil
+	}
+	all, err := p.Instances.Instances(r.Context(), in.Study)
+	if err != nil || slices.ContainsFunc(all, func(o study.Instance) bool { return o.UID == in.UID }) {
+		return err
+	}
+	hidden, err := p.Veil.Hidden(r.Context(), in.Study)
+	if err == nil && hidden {
+		err = fmt.Errorf("instance %s: %w", in.UID, study.ErrNotFound)
+	}
+	return err
 }
 
 // private reports whether an image is of a slide and no level of it: the label,

@@ -143,6 +143,20 @@ func (p *pages) asked(ctx context.Context, c study.Case) ([]Asked, error) {
 	return slices.DeleteFunc(all, func(a Asked) bool { return a.Plan.Shadow }), err
 }
 
+// plannedBy gives the models that have a say on a study or are to have one.
+func plannedBy(from Heats) func(context.Context, study.UID, int) ([]study.ModelRef, error) {
+	return func(ctx context.Context, uid study.UID, rev int) ([]study.ModelRef, error) {
+		all, err := from.Asked(ctx, uid, rev)
+		var models []study.ModelRef
+		for _, a := range all {
+			if !a.Plan.Shadow && a.Plan.State != study.OutOfScope && a.Plan.State != study.Failed {
+				models = append(models, a.Plan.Model)
+			}
+		}
+		return models, err
+	}
+}
+
 // silent reports whether a model must not speak of a case: it was stopped before
 // it came to a result.
 func (p *pages) silent(c study.Case, m study.ModelRef) bool {
@@ -227,10 +241,15 @@ func (p *pages) heatIn(r *http.Request) (c study.Case, s *openSlide, a Asked, er
 	if s, err = p.slideOf(r); err != nil {
 		return c, s, a, err
 	}
-	if c, err = p.Cases.Case(r.Context(), s.study); err != nil {
+	c, sight, err := p.onPage(r.Context(), s.study)
+	if err == nil && sight.OwnFirst {
+		err = fmt.Errorf("heat map of study %s: your own impression comes first: %w", s.study, study.ErrIncomplete)
+	}
+	if err != nil {
 		return c, s, a, err
 	}
 	all, err := p.asked(r.Context(), c)
+	all = slices.DeleteFunc(all, func(a Asked) bool { return sight.Bare(a.Plan.Model) })
 	if err != nil {
 		return c, s, a, err
 	}
@@ -306,7 +325,7 @@ func (p *pages) slidesJSON(w http.ResponseWriter, r *http.Request) {
 		p.site.Fail(w, r, err)
 		return
 	}
-	c, err := p.Cases.Case(r.Context(), uid)
+	c, sight, err := p.onPage(r.Context(), uid)
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return
@@ -317,7 +336,7 @@ func (p *pages) slidesJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := webui.VisitOf(r.Context()).Lang
-	t, err := p.trayOf(r.Context(), l, spoken(c), seriesOf(l, instances))
+	t, err := p.trayOf(r.Context(), l, c, sight, seriesOf(l, instances))
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return

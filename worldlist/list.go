@@ -36,6 +36,7 @@ type row struct {
 	Why         string
 	Received    string
 	ReceivedISO string
+	Held        string // who has it in hand
 }
 
 // A choice is an option of a filter.
@@ -61,6 +62,7 @@ type worklist struct {
 	End        string
 	EmptyTitle string
 	EmptyText  string
+	MayRead    bool
 }
 
 // filterOf reads the filter out of the address, where it lives so that it can be
@@ -100,7 +102,7 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	cases, next, err := p.Cases.Worklist(r.Context(), f)
+	cases, next, err := p.inOrder(r.Context(), f)
 	if err != nil {
 		return webui.View{}, err
 	}
@@ -119,9 +121,16 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if v.Deadlines, v.AIDown, err = p.foresee(r.Context(), l); err != nil {
 		return webui.View{}, err
 	}
-	now := p.site.Now()
+	held, err := p.claims(r.Context())
+	if err != nil {
+		return webui.View{}, err
+	}
+	now, who := p.site.Now(), webui.VisitOf(r.Context()).Who
+	v.MayRead = who.May(webui.ReadStudies)
 	for _, c := range cases {
-		v.Rows = append(v.Rows, rowOf(l, c, now))
+		one := rowOf(l, c, now)
+		one.Held = claimWords(l, claimOf(held, c.Study.UID), who.Name, now)
+		v.Rows = append(v.Rows, one)
 	}
 	plain := f.Text == "" && f.Modality == "" && f.Status == ""
 	switch {
@@ -157,18 +166,21 @@ func statuses(l webui.Lang, chosen study.Status) []choice {
 	return all
 }
 
-func rowOf(l webui.Lang, c study.Case, now time.Time) row {
+func rowOf(l webui.Lang, c seenCase, now time.Time) row {
 	s := c.Study
 	person := s.Patient.Reveal()
 	due, overdue := dueWords(l, s.Place.Deadline, now)
 	word := ClassWord(s.Place.Class)
-	ai, beside := aiWords(l, c)
+	ai, beside := aiWords(l, c.Case)
+	if c.Blind {
+		ai, beside = l.T("ai.hidden"), ""
+	}
 	at := s.ReceivedAt.In(now.Location())
 	return row{
 		UID: s.UID, Class: word, ClassWord: l.T("class." + word), Due: due, Overdue: overdue,
 		Patient: nameWords(l, person.Name), PatientID: person.ID, Accession: s.Accession,
 		Modality: s.Modality, Exam: s.Description,
-		AI: c.AI(), AIWord: ai, AINote: beside,
+		AI: c.State(c.Case), AIWord: ai, AINote: beside,
 		Why:      strings.Join(whyWords(l, s.Place, now), " · "),
 		Received: l.Short(at, now), ReceivedISO: s.ReceivedAt.UTC().Format(time.RFC3339),
 		Step: stepWords(l, s.Place.Clock), Remarks: remarkWords(l, s), Rule: s.Place.Rule,

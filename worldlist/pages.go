@@ -3,7 +3,6 @@ package worldlist
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"varde/internal/webui"
@@ -18,6 +17,8 @@ type pages struct {
 	lists   chan struct{} // one token for each list that listens
 	shelf   shelf
 	atlas   atlas
+	board   board
+	keepers keepers
 }
 
 const (
@@ -33,13 +34,24 @@ func (p Pages) Add(site *webui.Site) {
 	if p.Tick == 0 {
 		p.Tick = defaultTick
 	}
-	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening)}
+	if p.Idle == 0 {
+		p.Idle = defaultIdle
+	}
+	if p.Veil.Planned == nil && p.Heats != nil {
+		p.Veil.Planned = plannedBy(p.Heats)
+	}
+	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening), board: board{mu: make(chan struct{}, 1)}}
 	h.counter = &counter{ask: p.Counter.Counts, now: time.Now, mu: make(chan struct{}, 1)}
 	site.Page("GET /{$}", webui.SeeStudies, h.list)
 	site.Handle("GET /events", webui.SeeStudies, http.HandlerFunc(h.events))
 	site.Page("GET /studies/{study}", webui.SeeStudies, h.study)
 	site.Handle("GET /studies/{study}/report", webui.SeeStudies, http.HandlerFunc(h.report))
 	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
+	site.Handle("POST /studies/{study}/own", webui.ReadStudies, http.HandlerFunc(h.own))
+	site.Handle("POST /studies/{study}/addendum", webui.ReadStudies, http.HandlerFunc(h.addendum))
+	site.Handle("POST /studies/{study}/skip", webui.ReadStudies, http.HandlerFunc(h.skip))
+	site.Handle("POST /studies/{study}/claim", webui.SeeStudies, http.HandlerFunc(h.claim))
+	site.Handle("POST /next", webui.ReadStudies, http.HandlerFunc(h.takeNext))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
 	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))
 	site.Handle("GET /studies/{study}/slides/{series}/mask", webui.SeeStudies, http.HandlerFunc(h.mask))
@@ -48,6 +60,7 @@ func (p Pages) Add(site *webui.Site) {
 	site.Handle("GET /studies/{study}/slides/{series}/tiles/{level}/{column}/{row}", webui.SeeStudies, http.HandlerFunc(h.tile))
 	site.Handle("GET /studies/{study}/slides/{series}/heat", webui.SeeStudies, http.HandlerFunc(h.heat))
 	h.addAPI()
+	h.addReadingAPI()
 }
 
 // uidIn reads a UID from the path.
@@ -87,8 +100,13 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 	l := webui.VisitOf(r.Context()).Lang
 	tick := time.NewTicker(p.Tick)
 	defer tick.Stop()
+	told := "{}"
 	for said := 0; ; {
 		total, _, err := p.counter.counts(r.Context())
+		if held, fault := p.claimsEvent(r.Context()); fault == nil && held != told {
+			told = held
+			fmt.Fprintf(w, "event: claims\ndata: %s\n\n", held)
+		}
 		switch n := total - known; {
 		case err != nil:
 			return // the browser comes back
@@ -109,36 +127,4 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-}
-
-// verdicts are what a reader may say of the AI.
-var verdicts = []string{"agree", "changes", "disagree", "none"}
-
-const maxReason = 2000 // characters of a reader's reason
-
-// verdict notes that a study is read.
-func (p *pages) verdict(w http.ResponseWriter, r *http.Request) {
-	uid, err := uidIn(r, "study")
-	if err != nil {
-		p.site.Fail(w, r, err)
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	said, reason := r.PostFormValue("verdict"), strings.TrimSpace(r.PostFormValue("reason"))
-	known := false
-	for _, v := range verdicts {
-		known = known || v == said
-	}
-	if !known || len([]rune(reason)) > maxReason {
-		p.site.Fail(w, r, fmt.Errorf("verdict on study %s: %w", uid, study.ErrInvalid))
-		return
-	}
-	if reason != "" {
-		said += ": " + strings.ReplaceAll(reason, "\r\n", "\n")
-	}
-	if err := p.Readings.MarkRead(r.Context(), uid, webui.VisitOf(r.Context()).Who.Name, said); err != nil {
-		p.site.Fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/studies/"+string(uid)+"?saved=1", http.StatusSeeOther)
 }

@@ -108,8 +108,9 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 // they have to answer before the AI is shown to them, and bare when there is a
 // model whose findings they are never shown.
 func (p *pages) onPaper(ctx context.Context, uid study.UID) (c study.Case, covered, bare bool, err error) {
-	c, err = p.Cases.Case(ctx, uid)
-	return spoken(c), false, false, err
+	c, sight, err := p.onPage(ctx, uid)
+	bare = slices.ContainsFunc(c.Results, func(one study.Result) bool { return sight.Bare(one.Model) })
+	return c, sight.Blind || sight.OwnFirst, bare, err
 }
 
 // inForce gives a result as it holds now: of a model that was stopped since, that

@@ -46,9 +46,7 @@ type sheet struct {
 	Others    int        // series that are no slides
 	States    []string   // whose marks the script needs
 	Readings  []factLine // who has read it, and what they said
-	MaySay    bool       // the visitor may give a verdict, and nobody has on this revision
-	NotYet    bool       // … but images are still coming
-	Saved     bool
+	reading
 }
 
 // An answer is one model's result, in words first.
@@ -71,6 +69,7 @@ type answer struct {
 // A findingLine is one finding in the list beside the image.
 type findingLine struct {
 	Key    string // joins it to its marks in the viewer
+	Track  study.UID
 	Number int
 	What   string
 	Where  string
@@ -132,7 +131,7 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	c, err := p.Cases.Case(r.Context(), uid)
+	c, sight, err := p.onPage(r.Context(), uid)
 	if err != nil {
 		return webui.View{}, err
 	}
@@ -141,28 +140,14 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	visit := webui.VisitOf(r.Context())
-	ahead := strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
-	if visit.Who.May(webui.ReadStudies) && !ahead && !c.Study.Opened {
-		if err := p.Readings.MarkOpened(r.Context(), uid, visit.Who.Name); err != nil {
-			return webui.View{}, err
-		}
-	}
-	s := p.sheetOf(visit.Lang, spoken(c), instances)
-	readings, err := p.Readings.Readings(r.Context(), uid)
-	if err != nil {
+	s := p.sheetOf(visit.Lang, c, instances)
+	if err := p.addReading(r, c, sight, &s); err != nil {
 		return webui.View{}, err
 	}
-	s.MaySay = visit.Who.May(webui.ReadStudies)
-	for _, one := range readings {
-		s.Readings = append(s.Readings, readingOf(visit.Lang, one, p.site.Now()))
-		s.MaySay = s.MaySay && one.Rev != c.Study.Rev
-	}
-	s.NotYet = c.Study.Status == study.Receiving || c.Study.Status == study.Refused
-	s.Saved = r.URL.Query().Get("saved") == "1"
 	v := webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Wide: true}
 	if wanted := r.PathValue("series"); wanted != "" || onlySlides(s.Series) {
 		v.Template = "slide"
-		if err := p.addSlides(r.Context(), visit.Lang, spoken(c), study.UID(wanted), &s); err != nil {
+		if err := p.addSlides(r.Context(), visit.Lang, c, sight, study.UID(wanted), &s); err != nil {
 			return webui.View{}, err
 		}
 	}
@@ -177,9 +162,9 @@ func onlySlides(all []series) bool {
 
 // addSlides makes the sheet of a study one of its slides, open at the one that is
 // wanted: without a wish at the first finding, else at the first slide.
-func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, wanted study.UID, s *sheet) error {
+func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, sight Sight, wanted study.UID, s *sheet) error {
 	var err error
-	if s.Tray, err = p.trayOf(ctx, l, c, s.Series); err != nil {
+	if s.Tray, err = p.trayOf(ctx, l, c, sight, s.Series); err != nil {
 		return err
 	}
 	at := slices.IndexFunc(s.Series, func(e series) bool { return e.Slide && e.UID == wanted })
@@ -202,7 +187,7 @@ func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, wante
 		s.Slides = append(s.Slides, line)
 	}
 	s.View.Start, s.View.Tray, s.Exports = at, &s.Tray, exportsOf(c, s.Slides)
-	for _, ai := range []study.AIState{study.Flagged, study.Uncertain, study.NotFlagged, study.Running, study.Failed, study.OutOfScope} {
+	for _, ai := range []study.AIState{study.Flagged, study.Uncertain, study.NotFlagged, study.Running, study.Failed, study.OutOfScope, Hidden} {
 		s.States = append(s.States, string(ai))
 	}
 	return nil
@@ -276,7 +261,7 @@ func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instanc
 }
 
 func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) findingLine {
-	line := findingLine{Key: markKey(r.Model, f.Number), Number: f.Number, What: l.Title(f.What)}
+	line := findingLine{Key: markKey(r.Model, f.Number), Track: f.Tracking, Number: f.Number, What: l.Title(f.What)}
 	where := []string{}
 	for _, code := range []study.Code{f.Site, f.Laterality} {
 		if code.Meaning != "" {

@@ -30,6 +30,7 @@ func (p *pages) slideOf(r *http.Request) (*openSlide, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.touch(r, uid)
 	return p.slideIn(r.Context(), uid, series, r.URL.Query().Get("v"))
 }
 

@@ -52,11 +52,20 @@ type traySaid struct {
 }
 
 // trayOf puts the tray together.
-func (p *pages) trayOf(ctx context.Context, l webui.Lang, c study.Case, all []series) (tray, error) {
-	t := tray{Live: live(c.Study), Models: []trayModel{}, Slides: []traySlide{}}
+func (p *pages) trayOf(ctx context.Context, l webui.Lang, c study.Case, sight Sight, all []series) (tray, error) {
+	t := tray{Live: live(c.Study) && !sight.OwnFirst, Models: []trayModel{}, Slides: []traySlide{}}
+	if sight.OwnFirst {
+		t.Slides = hiddenSlides(l, all)
+		return t, nil
+	}
 	asked, err := p.asked(ctx, c)
 	if err != nil {
 		return t, err
+	}
+	for i := range asked {
+		if sight.Bare(asked[i].Plan.Model) {
+			asked[i].Map, asked[i].Plan.Slides = nil, nil
+		}
 	}
 	for _, r := range c.Results { // a model that the plan forgot has its say too
 		if !slices.ContainsFunc(asked, func(a Asked) bool { return a.Plan.Model == r.Model }) {
@@ -84,6 +93,23 @@ func (p *pages) trayOf(ctx context.Context, l webui.Lang, c study.Case, all []se
 		t.Slides = append(t.Slides, one)
 	}
 	return t, nil
+}
+
+// hiddenSlides are the slides of a case while its reader may not know what the
+// models say.
+func hiddenSlides(l webui.Lang, all []series) []traySlide {
+	slides := []traySlide{}
+	for _, s := range all {
+		if !s.Slide {
+			continue
+		}
+		one := traySlide{Series: s.UID, Version: s.version(), AI: Hidden, Word: l.T("ai.hidden"), Notes: []string{}, Says: []traySaid{}}
+		if s.reason != "" {
+			one.Notes = append(one.Notes, s.reason)
+		}
+		slides = append(slides, one)
+	}
+	return slides
 }
 
 // live reports whether a study's results may still change by themselves.

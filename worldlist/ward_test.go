@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"net/http/httptest"
 	"slices"
@@ -33,6 +34,121 @@ type ward struct {
 	asked     map[study.UID][]worldlist.Asked
 	parts     map[string]study.Part // by key
 	done      map[study.UID][]study.PartRow
+	claims    map[study.UID]study.Claim
+	steps     []study.ReadingStep
+	noted     []string // who was shown what a reader would not have been
+	// protocols are those of every model; concurrent where none is named.
+	protocols []study.Protocol
+}
+
+// MoveClaim does what the ledger does.
+func (w *ward) MoveClaim(_ context.Context, m study.ClaimMove) (study.Claim, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.claims[m.Study]
+	was.Study = m.Study
+	next, err := was.After(m, today)
+	if err != nil {
+		return was, err
+	}
+	if w.claims == nil {
+		w.claims = map[study.UID]study.Claim{}
+	}
+	w.claims[m.Study] = next
+	return next, nil
+}
+
+func (w *ward) Claims(_ context.Context, idle time.Duration) ([]study.Claim, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []study.Claim
+	for _, uid := range slices.Sorted(maps.Keys(w.claims)) {
+		if c := w.claims[uid]; c.HeldBy(today, idle) != "" {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// Answer keeps steps as the ledger does.
+func (w *ward) Answer(ctx context.Context, steps ...study.ReadingStep) error {
+	for _, s := range steps {
+		if err := s.Sound(); err != nil {
+			return err
+		}
+	}
+	for _, s := range steps {
+		w.mu.Lock()
+		c, ok := w.cases[s.Study]
+		if !ok {
+			w.mu.Unlock()
+			return study.ErrNotFound
+		}
+		once := s.Step == study.StepOwn || s.Step == study.StepFinal
+		if once && slices.ContainsFunc(w.steps, func(o study.ReadingStep) bool {
+			return o.Study == s.Study && o.By == s.By && o.Rev == c.Study.Rev && o.Step == s.Step
+		}) {
+			w.mu.Unlock()
+			return fmt.Errorf("%s again: %w", s.Step, study.ErrRefused)
+		}
+		s.N, s.Rev, s.At = int64(len(w.steps)+1), c.Study.Rev, today
+		w.steps = append(w.steps, s)
+		if s.Step == study.StepFinal || s.Step == study.StepSkipped {
+			delete(w.claims, s.Study)
+		}
+		w.mu.Unlock()
+		if s.Step == study.StepFinal {
+			verdict := s.Verdict
+			if s.Text != "" {
+				verdict += ": " + s.Text
+			}
+			if err := w.MarkRead(ctx, s.Study, s.By, verdict); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *ward) Steps(_ context.Context, uid study.UID) ([]study.ReadingStep, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []study.ReadingStep
+	for _, s := range w.steps {
+		if s.Study == uid {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+func (w *ward) Locked(_ context.Context, by string, studies []study.UID) ([]study.UID, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []study.UID
+	for _, s := range w.steps {
+		if s.By == by && (s.Step == study.StepOwn || s.Step == study.StepFinal) && slices.Contains(studies, s.Study) && s.Rev == w.cases[s.Study].Study.Rev {
+			all = append(all, s.Study)
+		}
+	}
+	return all, nil
+}
+
+// veil is the ward's.
+func (w *ward) veil() *worldlist.Veil {
+	return &worldlist.Veil{Answers: w, Cases: w,
+		Protocols: func(study.ModelRef, string) []study.Protocol {
+			if w.protocols == nil {
+				return []study.Protocol{study.Concurrent}
+			}
+			return w.protocols
+		},
+		Audit: func(_ context.Context, actor, action, entity string) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.noted = append(w.noted, actor+" "+action+" "+entity)
+			return nil
+		}}
 }
 
 func (w *ward) Worklist(_ context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
@@ -304,7 +420,7 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
 		t.Fatal(err)
 	}
 	worldlist.Pages{
-		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w,
+		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
 		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about, Print: w.print,
 	}.Add(site)

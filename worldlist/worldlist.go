@@ -5,6 +5,8 @@
 //	Place          where one study stands, by its facts alone
 //	Order          a list of studies in reading order
 //	Pages.Add      the worklist, the study page, their images, and the JSON API
+//	Veil           what of the AI each reader may see, and when
+//	Desk, Answers  who has a study in hand, and what readers answered
 //
 // The AI may raise a study in its class, and never lower or hide it: see [Place].
 // The folder's name is given; routes, types and pages say worklist.
@@ -38,9 +40,6 @@ type Readings interface {
 	// MarkOpened notes that a reader has opened a study: its place moves no
 	// more. Doing it again changes nothing.
 	MarkOpened(ctx context.Context, uid study.UID, by string) error
-	// MarkRead notes that a study is read, and the verdict on the AI: it
-	// leaves the list of those to be read.
-	MarkRead(ctx context.Context, uid study.UID, by, verdict string) error
 	// Readings gives who has read a study and what they said, in that order.
 	Readings(ctx context.Context, uid study.UID) ([]study.Reading, error)
 }
@@ -74,6 +73,16 @@ type Counter interface {
 	Counts(ctx context.Context) (study.Counts, error)
 }
 
+// Judged is what readers said of findings, and what they passed over, for those who
+// watch the models and the list.
+type Judged interface {
+	// Judgments gives verdicts on single findings of a model since a time, oldest
+	// first, those behind step after.
+	Judgments(ctx context.Context, m study.ModelRef, since time.Time, after int64, limit int) ([]study.ReadingStep, error)
+	// Skips counts how often each reader has passed a study over.
+	Skips(ctx context.Context, since time.Time) (map[string]int, error)
+}
+
 // About is what a card tells a reader of its model, in the card's language.
 type About struct {
 	Regulatory string // "not a medical device", or class and notified body
@@ -93,7 +102,17 @@ type Pages struct {
 	Frames    Frames
 	Slides    Slides
 	Counter   Counter
+	Desk      Desk
+	// Veil says what of the AI each visitor may see; whoever else shows something
+	// of it asks the same one.
+	Veil *Veil
 
+	// Judged tells what readers said of findings; nil: nobody can ask.
+	Judged Judged
+	// Idle is after how long without a sign of its holder a claim is over; 0 = 20 min.
+	Idle time.Duration
+	// Build names this build of Varde where it is noted what a reader was shown.
+	Build string
 	// Objects give the small pictures of slides that were made when their study
 	// settled; nil: they are made when they are asked for.
 	Objects codec.Ranger

@@ -44,7 +44,9 @@ type house struct {
 	token    string       // the first administrator's
 	pathways *pathway.Tables
 	outlook  *worldlist.Outlook
-	placed   bool // what another rule or other tables placed is placed anew
+	veil     *worldlist.Veil    // what of the AI each reader may see
+	rules    func() study.Rules // the strictest that any model is read by
+	placed   bool               // what another rule or other tables placed is placed anew
 	door     slideDoor
 	demo     bool
 	close    []func() error

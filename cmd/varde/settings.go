@@ -18,6 +18,7 @@ import (
 	"varde/report/messages"
 	"varde/store"
 	"varde/study"
+	"varde/worldlist"
 )
 
 // Settings is everything that an operator can set. A value comes from the first
@@ -44,6 +45,8 @@ type Settings struct {
 	DeviceMemory int           `toml:"device_memory" help:"MiB that one network may take of a GPU; 0 for all there is"`
 	Batch        int           `toml:"batch" help:"tiles that go into one run of a network, where its card does not say; 0 as measured"`
 	Tune         bool          `toml:"tune" help:"measure at the first use of a network how it runs best on this machine"`
+	Protocols    []string      `toml:"protocols" help:"how results are read where that is to be stricter than the model's card: MODEL=independent, MODEL/PATHWAY=triage_only, second_look; * stands for any characters"`
+	ClaimIdle    time.Duration `toml:"claim_idle" help:"after how long without a sign of its reader a study in hand is free again"`
 	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
 	HL7Pathway   string        `toml:"hl7_pathway" help:"where orders bear the national code of a pathway, as ZPW-1 or OBR-46.2; empty for nowhere"`
 	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
@@ -91,7 +94,7 @@ func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", ORUVersion: messages.V251, ORUCharset: hl7.UTF8, ORUApp: "VARDE", ORUFiller: "own", Charset: "ISO_IR 100", Tune: true,
-		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, ClaimIdle: 20 * time.Minute, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -266,6 +269,12 @@ func (l *loader) check() error {
 	}
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
+	}
+	if _, err := worldlist.ParseProtocols(l.Protocols); err != nil {
+		errs = append(errs, err)
+	}
+	if l.ClaimIdle < time.Minute {
+		bad("claim_idle %s is under 1m", l.ClaimIdle)
 	}
 	if l.KeepNotices < 24*time.Hour {
 		bad("keep_notices %s is under 24h", l.KeepNotices)

@@ -28,12 +28,16 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if h.veil, err = h.newVeil(); err != nil {
+		return err
+	}
 	where := ""
 	if h.dicom != nil {
 		where = h.AET + " at " + h.dicom.Addr().String()
 	}
 	worldlist.Simulator{History: h.ledger}.Add(h.site)
 	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
+		Desk: h.ledger, Judged: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Hint: where}.Add(h.site)
 	oversight.Pages{Switch: h.registry, Council: models.Council{Registry: h.registry, Proposals: h.ledger}, Exams: h.ledger, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger,
@@ -49,10 +53,11 @@ func (h *house) openSite(ctx context.Context) (err error) {
 // routes adds DICOMweb, which needs the receiver, and gives the whole.
 func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.Handler {
 	s := &dicomweb.Service{Receiver: h.countedWeb(receiver), Finder: h.ledger, Catalog: h.ledger, Objects: h.objects,
-		Base: dicomwebBase, Ended: traffic.StudiesEnded, Charset: h.Charset, Log: h.log}
+		Mask: h.mask, Base: dicomwebBase, Ended: traffic.StudiesEnded, Charset: h.Charset, Log: h.log}
 	handler := http.StripPrefix(dicomwebBase, s.Handler())
 	h.site.Handle("GET "+dicomwebBase+"/", webui.SeeStudies, handler)
 	h.addExports()
+	h.addFHIR()
 	if h.has("ingest") {
 		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
 		h.addUpload(receiver, traffic)

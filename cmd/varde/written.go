@@ -53,9 +53,9 @@ func layer(c models.Card) (slides.Layer, error) {
 // addExports mounts the files of results on slides, and what models found in a
 // study on paper.
 func (h *house) addExports() {
-	h.site.Handle("GET /studies/{study}/report.pdf", webui.SeeStudies, &report.Prints{
+	h.site.Handle("GET /studies/{study}/report.pdf", webui.SeeStudies, h.veiled(&report.Prints{
 		Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Allowed: h.registry.Allowed,
-		Fail: func(w http.ResponseWriter, r *http.Request, err error) { h.site.Fail(w, r, err) }})
+		Fail: func(w http.ResponseWriter, r *http.Request, err error) { h.site.Fail(w, r, err) }}))
 	h.site.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", webui.SeeStudies, h.veiled(&report.Exports{
 		Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Device: report.Device{Version: version},
 		Allowed: h.registry.Allowed,

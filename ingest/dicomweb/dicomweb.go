@@ -5,6 +5,7 @@
 //	Service.Handler      the routes, relative to the service's base
 //	store, parts         STOW-RS (stow.go): each part of the request is one object of ingest
 //	search               QIDO-RS: queries of the ledger
+//	seen, visible        what of it whoever asks may see (mask.go)
 //	retrieve, metadata   WADO-RS: whole objects, their attributes, frames, bulk data
 //	rendered             WADO-RS: pictures for a browser
 //	media                what clients write in Content-Type and Accept
@@ -66,6 +67,10 @@ type Service struct {
 	// Base is the path under which the handler is mounted, without a slash at
 	// its end. It stands in the URLs of answers.
 	Base string
+	// Mask gives which objects of a study whoever asks may see, when not all: those
+	// that we wrote are kept from readers who are to answer first. nil keeps nothing
+	// back.
+	Mask func(ctx context.Context, study study.UID) (seen map[study.UID]bool, all bool, err error)
 	// Ended is told the studies of each STOW request when it is over. nil is
 	// told nothing.
 	Ended func(studies ...study.UID)

@@ -33,12 +33,19 @@ func (s *Service) target(r *http.Request) ([]study.Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		if in.Study != uids[0] || in.Series != uids[1] {
+		seen, err := s.visible(r.Context(), []study.Instance{in})
+		if err != nil {
+			return nil, err
+		}
+		if in.Study != uids[0] || in.Series != uids[1] || len(seen) == 0 {
 			return nil, fmt.Errorf("instance %s of series %s of study %s: %w", uids[2], uids[1], uids[0], study.ErrNotFound)
 		}
 		return []study.Instance{in}, nil
 	}
 	all, err := s.Catalog.ObjectsOf(r.Context(), uids[0], uids[1])
+	if err == nil {
+		all, err = s.visible(r.Context(), all)
+	}
 	if err == nil && len(all) == 0 {
 		err = fmt.Errorf("study %s: %w", uids[0], study.ErrNotFound)
 	}

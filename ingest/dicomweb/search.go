@@ -2,6 +2,7 @@ package dicomweb
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -36,12 +37,7 @@ func (s *Service) search(w http.ResponseWriter, r *http.Request, at level) {
 	}
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is more
-	find := map[level]func() ([]study.Match, error){
-		studies:   func() ([]study.Match, error) { return s.Finder.FindStudies(r.Context(), q) },
-		series:    func() ([]study.Match, error) { return s.Finder.FindSeries(r.Context(), q) },
-		instances: func() ([]study.Match, error) { return s.Finder.FindInstances(r.Context(), q) },
-	}
-	found, err := find[at]()
+	found, err := s.seen(r.Context(), at, q)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -87,6 +83,15 @@ var keys = map[dicom.Tag]matcher{
 	dicom.SeriesNumber:           integer(func(q *study.Query) **int { return &q.SeriesNumber }),
 	dicom.SeriesDescription:      text(func(q *study.Query) *string { return &q.SeriesText }),
 	dicom.InstanceNumber:         integer(func(q *study.Query) **int { return &q.InstanceNumber }),
+}
+
+// Keys lists the keywords of the attributes that can be matched, by tag.
+func Keys() []string {
+	var all []string
+	for _, t := range slices.Sorted(maps.Keys(keys)) {
+		all = append(all, t.Keyword())
+	}
+	return all
 }
 
 func keyNamed(name string) (dicom.Tag, bool) {

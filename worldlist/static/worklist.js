@@ -139,11 +139,25 @@ function filter() {
 form.addEventListener('input', filter);
 form.addEventListener('submit', (e) => { e.preventDefault(); filter(); });
 
+/** held says by study who has it in hand. @type {Record<string, string>} */
+let held = {};
+/** markHeld writes that beside the patients; the rows stay where they are. */
+function markHeld() {
+  for (const row of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('#rows tr'))) {
+    const at = row.querySelector('.held');
+    const text = held[row.dataset.uid ?? ''] ?? '';
+    if (at && at.textContent !== text) at.textContent = text;
+  }
+}
 /** watch listens for new studies. It never touches a row: the reader asks for them. */
 let events = /** @type {EventSource|null} */ (null);
 function watch() {
   events?.close();
   events = new EventSource('/events?total=' + (news.dataset.total ?? '0'));
+  events.addEventListener('claims', (e) => {
+    held = JSON.parse(e.data);
+    markHeld();
+  });
   events.addEventListener('new', (e) => {
     const b = document.createElement('button');
     b.textContent = e.data;
