@@ -17,6 +17,9 @@ import (
 
 func decodeBlob(text string) ([]byte, error) { return base64.StdEncoding.DecodeString(text) }
 
+// firstRule is the rule whose classes had none for deadlines at risk.
+const firstRule = "virtual-arrival/1"
+
 // restoreRows puts rows into a table. A column that the table does not have is
 // [study.ErrInvalid]: a newer Varde wrote it.
 func (t *tx) restoreRows(table string, rows []map[string]any) error {
@@ -40,6 +43,13 @@ func (t *tx) restoreRows(table string, rows []map[string]any) error {
 		}
 		if _, err := t.exec(`INSERT INTO `+table+` (`+strings.Join(names, ", ")+`) VALUES `+values(len(names)), given...); err != nil {
 			return err
+		}
+		if table == "study" && row["rule"] == firstRule {
+			// A manifest of before: its classes are counted on as migration 18 does.
+			if _, err := t.exec(`UPDATE study SET class = CASE WHEN class >= 2 THEN class + 1 ELSE class END, rule = $2 WHERE uid = $1`,
+				row["uid"], firstRule+".1"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
