@@ -4,7 +4,7 @@
 GO      ?= go
 TOOLS   := .tools
 MINIO   := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
-PEERS   := dcmtk dicom3tools pixelmed-apps default-jre-headless orthanc redis-server \
+PEERS   := dcmtk dicom3tools pixelmed-apps default-jre-headless orthanc orthanc-dicomweb redis-server \
            chromium libturbojpeg0 libopenjp2-7 libcharls2 libstdc++6 \
            libopenslide0 openslide-tools postgresql python3-hl7 poppler-utils curl
 PROBES  := storescu dciodvfy DicomSRValidator Orthanc redis-server chromium openslide-write-png pdftotext curl
@@ -32,6 +32,7 @@ setup:
 	@missing=""; for p in $(PROBES); do command -v $$p >/dev/null 2>&1 || missing=1; done; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing=1; \
 	/usr/bin/python3 -c 'import hl7' 2>/dev/null || missing=1; \
+	ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so >/dev/null 2>&1 || missing=1; \
 	for l in libturbojpeg.so.0 libopenjp2.so.7 libcharls.so.2; do ldconfig -p | grep -q "$$l" || missing=1; done; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -qq && \

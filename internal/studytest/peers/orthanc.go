@@ -136,3 +136,21 @@ func read(tb testing.TB, path string, b []byte, into any) {
 		tb.Fatalf("answer of %s: %v: %s", path, err, b)
 	}
 }
+
+// dicomwebPlugin is where Debian's package puts Orthanc's DICOMweb plugin.
+const dicomwebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+// StartDICOMweb starts an Orthanc with its DICOMweb plugin, and gives the base of its
+// services. Where there is no plugin it skips the test, or fails it under CI=true.
+func StartDICOMweb(tb testing.TB) (o *Orthanc, base string) {
+	tb.Helper()
+	if _, err := os.Stat(dicomwebPlugin); err != nil {
+		const missing = "Orthanc's DICOMweb plugin is not installed; it is in Debian's package orthanc-dicomweb"
+		if os.Getenv("CI") == "true" {
+			tb.Fatal(missing)
+		}
+		tb.Skip(missing)
+	}
+	o = StartOrthanc(tb, map[string]any{"Plugins": []string{dicomwebPlugin}, "DicomWeb": map[string]any{"Enable": true, "Root": "/dicom-web/"}})
+	return o, o.Web + "/dicom-web"
+}
