@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"varde/internal/dicom"
@@ -73,8 +72,6 @@ type Prints struct {
 	// Allowed says whether a model may speak; nil lets all of them. Of one that may
 	// not it is printed that it was stopped.
 	Allowed func(study.ModelRef) error
-	// Fail answers a request with an error.
-	Fail func(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // Print prints the results in force, in a language; an empty one is the site's. A
@@ -110,22 +107,4 @@ func (p *Prints) Print(ctx context.Context, uid study.UID, lang string) ([]byte,
 		return nil, fmt.Errorf("report of study %s: no model has answered: %w", uid, study.ErrNotFound)
 	}
 	return pdf.Print(s)
-}
-
-// ServeHTTP answers GET …/{study}/report?lang=nb with a PDF.
-func (p *Prints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	uid, err := study.ParseUID(r.PathValue("study"))
-	var b []byte
-	if err == nil {
-		b, err = p.Print(r.Context(), uid, r.FormValue("lang"))
-	}
-	if err != nil {
-		p.Fail(w, r, err)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="report-`+string(uid)+`.pdf"`)
-	h.Set("Cache-Control", "no-store")
-	_, _ = w.Write(b) // whoever does not take it to the end is gone
 }

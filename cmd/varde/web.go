@@ -39,7 +39,7 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
 		Desk: h.ledger, Judged: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
-		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Hint: where}.Add(h.site)
+		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.site)
 	oversight.Pages{Switch: h.registry, Council: models.Council{Registry: h.registry, Proposals: h.ledger}, Exams: h.ledger, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger,
 		Line: h.ledger, Valve: h.ledger, Mender: h.ledger, Post: h.ledger}.Add(h.site)
 	h.site.Open("GET /healthz", http.HandlerFunc(alive))

@@ -50,12 +50,14 @@ func layer(c models.Card) (slides.Layer, error) {
 	return l, nil
 }
 
-// addExports mounts the files of results on slides, and what models found in a
-// study on paper.
+// print gives what models found in a study on paper.
+func (h *house) print(ctx context.Context, uid study.UID, lang string) ([]byte, error) {
+	p := report.Prints{Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Allowed: h.registry.Allowed}
+	return p.Print(ctx, uid, lang)
+}
+
+// addExports mounts the files of results on slides.
 func (h *house) addExports() {
-	h.site.Handle("GET /studies/{study}/report.pdf", webui.SeeStudies, h.veiled(&report.Prints{
-		Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Allowed: h.registry.Allowed,
-		Fail: func(w http.ResponseWriter, r *http.Request, err error) { h.site.Fail(w, r, err) }}))
 	h.site.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", webui.SeeStudies, h.veiled(&report.Exports{
 		Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Device: report.Device{Version: version},
 		Allowed: h.registry.Allowed,
