@@ -23,6 +23,7 @@ import (
 // A ward is a ledger in memory: studies, their readers, and images drawn when
 // they are asked for.
 type ward struct {
+	outlook   *worldlist.Outlook
 	mu        sync.Mutex
 	cases     map[study.UID]*study.Case
 	instances map[study.UID][]study.Instance
@@ -422,7 +423,7 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
 	worldlist.Pages{
 		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
-		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about, Print: w.print,
+		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about, Print: w.print, Outlook: w.outlook,
 	}.Add(site)
 	return site
 }

@@ -95,6 +95,10 @@ func whyWords(l webui.Lang, p study.Place, now time.Time) []string {
 				continue
 			}
 			args = []any{l.Span(time.Duration(needed) * time.Minute), l.Span(time.Duration(left) * time.Minute)}
+		case whyClass + classWords[ClassAtRisk]:
+			if slices.ContainsFunc(p.Why, func(r study.Reason) bool { return r.Code == whyAtRisk }) {
+				continue // which says more
+			}
 		case whyPathway:
 			args = []any{p.Clock.Name.In(string(l)), p.Clock.StepName.In(string(l))}
 		case whyRule:
