@@ -2,7 +2,6 @@ package worldlist
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -64,7 +63,7 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 	if err != nil {
 		return printed{}, err
 	}
-	c, covered, bare, err := p.onPaper(r.Context(), uid)
+	c, sight, err := p.onPage(r.Context(), uid)
 	if err != nil {
 		return printed{}, err
 	}
@@ -77,7 +76,7 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 	d := printed{
 		UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: dateWords(l, person.Birth), Sex: person.Sex,
 		Exam: st.Description, Date: dateWords(l, st.Date), Accession: st.Accession, At: l.Moment(now),
-		Covered: covered, Partly: st.Status == study.Receiving,
+		Covered: sight.Blind || sight.OwnFirst, Partly: st.Status == study.Receiving,
 	}
 	if d.Exam == "" {
 		d.Exam = string(st.Modality)
@@ -85,32 +84,24 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 	if d.Covered {
 		return d, nil
 	}
+	// The file has all findings: it is for those who see them on the page.
+	file := p.Print != nil && len(c.Results) > 0
 	for _, one := range c.Results {
-		one = p.inForce(one)
+		one, file = p.inForce(one), file && !sight.Bare(one.Model)
 		heatmap := slices.ContainsFunc(c.Reports, func(o study.Report) bool { return o.Kind == "seg" && o.Model == one.Model })
 		d.Results = append(d.Results, printedResult{
 			Name:  cmp.Or(one.Name, one.Model.ID),
-			Told:  words.Tell(l, st, one, words.TellOptions{Instances: instances, Heatmap: heatmap && words.Answered(one)}),
+			Told:  words.Tell(l, st, one, words.TellOptions{Instances: instances, Heatmap: heatmap, Bare: sight.Bare(one.Model)}),
 			At:    l.Moment(one.At.In(now.Location())),
 			Facts: facts(l, one),
 		})
 	}
 	d.Note = noteWords(l, st.Note)
 	d.Waiting = len(d.Results) == 0 && d.Note == ""
-	// The file has all findings: it is for those who see them on the page.
-	if p.Print != nil && len(d.Results) > 0 && !bare {
+	if file {
 		d.PDF = "/studies/" + string(uid) + "/report?format=pdf&lang=" + string(l)
 	}
 	return d, nil
-}
-
-// onPaper gives a case as its visitor may see it on the study's page: covered, when
-// they have to answer before the AI is shown to them, and bare when there is a
-// model whose findings they are never shown.
-func (p *pages) onPaper(ctx context.Context, uid study.UID) (c study.Case, covered, bare bool, err error) {
-	c, sight, err := p.onPage(ctx, uid)
-	bare = slices.ContainsFunc(c.Results, func(one study.Result) bool { return sight.Bare(one.Model) })
-	return c, sight.Blind || sight.OwnFirst, bare, err
 }
 
 // inForce gives a result as it holds now: of a model that was stopped since, that

@@ -130,3 +130,40 @@ func TestReportKeepsItsPromises(t *testing.T) {
 		b.Go(server.URL)
 	}
 }
+
+// TestReportIsCoveredUntilTheReaderHasAnswered tries the page and the file under
+// each protocol.
+func TestReportIsCoveredUntilTheReaderHasAnswered(t *testing.T) {
+	for _, tt := range []struct {
+		protocol study.Protocol
+		role     string
+		page     string // what it says
+		file     int
+	}{
+		{study.Independent, webui.Reader, "Your own read first", 409},
+		{study.SecondLook, webui.Reader, "Your own read first", 409},
+		{study.TriageOnly, webui.Reader, "AI flagged this study. This model orders the worklist. What it points at is not shown.", 409},
+		{study.Concurrent, webui.Reader, "AI flagged this study. It points at 2 findings", 200},
+		{study.Independent, webui.Quality, "AI flagged this study. It points at 2 findings", 200},
+	} {
+		w := newWard()
+		w.protocols = []study.Protocol{tt.protocol}
+		server, _ := serve(t, w, tt.role)
+		at := server.URL + "/studies/" + string(chestCT) + "/report"
+		_, body := ask(t, http.MethodGet, at, tt.role, "en", nil)
+		got := plain(body)
+		if !strings.Contains(got, tt.page) {
+			t.Errorf("%s for a %s: no %q in %q", tt.protocol, tt.role, tt.page, got)
+		}
+		if tt.file != 200 {
+			for _, never := range []string{"Nodule", "image 12", "9 mm", "calibration", "format=pdf"} {
+				if strings.Contains(body, never) {
+					t.Errorf("%s: the page holds %q", tt.protocol, never)
+				}
+			}
+		}
+		if a, _ := ask(t, http.MethodGet, at+"?format=pdf", tt.role, "en", nil); a.StatusCode != tt.file {
+			t.Errorf("%s for a %s: file %s", tt.protocol, tt.role, a.Status)
+		}
+	}
+}

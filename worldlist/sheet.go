@@ -140,7 +140,7 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	visit := webui.VisitOf(r.Context())
-	s := p.sheetOf(visit.Lang, c, instances)
+	s := p.sheetOf(visit.Lang, c, sight, instances)
 	if err := p.addReading(r, c, sight, &s); err != nil {
 		return webui.View{}, err
 	}
@@ -193,7 +193,7 @@ func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, sight
 	return nil
 }
 
-func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) sheet {
+func (p *pages) sheetOf(l webui.Lang, c study.Case, sight Sight, instances []study.Instance) sheet {
 	st, now := c.Study, p.site.Now()
 	person := st.Patient.Reveal()
 	due, overdue := dueWords(l, st.Place.Deadline, now)
@@ -216,7 +216,7 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 	}
 	s.View = viewOf(l, s.Series, instances, c.Results)
 	for _, r := range c.Results {
-		s.Results = append(s.Results, p.answerOf(l, st, instances, r, s.View.Marks))
+		s.Results = append(s.Results, p.answerOf(l, st, instances, r, s.View.Marks, sight.Bare(r.Model)))
 	}
 	for _, r := range c.Reports {
 		s.Reports = append(s.Reports, reportOf(l, r, now))
@@ -224,8 +224,8 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, instances []study.Instance) 
 	return s
 }
 
-func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instance, r study.Result, marks []mark) answer {
-	told := words.Tell(l, st, r, words.TellOptions{Instances: instances})
+func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instance, r study.Result, marks []mark, bare bool) answer {
+	told := words.Tell(l, st, r, words.TellOptions{Instances: instances, Bare: bare})
 	a := answer{
 		Name: r.Name, Version: r.Model.Version, Hash: r.Model.SHA256.String(),
 		AI: r.AI, Word: told.Headline, Sentence: told.Summary, Reason: l.Reason(r.Reason),

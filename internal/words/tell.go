@@ -64,6 +64,9 @@ type TellOptions struct {
 	Instances []study.Instance
 	Heatmap   bool // one was written beside the report
 	Replaces  bool // the report replaces an earlier one
+	// Bare says that the model orders the list and its findings are shown to
+	// nobody: then the word of the result is told, and nothing of what it found.
+	Bare bool
 }
 
 // maxListed is how many findings are told in words. More than these nobody reads
@@ -73,7 +76,7 @@ const maxListed = 20
 // Tell puts a result into words. It decides by its arguments alone.
 func Tell(l Lang, s study.Study, r study.Result, o TellOptions) Told {
 	t := Told{Lang: l, State: r.AI, Headline: l.T("ai." + string(r.AI)), Reason: l.because(r.Reason), Slides: l.tray(r)}
-	t.Summary = l.summary(r)
+	t.Summary = l.summary(r, o.Bare)
 	if r.Reason.Code == study.ReasonStopped {
 		t.Headline = l.T("ai.stopped")
 		if r.AI == study.Failed {
@@ -81,7 +84,7 @@ func Tell(l Lang, s study.Study, r study.Result, o TellOptions) Told {
 		}
 	}
 	t.Looked, t.NotLooked = l.coverage(s, r)
-	if Answered(r) {
+	if Answered(r) && !o.Bare {
 		t.Frequency, t.Errors = l.frequencies(r)
 		for i, f := range r.Findings {
 			if i == maxListed {
@@ -157,7 +160,7 @@ func Answered(r study.Result) bool {
 }
 
 // summary says in one paragraph what the reader must know first.
-func (l Lang) summary(r study.Result) string {
+func (l Lang) summary(r study.Result, bare bool) string {
 	if r.AI == study.Failed && r.Reason.Code == study.ReasonStopped {
 		return l.T("ai.stopped.says")
 	}
@@ -165,6 +168,8 @@ func (l Lang) summary(r study.Result) string {
 	switch {
 	case !Answered(r):
 		return says
+	case bare:
+		return says + " " + l.T("result.bare")
 	case len(r.Findings) > 0:
 		return says + " " + l.T("result.findings", len(r.Findings))
 	case r.AI == study.Flagged:

@@ -131,6 +131,8 @@ func outcomes() map[string]telling {
 	})
 	replacing := chest(2)
 	replacing.options.Replaces = true
+	bare := chest(2).calibrated()
+	bare.options.Bare = true
 	whole := slides().alter(func(r *study.Result) {
 		r.Slides, r.Planned, r.Seen, r.Reason = r.Slides[:1], 256, 256, study.Reason{}
 	})
@@ -148,6 +150,7 @@ func outcomes() map[string]telling {
 		"flagged-undated": chest(1).alter(func(r *study.Result) { r.Calibrated, r.Probability = true, ptr(0.31) }),
 		"uncertain":       chest(0).alter(func(r *study.Result) { r.AI = study.Uncertain }),
 		"nothing":         chest(0),
+		"flagged-bare":    bare,
 		"nothing-calibrated": chest(0).calibrated().alter(func(r *study.Result) {
 			r.Frequency.From, r.Frequency.To = r.Frequency.From.AddDate(-1, 0, 0), r.Frequency.From.AddDate(0, 0, -1)
 		}),
