@@ -243,3 +243,12 @@ func writeObject(out *bytes.Buffer, m map[string]any) error {
 	out.WriteByte('}')
 	return nil
 }
+
+// Raw gives a resource as an entry of a bundle has it until that is written.
+func Raw(r Resource) (json.RawMessage, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", TypeOf(r), err)
+	}
+	return b, nil
+}

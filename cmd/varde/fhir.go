@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+
+	"varde/internal/webui"
+	"varde/internal/words"
+	"varde/report"
+	"varde/report/fhir"
+	"varde/report/fhir/rest"
+	"varde/study"
+)
+
+// fhirBase is where FHIR lives, each version below it.
+const fhirBase = "/fhir/"
+
+// addFHIR mounts the reading of results as FHIR resources.
+func (h *house) addFHIR() {
+	lang, _ := words.ParseLang(h.Lang)
+	for _, v := range fhir.Versions {
+		base := fhirBase + string(v)
+		s := &rest.Server{Version: v, Base: base, Cases: h.ledger, Past: h.ledger, Lang: lang,
+			Device: report.Device{Version: version}, Models: h.fhirModels, Allowed: h.registry.Allowed, Mask: h.hides, DICOMweb: dicomwebBase, Log: h.log}
+		h.site.Handle(base+"/", webui.SeeStudies, s)
+	}
+}
+
+// hides reports whether what the AI said of a study is to be kept from whoever asks:
+// from readers whose own answer comes first.
+func (h *house) hides(ctx context.Context, uid study.UID) (bool, error) {
+	if r := h.rules(); !r.Blind && !r.NoDetail {
+		return false, nil
+	}
+	return h.veil.Hidden(ctx, uid)
+}
+
+// fhirModels lists the models that were ever let run.
+func (h *house) fhirModels(ctx context.Context) ([]rest.Model, error) {
+	changes, err := h.ledger.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []rest.Model
+	for _, c := range changes {
+		if c.State == study.ModelDraft {
+			continue
+		}
+		m := rest.Model{Ref: c.Model, Name: c.Model.ID}
+		if card, err := h.registry.Card(c.Model); err == nil { // one that is withdrawn may be away
+			m.Name, m.Regulatory = card.Name, card.Regulatory
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}

@@ -1,0 +1,185 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"varde/internal/words"
+	"varde/report/fhir"
+	"varde/study"
+)
+
+// A found is a resource with what a server knows of it.
+type found struct {
+	resource fhir.Resource
+	at       time.Time // when it changed last; zero where nobody knows
+	study    study.Study
+}
+
+// versioned writes a resource with its version, which is made from its content: the
+// same content is the same version in every process.
+func (s *Server) versioned(f found) (b []byte, version string, err error) {
+	if b, err = fhir.Write(s.Version, f.resource); err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(b)
+	version = hex.EncodeToString(sum[:8])
+	m := fhir.Meta{VersionID: version}
+	if !f.at.IsZero() {
+		m.LastUpdated = f.at.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	fhir.SetMeta(f.resource, m)
+	b, err = fhir.Write(s.Version, f.resource)
+	return b, version, err
+}
+
+// byID gives the resources among which one of this ID would be.
+func (s *Server) byID(ctx context.Context, k kind, id, host string) ([]found, error) {
+	if k.site {
+		return s.siteOf(ctx, k, host)
+	}
+	named, err := fhir.ParseID(id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Cases.Case(ctx, named.Study)
+	if errors.Is(err, study.ErrNotFound) {
+		return nil, fmt.Errorf("%s/%s: %w", k.name, id, study.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.resourcesOf(ctx, k, c)
+}
+
+// siteOf gives the resources that belong to no study: the models and we ourselves,
+// and where our DICOMweb is.
+func (s *Server) siteOf(ctx context.Context, k kind, host string) ([]found, error) {
+	w := s.work()
+	if k.name == "Endpoint" {
+		if s.DICOMweb == "" {
+			return nil, nil
+		}
+		w.DICOMweb = host + s.DICOMweb
+		return []found{{resource: w.Endpoint()}}, nil
+	}
+	all := []found{{resource: w.House()}}
+	if s.Models == nil {
+		return all, nil
+	}
+	models, err := s.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range models {
+		w.Result = study.Result{Model: m.Ref, Name: m.Name}
+		w.Told.Disclaimer = m.Regulatory
+		all = append(all, found{resource: w.Algorithm()})
+	}
+	return all, nil
+}
+
+// work is what all works have.
+func (s *Server) work() fhir.Work {
+	return fhir.Work{Device: s.Device, Location: s.Location, DICOMweb: s.DICOMweb, Told: words.Told{Lang: cmp.Or(s.Lang, words.English)}}
+}
+
+// resourcesOf gives the resources of one type that a study has.
+func (s *Server) resourcesOf(ctx context.Context, k kind, c study.Case) ([]found, error) {
+	instances, err := s.Cases.Instances(ctx, c.Study.UID)
+	if err != nil {
+		return nil, err
+	}
+	if k.name == "ImagingStudy" {
+		w := s.work()
+		w.Study, w.Instances = c.Study, instances
+		return []found{{w.Imaging(), cmp.Or(c.Study.LastInstanceAt, c.Study.ReceivedAt), c.Study}}, nil
+	}
+	works, err := s.works(ctx, c, instances)
+	if err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, w := range works {
+		for _, r := range w.Resources() {
+			if fhir.TypeOf(r) == k.name {
+				all = append(all, found{r, w.Changed(), c.Study})
+			}
+		}
+	}
+	return all, nil
+}
+
+// works gives what the resources of a study's results are made from: none of a
+// model in shadow, and none that is hidden from whoever asks.
+func (s *Server) works(ctx context.Context, c study.Case, instances []study.Instance) ([]fhir.Work, error) {
+	if s.Mask != nil {
+		if hidden, err := s.Mask(ctx, c.Study.UID); err != nil || hidden {
+			return nil, err
+		}
+	}
+	var all []fhir.Work
+	var readings []study.Reading
+	var before []study.Result
+	for _, r := range c.Results {
+		if r.Shadow {
+			continue
+		}
+		if all == nil && s.Past != nil {
+			var err error
+			if readings, err = s.Past.Readings(ctx, c.Study.UID); err != nil {
+				return nil, err
+			}
+			if r.Rev > 1 {
+				if before, err = s.Past.ResultsOf(ctx, c.Study.UID, r.Rev-1); err != nil {
+					return nil, err
+				}
+			}
+		}
+		w := s.work()
+		w.Study, w.Instances, w.Result, w.Readings = c.Study, instances, r, readings
+		for i, old := range before {
+			if old.Model == r.Model && !old.Shadow {
+				w.Replaces, w.Old = true, &before[i]
+			}
+		}
+		if err := s.standing(&w, c.Reports); err != nil {
+			return nil, err
+		}
+		w.Told = words.Tell(w.Told.Lang, c.Study, r, words.TellOptions{Instances: instances, Replaces: w.Replaces})
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// standing finds out whether a result holds, and what was written of it.
+func (s *Server) standing(w *fhir.Work, reports []study.Report) error {
+	if s.Allowed != nil {
+		err := s.Allowed(w.Result.Model)
+		if err != nil && !errors.Is(err, study.ErrWithheld) {
+			return err
+		}
+		w.Withdrawn = err != nil
+	}
+	for _, r := range reports {
+		if r.Model != w.Result.Model || r.Rev != w.Result.Rev {
+			continue
+		}
+		if r.Purpose == study.PurposeWithdrawn {
+			w.Withdrawn = true
+			if r.At.After(w.WithdrawnAt) {
+				w.WithdrawnAt = r.At
+			}
+			continue
+		}
+		if r.Lang == "" || r.Lang == string(w.Told.Lang) {
+			w.Objects = append(w.Objects, r)
+		}
+	}
+	return nil
+}
