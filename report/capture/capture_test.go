@@ -185,6 +185,25 @@ func TestRingIsDrawnAroundWhatWasPlanted(t *testing.T) {
 	}
 }
 
+func TestNothingIsDrawnBesideThePicture(t *testing.T) {
+	s := chest(t).seen(t)
+	v, p := s.views[0], s.pictures[0]
+	for n := range 60 {
+		for _, g := range []study.Region{
+			{Shape: study.Point, Points: []float64{-5, -5}}, {Shape: study.Outline, Points: []float64{250, 250, 300, 260, 255, 300}},
+			{Shape: study.Circle, Points: []float64{255, 0, 1e6, 0}}, {Shape: study.Outline, Points: []float64{1, 1, 2, 2}},
+		} {
+			v.Spots = append(v.Spots, capture.Spot{Finding: study.Finding{Number: n + 2}, Region: g})
+		}
+	}
+	if m, err := capture.Ringed(v, p, 1); err != nil || m.Rect.Dx() != p.Columns || m.Rect.Dy() != p.Rows {
+		t.Error(err)
+	}
+	if _, err := capture.Ringed(v, capture.Picture{Columns: 10, Rows: 10, RGB: make([]byte, 10)}, 1); err == nil {
+		t.Error("a picture with too few pixels is drawn on")
+	}
+}
+
 func TestViewsAreTheTellingOnes(t *testing.T) {
 	s := chest(t)
 	r := &s.work.Result

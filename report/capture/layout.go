@@ -27,13 +27,14 @@ var (
 )
 
 const (
-	leastWidth  = 1024 // of a capture: a line of text needs that
-	leastRing   = 11.0 // radius, pixels: what is smaller would not be seen
-	mostListed  = 4    // findings named below an image
-	pageHeight  = 1024 // of a page of text, at least
-	mostHeight  = 1536 // of a page of text; what is longer goes on the next one
-	pageLetters = 1.2  // times as large as below an image
-	letterShare = 52   // of the width of a capture is the height of its letters
+	leastWidth   = 1024 // of a capture: a line of text needs that
+	leastRing    = 11.0 // radius, pixels: what is smaller would not be seen
+	mostListed   = 4    // findings named below an image
+	mostNumbered = 20   // findings that bear their number: as many as are told in words
+	pageHeight   = 1024 // of a page of text, at least
+	mostHeight   = 1536 // of a page of text; what is longer goes on the next one
+	pageLetters  = 1.2  // times as large as below an image
+	letterShare  = 52   // of the width of a capture is the height of its letters
 )
 
 // A sheet is a capture under construction.
@@ -194,6 +195,9 @@ func Ringed(v View, p Picture, heavy float64) (*image.RGBA, error) {
 	for k := len(v.Spots) - 1; k >= 0; k-- {
 		points := outline(v.Spots[k].Region, p.Scale, stroke.Width)
 		ink.Ring(dst, stroke, points)
+		if v.Spots[k].Finding.Number > mostNumbered {
+			continue
+		}
 		number := strconv.Itoa(v.Spots[k].Finding.Number)
 		at := beside(dst.Rect, points, pen.Width(number), pen.LineHeight())
 		for d := range 9 {

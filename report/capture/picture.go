@@ -78,17 +78,16 @@ func colors(in study.Instance, f codec.Frame) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var seen []float32
-	for i, v := range values {
-		if p := in.Image.Padding; p != nil && stored[i] == float32(*p) || v != v {
-			values[i] = float32(math.NaN())
-			continue
+	if p := in.Image.Padding; p != nil {
+		for i := range values {
+			if stored[i] == float32(*p) {
+				values[i] = float32(math.NaN())
+			}
 		}
-		seen = append(seen, v)
 	}
 	window := pixel.Window{Center: in.Image.WindowCenter, Width: in.Image.WindowWidth, Inverted: in.Image.Photometric == "MONOCHROME1"}
 	if window.Width < 1 {
-		window.Center, window.Width, window.Exact = spread(seen)
+		window.Center, window.Width, window.Exact = spread(values)
 	}
 	rgb := make([]byte, 0, 3*len(values))
 	for i, b := range window.Apply(values) {
@@ -103,13 +102,15 @@ func colors(in study.Instance, f codec.Frame) ([]byte, error) {
 // spread is a window for an image that brings none: all but the lowest and the
 // highest half percent.
 func spread(v []float32) (center, width float64, exact bool) {
-	if len(v) == 0 {
-		return 0, 1, true
-	}
 	step := max(1, len(v)/(1<<20)) // a million of a large image tell as much
 	var some []float32
 	for i := 0; i < len(v); i += step {
-		some = append(some, v[i])
+		if v[i] == v[i] {
+			some = append(some, v[i])
+		}
+	}
+	if len(some) == 0 {
+		return 0, 1, true
 	}
 	slices.SortFunc(some, cmp.Compare[float32])
 	low, high := float64(some[len(some)/200]), float64(some[len(some)-1-len(some)/200])

@@ -250,3 +250,20 @@ func TestArchiveKeepsWhatIsWritten(t *testing.T) {
 		t.Error("no document comes back")
 	}
 }
+
+// TestFileTellsOfNoPatientFromOutside: titles and authors are seen in lists of files.
+func TestFileTellsOfNoPatientFromOutside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.pdf")
+	if err := os.WriteFile(path, printed(t, sheet(words.Danish, result("flagged", 1))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), peers.Need(t, "pdfinfo", "poppler-utils"), "-isodates", path).CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("deg")) || bytes.Contains(out, []byte("010190")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"AI-rapport – kun beslutningsstøtte", "2026-03-14T09:26:53", "A4", "Creator:         Varde"} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
