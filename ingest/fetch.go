@@ -245,7 +245,7 @@ func wishFor(uid study.UID, rest []remote) (*dicom.Item, int) {
 // need be transcoded.
 func propose(objects []remote) (contexts []dimse.Context, n int) {
 	contexts = []dimse.Context{dimse.Plain(getClass)}
-	syntaxes := fetchedSyntaxes()
+	syntaxes := FetchedSyntaxes()
 	for i, o := range objects {
 		if i > 0 && objects[i-1].class == o.class {
 			continue
@@ -260,8 +260,9 @@ func propose(objects []remote) (contexts []dimse.Context, n int) {
 	return contexts, len(objects)
 }
 
-// fetchedSyntaxes are the transfer syntaxes in which objects are fetched.
-func fetchedSyntaxes() []study.UID {
+// FetchedSyntaxes lists the transfer syntaxes in which objects are fetched by
+// C-GET.
+func FetchedSyntaxes() []study.UID {
 	return []study.UID{
 		dicom.ExplicitLE, dicom.ImplicitLE, dicom.Deflated, dicom.ExplicitBE, dicom.RLE,
 		dicom.JPEGBaseline, dicom.JPEGExtended, dicom.JPEGLossless57, dicom.JPEGLosslessSV1,

@@ -27,6 +27,18 @@ func (t Want) takes(r study.Report, lang string, marks []string) bool {
 	return r.Lang == "" || r.Lang == speech(or(t.Lang, lang))
 }
 
+// Gets lists the kinds that a destination gets at a site that has these marks
+// written, in the order of their writing.
+func (t Want) Gets(marks []string) []string {
+	var all []string
+	for _, m := range makers() {
+		if t.Kinds == nil && (m.always || slices.Contains(marks, m.kind)) || slices.Contains(t.Kinds, m.kind) {
+			all = append(all, m.kind)
+		}
+	}
+	return all
+}
+
 // langs gives the languages in which a kind is to be written, the site's first;
 // none when nobody wants it. A kind without words is written once, in none.
 func (w *Writer) langs(m maker) []string {

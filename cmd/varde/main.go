@@ -108,7 +108,7 @@ func root() *cobra.Command {
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, err} })
 	c.AddCommand(demoVerb(), serveVerb(), workerVerb(), sendVerb(), echoVerb(), scoreVerb(), modelVerb(),
-		worklistVerb(), pathwayVerb(), simulateVerb(), resultVerb(), userVerb(), auditVerb(), ledgerVerb(), configVerb(), doctorVerb(),
+		worklistVerb(), pathwayVerb(), simulateVerb(), resultVerb(), userVerb(), auditVerb(), ledgerVerb(), configVerb(), doctorVerb(), docsVerb(),
 		benchVerb(), deidentifyVerb(), holdVerb(), queueVerb(), deliveryVerb(), versionVerb())
 	return c
 }

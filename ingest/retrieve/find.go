@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -156,6 +158,30 @@ var keys = map[dicom.Tag]key{
 	dicom.Rows:           told(images, func(m study.Match) []any { return pixels(m, func(i *study.Image) int { return i.Rows }) }),
 	dicom.Columns:        told(images, func(m study.Match) []any { return pixels(m, func(i *study.Image) int { return i.Columns }) }),
 	dicom.NumberOfFrames: told(images, func(m study.Match) []any { return pixels(m, func(i *study.Image) int { return max(1, i.Frames) }) }),
+}
+
+// A Key is an attribute that a C-FIND may ask for.
+type Key struct {
+	Level   string // STUDY, SERIES or IMAGE
+	Keyword string
+	Matched bool // else it is returned only
+}
+
+// levelWords are the levels as identifiers name them.
+var levelWords = map[level]string{studies: "STUDY", series: "SERIES", images: "IMAGE"}
+
+// Keys lists what a C-FIND may ask for, by level and tag.
+func Keys() []Key {
+	var all []Key
+	tags := slices.Sorted(maps.Keys(keys))
+	for _, at := range []level{studies, series, images} {
+		for _, t := range tags {
+			if k := keys[t]; k.level == at {
+				all = append(all, Key{levelWords[at], t.Keyword(), k.match != nil})
+			}
+		}
+	}
+	return all
 }
 
 func pixels(m study.Match, of func(*study.Image) int) []any {

@@ -1,6 +1,8 @@
 package dicom
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -54,6 +56,17 @@ var registrations = map[string]repertoire{
 	"149": ks1001, "58": gb2312,
 	"100": latin1, "101": latin2, "109": latin3, "110": latin4, "148": latin5, "203": latin9,
 	"144": cyrillic, "127": arabic, "126": greek, "138": hebrew, "166": thai,
+}
+
+// CharacterSets lists the defined terms of (0008,0005) that are read, PS3.3
+// §C.12.1.1.2, without those for code extensions, which are read too.
+func CharacterSets() []string {
+	var all []string
+	for n := range registrations {
+		all = append(all, "ISO_IR "+n)
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return append(all, "ISO_IR 192", "GB18030", "GBK")
 }
 
 // An escape is what one escape sequence does, PS3.3 tables C.12-3 and C.12-4.

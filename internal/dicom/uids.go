@@ -111,6 +111,25 @@ func name(u study.UID) string {
 	return string(u)
 }
 
+// TransferSyntaxes lists the transfer syntaxes of PS3.6 §A, by UID.
+func TransferSyntaxes() []study.UID {
+	return listed(func(u study.UID) bool { return u == ImplicitLE || strings.HasPrefix(string(u), string(ImplicitLE)+".") })
+}
+
+// StorageClasses lists the storage SOP classes of PS3.6 §A, by UID.
+func StorageClasses() []study.UID { return listed(IsStorage) }
+
+// listed gives the UIDs of the table that are wanted, sorted as text.
+func listed(wanted func(study.UID) bool) (all []study.UID) {
+	for line := range strings.Lines(uids) {
+		u, _, _ := strings.Cut(line, " ")
+		if wanted(study.UID(u)) {
+			all = append(all, study.UID(u))
+		}
+	}
+	return all
+}
+
 // Encapsulated reports whether the pixel data of a transfer syntax lies in
 // fragments, PS3.5 §A.4. A syntax that is not known counts as encapsulated, for
 // all that were added since 1993 are.

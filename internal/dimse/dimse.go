@@ -77,6 +77,12 @@ const (
 	lingerTimeout          = time.Second
 )
 
+// What holds where a [Server] says nothing else.
+const (
+	MaxPDU        = defaultMaxPDU        // bytes of one data PDU
+	MaxPerCalling = defaultMaxPerCalling // associations of one calling AE title
+)
+
 // or gives v, or d where v is zero.
 func or[T comparable](v, d T) T {
 	var zero T

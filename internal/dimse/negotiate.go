@@ -178,6 +178,25 @@ func (o *offer) choose(c contextItem) (study.UID, bool) {
 	return choose(c.syntaxes)
 }
 
+// Accepts lists the transfer syntaxes of the standard that a server with these
+// services takes for a class, the one that it likes best first, as if a peer had
+// offered all of them in one context. It is empty for a class that is refused.
+func Accepts(services map[study.UID]Service, class study.UID) []study.UID {
+	o := offer{services: services, provide: map[study.UID]bool{}}
+	if _, served := services[class]; !served && !acceptable(class) {
+		return nil
+	}
+	var all []study.UID
+	for rest := dicom.TransferSyntaxes(); ; {
+		best, ok := o.choose(contextItem{abstract: class, syntaxes: rest})
+		if !ok {
+			return all
+		}
+		all = append(all, best)
+		rest = slices.DeleteFunc(rest, func(s study.UID) bool { return s == best })
+	}
+}
+
 // negotiate answers the presentation contexts of a proposal, in its order.
 func (o *offer) negotiate(proposed []contextItem) (answers []contextItem, agreed map[byte]negotiated) {
 	agreed = map[byte]negotiated{}

@@ -1,9 +1,7 @@
 package hl7
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -215,25 +213,6 @@ func (c Component) append(out []byte, latin bool) ([]byte, error) {
 		}
 	}
 	return out[:end], nil
-}
-
-// Readdress gives a message of a [Writer] with another receiver in MSH-5 and
-// MSH-6: one message may go to several systems. Nothing else changes.
-func Readdress(message []byte, app, facility string) ([]byte, error) {
-	line, rest, ended := bytes.Cut(message, []byte{'\r'})
-	fields := bytes.Split(line, []byte{'|'})
-	if !ended || len(fields) < 12 || !bytes.HasPrefix(line, []byte(`MSH|^~\&|`)) {
-		return nil, fmt.Errorf("not a message of ours: %w", study.ErrInvalid)
-	}
-	latin := len(fields) > 17 && string(fields[17]) == Latin1
-	for n, text := range []string{app, facility} {
-		value, err := Text(text).append(nil, latin)
-		if err != nil {
-			return nil, err
-		}
-		fields[4+n] = value
-	}
-	return slices.Concat(bytes.Join(fields, []byte{'|'}), []byte{'\r'}, rest), nil
 }
 
 // escapes are the sequences of what would be taken for a delimiter.

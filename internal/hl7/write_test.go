@@ -134,32 +134,3 @@ func TestWhatWeWriteIsReadBackAsItWas(t *testing.T) {
 		t.Errorf("header %+v", h)
 	}
 }
-
-func TestReaddressingChangesTheReceiverAlone(t *testing.T) {
-	for _, charset := range []string{UTF8, Latin1} {
-		w := begun(charset)
-		w.Add("PID").Put(3, Exact("Å1"))
-		b, err := w.Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := Readdress(b, "RIS|1", "Ås\r")
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := Parse(got, Options{})
-		if err != nil || len(m.Segments) != 2 {
-			t.Fatalf("%q: %v", got, err)
-		}
-		msh := m.Segments[0]
-		if msh.Text(5, 1) != "RIS|1" || msh.Text(6, 1) != "Ås" || msh.Text(10, 1) != "M1" || m.Segments[1].Text(3, 1) != "Å1" {
-			t.Errorf("%q", got)
-		}
-		if back, err := Readdress(got, "", ""); err != nil || !bytes.Equal(back, b) {
-			t.Errorf("%q, want %q; %v", back, b, err)
-		}
-	}
-	if _, err := Readdress([]byte("MSH|^~"), "a", "b"); !errors.Is(err, study.ErrInvalid) {
-		t.Error(err)
-	}
-}

@@ -361,3 +361,6 @@ func number(f float64) string {
 	}
 	return "0"
 }
+
+// OwnCodes lists the concepts of our own coding scheme that stand in messages.
+func OwnCodes() []study.Code { return []study.Code{conceptReason, conceptFindings} }
