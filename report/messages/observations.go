@@ -32,7 +32,6 @@ var (
 	conceptVersion        = dcm("111003", "Algorithm Version")
 	conceptParameters     = dcm("111002", "Algorithm Parameters")
 	conceptImpression     = dcm("111013", "Certainty of impression")
-	conceptCertainty      = dcm("111012", "Certainty of Finding")
 	conceptFindings       = own("AIFINDINGS", "Number of findings")
 	conceptFinding        = dcm("121071", "Finding")
 	conceptSite           = sct("363698007", "Finding Site")
@@ -301,9 +300,6 @@ func (m *message) label(sub string, l study.Label) {
 		value = sct("60022001", "Possible diagnosis")
 	}
 	m.row("CWE", l.What, sub).code(value).flag(abnormal(l.AI))
-	if l.Grade == nil {
-		m.chance(sub, conceptCertainty, l.Probability)
-	}
 }
 
 // finding writes one finding: what it is, where, and how large.
@@ -329,7 +325,6 @@ func (m *message) finding(f study.Finding) {
 		}
 	}
 	m.measured(sub, f.Measurements)
-	m.chance(sub, conceptCertainty, f.Probability)
 }
 
 // measured writes measurements with their units. What is no number is left out,
@@ -343,7 +338,8 @@ func (m *message) measured(sub string, all []study.Measurement) {
 	}
 }
 
-// chance writes a calibrated probability, in percent.
+// chance writes a calibrated probability, in percent. It is of a study or of a
+// slide: nothing calibrates that of a finding or a label.
 func (m *message) chance(sub string, what study.Code, p *float64) {
 	if p != nil && finite(*p) && m.calibrated() {
 		m.row("NM", what, sub).value(hl7.Text(number(100 * min(1, max(0, *p))))).unit(unitPercent)
