@@ -50,7 +50,7 @@ func (w Work) ParametricMap(s Slide) ([]byte, error) {
 	w.series(o, "OT", level)
 	kind := []string{"DERIVED", "PRIMARY", "VOLUME", "QUANTITY"}
 	values, padding := numbers(s.Heat)
-	o.Set(dicom.SeriesDescription, say.heat).
+	o.Set(dicom.SeriesDescription, say.numbers).
 		Set(dicom.ImageType, kind).
 		Set(dicom.ContentLabel, "AI_MAP").
 		Set(dicom.ContentDescription, cut(w.coverage(s.Heat.Series), 64)).

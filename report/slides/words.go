@@ -9,6 +9,7 @@ type words struct {
 	scaled        string // low, high with unit
 	noProbability string // … when it is none
 	unseen        string // … and where they mean nothing
+	numbers       string // Series Description of the parametric map
 	padded        string // where a parametric map means nothing
 	seen          string // Segment Label
 	seenText      string // Segment Description
@@ -29,6 +30,7 @@ var tongues = map[string]words{
 		noProbability: "It is no probability.",
 		unseen:        "0 says something only where segment 2 is 255: elsewhere AI did not look.",
 		padded:        "Below the range: not looked at.",
+		numbers:       "AI parametric map (unverified)",
 		seen:          "Looked at by AI",
 		seenText:      "255 where AI looked. Where it is 0 AI did not look, and anything may be there.",
 		partial:       "Partial: AI saw %d of %d patches",
@@ -45,6 +47,7 @@ var tongues = map[string]words{
 		noProbability: "Det er ingen sannsynlighet.",
 		unseen:        "0 sier bare noe der segment 2 er 255: ellers har KI ikke sett.",
 		padded:        "Under skalaen: ikke sett.",
+		numbers:       "KI-parameterkart (ikke verifisert)",
 		seen:          "Sett av KI",
 		seenText:      "255 der KI har sett. Der det er 0, har KI ikke sett, og hva som helst kan være der.",
 		partial:       "Delvis: KI så %d av %d felter",
@@ -61,6 +64,7 @@ var tongues = map[string]words{
 		noProbability: "Det er ingen sandsynlighed.",
 		unseen:        "0 siger kun noget, hvor segment 2 er 255: ellers har AI ikke set.",
 		padded:        "Under skalaen: ikke set.",
+		numbers:       "AI-parameterkort (ikke verificeret)",
 		seen:          "Set af AI",
 		seenText:      "255 hvor AI har set. Hvor det er 0, har AI ikke set, og hvad som helst kan være der.",
 		partial:       "Delvist: AI så %d af %d felter",
