@@ -17,7 +17,7 @@ var (
 	codeSummary    = study.Code{Value: "111017", Scheme: "DCM", Meaning: "CAD Processing and Findings Summary"}
 	codeDetections = study.Code{Value: "111064", Scheme: "DCM", Meaning: "Summary of Detections"}
 	codeFinding    = study.Code{Value: "121071", Scheme: "DCM", Meaning: "Finding"}
-	codeCertainty  = study.Code{Value: "111012", Scheme: "DCM", Meaning: "Certainty of Finding"}
+	codeScore      = study.Code{Value: "SCORE", Scheme: "99VARDE", Meaning: "Model score, not calibrated"}
 	codeImpression = study.Code{Value: "111013", Scheme: "DCM", Meaning: "Certainty of impression"}
 	codeRegion     = study.Code{Value: "111030", Scheme: "DCM", Meaning: "Image Region"}
 	codeLaterality = study.Code{Value: "272741003", Scheme: "SCT", Meaning: "Laterality"}
@@ -112,7 +112,7 @@ func (w Work) whole() *Observation {
 	if w.answered() {
 		o.Value = &Concept{Coding: []Coding{coding(summary), w.state(r.AI).Coding[0]}, Text: w.Told.Summary}
 		o.Interpretation = interpretation(r.AI)
-		o.Component = append(o.Component, w.numbers(codeImpression, r.Probability, r.Measurements)...)
+		o.Component = append(o.Component, w.numbers(codeImpression, r.Probability, r.Calibrated, r.Measurements)...)
 	} else {
 		w.missing(o, r.AI, r.Reason)
 	}
@@ -122,7 +122,7 @@ func (w Work) whole() *Observation {
 			Component{Code: w.item("parts-seen", w.Told.Lang.T("fhir.seen")), Integer: &seen},
 			Component{Code: w.item("parts-planned", w.Told.Lang.T("fhir.planned")), Integer: &planned})
 	}
-	for _, text := range []string{w.Told.NotLooked, w.Told.Reason, w.Told.Frequency, w.Told.Probability, w.standing(), w.Told.Disclaimer} {
+	for _, text := range slices.Concat([]string{w.Told.NotLooked, w.Told.Reason, w.Told.Frequency}, w.Told.Errors, []string{w.Told.Probability, w.standing(), w.Told.Disclaimer}) {
 		if text != "" {
 			o.Note = append(o.Note, Annotation{Text: text})
 		}
@@ -177,7 +177,7 @@ func (w Work) finding(f study.Finding) *Observation {
 	if !f.Laterality.Zero() {
 		o.Component = append(o.Component, Component{Code: w.named(codeLaterality), Value: w.named(f.Laterality)})
 	}
-	o.Component = append(o.Component, w.numbers(codeCertainty, f.Probability, f.Measurements)...)
+	o.Component = append(o.Component, w.numbers(codeScore, f.Probability, false, f.Measurements)...)
 	for _, g := range f.Regions {
 		c := w.named(codeRegion)
 		c.Text = w.Told.Lang.T("fhir.image")
@@ -228,7 +228,7 @@ func (w Work) label(l study.Label) *Observation {
 	}
 	o.Value = concept(value)
 	o.Value.Text = w.Told.Lang.Label(l)
-	o.Component = w.numbers(codeCertainty, l.Probability, nil)
+	o.Component = w.numbers(codeScore, l.Probability, false, nil)
 	o.Note = w.caution(l.Probability)
 	return o
 }
@@ -243,7 +243,7 @@ func (w Work) slide(s study.SlideResult) *Observation {
 	case study.Flagged, study.Uncertain, study.NotFlagged:
 		state := w.state(s.AI)
 		o.Value, o.Interpretation = &state, interpretation(s.AI)
-		o.Component = w.numbers(codeImpression, s.Probability, s.Measurements)
+		o.Component = w.numbers(codeImpression, s.Probability, w.Result.Calibrated, s.Measurements)
 		o.Note = w.caution(s.Probability)
 	default:
 		w.missing(o, s.AI, s.Reason)
@@ -258,16 +258,22 @@ func (w Work) slide(s study.SlideResult) *Observation {
 	return o
 }
 
-// numbers makes the components of a probability, as a percentage, and of
-// measurements. A probability of which nobody can say how it is to be taken, and
-// what is no number, is left out.
-func (w Work) numbers(name study.Code, p *float64, ms []study.Measurement) []Component {
+// numbers makes the components of a probability and of measurements. A probability
+// that the site's own cases have calibrated is a percentage; any other is the
+// model's own score, from 0 to 1, as in the structured report, and a measurement
+// that is one is left out. So is a probability of which nobody can say how it is to
+// be taken, and what is no number.
+func (w Work) numbers(name study.Code, p *float64, calibrated bool, ms []study.Measurement) []Component {
 	var all []Component
 	if p != nil && w.Told.Probability != "" {
-		ms = append([]study.Measurement{{Name: name, Value: 100 * min(1, max(0, *p)), Unit: percent}}, ms...)
+		one := study.Measurement{Name: codeScore, Value: min(1, max(0, *p)), Unit: study.Code{Value: "1", Scheme: "UCUM"}}
+		if calibrated {
+			one = study.Measurement{Name: name, Value: 100 * one.Value, Unit: percent}
+		}
+		ms = append([]study.Measurement{one}, ms...)
 	}
 	for _, m := range ms {
-		if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) || m.Name.Zero() {
+		if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) || m.Name.Zero() || m.Chance && !calibrated {
 			continue
 		}
 		unit := m.Unit.Value
