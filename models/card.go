@@ -37,10 +37,13 @@ type Card struct {
 
 	Label   []Label   `toml:"label"`   // what an output of labels says
 	Segment []Segment `toml:"segment"` // what an output of segments draws
-	Sliding *Sliding  `toml:"sliding"` // the network sees windows; nil when it sees all at once
-	Pose    Pose      `toml:"pose"`    // geometry and side
-	Display Display   `toml:"display"` // the window of input.values window
-	Gate    *Gate     `toml:"gate"`    // what an image must be like; nil is the default of its kind
+	// Masks is the form in which what segments draw is written for destinations
+	// that want masks: binary, which is the default, fractional or labelmap.
+	Masks   string   `toml:"masks"`
+	Sliding *Sliding `toml:"sliding"` // the network sees windows; nil when it sees all at once
+	Pose    Pose     `toml:"pose"`    // geometry and side
+	Display Display  `toml:"display"` // the window of input.values window
+	Gate    *Gate    `toml:"gate"`    // what an image must be like; nil is the default of its kind
 
 	// Hash is of the card file. It is not in the file.
 	Hash study.Hash `toml:"-"`

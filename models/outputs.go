@@ -32,6 +32,10 @@ const (
 	GeometryRefuse   = "refuse"
 	GeometryResample = "resample"
 
+	MasksBinary     = "binary"
+	MasksFractional = "fractional"
+	MasksLabelMap   = "labelmap"
+
 	BlendGaussian = "gaussian"
 	BlendLinear   = "linear"
 
@@ -238,6 +242,8 @@ func (k *check) labels(c Card) {
 }
 
 func (k *check) segments(c Card) {
+	k.word("masks", c.Masks, "", MasksBinary, MasksFractional, MasksLabelMap)
+	k.that(c.Masks == "" || len(c.Segment) > 0, "masks: nothing is drawn; give [[segment]]")
 	for i, s := range c.Segment {
 		at := fmt.Sprintf("segment %d (%s)", i+1, s.Name)
 		o, ok := c.output(s.Output)

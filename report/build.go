@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"varde/internal/words"
+	"varde/report/cad"
 	"varde/report/identity"
 	"varde/report/slides"
 	"varde/report/tree"
@@ -106,7 +107,7 @@ func (b *builder) report() tree.Item {
 }
 
 // library lists the images, TID 1600: a group for each series, and behind them
-// the heatmaps that were made of them.
+// the heatmaps and masks that were made of them.
 func (b *builder) library() tree.Item {
 	var groups []tree.Item
 	var series study.UID
@@ -119,7 +120,7 @@ func (b *builder) library() tree.Item {
 		g.Items = append(g.Items, tree.Image(tree.Contains, tree.Reference{Class: i.Class, Instance: i.UID}))
 	}
 	for _, o := range b.document.Objects {
-		if o.Kind == KindHeatmap {
+		if o.Kind == KindHeatmap || basic(o.Kind) == KindMask {
 			groups = append(groups, tree.Container(tree.Contains, conceptLibraryGroup, "", tree.Image(tree.Contains, tree.Reference{Class: o.Class, Instance: o.UID})))
 		}
 	}
@@ -296,7 +297,7 @@ func provenance(p study.Provenance) string {
 // It is what tells "ran, found nothing" from "saw a part" from "did not run".
 func (b *builder) qualitative() tree.Item {
 	r := b.result
-	summary, status := outcome(r)
+	summary, status := cad.Outcome(r)
 	items := b.algorithm(tree.Contains)
 	items = append(items,
 		tree.Code(tree.Contains, conceptCAD, summary),
@@ -321,22 +322,4 @@ func (b *builder) told() words.Told {
 	heatmap := slices.ContainsFunc(b.document.Objects, func(o study.Report) bool { return o.Kind == KindHeatmap })
 	return words.Tell(b.Lang, b.document.Study, b.result, words.TellOptions{
 		Instances: b.document.Evidence, Heatmap: heatmap, Replaces: b.document.Predecessor != nil})
-}
-
-// outcome gives the codes for what ran and what it found.
-func outcome(r study.Result) (summary, status study.Code) {
-	found := len(r.Findings) > 0
-	switch {
-	case r.AI == study.OutOfScope:
-		return noneWithout, statusNotAttempted
-	case !answered(r):
-		return noneWithout, statusFailed
-	case r.Partial() && found:
-		return someWith, statusPartially
-	case r.Partial():
-		return someWithout, statusPartially
-	case found:
-		return allWith, statusSucceeded
-	}
-	return allWithout, statusSucceeded
 }

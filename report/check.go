@@ -15,7 +15,7 @@ import (
 )
 
 // Check reads a structured report of ours back from its bytes and holds it against
-// the template that it claims, TID 1500: which items stand where, how often, with
+// the template that it claims, TID 1500, 4000 or 4100: which items stand where, how often, with
 // values of which set; and against what no report may bend: every image it refers
 // to is in its evidence, the model is named with the hash of its network, and one
 // that did not answer says nothing that could be taken for "nothing found". The
@@ -31,12 +31,20 @@ func Check(b []byte) error {
 		return fmt.Errorf("check report: %w", err)
 	}
 	c := &checker{}
-	c.header(h.Data)
-	c.references(h.Data, root)
-	if root.Name != conceptReport || root.Template != "1500" {
-		c.fault("root", "is not TID 1500")
+	all := forms()
+	f := all[0]
+	if at := slices.IndexFunc(all, func(f form) bool { return f.title == root.Name }); at >= 0 {
+		f = all[at]
 	}
-	c.rows("report", root, measurementReport())
+	c.header(h.Data, f.class)
+	c.references(h.Data, root)
+	if root.Name != f.title || root.Template != f.tid {
+		c.fault("root", "is not TID %s", f.tid)
+	}
+	c.rows("report", root, f.rows())
+	if f.tid != "1500" {
+		c.cadOutcome(root)
+	}
 	for _, part := range root.Items {
 		switch part.Name {
 		case conceptMeasurements:
@@ -63,13 +71,13 @@ func (c *checker) fault(where, format string, args ...any) {
 	}
 }
 
-// header checks what others forget, PS3.3 §A.35.13 and §C.17.2.
-func (c *checker) header(d *dicom.Dataset) {
+// header checks what others forget, PS3.3 §A.35.13, §A.35.5, §A.35.6 and §C.17.2.
+func (c *checker) header(d *dicom.Dataset, class study.UID) {
 	for _, a := range []struct {
 		tag  dicom.Tag
 		want string // empty: any
 	}{
-		{dicom.SOPClassUID, string(dicom.Comprehensive3DSR)}, {dicom.Modality, "SR"},
+		{dicom.SOPClassUID, string(class)}, {dicom.Modality, "SR"},
 		{dicom.StudyInstanceUID, ""}, {dicom.SeriesInstanceUID, ""}, {dicom.SOPInstanceUID, ""},
 		{dicom.CompletionFlag, "COMPLETE"}, {dicom.VerificationFlag, "UNVERIFIED"}, {dicom.PreliminaryFlag, "PRELIMINARY"},
 		{dicom.Manufacturer, ""}, {dicom.ContentDate, ""}, {dicom.ContentTime, ""}, {dicom.InstanceNumber, ""},
@@ -240,15 +248,7 @@ func (c *checker) outcome(of tree.Item) {
 			meaning = i.Code
 		}
 	}
-	want := map[string][]study.Code{
-		statusSucceeded.Value:    {allWith, allWithout},
-		statusPartially.Value:    {someWith, someWithout},
-		statusFailed.Value:       {noneWithout},
-		statusNotAttempted.Value: {noneWithout},
-	}[status.Value]
-	if !slices.Contains(want, summary) {
-		c.fault("outcome", "says (%s) and (%s), which contradict each other", summary.Value, status.Value)
-	}
+	c.agree(summary, status)
 	answered := status == statusSucceeded || status == statusPartially
 	switch {
 	case answered && meaning.Zero():
@@ -257,6 +257,19 @@ func (c *checker) outcome(of tree.Item) {
 		c.fault("outcome", "has an interpretation, and AI did not answer")
 	case status == statusPartially && meaning == interpretations[study.NotFlagged]:
 		c.fault("outcome", "is negative, and AI saw a part only")
+	}
+}
+
+// agree holds the summary of what ran against the status of the detection.
+func (c *checker) agree(summary, status study.Code) {
+	want := map[string][]study.Code{
+		statusSucceeded.Value:    {allWith, allWithout},
+		statusPartially.Value:    {someWith, someWithout},
+		statusFailed.Value:       {noneWithout},
+		statusNotAttempted.Value: {noneWithout},
+	}[status.Value]
+	if !slices.Contains(want, summary) {
+		c.fault("outcome", "says (%s) and (%s), which contradict each other", summary.Value, status.Value)
 	}
 }
 

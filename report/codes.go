@@ -1,6 +1,9 @@
 package report
 
-import "varde/study"
+import (
+	"varde/report/cad"
+	"varde/study"
+)
 
 func dcm(value, meaning string) study.Code {
 	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
@@ -55,21 +58,19 @@ var (
 	unitPercent    = study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
 )
 
-// The summary of what ran and what it found, PS3.16 CID 6047.
+// The summary of what ran and what it found, PS3.16 CID 6047, and the status of the
+// detection, CID 6042.
 var (
-	allWithout  = dcm("111241", "All algorithms succeeded; without findings")
-	allWith     = dcm("111242", "All algorithms succeeded; with findings")
-	someWithout = dcm("111243", "Not all algorithms succeeded; without findings")
-	someWith    = dcm("111244", "Not all algorithms succeeded; with findings")
-	noneWithout = dcm("111245", "No algorithms succeeded; without findings")
-)
+	allWithout  = cad.AllWithout
+	allWith     = cad.AllWith
+	someWithout = cad.SomeWithout
+	someWith    = cad.SomeWith
+	noneWithout = cad.NoneWithout
 
-// The status of the detection, PS3.16 CID 6042.
-var (
-	statusSucceeded    = dcm("111222", "Succeeded")
-	statusPartially    = dcm("111223", "Partially Succeeded")
-	statusFailed       = dcm("111224", "Failed")
-	statusNotAttempted = dcm("111225", "Not Attempted")
+	statusSucceeded    = cad.Succeeded
+	statusPartially    = cad.PartiallySucceeded
+	statusFailed       = cad.Failed
+	statusNotAttempted = cad.NotAttempted
 )
 
 // The states that are answers, as what a test may come to. None of PS3.16 says

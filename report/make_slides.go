@@ -44,6 +44,9 @@ type Slides struct {
 	// Layer says what a model's number of a patch means, by its card. An error of
 	// kind [study.ErrNotFound] says that it has none.
 	Layer func(study.ModelRef) (slides.Layer, error)
+	// About says what else a model's card has. An error of kind
+	// [study.ErrNotFound] says that there is none; nil knows of no card.
+	About func(study.ModelRef) (About, error)
 	Most  int // annotations of a slide; 0 = [slides.MostAnnotations]
 }
 

@@ -56,9 +56,13 @@ func makers() []maker {
 	return []maker{
 		{kind: KindHeatmap, always: true, make: makeHeatmaps},
 		{kind: KindAnnotations, always: true, make: makeAnnotations},
+		{kind: KindMask, make: makeMasks},
 		{kind: KindRings, spoken: true, make: makeRings},
 		{kind: KindKeys, spoken: true, make: makeKeys},
 		{kind: KindSR, always: true, spoken: true, checked: true, make: makeSR},
+		{kind: KindMammography, spoken: true, checked: true, make: makeMammography},
+		{kind: KindChest, spoken: true, checked: true, make: makeChest},
+		{kind: KindReject, spoken: true, withdraws: true, silent: true, make: makeReject},
 		{kind: KindCapture, spoken: true, make: makeCaptures},
 		{kind: KindPrint, spoken: true, make: makePrint},
 		{kind: KindMap, make: makeMaps},

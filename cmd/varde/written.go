@@ -16,6 +16,7 @@ import (
 	"varde/internal/webui"
 	"varde/models"
 	"varde/report"
+	"varde/report/masks"
 	"varde/report/slides"
 	"varde/store"
 	"varde/study"
@@ -29,7 +30,32 @@ func slideFiles(l *store.Ledger, objects report.Opener, registry *models.Registr
 			return slides.Layer{}, err
 		}
 		return layer(c)
+	}, About: func(ref study.ModelRef) (report.About, error) {
+		c, err := registry.Card(ref)
+		if err != nil {
+			return report.About{}, err
+		}
+		return about(c)
 	}}
+}
+
+// about says of a card what reports depend on besides results.
+func about(c models.Card) (report.About, error) {
+	form, err := masks.ParseForm(c.Masks)
+	if err != nil {
+		return report.About{}, err
+	}
+	a := report.About{Form: form}
+	for _, s := range c.Segment {
+		a.Segments = append(a.Segments, masks.Segment{Name: s.Name, What: s.What, Site: s.Site, Lesions: s.Lesions})
+		if s.Lesions && a.Looks.Zero() {
+			a.Looks = s.What
+		}
+	}
+	if c.Find != nil && !c.Find.What.Zero() {
+		a.Looks = c.Find.What
+	}
+	return a, nil
 }
 
 // layer says what a model's heat is, out of its card.

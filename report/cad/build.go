@@ -134,7 +134,7 @@ func (b *builder) mammography() tree.Item {
 	top := tree.Code(tree.Contains, ConceptSummary, summary) // TID 4001
 	if text := strings.Join(b.Lines, "\n"); text != "" {
 		top.Items = append(top.Items, tree.Text(tree.HasProperties, ConceptImpression, text))
-		if p := b.Result.Probability; p != nil && status != Failed && status != NotAttempted {
+		if p := b.Result.Probability; p != nil && b.Result.Calibrated && finite(*p) && status != Failed && status != NotAttempted {
 			top.Items = append(top.Items, tree.Num(tree.HasProperties, ConceptLikelihood, percent(*p), unitPercent))
 		}
 		top.Items = append(top.Items, b.algorithm(tree.HasProperties)...)
@@ -214,7 +214,8 @@ func (b *builder) region(f study.Finding) (study.Code, []tree.Item, []tree.Item)
 	return selectedRegion, nil, []tree.Item{tree.Text(tree.HasProperties, ConceptDescription, text)}
 }
 
-// mark makes the single image finding of one region: TID 4006 and TID 4104.
+// mark makes the single image finding of one region: TID 4006 and TID 4104. It
+// bears no certainty: what a site calibrates is the number of the whole study.
 func (b *builder) mark(rel tree.Relation, f study.Finding, g study.Region, name naming) (tree.Item, bool) {
 	at := b.at[slot{g.Instance, frame(g)}]
 	if at == 0 || !shown(g) {
@@ -230,9 +231,6 @@ func (b *builder) mark(rel tree.Relation, f study.Finding, g study.Region, name 
 		context = tree.HasObsContext
 	}
 	items = append(items, b.algorithm(context)...)
-	if f.Probability != nil && finite(*f.Probability) {
-		items = append(items, tree.Num(tree.HasProperties, ConceptCertainty, percent(*f.Probability), unitPercent))
-	}
 	if rel == tree.InferredFrom { // TID 4104 describes before it places
 		items = append(items, properties...)
 		properties = nil

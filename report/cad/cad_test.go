@@ -66,7 +66,7 @@ func found(w cad.Work, what study.Code, images ...int) cad.Work {
 		f.Regions = append(f.Regions, g)
 	}
 	w.Result.Findings = append(w.Result.Findings, f)
-	w.Result.AI, w.Result.Probability = study.Flagged, ptr(0.91)
+	w.Result.AI, w.Result.Probability, w.Result.Calibrated = study.Flagged, ptr(0.91), true
 	return w
 }
 

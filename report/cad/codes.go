@@ -50,7 +50,6 @@ var (
 	ConceptModifier    = dcm("112024", "Single Image Finding Modifier")
 	ConceptDescription = dcm("111058", "Selected Region Description")
 	ConceptImpression  = dcm("111033", "Impression Description")
-	ConceptCertainty   = dcm("111012", "Certainty of Finding")
 	ConceptLikelihood  = dcm("111013", "Certainty of impression")
 	ConceptCenter      = dcm("111010", "Center")
 	ConceptOutline     = dcm("111041", "Outline")

@@ -198,6 +198,29 @@ func TestMarkPointsAtItsImage(t *testing.T) {
 	}
 }
 
+// TestUncalibratedNumberIsNoCertainty: a score that nobody held against cases is not
+// written in percent.
+func TestUncalibratedNumberIsNoCertainty(t *testing.T) {
+	for _, calibrated := range []bool{true, false} {
+		w := breasts()["flagged"]
+		w.Result.Calibrated = calibrated
+		b, err := w.Mammography()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, root := read(t, b)
+		numbers := 0
+		root.Walk(func(i tree.Item) {
+			if i.Type == tree.TypeNum && i.Unit.Value == "%" {
+				numbers++
+			}
+		})
+		if (numbers > 0) != calibrated {
+			t.Errorf("calibrated: %v, with %d percentages", calibrated, numbers)
+		}
+	}
+}
+
 // TestPartialNamesTheImages that were seen, and those that were not.
 func TestPartialNamesTheImages(t *testing.T) {
 	w := breasts()["partial"]

@@ -1,0 +1,207 @@
+package report_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"varde/internal/dicom"
+	"varde/internal/mask"
+	"varde/report"
+	"varde/report/cad"
+	"varde/report/masks"
+	"varde/report/slides"
+	"varde/study"
+)
+
+// A bench is a ledger and a store with the parts of one result.
+type bench struct {
+	*memory
+	parts []study.PartRow
+	about report.About
+}
+
+func (m *bench) Parts(context.Context, study.UID, int, study.ModelRef) ([]study.PartRow, error) {
+	return m.parts, nil
+}
+
+func (m *bench) Frames(context.Context, study.UID) (study.Frames, error) {
+	return study.Frames{}, study.ErrNotFound
+}
+
+// newBench has one part over the images of a sample, from which the last were missed.
+func newBench(t *testing.T, s sample, missed int, draw func(*study.Part)) *bench {
+	t.Helper()
+	m := &bench{memory: &memory{sample: s, objects: map[string][]byte{}}}
+	p := study.Part{Study: s.study.UID, Rev: 1, Model: s.result.Model, Block: study.Block{Kind: study.Volume, Series: s.instances[0].Series, StepMM: 2}}
+	for _, in := range s.instances {
+		if in.Image != nil {
+			p.Block.Tiles = append(p.Block.Tiles, study.Tile{Instance: in.UID, W: in.Image.Columns, H: in.Image.Rows})
+		}
+	}
+	for n := range missed {
+		p.Missed = append(p.Missed, study.Miss{Tile: len(p.Block.Tiles) - 1 - n})
+	}
+	if draw != nil {
+		draw(&p)
+		b, err := mask.Encode(*p.Masks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Masks.Key, p.Masks.Bytes, p.Masks.SHA256 = "part-0.masks", int64(len(b)), sha256.Sum256(b)
+		m.objects[p.Masks.Key] = b
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.objects["part-0.json"] = b
+	m.parts = []study.PartRow{{State: study.JobDone, Key: "part-0.json"}}
+	return m
+}
+
+func (m *bench) writer(kinds ...string) *report.Writer {
+	return &report.Writer{Ledger: m, Objects: m, Lang: "nb", Location: time.UTC, Wants: []report.Want{{Destination: "OLD", Kinds: kinds, Lang: "da"}},
+		Slides: &report.Slides{Rows: m, Objects: m, Index: m,
+			Layer: func(study.ModelRef) (slides.Layer, error) { return slides.Layer{}, study.ErrNotFound },
+			About: func(study.ModelRef) (report.About, error) { return m.about, nil }}}
+}
+
+func (m *bench) of(kind string) (study.Report, bool) {
+	i := slices.IndexFunc(m.reports, func(r study.Report) bool { return r.Kind == kind })
+	if i < 0 {
+		return study.Report{}, false
+	}
+	return m.reports[i], true
+}
+
+func ofTheChest(s sample) sample {
+	for i := range s.instances {
+		if s.instances[i].Image != nil {
+			s.instances[i].Image.BodyPart = "CHEST"
+		}
+	}
+	return s
+}
+
+// TestOldWorkstationsGetTheirReport: the kind that fits the study, in the language
+// asked, checked, whatever became of the AI.
+func TestOldWorkstationsGetTheirReport(t *testing.T) {
+	for name, tt := range map[string]struct {
+		s      sample
+		kind   string
+		missed int
+	}{
+		"mammogram":                   {mammogram(2), report.KindMammography, 0},
+		"mammogram, nothing":          {mammogram(0), report.KindMammography, 0},
+		"mammogram, partial":          {mammogram(1).partial(), report.KindMammography, 3},
+		"mammogram, partial, nothing": {mammogram(0).partial(), report.KindMammography, 3},
+		"mammogram, failed":           {mammogram(0).failed(), report.KindMammography, 0},
+		"mammogram, out of scope":     {mammogram(0).outside(), report.KindMammography, 0},
+		"chest":                       {ofTheChest(chestCT(2, 2)), report.KindChest, 0},
+		"chest, partial":              {ofTheChest(chestCT(1, 1)).partial(), report.KindChest, 3},
+		"chest, failed":               {ofTheChest(chestCT(0, 0)).failed(), report.KindChest, 0},
+		"chest, out of scope":         {ofTheChest(chestCT(0, 0)).outside(), report.KindChest, 0},
+		"abdomen":                     {chestCT(1, 1), "", 0},
+		"slide":                       {slide(1), "", 0},
+	} {
+		m := newBench(t, tt.s, tt.missed, nil)
+		m.about = report.About{Looks: calcs}
+		if err := m.writer(report.KindMammography, report.KindChest).Handle(t.Context(), job(m.sample)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, kind := range []string{report.KindMammography, report.KindChest} {
+			r, ok := m.of(kind)
+			if ok != (kind == tt.kind) {
+				t.Errorf("%s: a report of kind %s is there: %v", name, kind, ok)
+			}
+			if !ok {
+				continue
+			}
+			if r.Held != "" || r.Lang != "da" || !slices.Equal(r.To, []string{"OLD"}) {
+				t.Errorf("%s: in %s to %v, held: %s", name, r.Lang, r.To, r.Held)
+			}
+			if err := report.Check(m.objects[r.Key]); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestWrongCADReportIsHeld breaks CAD reports in their bytes: none leaves.
+func TestWrongCADReportIsHeld(t *testing.T) {
+	m := newBench(t, mammogram(1), 0, nil)
+	if err := m.writer(report.KindMammography).Handle(t.Context(), job(m.sample)); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := m.of(report.KindMammography)
+	good := string(m.objects[r.Key])
+	for name, change := range map[string][2]string{
+		"found nothing, and there is a finding": {cad.AllWith.Value, cad.AllWithout.Value},
+		"detection failed":                      {cad.Succeeded.Value, cad.Failed.Value},
+		"rendering intent":                      {cad.ValuePresent.Value, "111152"},
+		"no hash":                               {"+sha256:", "+sha255:"},
+		"template":                              {"4000", "4001"},
+		"verified":                              {"UNVERIFIED", "VERIFIED  "},
+	} {
+		bad := strings.Replace(good, change[0], change[1], -1)
+		if bad == good {
+			t.Errorf("%s: nothing changed", name)
+		}
+		if err := report.Check([]byte(bad)); !errors.Is(err, study.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestMasksGoToThoseWhoWantThem: in the form that the card asks for, known to the
+// report, and only where something was drawn.
+func TestMasksGoToThoseWhoWantThem(t *testing.T) {
+	s := chestCT(1, 1)
+	runs := []int32{2, 210, 195, 205, 2, 211, 195, 205}
+	grid := study.MaskGrid{Columns: 512, Rows: 512, Planes: 10, StepMM: 2, SpacingMM: [2]float64{0.7, 0.7}, Scale: [2]float64{1, 1},
+		Position: &[3]float64{0, 0, 0}, Orientation: &[6]float64{1, 0, 0, 0, 1, 0}, Runs: [][]int32{runs}}
+	for n := range s.instances {
+		if img := s.instances[n].Image; img != nil {
+			img.Position, img.Orientation, img.SpacingMM, img.Samples, img.BitsAllocated = &[3]float64{0, 0, 2 * float64(n)}, grid.Orientation, [2]float64{0.7, 0.7}, 1, 16
+		}
+	}
+	s.result.Findings[0].CenterMM = grid.At([3]float64{200, 210.5, 2})
+	s.result.Findings[0].Regions[0].Instance = s.instances[2].UID
+	for _, form := range []masks.Form{masks.Binary, masks.Fractional, masks.LabelMap} {
+		m := newBench(t, s, 0, func(p *study.Part) {
+			p.Block.Last = 9
+			p.Masks = &study.Masks{Grids: []study.MaskGrid{grid}}
+		})
+		m.about = report.About{Form: form, Segments: []masks.Segment{{Name: "nodule", What: nodule, Site: lung, Lesions: true}}}
+		if err := m.writer(report.KindMask).Handle(t.Context(), job(m.sample)); err != nil {
+			t.Fatal(err)
+		}
+		r, ok := m.of(report.KindMask)
+		if !ok {
+			t.Fatalf("%s: no mask", form)
+		}
+		h := header(t, m.objects[r.Key])
+		segment := h.Item(dicom.SegmentSequence)
+		if !strings.EqualFold(h.Text(dicom.SegmentationType), string(form)) || segment.Text(dicom.TrackingUID) != string(s.result.Findings[0].Tracking) || r.Class != study.UID(h.Text(dicom.SOPClassUID)) {
+			t.Errorf("%s: %s of %s, recorded as %s", form, h.Text(dicom.SegmentationType), segment.Text(dicom.TrackingUID), r.Class)
+		}
+		sr, _ := m.of(report.KindSR)
+		if !strings.Contains(string(m.objects[sr.Key]), string(r.UID)) {
+			t.Errorf("%s: the report does not know the mask", form)
+		}
+	}
+	none := newBench(t, chestCT(1, 1), 0, nil)
+	none.about = report.About{Segments: []masks.Segment{{Name: "nodule", What: nodule, Lesions: true}}}
+	if err := none.writer(report.KindMask).Handle(t.Context(), job(none.sample)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := none.of(report.KindMask); ok {
+		t.Error("a mask of nothing")
+	}
+}
