@@ -521,6 +521,22 @@ func TestLanguageAndThemeAreKept(t *testing.T) {
 	}
 }
 
+func TestLanguageOfAnAddressGoesBeforeTheChoice(t *testing.T) {
+	h := open(t)
+	c := signIn(t, h, "reader-token")
+	if a, body := h.ask(t, c, "GET", "/?lang=da", "", "Accept", page, "Accept-Language", "nb"); a.StatusCode != 200 || !strings.Contains(body, `<html lang="da"`) {
+		t.Error(a.Status, body)
+	}
+	if _, body := h.ask(t, c, "GET", "/?lang=xx", "", "Accept", page, "Accept-Language", "nb"); !strings.Contains(body, `<html lang="nb"`) {
+		t.Error("a language that is none of ours is taken")
+	}
+	// A choice made on such a page holds: the address loses its language.
+	a, _ := h.ask(t, c, "POST", "/settings", url.Values{"lang": {"nb"}, "next": {"/x?lang=da&q=a%26b"}}.Encode(), "Sec-Fetch-Site", "same-origin")
+	if got := a.Header.Get("Location"); got != "/x?q=a%26b" {
+		t.Errorf("leads to %s", got)
+	}
+}
+
 func TestAPIAnswersAndDescribesItself(t *testing.T) {
 	h := open(t)
 	bearer := []string{"Authorization", "Bearer reader-token"}
