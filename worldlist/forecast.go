@@ -231,7 +231,7 @@ type Outlook struct {
 }
 
 // outlookFor is how long a forecast is good.
-const outlookFor = 10 * time.Second
+const outlookFor = 5 * time.Second
 
 // NewOutlook makes an outlook over a line.
 func NewOutlook(l Line, now func() time.Time, zone *time.Location) *Outlook {
@@ -244,7 +244,7 @@ func NewOutlook(l Line, now func() time.Time, zone *time.Location) *Outlook {
 	return &Outlook{Line: l, Now: now, Zone: zone, slot: make(chan struct{}, 1)}
 }
 
-// Forecast gives the forecast, at most ten seconds old.
+// Forecast gives the forecast, at most five seconds old.
 func (o *Outlook) Forecast(ctx context.Context) (Forecast, error) {
 	f, _, err := o.look(ctx, outlookFor)
 	return f, err

@@ -23,7 +23,7 @@ func TestHeldOrderIsReleasedByAPerson(t *testing.T) {
 		s.json("/api/v1/worklist", &rows)
 		return rows[0]["class"]
 	}
-	if c := class(); c != 3.0 {
+	if c := class(); c != 4.0 {
 		t.Fatalf("class %v, by another patient's order", c)
 	}
 	listed := s.verb("hold", "list").must(t)

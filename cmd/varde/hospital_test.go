@@ -68,12 +68,12 @@ func TestStatOrderFromAScriptMovesItsStudy(t *testing.T) {
 		}
 		return all
 	}
-	if c := classes(); c[string(early.Study)] != 0.0 || c[string(late.Study)] != 3.0 {
+	if c := classes(); c[string(early.Study)] != 0.0 || c[string(late.Study)] != 4.0 {
 		t.Errorf("classes %v after an order before the images", c)
 	}
 	tell(t, addr, `MSH|^~\&|RIS|H|VARDE|H|20260301080100||OMI^O23|2|P|2.5.1`, patientOf(t, late), "ORC|NW|P2|F2", "TQ1|1||||||||A", "OBR|1|P2|F2",
 		"IPC|ACC|RP|"+string(late.Study))
-	if c := classes(); c[string(late.Study)] != 2.0 {
+	if c := classes(); c[string(late.Study)] != 3.0 {
 		t.Errorf("classes %v after an order behind the images", c)
 	}
 	if got := string(s.get("/readyz", "")); !strings.Contains(got, `"hl7"`) {
