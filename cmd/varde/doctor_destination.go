@@ -238,12 +238,17 @@ func (t *trial) readBack(ctx context.Context, dialer dimse.Dialer, a *dimse.Asso
 			found = found || d.Text(dicom.SOPInstanceUID) == string(p.UID)
 			return nil
 		})
-		if err == nil && status.OK() && !found {
-			err = fmt.Errorf("it does not list what it has just taken: %w", study.ErrNotFound)
-		} else if err == nil && !status.OK() {
+		if err == nil && !status.OK() {
 			err = fmt.Errorf("C-FIND: status %v: %w", status, study.ErrRefused)
 		}
-		t.say("C-FIND", "it lists the object", err, "some archives list an object only minutes later; ask again, or have its owner look")
+		switch {
+		case err != nil:
+			t.warn("C-FIND", "it does not let us ask whether it has the object: "+err.Error(), "let "+t.AET+" query it, if it can; deliveries work without")
+		case !found:
+			t.say("C-FIND", "", fmt.Errorf("it does not list what it has just taken: %w", study.ErrNotFound), "some archives list an object only minutes later; ask again, or have its owner look")
+		default:
+			t.say("C-FIND", "it lists the object", nil, "")
+		}
 	}
 	if len(a.Accepted(getClass)) == 0 {
 		t.warn("C-GET", "it does not give objects back to us, so nothing was compared", "let "+t.AET+" retrieve from it, if it can; deliveries work without")

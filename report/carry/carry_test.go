@@ -157,7 +157,7 @@ func TestConflictIsBelievedOnlyWithTheObject(t *testing.T) {
 
 // TestOrthancTakesAndGivesByDICOMweb stores by STOW-RS at Orthanc, twice, and reads back.
 func TestOrthancTakesAndGivesByDICOMweb(t *testing.T) {
-	o, base := peers.StartDICOMweb(t)
+	o, base := peers.StartDICOMweb(t, nil)
 	s := &carry.STOW{Web: carry.Web{Base: base, Client: carry.NewClient(nil, 20*time.Second)}}
 	p := object(t)
 	if found, err := s.Find(t.Context(), p); found || err != nil {

@@ -140,9 +140,9 @@ func read(tb testing.TB, path string, b []byte, into any) {
 // dicomwebPlugin is where Debian's package puts Orthanc's DICOMweb plugin.
 const dicomwebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
-// StartDICOMweb starts an Orthanc with its DICOMweb plugin, and gives the base of its
-// services. Where there is no plugin it skips the test, or fails it under CI=true.
-func StartDICOMweb(tb testing.TB) (o *Orthanc, base string) {
+// StartDICOMweb starts an Orthanc with its DICOMweb plugin and these settings, and
+// gives the base of its services. Where there is no plugin it skips the test, or fails it under CI=true.
+func StartDICOMweb(tb testing.TB, settings map[string]any) (o *Orthanc, base string) {
 	tb.Helper()
 	if _, err := os.Stat(dicomwebPlugin); err != nil {
 		const missing = "Orthanc's DICOMweb plugin is not installed; it is in Debian's package orthanc-dicomweb"
@@ -151,6 +151,8 @@ func StartDICOMweb(tb testing.TB) (o *Orthanc, base string) {
 		}
 		tb.Skip(missing)
 	}
-	o = StartOrthanc(tb, map[string]any{"Plugins": []string{dicomwebPlugin}, "DicomWeb": map[string]any{"Enable": true, "Root": "/dicom-web/"}})
+	all := map[string]any{"Plugins": []string{dicomwebPlugin}, "DicomWeb": map[string]any{"Enable": true, "Root": "/dicom-web/"}}
+	maps.Copy(all, settings)
+	o = StartOrthanc(tb, all)
 	return o, o.Web + "/dicom-web"
 }
