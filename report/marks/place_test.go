@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"varde/internal/dicom"
+	"varde/internal/studytest/peers"
+	"varde/report/marks"
 	"varde/study"
 )
 
@@ -111,6 +113,33 @@ func TestBannerSaysWhatAndWho(t *testing.T) {
 		}
 		if w.layers["AI_RINGS"] != 1 || w.layers["AI_TEXT"] != 1 || w.layers["AI_BANNER"] != 1 {
 			t.Errorf("%s: layers %v", lang, w.layers)
+		}
+	}
+}
+
+// TestArchiveKeepsWhatIsWritten stores every kind in Orthanc and gets back the same
+// bytes.
+func TestArchiveKeepsWhatIsWritten(t *testing.T) {
+	o := peers.StartOrthanc(t, nil)
+	w := work("nb")
+	all, err := w.Presentations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Name = func(int) (object, series study.UID) { return "2.25.31", "2.25.32" }
+	keys, err := w.Keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	note, err := rejection("nb", marks.ForSafety).Note()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, b := range append(all, keys, note) {
+		var kept struct{ ID string }
+		o.Post(t, "/instances", string(b), &kept)
+		if got := o.Call(t, "GET", "/instances/"+kept.ID+"/file", nil); !bytes.Equal(got, b) {
+			t.Errorf("object %d: %d bytes come back as %d", n+1, len(b), len(got))
 		}
 	}
 }
