@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"varde/study"
@@ -224,14 +225,23 @@ type Outlook struct {
 	Now  func() time.Time // nil: time.Now
 	Zone *time.Location   // of days and weeks; nil: the machine's
 
-	slot  chan struct{}
-	last  Forecast
-	risks []Risk
-	at    time.Time
+	slot chan struct{} // held while somebody looks
+
+	mu    sync.Mutex
+	last  Forecast      // guarded by mu
+	at    time.Time     // of the last look; guarded by mu
+	cost  time.Duration // of the last look; guarded by mu
+	risks []Risk        // guarded by slot
 }
 
-// outlookFor is how long a forecast is good.
-const outlookFor = 5 * time.Second
+// A forecast is good for a few seconds. Where a look takes long, since very many
+// studies wait, whoever opens a list does not wait for one: the watch looks every
+// half minute, and what it saw is good until the next.
+const (
+	outlookFor = 5 * time.Second
+	outlookMax = 45 * time.Second
+	quickLook  = 5 * time.Millisecond
+)
 
 // NewOutlook makes an outlook over a line.
 func NewOutlook(l Line, now func() time.Time, zone *time.Location) *Outlook {
@@ -244,23 +254,36 @@ func NewOutlook(l Line, now func() time.Time, zone *time.Location) *Outlook {
 	return &Outlook{Line: l, Now: now, Zone: zone, slot: make(chan struct{}, 1)}
 }
 
-// Forecast gives the forecast, at most five seconds old.
+// Forecast gives the forecast, some seconds old.
 func (o *Outlook) Forecast(ctx context.Context) (Forecast, error) {
-	f, _, err := o.look(ctx, outlookFor)
+	if f, ok := o.fresh(); ok {
+		return f, nil
+	}
+	f, _, err := o.look(ctx, true)
 	return f, err
 }
 
-func (o *Outlook) look(ctx context.Context, good time.Duration) (Forecast, []Risk, error) {
+// fresh is the last forecast, while it is good.
+func (o *Outlook) fresh() (Forecast, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	age := o.Now().Sub(o.at)
+	return o.last, !o.at.IsZero() && (age < outlookFor || age < outlookMax && o.cost > quickLook)
+}
+
+// look looks at the line, one caller at a time. Who shares takes what another has
+// seen meanwhile.
+func (o *Outlook) look(ctx context.Context, share bool) (Forecast, []Risk, error) {
 	select {
 	case o.slot <- struct{}{}:
 	case <-ctx.Done():
 		return Forecast{}, nil, ctx.Err()
 	}
 	defer func() { <-o.slot }()
-	now := o.Now()
-	if !o.at.IsZero() && now.Sub(o.at) < good {
-		return o.last, o.risks, nil
+	if f, ok := o.fresh(); ok && share {
+		return f, o.risks, nil
 	}
+	now, began := o.Now(), time.Now()
 	line, err := o.Line.Line(ctx)
 	if err != nil {
 		return Forecast{}, nil, err
@@ -273,9 +296,12 @@ func (o *Outlook) look(ctx context.Context, good time.Duration) (Forecast, []Ris
 	if err != nil {
 		return Forecast{}, nil, err
 	}
-	o.last, o.risks = Foresee(line, reads, now, o.Zone)
-	o.last.AILayer, o.at = layer, now
-	return o.last, o.risks, nil
+	f, risks := Foresee(line, reads, now, o.Zone)
+	f.AILayer, o.risks = layer, risks
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last, o.at, o.cost = f, now, time.Since(began)
+	return f, risks, nil
 }
 
 // Places are what a watch changes in the ledger.
@@ -297,7 +323,7 @@ func (o *Outlook) Watch(ctx context.Context, places Places, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	f, risks, err := o.look(ctx, 0)
+	f, risks, err := o.look(ctx, false)
 	if err != nil {
 		return err
 	}
