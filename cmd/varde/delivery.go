@@ -39,7 +39,7 @@ func deliveryVerb() *cobra.Command {
 		}
 		return err
 	})
-	list.Flags().StringVar(&status, "status", "failed", "waiting, sent, delivered, failed; all for any")
+	list.Flags().StringVar(&status, "status", "failed", "waiting, sent, delivered, failed, withheld, held; all for any")
 	list.Flags().IntVar(&limit, "limit", 100, "lines")
 
 	var reason string
