@@ -65,7 +65,7 @@ func (w Work) Objects(views []View, pictures []Picture) ([][]byte, error) {
 		return nil
 	}
 	if shown < len(views) || shown == 0 || w.Result.Partial() || w.Result.AI != study.Flagged {
-		pages, err := w.pages()
+		pages, err := w.pages(len(views) - shown)
 		if err != nil {
 			return nil, err
 		}

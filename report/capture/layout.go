@@ -258,8 +258,9 @@ func beside(frame image.Rectangle, points []float64, w, h int) image.Point {
 	return image.Pt(max(min(x, frame.Max.X-w-gap), frame.Min.X+gap), max(min(y, frame.Max.Y-h), frame.Min.Y))
 }
 
-// pages lays out the text alone: all of it, on as many pages as it takes.
-func (w Work) pages() ([]*image.RGBA, error) {
+// pages lays out the text alone: all of it, on as many pages as it takes. unshown
+// is how many images with findings have no picture.
+func (w Work) pages(unshown int) ([]*image.RGBA, error) {
 	s, err := newSheet(leastWidth, pageLetters)
 	if err != nil {
 		return nil, err
@@ -267,6 +268,9 @@ func (w Work) pages() ([]*image.RGBA, error) {
 	gap := s.margin
 	top := s.top(w.Told)
 	var body []line
+	if unshown > 0 {
+		body = append(s.lines(s.alert, w.Told.Lang.T("capture.unshown", unshown)), line{s.gap, ""})
+	}
 	for _, t := range said(w.Told) {
 		body = append(body, s.lines(s.body, t)...)
 		body = append(body, line{s.gap, ""})
