@@ -285,10 +285,10 @@ func TestVerdictByMouse(t *testing.T) {
 	enter(t, b, entry)
 	b.Go(server.URL + "/studies/" + string(chestCT))
 	b.Until(imageReady)
-	b.Click(`input[value=changes]`)
+	b.Click(`#verdict input[value=changes]`)
 	b.Click(`#reason`)
 	b.Keys("1 and 2 are one, n0")
-	b.Click(`.verdict button`)
+	b.Click(`#verdict button`)
 	b.Until(`location.search === '?saved=1'`)
 	b.Promises()
 	if len(w.readings) != 1 || w.readings[0].Verdict != "changes: 1 and 2 are one, n0" || w.readings[0].By != "K. Hansen" {

@@ -131,7 +131,7 @@ func noduleResult() study.Result {
 	r := ran(nodules, study.Flagged, 24, 24)
 	find := func(n int, slice int, x, y, radius, size float64) study.Finding {
 		return study.Finding{
-			Number: n, Tracking: "2.25.1", What: study.Code{Value: "27925004", Scheme: "SCT", Meaning: "Nodule"}, Site: study.Code{Value: "39607008", Scheme: "SCT", Meaning: "Lung"},
+			Number: n, Tracking: study.UID(fmt.Sprint("2.25.77700", n)), What: study.Code{Value: "27925004", Scheme: "SCT", Meaning: "Nodule"}, Site: study.Code{Value: "39607008", Scheme: "SCT", Meaning: "Lung"},
 			Regions:      []study.Region{{Instance: study.UID(fmt.Sprintf("%s.1.%d", chestCT, slice)), Frame: 1, Frames: 1, Shape: study.Circle, Points: []float64{x, y, x + radius, y}}},
 			Measurements: []study.Measurement{{Name: diameter, Value: size, Unit: mm}},
 		}

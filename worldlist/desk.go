@@ -210,6 +210,10 @@ const maxNext = 1000
 func (p *pages) nextFree(ctx context.Context, f study.WorklistFilter) (seenCase, error) {
 	who := webui.VisitOf(ctx).Who.Name
 	f.Limit = pageRows
+	held, err := p.Desk.Claims(ctx, p.Idle)
+	if err != nil {
+		return seenCase{}, err
+	}
 	for tried := 0; tried < maxNext; {
 		rows, next, err := p.inOrder(ctx, f)
 		if err != nil {
@@ -217,7 +221,7 @@ func (p *pages) nextFree(ctx context.Context, f study.WorklistFilter) (seenCase,
 		}
 		for _, s := range rows {
 			tried++
-			if s.Study.Status == study.Receiving || s.Study.Status == study.Refused {
+			if s.Study.Status == study.Receiving || s.Study.Status == study.Refused || claimOf(held, s.Study.UID).By != "" {
 				continue
 			}
 			steps, err := p.Veil.Answers.Steps(ctx, s.Study.UID)
@@ -246,8 +250,23 @@ func (p *pages) nextFree(ctx context.Context, f study.WorklistFilter) (seenCase,
 	return seenCase{}, fmt.Errorf("no study is waiting that nobody has in hand: %w", study.ErrNotFound)
 }
 
-// mine makes sure that the visitor has a study in hand before they answer.
+// mine makes sure that the visitor has a study in hand before they say something of
+// it, and has not answered yet.
 func (p *pages) mine(ctx context.Context, uid study.UID) error {
-	_, err := p.move(ctx, uid, study.ClaimTake, "", "")
+	c, err := p.Cases.Case(ctx, uid)
+	if err != nil {
+		return err
+	}
+	steps, err := p.Veil.Answers.Steps(ctx, uid)
+	if err != nil {
+		return err
+	}
+	who := webui.VisitOf(ctx).Who.Name
+	if slices.ContainsFunc(steps, func(s study.ReadingStep) bool {
+		return s.Step == study.StepFinal && s.By == who && s.Rev == c.Study.Rev
+	}) {
+		return fmt.Errorf("%s has answered on study %s already; what is to be said now is an addendum: %w", who, uid, study.ErrRefused)
+	}
+	_, err = p.move(ctx, uid, study.ClaimTake, "", "")
 	return err
 }

@@ -115,12 +115,12 @@ func difference(want, got string) string {
 }
 
 func TestPagesInThreeLanguages(t *testing.T) {
-	server, _ := serve(t, newWard(), webui.Reader)
 	for name, path := range map[string]string{
 		"worklist": "/", "flagged": "/studies/" + string(chestCT), "calibrated": "/studies/" + string(mammogram), "slide": "/studies/" + string(prostate),
 		"partial": "/studies/" + string(unseenCT), "failed": "/studies/" + string(failedCT), "stopped": "/studies/" + string(stoppedMG),
 		"outside": "/studies/" + string(outOfScope), "running": "/studies/" + string(runningCT), "nomodel": "/studies/" + string(undecodable),
 	} {
+		server, _ := serve(t, newWard(), webui.Reader) // who opens a study has it in hand
 		for _, lang := range webui.Langs {
 			a, body := ask(t, http.MethodGet, server.URL+path, webui.Reader, string(lang), nil)
 			if a.StatusCode != 200 || !strings.Contains(body, `<html lang="`+string(lang)+`"`) {
