@@ -39,6 +39,9 @@ type resultJSON struct {
 	Reason       *study.Reason       `json:"reason,omitempty" doc:"why failed, out of scope or partial"`
 	Probability  *float64            `json:"probability" doc:"0 to 1; null when the model gives none"`
 	Calibrated   bool                `json:"calibrated" doc:"whether the probability is calibrated at this hospital"`
+	Raw          *float64            `json:"raw,omitempty" doc:"the number that the probability was made of by this hospital's calibration"`
+	Frequency    *study.Frequency    `json:"frequency,omitempty" doc:"what this hospital's calibration says in natural frequencies; without it no percentage is to be shown to a reader"`
+	CE           string              `json:"ce,omitempty" doc:"what the model's card says of its CE mark; absent: it has none"`
 	Findings     []study.Finding     `json:"findings"`
 	Measurements []study.Measurement `json:"measurements"`
 	Labels       []study.Label       `json:"labels,omitempty"` // what the model says in words, in the order of its card
@@ -261,7 +264,7 @@ func jsonOf(ctx context.Context, seen seenCase) studyJSON {
 func resultOf(r study.Result) resultJSON {
 	j := resultJSON{
 		Model: r.Model.ID, Version: r.Model.Version, ModelSHA256: r.Model.SHA256.String(),
-		State: "live", Status: runStatus(r), AIState: string(r.AI), Probability: r.Probability, Calibrated: r.Calibrated,
+		State: "live", Status: runStatus(r), AIState: string(r.AI), Probability: r.Probability, Calibrated: r.Calibrated, Raw: r.Raw, Frequency: r.Frequency, CE: r.CE,
 		Findings: r.Findings, Measurements: r.Measurements, Labels: r.Labels,
 		TilesPlanned: r.Planned, TilesScored: r.Seen, Seconds: r.Seconds, Ran: r.Ran,
 	}
