@@ -1,6 +1,7 @@
 package worldlist_test
 
 import (
+	"container/heap"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -354,6 +355,96 @@ func TestSharesFitTheMixture(t *testing.T) {
 	}
 	if without <= before {
 		t.Errorf("AI that did not run (%.2f) stands like AI that found nothing (%.2f)", without, before)
+	}
+}
+
+// An exam of the simulated department.
+type exam struct {
+	arrived, key, waited float64 // minutes
+	ill, flagged         bool
+}
+
+type waitingRoom []*exam
+
+func (w waitingRoom) Len() int           { return len(w) }
+func (w waitingRoom) Less(i, j int) bool { return w[i].key < w[j].key }
+func (w waitingRoom) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
+func (w *waitingRoom) Push(x any)        { *w = append(*w, x.(*exam)) }
+func (w *waitingRoom) Pop() any {
+	last := (*w)[len(*w)-1]
+	*w = (*w)[:len(*w)-1]
+	return last
+}
+
+// waits gives the mean waits of a department with one reader, who is busy 95 % of
+// the time, exams of ten minutes, and the AI of the mixture above: of all, of the
+// diseased, and of those that the AI missed. headStart is in minutes.
+func waits(n int, headStart func(ai study.AIState, p float64) float64) (all, ill, missed float64) {
+	r := rand.New(rand.NewPCG(1, 2))
+	exams, at := make([]*exam, n), 0.0
+	for i := range exams {
+		at += r.ExpFloat64() * 10 / 0.95
+		score, sick, ai := r.NormFloat64(), r.Float64() < 0.1, study.NotFlagged
+		if sick {
+			score += 2.56
+		}
+		if score > 1.2784 {
+			ai = study.Flagged
+		}
+		p := 1 / (1 + math.Exp(-(2.56*score - 2.56*2.56/2 + math.Log(1.0/9))))
+		exams[i] = &exam{arrived: at, key: at - headStart(ai, p), ill: sick, flagged: ai == study.Flagged}
+	}
+	var room waitingRoom
+	for i, now := 0, 0.0; i < n || len(room) > 0; now += r.ExpFloat64() * 10 {
+		if len(room) == 0 {
+			now = max(now, exams[i].arrived)
+		}
+		for ; i < n && exams[i].arrived <= now; i++ {
+			heap.Push(&room, exams[i])
+		}
+		next := heap.Pop(&room).(*exam)
+		next.waited = now - next.arrived
+	}
+	var counts, sums [3]float64
+	for _, e := range exams[n/20:] {
+		for j, in := range []bool{true, e.ill, e.ill && !e.flagged} {
+			if in {
+				counts[j], sums[j] = counts[j]+1, sums[j]+e.waited
+			}
+		}
+	}
+	return sums[0] / counts[0], sums[1] / counts[1], sums[2] / counts[2]
+}
+
+// TestWhatTheAIMissedWaitsNoLongerThanWithoutAI is why the rule is what it is.
+func TestWhatTheAIMissedWaitsNoLongerThanWithoutAI(t *testing.T) {
+	const n = 200_000
+	all, ill, missed := waits(n, func(study.AIState, float64) float64 { return 0 })
+	_, strictIll, strictMissed := waits(n, func(ai study.AIState, _ float64) float64 {
+		if ai == study.Flagged {
+			return 1e9
+		}
+		return 0
+	})
+	before := worldlist.Place(study.PlaceFacts{ArrivedAt: noon})
+	byRule := func(old *study.Place) func(study.AIState, float64) float64 {
+		return func(ai study.AIState, p float64) float64 {
+			f := study.PlaceFacts{ArrivedAt: noon, Old: old, Results: []study.Result{result(ai, p)}}
+			return noon.Sub(worldlist.Place(f).Key).Minutes()
+		}
+	}
+	ruleAll, ruleIll, ruleMissed := waits(n, byRule(&before))
+	_, earlyIll, earlyMissed := waits(n, byRule(nil))
+	t.Logf("all %.0f and %.0f; diseased %.0f without AI, %.0f strict, %.0f by the rule, %.0f with early results; missed %.0f, %.0f, %.0f, %.0f",
+		all, ruleAll, ill, strictIll, ruleIll, earlyIll, missed, strictMissed, ruleMissed, earlyMissed)
+	if math.Abs(ruleAll-all) > all/20 {
+		t.Errorf("the rule made or spent reading time: %.0f min in the mean, %.0f without it", ruleAll, all)
+	}
+	if ruleIll > ill/2 || earlyIll > ill*0.4 {
+		t.Errorf("the diseased wait %.0f min, %.0f with early results, and %.0f without AI", ruleIll, earlyIll, ill)
+	}
+	if ruleMissed > missed*1.02 || earlyMissed > missed*0.9 || strictMissed < missed*1.1 {
+		t.Errorf("what the AI missed waits %.0f min, %.0f with early results, %.0f by strict order, %.0f without AI", ruleMissed, earlyMissed, strictMissed, missed)
 	}
 }
 
