@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"sync"
@@ -256,6 +259,28 @@ func TestDialerAndServerUnderstandEachOther(t *testing.T) {
 		if _, err := d.Send(t.Context(), outgoing(id)); !errors.Is(err, kind) || (err == nil) != (kind == nil) {
 			t.Errorf("%s: %v", id, err)
 		}
+	}
+}
+
+func TestMessagesGoOverTLSToWhomWeTrust(t *testing.T) {
+	lent := httptest.NewTLSServer(nil) // for its certificate, which is 127.0.0.1's
+	defer lent.Close()
+	addr, _ := serve(t, &Server{Handler: &told{}, TLS: &tls.Config{Certificates: lent.TLS.Certificates}})
+	trusted := x509.NewCertPool()
+	trusted.AddCert(lent.Certificate())
+	d := dialer(t, addr, time.Minute)
+	d.TLS = &tls.Config{RootCAs: trusted}
+	if _, err := d.Send(t.Context(), outgoing("M1")); err != nil {
+		t.Error(err)
+	}
+	stranger := dialer(t, addr, time.Minute)
+	stranger.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+	if _, err := stranger.Send(t.Context(), outgoing("M1")); err == nil || Hopeless(err) {
+		t.Errorf("a server that nobody vouches for: %v", err)
+	}
+	plain := dialer(t, addr, time.Second)
+	if _, err := plain.Send(t.Context(), outgoing("M1")); err == nil || Hopeless(err) {
+		t.Errorf("in the clear to a server that wants TLS: %v", err)
 	}
 }
 
