@@ -123,7 +123,7 @@ func TestWhoSeesWhat(t *testing.T) {
 // traces are what tells of the AI on the chest CT, the mammogram or the prostate,
 // in any language.
 func traces() []string {
-	all := []string{nodules.ID, calc.ID, nuclei.ID, names[nodules.ID], names[calc.ID], nodules.SHA256.String(), nodules.SHA256.String()[:12], calc.SHA256.String()[:12],
+	all := []string{"nuclear density", "nodule candidates", nodules.ID, calc.ID, nuclei.ID, names[nodules.ID], names[calc.ID], nodules.SHA256.String(), nodules.SHA256.String()[:12], calc.SHA256.String()[:12],
 		"2.25.9001", "2.25.9000", "candidate at 0.5", "3.42", `"probability":0`, `"flagged"`, `"uncertain"`, `"not_flagged"`, "ai-flagged", "ai-uncertain", "ai-not_flagged", "head_start"}
 	for _, r := range []study.Result{noduleResult(), clusterResult(), densityResult()} {
 		for _, f := range r.Findings {

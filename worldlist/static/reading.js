@@ -17,15 +17,15 @@ document.addEventListener('keydown', (e) => {
   const to = /** @type {HTMLElement} */ (e.target);
   const panel = panelOf(to);
   const typing = to.closest('textarea, select, input:not([type=radio]):not([type=checkbox])');
-  if (!panel) {
-    if (e.key.toLowerCase() === 'v' && !e.ctrlKey && !e.metaKey && !e.altKey && !typing) {
-      const first = /** @type {HTMLElement|null} */ (document.querySelector('[data-panel] input:not([type=hidden]), [data-panel] textarea'));
-      first?.focus();
-      first?.scrollIntoView({ block: 'nearest' });
-      if (first) e.preventDefault();
-    }
+  if (e.key.toLowerCase() === 'v' && !e.ctrlKey && !e.metaKey && !e.altKey && !typing) {
+    const first = /** @type {HTMLElement|null} */ (document.querySelector('[data-panel] input:not([type=hidden]), [data-panel] textarea'));
+    first?.focus();
+    first?.scrollIntoView({ block: 'nearest' });
+    if (first) e.preventDefault();
+    e.stopImmediatePropagation();
     return;
   }
+  if (!panel) return;
   if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) {
     const radio = /** @type {HTMLInputElement|null} */ (panel.querySelector('input[form]'));
     const form = to.closest('form') ?? radio?.form;
