@@ -1,5 +1,7 @@
 package slides
 
+import catalog "varde/internal/words"
+
 // words is what the objects say in one tongue. Codes keep the standard's English
 // meanings.
 type words struct {
@@ -38,7 +40,6 @@ var tongues = map[string]words{
 		top:           "The %d most suspicious of %d findings",
 		all:           "All %d findings",
 		notSeen:       "Not looked at",
-		disclaimer:    "Decision support only – not for primary diagnosis.",
 	},
 	"nb": {
 		heat: "KI-varmekart (ikke verifisert)", findings: "KI-funn (ikke verifisert)",
@@ -55,7 +56,6 @@ var tongues = map[string]words{
 		top:           "De %d mest mistenkelige av %d funn",
 		all:           "Alle %d funn",
 		notSeen:       "Ikke sett",
-		disclaimer:    "Kun beslutningsstøtte – ikke for primærdiagnostikk.",
 	},
 	"da": {
 		heat: "AI-varmekort (ikke verificeret)", findings: "AI-fund (ikke verificeret)",
@@ -72,14 +72,16 @@ var tongues = map[string]words{
 		top:           "De %d mest mistænkelige af %d fund",
 		all:           "Alle %d fund",
 		notSeen:       "Ikke set",
-		disclaimer:    "Kun beslutningsstøtte – ikke til primærdiagnostik.",
 	},
 }
 
-// tongue gives a language by its name, English where the name is unknown.
+// tongue gives a language by its name, English where the name is unknown. What is
+// said of every result is said here as everywhere.
 func tongue(name string) words {
-	if w, ok := tongues[name]; ok {
-		return w
+	w, ok := tongues[name]
+	if !ok {
+		name, w = "en", tongues["en"]
 	}
-	return tongues["en"]
+	w.disclaimer = catalog.Lang(name).T("bar.support")
+	return w
 }
