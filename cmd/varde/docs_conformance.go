@@ -14,6 +14,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/report"
+	"varde/report/fhir"
 	"varde/store"
 	"varde/study"
 )
@@ -54,6 +55,7 @@ type conformanceFacts struct {
 	Priors         int             `json:"priors"`
 	HL7            string          `json:"hl7_addr,omitempty"`
 	ORU            oruFacts        `json:"oru"`
+	FHIR           []string        `json:"fhir,omitempty"` // where results are read, by version
 	Concepts       []study.Code    `json:"own_concepts"`
 	Settings       []setting       `json:"settings"`
 }
@@ -129,6 +131,9 @@ func conformance(s Settings, entries []modelEntry) conformanceFacts {
 		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller},
 		Keys:    queryKeys(),
 		Written: writtenKinds(s), Destinations: destinationsOf(s), Concepts: ownConcepts(entries), Settings: documented(s),
+	}
+	for _, v := range fhir.Versions {
+		f.FHIR = append(f.FHIR, fhirBase+string(v))
 	}
 	if s.has("ingest") {
 		f.Plain, f.TLS, f.HL7 = s.DICOMAddr, s.TLSAddr, s.HL7Addr
