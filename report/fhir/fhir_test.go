@@ -145,13 +145,15 @@ func TestWhatANewResultDropsIsTakenBack(t *testing.T) {
 	}
 }
 
-// TestProbabilityNeedsItsCaution shows no number of which nobody says how it is to
-// be taken.
-func TestProbabilityNeedsItsCaution(t *testing.T) {
+// TestProbabilityNeedsItsCalibration shows a percentage of the study alone, and only
+// where the site's own cases were held against it; and no number of the model's
+// without a word on how it is to be taken.
+func TestProbabilityNeedsItsCalibration(t *testing.T) {
 	for _, calibrated := range []bool{true, false} {
 		w := base()
 		w.Result.Calibrated = calibrated
 		w = told(words.English, w)
+		shown := 0
 		for _, r := range w.Resources() {
 			o, ok := r.(*fhir.Observation)
 			if !ok {
@@ -166,10 +168,16 @@ func TestProbabilityNeedsItsCaution(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range o.Component {
-				if c.Quantity != nil && c.Quantity.Code == "%" && !bytes.Contains(b, caution) {
+				if c.Quantity == nil || c.Quantity.Code != "%" {
+					continue
+				}
+				if shown++; !bytes.Contains(b, caution) {
 					t.Errorf("%s %% without a word on it", c.Quantity.Value)
 				}
 			}
+		}
+		if want := map[bool]int{true: 1}[calibrated]; shown != want {
+			t.Errorf("calibrated %v: %d percentages, and not %d", calibrated, shown, want)
 		}
 		w.Told.Probability = ""
 		for _, r := range w.Resources() {
