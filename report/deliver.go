@@ -73,8 +73,8 @@ type Deliverer struct {
 	Poll         time.Duration // between looks for new deliveries; 0 stands for half a second
 	Log          *slog.Logger  // nil discards
 	// MayDeliver is asked right before an object goes out, and wraps
-	// [study.ErrWithheld] when the model that it tells of was stopped meanwhile. nil
-	// lets all go.
+	// [study.ErrWithheld] when the model that it tells of was stopped meanwhile, and
+	// [study.ErrRefused] when another process has had it in hand. nil lets all go.
 	MayDeliver func(ctx context.Context, id string) error
 	// Owing keeps what destinations have to answer for. nil asks none.
 	Owing Owing
@@ -360,6 +360,9 @@ func (d *Deliverer) may(ctx context.Context, r study.Delivery) (bool, error) {
 	if errors.Is(err, study.ErrWithheld) {
 		logger(d.Log).InfoContext(ctx, "report held back", "study", r.Study, "instance", r.Report, "destination", r.Destination, "err", err)
 		return false, nil
+	}
+	if errors.Is(err, study.ErrRefused) {
+		return false, nil // another process has had it meanwhile
 	}
 	return err == nil, err
 }

@@ -111,8 +111,17 @@ func (m *memory) DueDeliveries(_ context.Context, limit int) ([]study.Delivery, 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var due []study.Delivery
+	behind := map[string]time.Time{} // nothing of a study is due before what was written before it
 	for _, d := range m.deliveries {
-		if d.Status == "waiting" && !d.NextAt.After(time.Now()) {
+		if d.Status != "waiting" {
+			continue
+		}
+		at := string(d.Study) + " " + d.Destination
+		if behind[at].After(d.NextAt) {
+			d.NextAt = behind[at]
+		}
+		behind[at] = d.NextAt
+		if !d.NextAt.After(time.Now()) {
 			due = append(due, d)
 		}
 	}

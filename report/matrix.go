@@ -44,11 +44,12 @@ func (t Want) Gets(marks []string) []string {
 func (w *Writer) langs(m maker) []string {
 	site := speech(w.Lang)
 	var all []string
-	if m.always || slices.Contains(w.Marks, m.kind) {
+	ours := m.always || slices.Contains(w.Marks, m.kind)
+	if ours {
 		all = append(all, site)
 	}
 	for _, t := range w.Wants {
-		if !slices.Contains(t.Kinds, m.kind) && !(t.Kinds == nil && len(all) > 0) {
+		if !slices.Contains(t.Kinds, m.kind) && !(t.Kinds == nil && ours) {
 			continue
 		}
 		if l := speech(or(t.Lang, site)); !slices.Contains(all, l) {

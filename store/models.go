@@ -209,13 +209,17 @@ func (t *tx) unsilence(c study.ModelChange) error {
 // writingOf picks the jobs that write of the model $1, $2, $3.
 const writingOf = `task = 'report' AND model_id = $1 AND model_version = $2 AND model_sha256 = $3`
 
-// MayDeliver is nil while a delivery waits to be sent, and wraps
-// [study.ErrWithheld] once it does not: its model was stopped. It is asked right
-// before an object goes out.
+// MayDeliver is nil while a delivery is due. It wraps [study.ErrWithheld] once its
+// model was stopped, and [study.ErrRefused] once another process has brought it, or is
+// to try it again later. It is asked right before an object goes out.
 func (l *Ledger) MayDeliver(ctx context.Context, id string) error {
-	status, err := one(l.ask(ctx), word, `SELECT status FROM delivery WHERE id = $1`, id)
-	if err == nil && status == deliveryWithheld {
+	d, err := one(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+	switch {
+	case err != nil:
+	case d.Status == deliveryWithheld:
 		err = study.ErrWithheld
+	case d.Status != deliveryWaiting || d.NextAt.After(l.now()):
+		err = fmt.Errorf("it is %s, and not due: %w", d.Status, study.ErrRefused)
 	}
 	if err != nil {
 		return fmt.Errorf("deliver %s: %w", id, err)
