@@ -37,7 +37,7 @@ func onPathway(layer study.AILayer) *ward {
 func TestRowTellsThePathwayTheRiskAndTheRemark(t *testing.T) {
 	server, _ := serve(t, onPathway(study.AIUp), webui.Reader)
 	for lang, want := range map[string][]string{
-		"en": {"At risk | 1 day", "Mammography, clinical Palliative phase", "deadline at risk: 26 h needed at the present pace, 20 h left", "Pathway for breast cancer: work-up to decision"},
+		"en": {"At risk | 1 day", "Palliative phase Mammography, clinical", "deadline at risk: 26 h needed at the present pace, 20 h left", "Pathway for breast cancer: work-up to decision"},
 		"nb": {"Frist i fare | 1 dag", "Palliativ fase", "frist i fare: trenger 26 t i dagens tempo, 20 t igjen", "Pakkeforløp for brystkreft: utredning til beslutning"},
 		"da": {"Frist i fare | 1 dag", "Palliativ fase", "frist i fare: kræver 26 t i det nuværende tempo, 20 t tilbage", "Pakkeforløb for brystkræft: udredning til beslutning"},
 	} {

@@ -262,8 +262,8 @@ func why(f study.PlaceFacts, p study.Place, band string, start time.Duration, ke
 		reasons = append(reasons, study.Reason{Code: whyKept})
 	}
 	reasons = append(reasons, study.Reason{Code: whyClass + classWords[p.Class]})
-	if r, ok := riskReason(f, p); ok {
-		reasons = append(reasons, r)
+	if r, ok := riskReason(f, p); ok { // a row may show its beginning only
+		reasons = slices.Insert(reasons, 0, r)
 	}
 	reasons = append(reasons, study.Reason{Code: whyArrived, Detail: f.ArrivedAt.UTC().Format(time.RFC3339)})
 	if !p.Clock.Zero() {
