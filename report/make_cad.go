@@ -52,7 +52,7 @@ func makeChest(ctx context.Context, w *Writer, k work) ([]made, error) {
 func (w *Writer) cad(ctx context.Context, k work, kind string) (cad.Work, error) {
 	of := cad.Work{Identity: k.identity(), Result: k.result, Instances: k.instances, Lang: k.lang, Lines: k.told(kind).Lines(), Predecessor: k.predecessor(kind, "")}
 	of.UID, of.Series = k.name(kind, 0, "")
-	about, ok, err := w.about(k.result)
+	about, ok, err := w.about(k.result.Model)
 	if err != nil || !ok {
 		return of, err
 	}

@@ -31,7 +31,10 @@ type About struct {
 // makeMasks makes the segmentations of what was drawn. Segments that overlap, which
 // a label map can't tell, are written in the form that can.
 func makeMasks(ctx context.Context, w *Writer, k work) ([]made, error) {
-	about, ok, err := w.about(k.result)
+	if !answered(k.result) {
+		return nil, nil
+	}
+	about, ok, err := w.about(k.result.Model)
 	if err != nil || !ok || len(about.Segments) == 0 {
 		return nil, err
 	}
@@ -56,13 +59,12 @@ func makeMasks(ctx context.Context, w *Writer, k work) ([]made, error) {
 	return all, nil
 }
 
-// about gives what the card of a result's model says; false where there is nobody to
-// say it, or where AI did not answer.
-func (w *Writer) about(r study.Result) (About, bool, error) {
-	if w.Slides == nil || w.Slides.About == nil || !answered(r) {
+// about gives what the card of a model says; false where there is nobody to say it.
+func (w *Writer) about(m study.ModelRef) (About, bool, error) {
+	if w.Slides == nil || w.Slides.About == nil {
 		return About{}, false, nil
 	}
-	a, err := w.Slides.About(r.Model)
+	a, err := w.Slides.About(m)
 	if errors.Is(err, study.ErrNotFound) {
 		return About{}, false, nil
 	}

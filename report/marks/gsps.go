@@ -67,7 +67,7 @@ func (w Work) presentation(n int, l look, images []study.Instance, spots map[stu
 		Set(dicom.SeriesDescription, say.rings).Set(dicom.InstanceNumber, n+1).
 		Set(dicom.ContentLabel, "AI_FINDINGS").Set(dicom.ContentDescription, text).
 		Set(dicom.PresentationCreationDate, w.Identity.At).Set(dicom.PresentationCreationTime, w.Identity.At).
-		Set(dicom.ContentCreatorName, "").Set(dicom.Laterality). // of paired parts, which no one says here
+		Set(dicom.ContentCreatorName, "").Set(dicom.Laterality, side(images)...).
 		Seq(dicom.ReferencedSeriesSequence, bySeries(images, dicom.ReferencedImageSequence)...).
 		Seq(dicom.GraphicLayerSequence, layers(say)...).
 		Seq(dicom.DisplayedAreaSelectionSequence, areas(images)...).
@@ -88,6 +88,15 @@ func (w Work) presentation(n int, l look, images []study.Instance, spots map[stu
 	}
 	o.Seq(dicom.GraphicAnnotationSequence, annotations...)
 	return o.Encode()
+}
+
+// side is that of the images, empty where they do not say one and the same.
+func side(images []study.Instance) []any {
+	first := images[0].Image.Laterality
+	if first == "" || slices.ContainsFunc(images, func(in study.Instance) bool { return in.Image.Laterality != first }) {
+		return nil
+	}
+	return []any{first}
 }
 
 // shape inverts what is dark where it is bright, as the images themselves do.
