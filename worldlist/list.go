@@ -63,6 +63,7 @@ type worklist struct {
 	EmptyTitle string
 	EmptyText  string
 	MayRead    bool
+	Shuffled   bool // some rows stand where their reader can learn nothing of the AI
 }
 
 // filterOf reads the filter out of the address, where it lives so that it can be
@@ -131,6 +132,7 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 		one := rowOf(l, c, now)
 		one.Held = claimWords(l, claimOf(held, c.Study.UID), who.Name, now)
 		v.Rows = append(v.Rows, one)
+		v.Shuffled = v.Shuffled || c.Blind
 	}
 	plain := f.Text == "" && f.Modality == "" && f.Status == ""
 	switch {
