@@ -58,7 +58,7 @@ func TestRowTellsThePathwayTheRiskAndTheRemark(t *testing.T) {
 		}
 	}
 	_, page := get(t, server.URL+"/studies/2.25.120", webui.Reader)
-	for _, must := range []string{"counts from the referral", "pathway named by the order (tables 0a1b2c3d4e5f)", "Palliative phase (code Z51.5); it does not change the order"} {
+	for _, must := range []string{"<b>Palliative phase</b>", "counts from the referral", "pathway named by the order (tables 0a1b2c3d4e5f)", "Palliative phase (code Z51.5); it does not change the order"} {
 		if !strings.Contains(page, must) {
 			t.Errorf("the study's page does not say %q", must)
 		}

@@ -33,6 +33,7 @@ type sheet struct {
 	Images    int
 	Received  string
 	Why       []string
+	Remarks   string // what orders say of the patient
 	Rule      string
 	Note      string // why AI did not run at all
 	Held      string // that objects contradict the study
@@ -205,7 +206,7 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, sight Sight, instances []stu
 		Class: class, ClassWord: l.T("class." + class), Due: due, Overdue: overdue,
 		Status: l.T("status." + string(st.Status)), Images: st.Instances,
 		Received: l.Moment(st.ReceivedAt.In(now.Location())),
-		Why:      whyMore(l, st, now), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
+		Why:      whyMore(l, st, now), Remarks: remarkWords(l, st), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
 		Series: seriesOf(l, instances),
 	}
 	if s.Exam == "" {
