@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,11 +79,11 @@ type Writer struct {
 }
 
 // Handle writes what a job asks for: everything that is always kept of a result, and
-// what destinations want. Doing it twice writes the same bytes under the same names. A
+// what destinations want; or, of a result that is withdrawn, what says so. Doing it twice writes the same bytes under the same names. A
 // result that is not there yet is study.ErrIncomplete; one of a model in shadow, which
 // no reader may see, is study.ErrRefused.
 func (w *Writer) Handle(ctx context.Context, j study.Job) error {
-	if j.Task != study.TaskReport {
+	if j.Task != study.TaskReport && j.Task != study.TaskWithdraw {
 		return fmt.Errorf("report on study %s: a job of kind %s: %w", j.Study, j.Task, study.ErrInvalid)
 	}
 	reports, err := w.write(ctx, j)
@@ -91,6 +92,10 @@ func (w *Writer) Handle(ctx context.Context, j study.Job) error {
 	}
 	if err := w.Ledger.Reported(ctx, j, reports...); err != nil {
 		return fmt.Errorf("record reports: %w", err)
+	}
+	if j.Task == study.TaskWithdraw {
+		logger(w.Log).InfoContext(ctx, "result withdrawn", "study", j.Study, "model", j.Model.String(), "written", len(reports))
+		return nil
 	}
 	logger(w.Log).InfoContext(ctx, "study reported", "study", j.Study, "model", j.Model.String(), "instance", reports[0].UID, "beside", len(reports)-1)
 	return nil
@@ -115,9 +120,14 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 	case k.result.Shadow:
 		return nil, fmt.Errorf("%s runs in shadow: %w", j.Model, study.ErrRefused)
 	}
-	if k.before, err = w.Ledger.Predecessors(ctx, j.Study, j.Rev, j.Model); err != nil {
+	before := j.Rev
+	if j.Task == study.TaskWithdraw { // what was written of the result itself
+		k.purpose, before = study.PurposeWithdrawn, j.Rev+1
+	}
+	if k.before, err = w.Ledger.Predecessors(ctx, j.Study, before, j.Model); err != nil {
 		return nil, err
 	}
+	k.before = slices.DeleteFunc(k.before, func(r study.Report) bool { return r.Purpose != study.PurposeResult })
 	k.slides = sync.OnceValues(func() ([]slides.Slide, error) { return w.slidesOf(ctx, k.instances, k.result) })
 	return w.makeAll(ctx, k)
 }

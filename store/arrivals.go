@@ -304,7 +304,8 @@ func (t *tx) reopen(s *study.Study) error {
 // cancelJobs ends what is open of a study.
 func (t *tx) cancelJobs(uid study.UID) error {
 	t.moved = true
-	_, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND state IN ('ready', 'enqueued')`, uid)
+	_, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND state IN ('ready', 'enqueued')
+		AND task <> 'withdraw'`, uid) // what is called back stays so, whatever comes
 	return err
 }
 

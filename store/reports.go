@@ -78,6 +78,11 @@ func (t *tx) address(r study.Report, destination string) error {
 	if r.Held != "" {
 		status = deliveryHeld
 	}
+	if r.Purpose == study.PurposeWithdrawn { // who has nothing is told nothing
+		if has, err := t.hasIt(r, destination); err != nil || !has {
+			return err
+		}
+	}
 	last, err := one(t, number, `SELECT COALESCE(MAX(seq), 0) FROM delivery WHERE study_uid = $1 AND destination = $2`, r.Study, destination)
 	if err != nil {
 		return err

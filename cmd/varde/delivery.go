@@ -16,6 +16,7 @@ type deliveryLine struct {
 	ID          string    `json:"id"`
 	Study       study.UID `json:"study"`
 	Object      study.UID `json:"sop_instance_uid"`
+	Kind        string    `json:"kind"`
 	Destination string    `json:"destination"`
 	Status      string    `json:"status"`
 	Tries       int       `json:"tries"`
@@ -34,8 +35,8 @@ func deliveryVerb() *cobra.Command {
 		}
 		rows, err := d.ledger.Deliveries(ctx, status, limit)
 		for _, r := range rows {
-			l := deliveryLine{r.ID, r.Study, r.Report, r.Destination, r.Status, r.Tries, whenever(r.At), whenever(r.NextAt), r.Error}
-			d.print(l, "%-9s %-12s %3d tries  %s  %q %s", l.Status, l.Destination, l.Tries, l.At, l.ID, l.Problem)
+			l := deliveryLine{r.ID, r.Study, r.Report, r.Kind, r.Destination, r.Status, r.Tries, whenever(r.At), whenever(r.NextAt), r.Error}
+			d.print(l, "%-9s %-12s %-8s %3d tries  %s  %q %s", l.Status, l.Destination, l.Kind, l.Tries, l.At, l.ID, l.Problem)
 		}
 		return err
 	})
@@ -66,8 +67,34 @@ func deliveryVerb() *cobra.Command {
 		return nil
 	})
 	retry.Flags().BoolVar(&failed, "failed", false, "all that were given up")
-	c.AddCommand(list, reasoned(retry, &reason))
+	c.AddCommand(list, reasoned(retry, &reason), recallVerb())
 	return c
+}
+
+// recallVerb takes back what a stopped model has told.
+func recallVerb() *cobra.Command {
+	var reason, of string
+	c := deskVerb("recall MODEL --reason TEXT", "Tell destinations that results of a stopped model, which they have, do not hold any more", cobra.ExactArgs(1),
+		sharing(func(ctx context.Context, d *desk, args []string) error {
+			e, err := d.entry(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			uid := study.UID(of)
+			if of != "" {
+				if uid, err = study.ParseUID(of); err != nil {
+					return exitError{exitUsage, err}
+				}
+			}
+			n, err := d.ledger.Recall(ctx, e.Card.Ref(), uid, d.who, reason)
+			if err != nil {
+				return err
+			}
+			d.print(map[string]any{"model": e.Card.Ref().String(), "results": n}, "%d results of %s are called back", n, e.Card.Ref())
+			return nil
+		}))
+	c.Flags().StringVar(&of, "study", "", "only in the study with this UID; all when left out")
+	return reasoned(c, &reason)
 }
 
 // whenever writes a time that may not be.

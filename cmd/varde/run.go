@@ -102,7 +102,7 @@ func (h *house) crews() (all []crew) {
 	if h.has("report") {
 		writer := h.writer()
 		all = append(all, crew{study.PoolReport, reporters, 1, func(ctx context.Context, j study.Job) error {
-			if j.Task == study.TaskReport {
+			if j.Task == study.TaskReport || j.Task == study.TaskWithdraw {
 				return writer.Handle(ctx, j)
 			}
 			return worker.Handle(ctx, j)

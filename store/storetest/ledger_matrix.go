@@ -18,6 +18,7 @@ var matrixPromises = []promise{
 	{"a message is no object of its study", messageIsNoObject},
 	{"a report that failed its check is never sent", heldReport},
 	{"one process at a time sends to a destination", turns},
+	{"what a stopped model has told is called back, once, from whoever has it", recalled},
 }
 
 // set is what is written for a job: kinds, each with its language behind a colon.
@@ -205,4 +206,41 @@ func turns(b *Bench) {
 		b.Clock.Pass(2 * time.Minute) // the second has died
 	}
 	Same(b, "the first has it again", take("one", time.Minute), true)
+}
+
+func recalled(b *Bench) {
+	ctx := context.Background()
+	b.live("ct")
+	b.written("1.2", []string{"PACS", "RIS"}, "sr:en", "oru:en")
+	b.written("1.3", []string{"PACS"}, "sr:en") // nobody has it yet
+	_, all := b.due()
+	for _, d := range all {
+		if d.Study == "1.2" && d.Destination == "PACS" {
+			b.OK(b.Delivered(ctx, d.ID))
+		}
+	}
+	_, err := b.Recall(ctx, Model("ct"), "", "bo", "the threshold was wrong")
+	b.Is(err, study.ErrRefused)
+	b.OK(b.SetModel(ctx, by("bo", "ct", study.ModelWithdrawn)))
+	_, err = b.Recall(ctx, Model("ct"), "", "bo", "")
+	b.Is(err, study.ErrInvalid)
+	for _, want := range []int{1, 0} { // once
+		n, err := b.Recall(ctx, Model("ct"), "", "bo", "the threshold was wrong")
+		b.OK(err)
+		Same(b, "called back", n, want)
+	}
+	// What comes meanwhile does not end it.
+	b.Receive("1.2", 3, 3)
+	j := b.ClaimOne(study.PoolReport)
+	Same(b, "job", fmt.Sprint(j.Task, j.Study, j.Rev), fmt.Sprint(study.TaskWithdraw, "1.2", 1))
+	before, err := b.Predecessors(ctx, "1.2", j.Rev+1, j.Model)
+	b.OK(err)
+	Same(b, "what is taken back", len(before), 2)
+	reports := set(j, []string{"PACS", "RIS"}, "reject:en", "oru:en")
+	for i := range reports {
+		reports[i].Purpose, reports[i].UID = study.PurposeWithdrawn, reports[i].UID+".9"
+	}
+	b.OK(b.Reported(ctx, j, reports...))
+	words, _ := b.due()
+	Same(b, "due: what was not sent stays, and who has nothing is told nothing", words, []string{"reject to PACS", "oru to PACS"})
 }
