@@ -205,8 +205,8 @@ func TestTrayHidesNoSlide(t *testing.T) {
 	}{
 		{"not_flagged", "", false},
 		{"flagged", "2 findings", true},
-		{"uncertain", "1 finding · 126 of 138 tiles · the pixels are cut short or contradictory (12 tiles)", false},
-		{"failed", "This slide is not shown: pixel spacing is missing, implausible or too coarse (no pixel spacing).", false},
+		{"uncertain", "1 finding · 126 of 138 tiles · image data are damaged or contradictory (12 tiles)", false},
+		{"failed", "This slide is not shown: the pixel spacing is missing, implausible or too coarse (no pixel spacing).", false},
 	}
 	if tray.Live || len(tray.Slides) != len(want) {
 		t.Fatalf("%+v", tray)
