@@ -128,11 +128,15 @@ func (w Work) task() *Task {
 		Code:       &Concept{Text: w.Told.Lang.T("fhir.analysis")},
 		Focus:      &imaging,
 		For:        w.Subject(),
-		AuthoredOn: instant(w.in(cmp.Or(w.Study.SettledAt, w.Study.ReceivedAt, r.At))),
 		Requester:  &house,
 		Owner:      &algorithm,
 	}
-	t.LastModified = instant(w.in(w.Changed()))
+	authored := cmp.Or(w.Study.SettledAt, w.Study.ReceivedAt, r.At)
+	changed := w.Changed()
+	if changed.Before(authored) {
+		changed = authored // a task was never changed before it was asked for
+	}
+	t.AuthoredOn, t.LastModified = instant(w.in(authored)), instant(w.in(changed))
 	state := w.state(r.AI)
 	t.BusinessStatus = &state
 	switch {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,23 +147,7 @@ func judge(v fhir.Version, b []byte) error {
 		}
 		return err
 	}
-	packed, err := os.ReadFile("../testdata/r5.schema.json.gz")
-	if err != nil {
-		return err
-	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return err
-	}
-	doc, err := jsonschema.UnmarshalJSON(z)
-	if err != nil {
-		return err
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("r5.json", doc); err != nil {
-		return err
-	}
-	schema, err := c.Compile("r5.json")
+	schema, err := r5Schema()
 	if err != nil {
 		return err
 	}
@@ -172,6 +157,26 @@ func judge(v fhir.Version, b []byte) error {
 	}
 	return schema.Validate(one)
 }
+
+var r5Schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	packed, err := os.ReadFile("../testdata/r5.schema.json.gz")
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := jsonschema.UnmarshalJSON(z)
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("r5.json", doc); err != nil {
+		return nil, err
+	}
+	return c.Compile("r5.json")
+})
 
 // found gives the resources of a page.
 func found(page map[string]any) (all []map[string]any) {
