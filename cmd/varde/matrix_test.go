@@ -149,6 +149,18 @@ func (e *epr) count(kind string) (n int) {
 	return n
 }
 
+// saying counts the resources of a type that hold a word.
+func (e *epr) saying(kind, word string) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, r := range e.resources {
+		if strings.HasPrefix(name, kind+"/") && strings.Contains(string(r), word) {
+			n++
+		}
+	}
+	return n
+}
+
 // openEPR serves an epr, and gives its base.
 func openEPR(t *testing.T) (*epr, string) {
 	t.Helper()
@@ -184,7 +196,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	s := defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr, s.GapCap, s.Lang = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", 2*time.Second, "en"
 	for _, text := range []string{
-		"PACS=ORTHANC@" + orthanc.DICOM + "?kinds=sr,gsps&lang=nb",
+		"PACS=ORTHANC@" + orthanc.DICOM + "?kinds=sr,gsps,reject&lang=nb",
 		"VNA=" + dicomweb + "?kinds=sr&lang=da",
 		"RIS=mllp://" + addr + "?app=RIS&facility=OUH",
 		"EPR=fhir+" + base,
@@ -269,6 +281,26 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	}
 	if compared != 4 {
 		t.Errorf("%d destinations gave back what they were sent", compared)
+	}
+
+	// The model is stopped, and what it has told is called back from all who have it.
+	c, err := h.ledger.Case(t.Context(), d.Study)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, before := c.Results[0].Model, len(told.all())
+	if err := h.registry.Change(t.Context(), study.ModelChange{Model: model, State: study.ModelWithdrawn, By: "bo", Reason: "wrong threshold"}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.ledger.Recall(t.Context(), model, "", "bo", "wrong threshold"); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	eventually(t, "the result is not called back", func() bool {
+		all := strings.Join(deliveriesOf(t, h, d.Study), ", ")
+		return len(told.all()) == before+1 && strings.Contains(all, "reject:nb PACS delivered") && strings.Count(all, "fhir-r4:en EPR delivered") == 2
+	})
+	if n := records.saying("DiagnosticReport", "entered-in-error"); n == 0 {
+		t.Error("the record still has the result")
 	}
 }
 
