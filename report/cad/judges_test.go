@@ -63,10 +63,7 @@ func TestDcmtkReadsTheTree(t *testing.T) {
 
 // validated go through the slow validator, which knows TID 4000 and of a Chest CAD
 // SR what may stand below what.
-var validated = []string{
-	"mammography flagged, nb", "mammography nothing, ", "mammography partial, ", "mammography failed, ", "mammography outside, ",
-	"mammography tomosynthesis, ", "chest flagged, da", "chest outside, ",
-}
+var validated = []string{"mammography flagged, nb", "mammography partial, ", "mammography outside, ", "chest flagged, da"}
 
 func TestPixelMedFindsNoFault(t *testing.T) {
 	if testing.Short() {
