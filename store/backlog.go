@@ -27,6 +27,9 @@ func (t *tx) learnPace(j study.Job, tiles int, seconds float64) error {
 	return err
 }
 
+// quick is how long a count of jobs may take to be made anew each time.
+const quick = 20 * time.Millisecond
+
 // A tableau is what is known of the queue. To sum a hundred thousand jobs takes a
 // tenth of a second, so what was slow is good for fifty times as long as it took.
 type tableau struct {

@@ -29,7 +29,6 @@ type Ledger struct {
 	deaf    chan struct{} // closed when nothing more is heard of other processes
 	reader  *reader
 	writer  *writer
-	tallies tallies
 	tableau tableau
 	passed  atomic.Int64 // deadlines up to this moment have been looked at
 	claimed atomic.Int64 // jobs, since the start

@@ -46,8 +46,8 @@ func limitOf(n int) int {
 	return min(n, maxLimit)
 }
 
-// Worklist gives rows of the reading order, with their results and reports, and
-// the cursor of the last row, which is zero when nothing follows it. The order is
+// Worklist gives rows of the reading order, with their results but without their
+// reports, and the cursor of the last row, which is zero when nothing follows it. The order is
 // that of an index: class, key, UID. A list that goes on after the cursor of a
 // row is complete whatever has come or gone since.
 func (l *Ledger) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
@@ -68,7 +68,7 @@ func (l *Ledger) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.
 			last := studies[limit-1]
 			next = last.Place.Cursor(last.UID)
 		}
-		cases, err = casesOf(a, studies)
+		cases, err = resultsOf(a, studies)
 		return err
 	})
 	if err != nil {
@@ -155,9 +155,8 @@ func (l *Ledger) Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, e
 	return cases, nil
 }
 
-// casesOf adds to studies their results and reports: results of the revision
-// that was settled last, and of each model's reports the latest.
-func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
+// resultsOf adds to studies their results, of the revision that was settled last.
+func resultsOf(a asker, studies []study.Study) ([]study.Case, error) {
 	if len(studies) == 0 {
 		return nil, nil
 	}
@@ -177,6 +176,21 @@ func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
 		c := place[r.Study]
 		c.Results = append(c.Results, r)
 	}
+	return cases, nil
+}
+
+// casesOf adds to studies their results and reports: results of the revision
+// that was settled last, and of each model's reports the latest.
+func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
+	cases, err := resultsOf(a, studies)
+	if err != nil || len(cases) == 0 {
+		return nil, err
+	}
+	place := make(map[study.UID]*study.Case, len(cases))
+	for i := range cases {
+		place[cases[i].Study.UID] = &cases[i]
+	}
+	in, args := uids(studies)
 	reports, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid IN `+in+`
 		AND NOT EXISTS (SELECT 1 FROM report n WHERE n.study_uid = report.study_uid AND n.rev > report.rev AND n.model_id = report.model_id
 			AND n.model_version = report.model_version AND n.model_sha256 = report.model_sha256)

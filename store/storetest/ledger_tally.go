@@ -1,0 +1,34 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+
+	"varde/study"
+)
+
+var tallyPromises = []promise{{"counts are those of the rows, whatever came and went", tallyKept}}
+
+func tallyKept(b *Bench) {
+	ctx := context.Background()
+	want := func(what string, studies map[study.Status]int, deliveries map[string]int) {
+		b.T.Helper()
+		c, err := b.Counts(ctx)
+		b.OK(err)
+		Same(b, what, fmt.Sprint(c.Studies, c.Deliveries), fmt.Sprint(studies, deliveries))
+	}
+	want("nothing", map[study.Status]int{}, map[string]int{})
+	b.Receive("1.1", 1, 1)
+	b.Settle("1.2", Asked("a", 1))
+	want("two", map[study.Status]int{study.Receiving: 1, study.Scoring: 1}, map[string]int{})
+	b.Score()
+	b.Conclude(study.Flagged, 0.9)
+	b.Report("PACS", "RIS")
+	want("reported", map[study.Status]int{study.Receiving: 1, study.Reported: 1}, map[string]int{"waiting": 2})
+	due, err := b.DueDeliveries(ctx, 10)
+	b.OK(err)
+	b.OK(b.Delivered(ctx, due[0].ID))
+	want("delivered", map[study.Status]int{study.Receiving: 1, study.Reported: 1}, map[string]int{"waiting": 1, "delivered": 1})
+	b.OK(b.MarkRead(ctx, "1.2", "kari", "agree"))
+	want("read", map[study.Status]int{study.Receiving: 1, study.Read: 1}, map[string]int{"waiting": 1, "delivered": 1})
+}
