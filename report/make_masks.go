@@ -28,8 +28,8 @@ type About struct {
 	Form     masks.Form
 }
 
-// makeMasks makes the segmentations of what was drawn. Segments that overlap, which
-// a label map can't tell, are written in the form that can.
+// makeMasks makes the segmentations of what was drawn. What the form that was asked
+// for can't tell, as a label map segments that overlap, is written as binary.
 func makeMasks(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if !answered(k.result) {
 		return nil, nil
@@ -44,7 +44,7 @@ func makeMasks(ctx context.Context, w *Writer, k work) ([]made, error) {
 		return nil, err
 	}
 	objects, err := of.Segmentations()
-	if errors.Is(err, study.ErrUnsupported) && of.Form == masks.LabelMap {
+	if errors.Is(err, study.ErrUnsupported) && of.Form != masks.Binary {
 		logger(w.Log).InfoContext(ctx, "masks written in another form", "study", k.result.Study, "model", k.result.Model.String(), "form", masks.Binary, "err", err)
 		of.Form = masks.Binary
 		objects, err = of.Segmentations()

@@ -10,8 +10,9 @@ import (
 	"varde/study"
 )
 
-// maxPixels bounds the pixel data of an object, bytes.
-const maxPixels = 1 << 30
+// maxPixels bounds the pixel data of an object, bytes: an archive, and we, hold it
+// whole.
+const maxPixels = 512 << 20
 
 // half is how much of a pixel must be covered to belong to a segment.
 const half = 0.5 - 1e-4
@@ -89,7 +90,7 @@ func (o *object) draw(layers []layer) error {
 				continue
 			}
 			if len(o.pixels)+len(cover)/8 > maxPixels {
-				return fmt.Errorf("more than %d bytes of pixels; ask for a label map: %w", maxPixels, study.ErrUnsupported)
+				return fmt.Errorf("more than %d bytes of pixels; ask for binary, or a label map: %w", maxPixels, study.ErrUnsupported)
 			}
 			if o.form == Binary {
 				o.pixels = append(o.pixels, make([]byte, (bit+len(cover)+7)/8-len(o.pixels))...)
