@@ -26,8 +26,9 @@ import (
 
 // Cases are the studies with all that is known of them.
 type Cases interface {
-	// Worklist gives a window of the reading order, and the cursor behind its
-	// last row, which is zero when nothing follows.
+	// Worklist gives a window of the reading order, with results but without
+	// reports, and the cursor behind its last row, which is zero when nothing
+	// follows.
 	Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error)
 	// Cases gives studies, latest first.
 	Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, error)
