@@ -1,10 +1,12 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -43,8 +45,10 @@ func TestProbabilityIsCalibratedByTheSite(t *testing.T) {
 		AI          string `json:"ai_state"`
 		Frequency   *study.Frequency
 	}
+	var last study.UID
 	scored := func(seed uint64) result {
 		d := smallMG(t, seed, true)
+		last = d.Study
 		s.push(d)
 		s.reported(d.Study, len(d.Objects))
 		var one struct{ Results []result }
@@ -83,19 +87,28 @@ func TestProbabilityIsCalibratedByTheSite(t *testing.T) {
 		f.Like.Low >= f.Like.Share || f.Like.Share >= f.Like.High || f.Wrong == nil || f.Missed == nil {
 		t.Errorf("natural frequencies: %+v", f)
 	}
+	// The page says it in natural frequencies, and the same is there as a file.
+	told := regexp.MustCompile(`Av (100|1\x{a0}000) undersøkelser med en slik skår ved dette sykehuset hadde (omtrent \d+|færre enn 1) et bekreftet funn \(95 %-intervall \d+–\d+; n = [\d\x{a0}]+ av 3\x{a0}600; januar–juni 2025; Northern hospital\)`)
+	report := "/studies/" + string(last) + "/report?lang=nb"
+	if page := string(s.get(report, "text/html")); !told.MatchString(page) {
+		t.Error(page)
+	}
+	if file := s.get(report+"&format=pdf", "application/pdf"); !bytes.HasPrefix(file, []byte("%PDF-")) {
+		t.Errorf("%.20q", file)
+	}
 	shown := says(t, s.verb("model", "show", "varde-mg-calc"), `calibration [0-9a-f]+ of varde-mg-calc@1.0.0, findings`, `observed`)
 	if strings.Contains(shown, "no local calibration") {
 		t.Error(shown)
 	}
-	var told struct {
+	var all struct {
 		Calibrations []struct{ SHA256, By, Reason string }
 	}
-	if err := json.Unmarshal([]byte(s.verb("model", "show", "varde-mg-calc", "--json").must(t)), &told); err != nil || len(told.Calibrations) != 1 || told.Calibrations[0].Reason != "spring of 2026" {
-		t.Errorf("%+v, %v", told, err)
+	if err := json.Unmarshal([]byte(s.verb("model", "show", "varde-mg-calc", "--json").must(t)), &all); err != nil || len(all.Calibrations) != 1 || all.Calibrations[0].Reason != "spring of 2026" {
+		t.Errorf("%+v, %v", all, err)
 	}
 	says(t, s.verb("model", "calibrate", "varde-mg-calc", "--end", "--reason", "a new detector"), `no calibration holds`)
-	if last := scored(33); last.Calibrated {
-		t.Errorf("after its end: %+v", last)
+	if end := scored(33); end.Calibrated || end.Frequency != nil {
+		t.Errorf("after its end: %+v", end)
 	}
 	says(t, s.verb("audit", "show"), `calibrat`)
 }
