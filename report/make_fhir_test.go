@@ -1,6 +1,8 @@
 package report_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -110,5 +112,47 @@ func TestRefusedBundleIsHopeless(t *testing.T) {
 	err := (&carry.FHIR{Web: carry.Web{Base: peer.URL, Client: carry.NewClient(nil, 5*time.Second)}}).Carry(t.Context(), carry.Parcel{Kind: report.KindFHIRR5, Media: study.MediaFHIR, Bytes: b})
 	if err == nil || !carry.FaultOf(err).Hopeless || strings.Contains(err.Error(), "Everywoman") || !strings.Contains(err.Error(), "invariant") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestWithdrawnResultIsInErrorEverywhere tells a server of a result, and then that it
+// does not hold: nothing is left there that says otherwise.
+func TestWithdrawnResultIsInErrorEverywhere(t *testing.T) {
+	m := &memory{sample: chestCT(2, 1), objects: map[string][]byte{}}
+	server := &fhirServer{t: t, known: map[string][]byte{}}
+	server.transaction(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(bundles(t, m)["fhir-r5 en"])))
+	told := len(server.known)
+	for i, r := range m.reports {
+		if r.Kind == report.KindFHIRR5 {
+			m.old = &m.reports[i]
+		}
+	}
+	j := job(m.sample)
+	j.Task = study.TaskWithdraw
+	w := &report.Writer{Ledger: m, Objects: m, Lang: "en", Location: time.UTC, Wants: []report.Want{{Destination: "HUB", Kinds: []string{report.KindFHIRR5}}}}
+	if err := w.Handle(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	var b []byte
+	for _, r := range m.reports {
+		if r.Kind == report.KindFHIRR5 && r.Purpose == study.PurposeWithdrawn {
+			b = m.objects[r.Key]
+		}
+	}
+	server.transaction(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(b)))
+	if len(server.known) != told {
+		t.Errorf("%d resources, and %d before", len(server.known), told)
+	}
+	for key, b := range server.known {
+		var r struct{ ResourceType, Status string }
+		if err := json.Unmarshal(b, &r); err != nil {
+			t.Fatal(err)
+		}
+		switch r.ResourceType {
+		case "DiagnosticReport", "Observation", "Task":
+			if r.Status != "entered-in-error" {
+				t.Errorf("%s is %s", key, r.Status)
+			}
+		}
 	}
 }
