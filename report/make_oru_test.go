@@ -80,6 +80,37 @@ func TestLaterMessageCorrectsTheFirst(t *testing.T) {
 	}
 }
 
+func TestWithdrawnResultIsTakenBackInMessages(t *testing.T) {
+	sent := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	m := &memory{sample: chestCT(2, 1), objects: map[string][]byte{}, old: &study.Report{Kind: report.KindMessage, Lang: "da", UID: "2.25.5", At: sent}}
+	w := &report.Writer{Ledger: m, Objects: m, Lang: "da", Location: time.UTC, Wants: []report.Want{{Destination: "EPR", Kinds: []string{report.KindMessage}}}}
+	j := job(m.sample)
+	j.Task = study.TaskWithdraw
+	if err := w.Handle(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.reports) != 1 || m.reports[0].Purpose != study.PurposeWithdrawn {
+		t.Fatalf("written: %+v", m.reports)
+	}
+	got, err := hl7.Parse(m.objects[m.reports[0].Key], hl7.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := got.Header(time.UTC).At; !at.After(sent) {
+		t.Errorf("made at %s, before what it takes back", at)
+	}
+	taken, words := 0, ""
+	for _, x := range got.Groups()[0].OBX {
+		if x.Text(11, 1) == "W" && x.Raw(5) == `""` {
+			taken++
+		}
+		words += x.Text(5, 1)
+	}
+	if taken < 10 || !strings.Contains(words, "Trukket tilbage") || strings.Contains(words, "markerede") {
+		t.Errorf("%d observations are taken back; it says %s", taken, words)
+	}
+}
+
 func TestOrdersThatCannotBeReadAreNotForgotten(t *testing.T) {
 	m := &memory{sample: mammogram(1), objects: map[string][]byte{}}
 	broken := errors.New("ledger is down")

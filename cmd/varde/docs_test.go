@@ -129,6 +129,9 @@ func TestEveryKindIsDescribed(t *testing.T) {
 	var described []string
 	for _, k := range kindFacts() {
 		described = append(described, k.Kind)
+		if c := report.ClassOf(k.Kind); c != "" && !slices.ContainsFunc(k.Classes, func(n named) bool { return n.UID == c }) {
+			t.Errorf("%s is written as %s, which is not described", k.Kind, c)
+		}
 		for _, c := range k.Classes {
 			if !dicom.IsStorage(c.UID) {
 				t.Errorf("%s is said to be %s, which is no storage class", k.Kind, c.UID)
