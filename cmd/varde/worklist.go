@@ -25,10 +25,22 @@ func worklistVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !d.asJSON {
+				f, err := worldlist.NewOutlook(d.ledger, nil, nil).Forecast(ctx)
+				if err != nil {
+					return err
+				}
+				for _, line := range worldlist.OutlookWords(f, in) {
+					d.print(nil, "%s", line)
+				}
+			}
 			for i, c := range cases {
 				why := worldlist.WhyWords(c.Study.Place, in)
+				if r := worldlist.RemarkWords(c.Study, in); r != "" {
+					why = append(why, r)
+				}
 				d.print(map[string]any{"n": i + 1, "study_uid": c.Study.UID, "class": c.Study.Place.Class, "key": c.Study.Place.Key,
-					"why": why, "ai_state": c.AI(), "status": c.Study.Status, "modality": c.Study.Modality, "accession": c.Study.Accession},
+					"rule": c.Study.Place.Rule, "deadline": c.Study.Place.Deadline, "remarks": c.Study.Remarks, "why": why, "ai_state": c.AI(), "status": c.Study.Status, "modality": c.Study.Modality, "accession": c.Study.Accession},
 					"%3d  %-2s %-12s %-9s %s  %v", i+1, c.Study.Modality, c.AI(), c.Study.Status, c.Study.UID, why)
 			}
 			return nil
