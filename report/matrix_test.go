@@ -163,25 +163,25 @@ func TestAFaultThatPassesIsGivenUpAfterAsManyTriesAsItSays(t *testing.T) {
 // only lets one of two deliverers have a destination.
 type only struct {
 	mu     sync.Mutex
-	holder string
+	holder map[string]string // by destination
 }
 
-func (o *only) TakeTurn(_ context.Context, _, holder string, until time.Time) (bool, error) {
+func (o *only) TakeTurn(_ context.Context, to, holder string, until time.Time) (bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.holder != "" && o.holder != holder {
+	if h := o.holder[to]; h != "" && h != holder {
 		return false, nil
 	}
-	o.holder = holder
+	o.holder[to] = holder
 	if !until.After(time.Now()) {
-		o.holder = ""
+		o.holder[to] = ""
 	}
 	return true, nil
 }
 
 func TestTwoProcessesSendOneAfterTheOther(t *testing.T) {
 	m := queued(t, "sr", "gsps", "kos")
-	c, turn := &cart{slow: 20 * time.Millisecond}, &only{}
+	c, turn := &cart{slow: 20 * time.Millisecond}, &only{holder: map[string]string{}}
 	var all sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 2 {
