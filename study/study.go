@@ -36,10 +36,10 @@ type Study struct {
 	LastInstanceAt time.Time
 	SettledAt      time.Time // zero until settled
 	Place          Place
-	Opened         bool // a reader has opened it: its place moves no more
-	Conflicts      int  // objects that contradict what is known and wait for an operator; see [Conflict]
-	Remarks        []Remark
-	Note           string // why AI did not run on it at all, in words for the reader; empty otherwise
+	Opened         bool     // a reader has opened it: its place moves no more
+	Conflicts      int      // objects that contradict what is known and wait for an operator; see [Conflict]
+	Remarks        []Remark // what its orders say of the patient; they never move it
+	Note           string   // why AI did not run on it at all, in words for the reader; empty otherwise
 }
 
 // A Modality is DICOM's code of what made the images (0008,0060).
