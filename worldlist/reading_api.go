@@ -21,11 +21,13 @@ type claimJSON struct {
 }
 
 type claimIn struct {
-	UID  string `path:"study_uid" doc:"Study Instance UID" maxLength:"64" pattern:"^[0-9.]+$"`
-	Body struct {
-		Reason string `json:"reason,omitempty" doc:"needed to take or to free what somebody else has in hand" maxLength:"2000"`
-		To     string `json:"to,omitempty" doc:"of a handover: the name of whoever is to have it; without it, who asked" maxLength:"200"`
-	} `required:"false"`
+	UID  string     `path:"study_uid" doc:"Study Instance UID" maxLength:"64" pattern:"^[0-9.]+$"`
+	Body *claimBody // may be left out
+}
+
+type claimBody struct {
+	Reason string `json:"reason,omitempty" doc:"needed to take or to free what somebody else has in hand" maxLength:"2000"`
+	To     string `json:"to,omitempty" doc:"of a handover: the name of whoever is to have it; without it, who asked" maxLength:"200"`
 }
 
 type claimOut struct{ Body claimJSON }
@@ -137,7 +139,11 @@ func (p *pages) apiMove(kind string) func(context.Context, *claimIn) (*claimOut,
 		if err != nil {
 			return nil, err
 		}
-		c, err := p.move(ctx, uid, kind, in.Body.Reason, in.Body.To)
+		var said claimBody
+		if in.Body != nil {
+			said = *in.Body
+		}
+		c, err := p.move(ctx, uid, kind, said.Reason, said.To)
 		if err != nil {
 			return nil, err
 		}

@@ -101,6 +101,9 @@ func TestTwoReadersNeverHaveTheSameStudyUnknowingly(t *testing.T) {
 	if code, c := a.post(row+"/claim", m{}); code != 200 || c["by"] != "A. Dahl" {
 		t.Fatal(code, c)
 	}
+	if code, c := a.post(row+"/claim", nil); code != 200 || c["by"] != "A. Dahl" {
+		t.Error("without a body:", code, c)
+	}
 	if code, c := b.post(row+"/claim", m{}); code != 409 || !strings.Contains(fmt.Sprint(c["detail"]), "in the hands of A. Dahl since 2026-11-24T14:30:00Z") {
 		t.Error(code, c)
 	}
@@ -302,5 +305,42 @@ func TestClaimsAfterAMove(t *testing.T) {
 		if got.By != tt.by || (err == nil) != tt.ok {
 			t.Errorf("%s: %q, %v", tt.name, got.By, err)
 		}
+	}
+}
+
+// TestLookingAtImagesKeepsAStudyInHand: the clock of a claim begins anew with each
+// image, and with none that only looks on.
+func TestLookingAtImagesKeepsAStudyInHand(t *testing.T) {
+	w := newWard()
+	server, entries := department(t, w, map[string]string{"A. Dahl": webui.Reader, "B. Lie": webui.Reader})
+	a, b := visit(t, server, entries["A. Dahl"]), visit(t, server, entries["B. Lie"])
+	a.do(http.MethodGet, "/studies/"+string(chestCT), nil)
+	set := func(ago time.Duration) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c := w.claims[chestCT]
+		c.Seen = today.Add(-ago)
+		w.claims[chestCT] = c
+	}
+	image := "/studies/" + string(chestCT) + "/frames/" + string(w.instances[chestCT][0].UID) + "/1"
+	set(15 * time.Minute)
+	b.do(http.MethodGet, image, nil)
+	if c := w.claims[chestCT]; c.By != "A. Dahl" || !c.Seen.Equal(today.Add(-15*time.Minute)) {
+		t.Errorf("another's look changed the claim: %+v", c)
+	}
+	a.do(http.MethodGet, image, nil)
+	if c := w.claims[chestCT]; !c.Seen.Equal(today) {
+		t.Errorf("the holder's look did not keep it: %+v", c)
+	}
+	set(21 * time.Minute)
+	if _, _, body := b.do(http.MethodGet, "/studies/"+string(chestCT)+"?look=1", nil); strings.Contains(body, "A. Dahl") || !strings.Contains(body, "Read it") {
+		t.Error("an idle claim still holds the study, or looking took it up")
+	}
+	if w.claims[chestCT].By != "A. Dahl" {
+		t.Error("looking took the study up")
+	}
+	b.do(http.MethodGet, "/studies/"+string(chestCT), nil)
+	if w.claims[chestCT].By != "B. Lie" {
+		t.Error("opening did not take it up")
 	}
 }
