@@ -94,6 +94,9 @@ func countFailures(l webui.Lang, c study.Counts, other []string) (trouble []stri
 	if n := c.Deliveries["failed"]; n > 0 {
 		trouble = append(trouble, l.T("ops.failing", n))
 	}
+	if n := c.Deliveries["held"]; n > 0 {
+		trouble = append(trouble, l.T("ops.heldback", n))
+	}
 	return append(trouble, other...)
 }
 

@@ -157,9 +157,9 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("lane.", l.String())
 	}
 	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
-	add("delivery.", "waiting", "sent", "delivered", "failed", "retry", "withheld")
+	add("delivery.", "waiting", "sent", "delivered", "failed", "retry", "withheld", "held")
 	add("role.", webui.Roles...)
-	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport))
+	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport), string(study.TaskWithdraw))
 	add("worker.", "working", "waiting", "leaving")
 	add("models.", "suspend", "withdraw", "promote", "shadow", "share", "saved", "saved.asked")
 	add("exam.", study.ExamStates[:]...)
