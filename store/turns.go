@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
+
+	"varde/study"
 )
 
 // TakeTurn gives a destination to one of several processes until then, and says
@@ -26,4 +29,24 @@ func (l *Ledger) TakeTurn(ctx context.Context, destination, holder string, until
 		return false, fmt.Errorf("take the turn of %s: %w", destination, err)
 	}
 	return mine, nil
+}
+
+// Undelivered tells by destination what has not reached it, for operators. A
+// destination that has everything is not among them.
+func (l *Ledger) Undelivered(ctx context.Context) ([]study.DestinationCount, error) {
+	scan := func(rows *sql.Rows) (c study.DestinationCount, err error) {
+		var oldest sql.NullInt64
+		err = rows.Scan(&c.Destination, &c.Waiting, &c.Sent, &c.Failed, &c.Held, &c.Withheld, &oldest, &c.Error)
+		c.Oldest = at(oldest.Int64)
+		return c, err
+	}
+	all, err := list(l.ask(ctx), scan, `SELECT d.destination, COUNT(CASE WHEN d.status = 'waiting' THEN 1 END), COUNT(CASE WHEN d.status = 'sent' THEN 1 END),
+		COUNT(CASE WHEN d.status = 'failed' THEN 1 END), COUNT(CASE WHEN d.status = 'held' THEN 1 END), COUNT(CASE WHEN d.status = 'withheld' THEN 1 END),
+		MIN(CASE WHEN d.status = 'waiting' THEN r.at END), COALESCE(MAX(CASE WHEN d.status IN ('waiting', 'failed') THEN d.error END), '')
+		FROM delivery d JOIN report r ON r.sop_uid = d.report_uid
+		WHERE d.status IN ('waiting', 'sent', 'failed', 'held', 'withheld') GROUP BY d.destination ORDER BY d.destination`)
+	if err != nil {
+		return nil, fmt.Errorf("what has not been delivered: %w", err)
+	}
+	return all, nil
 }

@@ -1,6 +1,9 @@
 package study
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // A Purpose says what an object or a message was written for. A report of a later
 // revision corrects by itself: it names what it replaces.
@@ -37,3 +40,15 @@ func MediaOf(kind string) string {
 // IsObject reports whether the report is a DICOM object, which belongs to its
 // study and is found there, and no message.
 func (r Report) IsObject() bool { return r.Media == "" || r.Media == MediaDICOM }
+
+// A DestinationCount is what has not reached a destination, for operators.
+type DestinationCount struct {
+	Destination string    `json:"destination"`
+	Waiting     int       `json:"waiting"`
+	Sent        int       `json:"sent"` // taken, and commitment is awaited
+	Failed      int       `json:"failed"`
+	Held        int       `json:"held"`     // failed their check, and are never sent
+	Withheld    int       `json:"withheld"` // their model was stopped
+	Oldest      time.Time `json:"oldest"`   // when the first of those that wait was written; zero without any
+	Error       string    `json:"error,omitempty"`
+}

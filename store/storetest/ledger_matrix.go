@@ -187,6 +187,9 @@ func heldReport(b *Bench) {
 	before, err := b.Predecessors(ctx, "1.2", 2, Model("ct"))
 	b.OK(err)
 	Same(b, "what a correction may name", len(before), 1)
+	left, err := b.Undelivered(ctx)
+	b.OK(err)
+	Same(b, "what has not reached it", fmt.Sprint(len(left), left[0].Destination, left[0].Waiting, left[0].Held, left[0].Oldest.IsZero()), fmt.Sprint(1, "PACS", 1, 1, false))
 }
 
 // turns tries who may send. A ledger that one process has to itself gives the turn to
