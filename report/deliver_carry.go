@@ -24,6 +24,7 @@ const (
 	// others, and turnAgain how often one that lives says that it goes on.
 	turnFor   = 30 * time.Second
 	turnAgain = 10 * time.Second
+	turnBack  = 2 * time.Second
 )
 
 // inTurn sends when this process has the destination to itself, and stops when it
@@ -43,11 +44,11 @@ func (d *Deliverer) inTurn(ctx context.Context, name string, rows []study.Delive
 	err = d.send(sending, name, rows)
 	stop()
 	err = errors.Join(err, <-renewed)
-	if ctx.Err() == nil {
-		_, back := d.Turns.TakeTurn(ctx, name, holder, time.Now())
-		err = errors.Join(err, back)
-	}
-	return err
+	// Given back also when we stop, so that the others need not wait.
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnBack)
+	defer cancel()
+	_, back := d.Turns.TakeTurn(leaving, name, holder, time.Now())
+	return errors.Join(err, back)
 }
 
 // goOn keeps a destination until ctx ends, and stops the sending when it is lost.
