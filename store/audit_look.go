@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"varde/study"
+)
+
+// AuditTrail gives the rows of the audit that a filter picks, newest first. A study
+// or a model is looked up among the rows about it; a model also among what a row
+// about a study says of it, in the time that the filter names.
+func (l *Ledger) AuditTrail(ctx context.Context, f study.AuditFilter) (rows []study.AuditRow, err error) {
+	err = l.view(ctx, func(a asker) error {
+		first, last, err := auditSpan(a, f.From, f.To)
+		if err != nil {
+			return err
+		}
+		if f.Before > 0 {
+			last = min(last, f.Before-1)
+		}
+		where, args := []string{`n >= $1`, `n <= $2`}, []any{first, last}
+		add := func(text string, value any) {
+			args = append(args, value)
+			where = append(where, strings.ReplaceAll(text, "?", fmt.Sprintf("$%d", len(args))))
+		}
+		if f.Study != "" {
+			add(`entity = ?`, entity(f.Study))
+		}
+		if f.Actor != "" {
+			add(`actor = ?`, clean(f.Actor))
+		}
+		if f.Model != "" {
+			add(`entity = ?`, "model "+clean(f.Model))
+			in := where[len(where)-1]
+			where = where[:len(where)-1]
+			add(`(`+in+` OR detail LIKE ? ESCAPE '\')`, `%model `+likeText(clean(f.Model))+`, %`)
+		}
+		add(`1 = 1 ORDER BY n DESC LIMIT ?`, limitOf(f.Limit))
+		rows, err = list(a, scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
+			WHERE `+strings.Join(where, " AND "), args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the audit: %w", err)
+	}
+	return rows, nil
+}
+
+// auditSpan gives the first and the last row of a time. Rows are numbered in the
+// order in which they were written, so the ends are found by halving.
+func auditSpan(a asker, from, to time.Time) (first, last int64, err error) {
+	end, err := one(a, number, `SELECT n FROM audit_end WHERE id = 1`)
+	if err != nil {
+		return 0, 0, err
+	}
+	// before gives how many rows were written before a moment.
+	before := func(t time.Time) (int64, error) {
+		low, high := int64(0), end // rows up to low were before, those behind high were not
+		for low < high {
+			middle := low + (high-low)/2
+			when, err := one(a, number, `SELECT at FROM audit WHERE n = $1`, middle+1)
+			if err != nil {
+				return 0, err
+			}
+			if when < ms(t) {
+				low = middle + 1
+			} else {
+				high = middle
+			}
+		}
+		return low, nil
+	}
+	first, last = 1, end
+	if !from.IsZero() {
+		if first, err = before(from); err != nil {
+			return 0, 0, err
+		}
+		first++
+	}
+	if !to.IsZero() {
+		if last, err = before(to); err != nil {
+			return 0, 0, err
+		}
+	}
+	return first, last, nil
+}
+
+// Shown gives what readers were shown of the AI on a study, oldest first, each with
+// the digest by which the audit names it.
+func (l *Ledger) Shown(ctx context.Context, uid study.UID) ([]study.Shone, error) {
+	scan := func(rows *sql.Rows) (s study.Shone, err error) {
+		var body string
+		if err := rows.Scan(&body); err != nil {
+			return s, err
+		}
+		var b stepBody
+		if err := unpack(body, &b); err != nil || b.Shown == nil {
+			return s, err
+		}
+		s.Digest, s.Shown = sha256.Sum256([]byte(body)), *b.Shown
+		return s, nil
+	}
+	all, err := list(l.ask(ctx), scan, `SELECT body FROM reading_step WHERE study_uid = $1 AND step = 'shown' ORDER BY id`, uid)
+	if err != nil {
+		return nil, fmt.Errorf("what was shown of study %s: %w", uid, err)
+	}
+	return all, nil
+}
