@@ -75,6 +75,7 @@ func (d *demo) inFolder(ctx context.Context, dir string) error {
 		d.DICOMAddr = defaults().DICOMAddr // the demo sends to itself
 	}
 	d.DICOMAddr, d.HTTPAddr = usable(d.DICOMAddr), usable(d.HTTPAddr)
+	d.HL7Addr = "127.0.0.1:0" // the demo's orders come from itself
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	h, err := openHouse(ctx, d.Settings, log, true)
 	if err != nil {
@@ -97,21 +98,28 @@ func (d *demo) inFolder(ctx context.Context, dir string) error {
 func (d *demo) show(ctx context.Context, h *house) error {
 	limited, cancel := context.WithTimeout(ctx, demoLimit)
 	defer cancel()
-	drawn, err := drawAll()
-	d.step("drawn", err, "%d labeled synthetic studies, %d objects", len(drawn), count(drawn))
+	exams, err := morning()
+	d.step("drawn", err, "%d synthetic studies of known truth, %d objects", len(exams), count(drawnOf(exams)))
 	if err == nil {
-		err = d.send(limited, h, drawn)
+		err = d.order(limited, h, exams)
+	}
+	if err == nil {
+		err = d.send(limited, h, drawnOf(exams))
 	}
 	var rows []demoRow
 	if err == nil {
-		rows, err = d.await(limited, h, drawn)
+		rows, err = d.await(limited, h, exams)
 	}
 	if err == nil {
 		err = d.readBack(limited, h, rows)
 	}
+	var places []demoPlace
+	if err == nil {
+		places, err = d.list(limited, h, exams)
+	}
 	agree := err == nil && d.judge(rows)
 	url := "http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "demo", Role: webui.Admin}, 12*time.Hour)
-	d.report(rows, url, agree)
+	d.report(rows, places, url, agree)
 	switch {
 	case ctx.Err() != nil:
 		return nil // the user has seen enough

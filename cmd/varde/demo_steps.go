@@ -40,26 +40,6 @@ type demoRow struct {
 	retrieve string
 }
 
-// drawAll draws the studies side by side.
-func drawAll() ([]studytest.Drawn, error) {
-	drawers := []func() (studytest.Drawn, error){
-		func() (studytest.Drawn, error) { return studytest.ChestCT(studytest.CT{Seed: 1, Nodules: true}) },
-		func() (studytest.Drawn, error) { return studytest.ChestCT(studytest.CT{Seed: 2}) },
-		func() (studytest.Drawn, error) {
-			return studytest.Mammogram(studytest.MG{Seed: 3, Calcifications: true})
-		},
-		func() (studytest.Drawn, error) { return studytest.Mammogram(studytest.MG{Seed: 4}) },
-		func() (studytest.Drawn, error) { return studytest.Slide(studytest.SM{Seed: 5, Cellular: true}) },
-		func() (studytest.Drawn, error) { return studytest.Slide(studytest.SM{Seed: 6}) },
-	}
-	all := make([]studytest.Drawn, len(drawers))
-	var g errgroup.Group
-	for i, draw := range drawers {
-		g.Go(func() (err error) { all[i], err = draw(); return })
-	}
-	return all, g.Wait()
-}
-
 func count(drawn []studytest.Drawn) (n int) {
 	for _, d := range drawn {
 		n += len(d.Objects)
@@ -89,10 +69,11 @@ func (d *demo) send(ctx context.Context, h *house, drawn []studytest.Drawn) erro
 	return err
 }
 
-// await follows every study until it is reported, and shows each as it comes.
-func (d *demo) await(ctx context.Context, h *house, drawn []studytest.Drawn) (rows []demoRow, err error) {
-	open := map[study.UID]studytest.Drawn{}
-	for _, s := range drawn {
+// await follows every study until it is reported, or known to be for no model, and
+// shows each as it comes. It gives the rows of those that were scored.
+func (d *demo) await(ctx context.Context, h *house, exams []exam) (rows []demoRow, err error) {
+	open := map[study.UID]exam{}
+	for _, s := range exams {
 		open[s.Study] = s
 	}
 	byStudy := map[study.UID][]demoRow{}
@@ -109,22 +90,47 @@ func (d *demo) await(ctx context.Context, h *house, drawn []studytest.Drawn) (ro
 			if err != nil {
 				return nil, err
 			}
-			if c.Study.Note != "" || c.Study.Status == study.Refused {
-				err := fmt.Errorf("%s: no model is for it: %s: %w", s.Name, c.Study.Note, study.ErrRefused)
-				d.step("reported", err, "")
+			if done, err := d.unscored(c, s); err != nil {
 				return nil, err
+			} else if done {
+				delete(open, uid)
+				continue
 			}
 			if c.Study.Status == study.Reported || c.Study.Status == study.Read {
 				delete(open, uid)
-				byStudy[uid] = rowsOf(c, s)
+				byStudy[uid] = rowsOf(c, s.Drawn)
 				d.step("reported", nil, "%s: %s", s.Name, byStudy[uid][0].AI)
 			}
 		}
 	}
-	for _, s := range drawn {
+	for _, s := range exams {
 		rows = append(rows, byStudy[s.Study]...)
 	}
 	return rows, nil
+}
+
+// unscored reports whether a study that no model is for has come to its end. One
+// that should have been scored is an error then.
+func (d *demo) unscored(c study.Case, s exam) (done bool, err error) {
+	over := c.Study.Note != "" || c.Study.Status == study.Refused
+	switch {
+	case over && !s.Unscored:
+		err = fmt.Errorf("%s: no model is for it: %s: %w", s.Name, c.Study.Note, study.ErrRefused)
+		d.step("reported", err, "")
+	case over || s.Unscored && c.Study.Status == study.Reported:
+		if c.AI() != study.OutOfScope && c.AI() != study.Failed {
+			err = fmt.Errorf("%s: AI says %s of what it is not for: %w", s.Name, c.AI(), study.ErrInvalid)
+		}
+		why := c.Study.Note
+		for _, r := range c.Results {
+			if !r.Reason.Zero() {
+				why = r.Reason.String()
+			}
+		}
+		d.step("told", err, "%s: AI gives no answer: %s", s.Name, why)
+		done = true
+	}
+	return done, err
 }
 
 // rowsOf gives a row for each model that answered.
@@ -165,8 +171,7 @@ func scoreWords(r study.Result) string {
 	return fmt.Sprint(len(r.Findings))
 }
 
-// readBack fetches every report by WADO-RS, as another system would, and looks
-// each study up in the worklist.
+// readBack fetches every report by WADO-RS, as another system would.
 func (d *demo) readBack(ctx context.Context, h *house, rows []demoRow) error {
 	for _, r := range rows {
 		body, err := h.get(ctx, r.retrieve, "application/dicom")
@@ -180,35 +185,7 @@ func (d *demo) readBack(ctx context.Context, h *house, rows []demoRow) error {
 		}
 	}
 	d.step("read back", nil, "%d structured reports by WADO-RS, each of its own study", len(rows))
-	body, err := h.get(ctx, "/api/v1/worklist?limit=1000", "application/json")
-	placed := 0
-	if err == nil {
-		defer body.Close()
-		placed, err = countPlaced(body, rows)
-	}
-	d.step("placed", err, "%d studies in the reading order", placed)
-	return err
-}
-
-// countPlaced counts the rows whose study stands in a worklist answer.
-func countPlaced(body io.Reader, rows []demoRow) (placed int, err error) {
-	var list []struct {
-		UID string `json:"study_uid"`
-	}
-	if err := json.NewDecoder(body).Decode(&list); err != nil {
-		return 0, fmt.Errorf("read the worklist: %w", err)
-	}
-	for _, r := range rows {
-		for _, l := range list {
-			if l.UID == r.UID {
-				placed++
-			}
-		}
-	}
-	if placed < len(rows) {
-		return placed, fmt.Errorf("%d of %d studies stand in the worklist: %w", placed, len(rows), study.ErrIncomplete)
-	}
-	return placed, nil
+	return nil
 }
 
 // get asks our own HTTP door as the administrator.
@@ -307,14 +284,14 @@ func near(g study.Region, m studytest.Mark) bool {
 }
 
 // report prints the table, or everything as JSON.
-func (d *demo) report(rows []demoRow, url string, agree bool) {
+func (d *demo) report(rows []demoRow, places []demoPlace, url string, agree bool) {
 	ok := agree
 	for _, s := range d.steps {
 		ok = ok && s.OK
 	}
 	if d.asJSON {
 		_ = json.NewEncoder(d.out).Encode(map[string]any{"ok": ok, "seconds": time.Since(d.began).Seconds(),
-			"steps": d.steps, "rows": rows, "url": url})
+			"steps": d.steps, "rows": rows, "order": places, "url": url})
 		return
 	}
 	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
@@ -324,6 +301,7 @@ func (d *demo) report(rows []demoRow, url string, agree bool) {
 			map[bool]string{true: "yes", false: "NO"}[r.Agrees], r.Report)
 	}
 	_ = w.Flush()
+	d.printOrder(places)
 	fmt.Fprintf(d.out, "\nDecision support only. The models are reference models, not medical devices.\n")
 	if !d.exit {
 		fmt.Fprintf(d.out, "Open %s\nCtrl-C ends.\n", url)

@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,13 @@ type demoAnswer struct {
 		Located bool   `json:"located"`
 		Agrees  bool   `json:"agrees"`
 	} `json:"rows"`
+	Order []struct {
+		UID   string   `json:"study_uid"`
+		Word  string   `json:"class_word"`
+		AI    string   `json:"ai_state"`
+		Why   []string `json:"why"`
+		Study string   `json:"study"`
+	} `json:"order"`
 }
 
 // TestDemoAgreesWithWhatWasPlanted runs the newcomer's first command while both
@@ -45,7 +53,7 @@ func TestDemoAgreesWithWhatWasPlanted(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if !got.OK || len(got.Rows) != 6 || got.URL == "" {
+	if !got.OK || len(got.Rows) != 10 || len(got.Order) != 12 || got.URL == "" {
 		t.Errorf("not well: %s", out)
 	}
 	for _, s := range got.Steps {
@@ -62,7 +70,14 @@ func TestDemoAgreesWithWhatWasPlanted(t *testing.T) {
 			planted++
 		}
 	}
-	if planted != 3 {
+	if planted != 4 {
 		t.Errorf("%d studies have something planted", planted)
+	}
+	for i, want := range []string{"stat not_flagged", "overdue not_flagged", "pathway flagged", "pathway not_flagged",
+		"routine flagged", "routine flagged", "routine flagged", "routine", "routine",
+		"routine not_flagged", "routine not_flagged", "routine not_flagged"} {
+		if r := got.Order[min(i, len(got.Order)-1)]; !strings.HasPrefix(r.Word+" "+r.AI, want) || len(r.Why) == 0 {
+			t.Errorf("row %d of the order is %+v, want %s", i+1, r, want)
+		}
 	}
 }
