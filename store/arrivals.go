@@ -337,13 +337,14 @@ func (l *Ledger) Instances(ctx context.Context, uid study.UID) ([]study.Instance
 }
 
 // ObjectsOf gives all objects of a study, or of one of its series when series is
-// not empty: what was received and the reports that we wrote.
+// not empty: what was received and the reports that we wrote, but for those that
+// were rejected.
 func (l *Ledger) ObjectsOf(ctx context.Context, uid, series study.UID) ([]study.Instance, error) {
-	return list(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1
+	return list(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND rejected = 0
 		AND ($2 = '' OR series_uid = $2) ORDER BY own, series_number, series_uid, number, sop_uid`, uid, series)
 }
 
-// Instance gives one object, received or our own.
+// Instance gives one object, received or our own, also one that was rejected.
 func (l *Ledger) Instance(ctx context.Context, uid study.UID) (study.Instance, error) {
 	i, err := one(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE sop_uid = $1`, uid)
 	if err != nil {

@@ -35,6 +35,9 @@ type Ledger struct {
 	mute    atomic.Bool  // nobody answers for the models in use, see Mute
 	timer   study.Timer
 	born    time.Time // when this process began to serve from it; zero for a guest
+	// calledBack are the models that were withdrawn, and of which nothing is left to
+	// be called back.
+	calledBack sync.Map
 
 	jobs    signal // a job became ready, or left its worker
 	changes signal // anything changed that a page shows

@@ -149,7 +149,8 @@ func changeText(was, c study.ModelChange) string {
 func (t *tx) silence(c study.ModelChange) error {
 	m := c.Model
 	held, err := t.exec(`UPDATE delivery SET status = 'withheld' WHERE status = 'waiting' AND report_uid IN
-		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:])
+		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3 AND kind NOT LIKE '%!withdrawn')`,
+		m.ID, m.Version, m.SHA256[:])
 	if err != nil {
 		return err
 	}
@@ -211,8 +212,15 @@ const writingOf = `task = 'report' AND model_id = $1 AND model_version = $2 AND 
 
 // MayDeliver is nil while a delivery is due. It wraps [study.ErrWithheld] once its
 // model was stopped, and [study.ErrRefused] once another process has brought it, or is
-// to try it again later. It is asked right before an object goes out.
+// to try it again later. It is asked right before an object goes out, and keeps that
+// the destination may have it from then on, whatever is heard of it afterwards.
 func (l *Ledger) MayDeliver(ctx context.Context, id string) error {
+	if err := l.change(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE delivery SET handed = 1 WHERE id = $1 AND handed = 0 AND status = 'waiting' AND next_at <= $2`, id, ms(t.now))
+		return err
+	}); err != nil {
+		return fmt.Errorf("deliver %s: %w", id, err)
+	}
 	d, err := one(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 	switch {
 	case err != nil:

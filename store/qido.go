@@ -13,7 +13,7 @@ import (
 )
 
 // What the DICOMweb search (QIDO-RS) asks. Our own reports are found like what
-// was received.
+// was received, until they are rejected.
 
 // FindStudies gives studies, first received first, or by their date when a range
 // of dates is asked for: so a page that was read does not move when others
@@ -369,6 +369,7 @@ func seriesFilter(q study.Query, n int) filter {
 // instanceFilter is of the instances i; its parameters follow n others.
 func instanceFilter(q study.Query, n int) filter {
 	f := filter{first: n}
+	f.add(`i.rejected = 0`)
 	f.uids(`i.series_uid`, q.Series)
 	f.uids(`i.sop_uid`, q.Instances)
 	f.uids(`i.class_uid`, q.Classes)

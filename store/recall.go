@@ -9,15 +9,21 @@ import (
 	"varde/study"
 )
 
-// recallsAtOnce is how many exams one transaction calls back: senders must not wait
-// for thousands.
+// recallsAtOnce is how many exams, or objects, one transaction calls back: senders
+// must not wait for thousands.
 const recallsAtOnce = 64
+
+// recaller is who calls back in the audit where no person asks for it: whoever
+// withdrew the model stands in the row of that.
+const recaller = "recall"
 
 // Recall has the results of a stopped model taken back where they have left the house,
 // in one study or, with an empty uid, in all: a job for each writes what tells its
 // destinations that it does not hold any more. It is done under a name and with a
 // reason, and done again it changes nothing. It gives the number of results. A model
 // that still runs is [study.ErrRefused]: stop it first.
+//
+// Of a model that was withdrawn [Ledger.Sweep] calls everything back by itself.
 func (l *Ledger) Recall(ctx context.Context, m study.ModelRef, uid study.UID, by, reason string) (n int, err error) {
 	if err := signed(by, reason); err != nil {
 		return 0, err
@@ -26,10 +32,20 @@ func (l *Ledger) Recall(ctx context.Context, m study.ModelRef, uid study.UID, by
 	if err == nil && (c.State == "" || c.State.Runs()) {
 		err = fmt.Errorf("it is %s; suspend or withdraw it first: %w", c.State, study.ErrRefused)
 	}
-	for err == nil {
-		var some []work
-		if some, err = l.told(ctx, m, uid); err != nil || len(some) == 0 {
-			break
+	if err == nil {
+		n, err = l.callBack(ctx, m, uid, by, reason)
+	}
+	if err != nil {
+		return n, fmt.Errorf("recall results of model %s: %w", m, err)
+	}
+	return n, nil
+}
+
+func (l *Ledger) callBack(ctx context.Context, m study.ModelRef, uid study.UID, by, reason string) (n int, err error) {
+	for {
+		some, err := l.told(ctx, m, uid)
+		if err != nil || len(some) == 0 {
+			return n, err
 		}
 		err = l.change(ctx, func(t *tx) error {
 			for _, w := range some {
@@ -39,51 +55,221 @@ func (l *Ledger) Recall(ctx context.Context, m study.ModelRef, uid study.UID, by
 			}
 			return nil
 		})
-		if err == nil {
-			n += len(some)
+		if err != nil {
+			return n, err
 		}
+		n += len(some)
 	}
-	if err != nil {
-		return n, fmt.Errorf("recall results of model %s: %w", m, err)
-	}
-	return n, nil
 }
 
-// told lists the latest results of a model of which a destination has something, and
-// that are not called back yet.
+// recallWithdrawn calls back what models that were withdrawn have told, and takes
+// their objects out of what is found here. What it has done it finds done: whoever
+// dies amid it is followed by the next sweep.
+func (l *Ledger) recallWithdrawn(ctx context.Context) error {
+	changes, err := l.Models(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if c.State != study.ModelWithdrawn {
+			continue
+		}
+		if _, done := l.calledBack.Load(c.Model); done {
+			continue
+		}
+		if _, err := l.callBack(ctx, c.Model, "", recaller, c.Reason); err != nil {
+			return fmt.Errorf("recall results of model %s: %w", c.Model, err)
+		}
+		if err := l.reject(ctx, c.Model); err != nil {
+			return fmt.Errorf("reject objects of model %s: %w", c.Model, err)
+		}
+		// A model that was withdrawn says nothing any more, and stays withdrawn.
+		l.calledBack.Store(c.Model, true)
+	}
+	return nil
+}
+
+// reject takes the objects that were written of a model out of what is found here.
+// Their bytes and their rows stay.
+func (l *Ledger) reject(ctx context.Context, m study.ModelRef) error {
+	for {
+		some, err := list(l.ask(ctx), word, `SELECT r.sop_uid FROM report r JOIN instance i ON i.sop_uid = r.sop_uid AND i.own = 1 AND i.rejected = 0
+			WHERE `+of("r")+` AND r.kind NOT LIKE '%!%' ORDER BY r.sop_uid LIMIT $4`, m.ID, m.Version, m.SHA256[:], recallsAtOnce)
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		if err := l.change(ctx, func(t *tx) error {
+			t.shown = true
+			for _, uid := range some {
+				if _, err := t.exec(`UPDATE instance SET rejected = 1 WHERE sop_uid = $1`, uid); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+}
+
+// hasTaken picks the deliveries of an alias of which the destination has the report,
+// or may have it: it was handed over, whatever became of that.
+func hasTaken(alias string) string {
+	return fmt.Sprintf(`(%[1]s.handed = 1 OR %[1]s.status IN ('delivered', 'sent'))`, alias)
+}
+
+// told lists, by study, the latest revision with results of a model of which a
+// destination has something, and that is not called back yet.
 func (l *Ledger) told(ctx context.Context, m study.ModelRef, uid study.UID) ([]work, error) {
-	return list(l.ask(ctx), scanWork, `SELECT DISTINCT r.study_uid, r.rev FROM report r
-		JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND d.status IN ('delivered', 'sent')
-		WHERE r.model_id = $1 AND r.model_version = $2 AND r.model_sha256 = $3 AND ($4 = '' OR r.study_uid = $4)
-		AND NOT EXISTS (SELECT 1 FROM report n WHERE n.study_uid = r.study_uid AND n.rev > r.rev AND n.model_id = r.model_id
-			AND n.model_version = r.model_version AND n.model_sha256 = r.model_sha256)
-		AND NOT EXISTS (SELECT 1 FROM job j WHERE j.study_uid = r.study_uid AND j.rev = r.rev AND j.task = 'withdraw'
-			AND j.model_id = r.model_id AND j.model_version = r.model_version AND j.model_sha256 = r.model_sha256)
-		ORDER BY r.study_uid, r.rev LIMIT $5`, m.ID, m.Version, m.SHA256[:], uid, recallsAtOnce)
+	return list(l.ask(ctx), scanWork, `SELECT r.study_uid, MAX(r.rev) FROM report r
+		JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+`
+		WHERE `+of("r")+` AND r.kind NOT LIKE '%!%' AND ($4 = '' OR r.study_uid = $4)
+		AND NOT EXISTS (SELECT 1 FROM job j WHERE j.study_uid = r.study_uid AND j.rev >= r.rev AND j.task = 'withdraw' AND `+of("j")+`)
+		GROUP BY r.study_uid ORDER BY r.study_uid LIMIT $5`, m.ID, m.Version, m.SHA256[:], uid, recallsAtOnce)
 }
 
 func (t *tx) recall(w work, m study.ModelRef, by, reason string) error {
 	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.study); err != nil { // the study first, as in finish
 		return err
 	}
+	n, err := one(t, number, `SELECT COUNT(*) FROM job j WHERE j.study_uid = $4 AND j.rev = $5 AND j.task = 'withdraw' AND `+of("j"),
+		m.ID, m.Version, m.SHA256[:], w.study, w.rev)
+	if err != nil || n > 0 { // another process was faster
+		return err
+	}
 	o, err := t.findOrder(w.study, w.rev)
 	if err != nil {
 		return err
 	}
+	o.lane = min(o.lane, study.Urgent)
 	if err := t.followUp(o, study.TaskWithdraw, m); err != nil {
 		return err
 	}
+	// What was held back of it never goes, also when the model speaks again.
+	if _, err := t.exec(`UPDATE delivery SET status = 'dropped', next_at = 0, error = 'its result was called back' WHERE study_uid = $4 AND status = 'withheld'
+		AND report_uid IN (SELECT r.sop_uid FROM report r WHERE r.study_uid = $4 AND r.rev <= $5 AND `+of("r")+`)`,
+		m.ID, m.Version, m.SHA256[:], w.study, w.rev); err != nil {
+		return err
+	}
+	t.shown = true
 	return t.audit(by, "recalled", entity(w.study), fmt.Sprintf("revision %d, model %s: %s", w.rev, m, reason))
 }
 
-// hasIt reports whether a destination has something of what a report takes back.
+// hasIt reports whether a destination has, or may have, something of what a report
+// takes back.
 func (t *tx) hasIt(r study.Report, destination string) (bool, error) {
 	_, err := one(t, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT 1 FROM delivery d
-		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $1 AND d.destination = $2 AND d.status IN ('delivered', 'sent')
-		AND r.model_id = $3 AND r.model_version = $4 AND r.model_sha256 = $5 LIMIT 1`,
-		r.Study, destination, r.Model.ID, r.Model.Version, r.Model.SHA256[:])
+		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $4 AND d.destination = $5 AND `+hasTaken("d")+`
+		AND `+of("r")+` AND r.kind NOT LIKE '%!%' LIMIT 1`,
+		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, destination)
 	if errors.Is(err, study.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Told gives what was written of a model's results of a study, of this revision and
+// of earlier ones, and has left the house or may have: each with those of its
+// deliveries of which that is so. What takes something back is not among it.
+func (l *Ledger) Told(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (told []study.Report, err error) {
+	err = l.view(ctx, func(a asker) error {
+		all, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report r WHERE `+of("r")+` AND r.study_uid = $4 AND r.rev <= $5
+			AND r.kind NOT LIKE '%!%' ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
+			r.Deliveries, err = list(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery d WHERE d.study_uid = $1 AND d.report_uid = $2
+				AND `+hasTaken("d")+` ORDER BY d.destination`, uid, r.UID)
+			if err != nil {
+				return err
+			}
+			if len(r.Deliveries) > 0 {
+				told = append(told, r)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("what was told of study %s by model %s: %w", uid, m, err)
+	}
+	return told, nil
+}
+
+// RecallOf tells how far it has come that results of a model are taken back.
+func (l *Ledger) RecallOf(ctx context.Context, m study.ModelRef) (study.Recall, error) {
+	r := study.Recall{Model: m}
+	err := l.view(ctx, func(a asker) (err error) {
+		r, err = recallOf(a, m)
+		return err
+	})
+	if err != nil {
+		return r, fmt.Errorf("recall of model %s: %w", m, err)
+	}
+	return r, nil
+}
+
+func recallOf(a asker, m study.ModelRef) (study.Recall, error) {
+	r := study.Recall{Model: m}
+	ref := []any{m.ID, m.Version, m.SHA256[:]}
+	const notes = ` FROM delivery n JOIN report w ON w.sop_uid = n.report_uid WHERE `
+	err := each(a, func(rows *sql.Rows) error {
+		var state string
+		var n int
+		err := rows.Scan(&state, &n)
+		switch r.Exams += n; state {
+		case study.JobFailed:
+			r.Failed += n
+		case study.JobReady, study.JobEnqueued:
+			r.Open += n
+		}
+		return err
+	}, `SELECT j.state, COUNT(*) FROM job j WHERE j.task = 'withdraw' AND `+of("j")+` GROUP BY j.state`, ref...)
+	if err != nil {
+		return r, err
+	}
+	at := func(name string) *study.RecallAt {
+		for i := range r.Destinations {
+			if r.Destinations[i].Destination == name {
+				return &r.Destinations[i]
+			}
+		}
+		r.Destinations = append(r.Destinations, study.RecallAt{Destination: name})
+		return &r.Destinations[len(r.Destinations)-1]
+	}
+	err = each(a, func(rows *sql.Rows) error {
+		var name string
+		var exams, untold int
+		err := rows.Scan(&name, &exams, &untold)
+		d := at(name)
+		d.Exams, d.Untold = exams, untold
+		return err
+	}, `SELECT has.destination, COUNT(*), SUM(CASE WHEN EXISTS (SELECT 1`+notes+`n.study_uid = has.study_uid AND n.destination = has.destination
+			AND `+of("w")+` AND w.kind LIKE '%!withdrawn') THEN 0 ELSE 1 END)
+		FROM (SELECT DISTINCT d.destination, d.study_uid FROM report r
+			JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+`
+			WHERE `+of("r")+` AND r.kind NOT LIKE '%!%') has GROUP BY has.destination ORDER BY has.destination`, ref...)
+	if err != nil {
+		return r, err
+	}
+	err = each(a, func(rows *sql.Rows) error {
+		var name, status string
+		var n int
+		err := rows.Scan(&name, &status, &n)
+		d := at(name)
+		switch d.Notes += n; status {
+		case deliveryDelivered:
+			d.Delivered += n
+		case deliveryFailed, deliveryDropped, deliveryHeld:
+			d.Failed += n
+		}
+		return err
+	}, `SELECT n.destination, n.status, COUNT(*)`+notes+of("w")+` AND w.kind LIKE '%!withdrawn' GROUP BY n.destination, n.status`, ref...)
+	return r, err
+}
+
+// each calls f with every row.
+func each(a asker, f func(*sql.Rows) error, text string, args ...any) error {
+	_, err := list(a, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, f(rows) }, text, args...)
+	return err
 }

@@ -78,7 +78,7 @@ func (t *tx) address(r study.Report, destination string) error {
 	if r.Held != "" {
 		status = deliveryHeld
 	}
-	if r.Purpose == study.PurposeWithdrawn { // who has nothing is told nothing
+	if r.Purpose != study.PurposeResult { // who has nothing is told nothing
 		if has, err := t.hasIt(r, destination); err != nil || !has {
 			return err
 		}
@@ -87,8 +87,12 @@ func (t *tx) address(r study.Report, destination string) error {
 	if err != nil {
 		return err
 	}
+	due := t.now
+	if r.Purpose == study.PurposeWithdrawn {
+		due = time.UnixMilli(1) // before all that waits of other studies
+	}
 	if _, err := t.exec(`INSERT INTO delivery (`+deliveryColumns+`) VALUES `+values(14)+` ON CONFLICT (id) DO NOTHING`,
-		string(r.UID)+" "+destination, r.UID, r.Study, r.Class, r.Key, destination, status, 0, ms(t.now), 0, clean(r.Held),
+		string(r.UID)+" "+destination, r.UID, r.Study, r.Class, r.Key, destination, status, 0, ms(due), 0, clean(r.Held),
 		kindOf(r), r.Media, last+1); err != nil {
 		return err
 	}
@@ -195,6 +199,9 @@ const (
 	deliveryFailed    = "failed"
 	// deliveryHeld is one of a report that failed its check: it is never sent.
 	deliveryHeld = "held"
+	// deliveryDropped is one that a person has given up for good, or whose result was
+	// called back before it was sent.
+	deliveryDropped = "dropped"
 )
 
 // DueDeliveries gives the deliveries whose time has come, the one that has

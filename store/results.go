@@ -334,9 +334,10 @@ func (l *Ledger) Result(ctx context.Context, uid study.UID, rev int, m study.Mod
 // such study; a restored backup or a bug may.
 //
 // Beside that it ends the work of models that were stopped, and the proposals on
-// which nobody has decided in time.
+// which nobody has decided in time, and calls back what models that were withdrawn
+// have told.
 func (l *Ledger) Sweep(ctx context.Context) error {
-	if err := errors.Join(l.EndStopped(ctx), l.expire(ctx)); err != nil {
+	if err := errors.Join(l.EndStopped(ctx), l.expire(ctx), l.recallWithdrawn(ctx)); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	stuck, err := list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status IN ('scoring', 'scored')

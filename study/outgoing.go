@@ -16,7 +16,40 @@ const (
 	PurposeResult Purpose = ""
 	// PurposeWithdrawn is that of what says that a result does not hold any more.
 	PurposeWithdrawn Purpose = "withdrawn"
+	// PurposeCorrected is that of what rejects the objects that a later revision has
+	// replaced.
+	PurposeCorrected Purpose = "corrected"
 )
+
+// A Recall is how far it has come that the results of a model are taken back from
+// whoever has them.
+type Recall struct {
+	Model        ModelRef
+	Exams        int // that are called back
+	Open, Failed int // of these: whose notes are still to be written, and could not be
+	Destinations []RecallAt
+}
+
+// Done reports whether every destination that has something has taken all that
+// takes it back.
+func (r Recall) Done() bool {
+	for _, d := range r.Destinations {
+		if d.Untold > 0 || d.Delivered < d.Notes {
+			return false
+		}
+	}
+	return r.Open == 0 && r.Failed == 0
+}
+
+// A RecallAt is how far a recall has come at one destination.
+type RecallAt struct {
+	Destination string
+	Exams       int // of which it has something, or may have
+	Untold      int // of these: for which nothing is written yet that takes it back
+	Notes       int // rejection notes and messages for it
+	Delivered   int // of these: that it has taken
+	Failed      int // that were given up; the others wait, or their commitment is awaited
+}
 
 // The media types of what goes out.
 const (

@@ -19,6 +19,8 @@ var matrixPromises = []promise{
 	{"a report that failed its check is never sent", heldReport},
 	{"one process at a time sends to a destination", turns},
 	{"what a stopped model has told is called back, once, from whoever has it", recalled},
+	{"what a model that was withdrawn has told is called back by itself, wherever that was broken off", recalledByItself},
+	{"objects of a model that was withdrawn are found no more, and stay", rejected},
 }
 
 // set is what is written for a job: kinds, each with its language behind a colon.

@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"varde/study"
+)
+
+// withdrawing writes what a withdraw job is for, a note to each destination.
+func (b *Bench) withdrawing(j study.Job, destinations ...string) {
+	b.T.Helper()
+	reports := set(j, destinations, "reject:en")
+	reports[0].Purpose, reports[0].UID = study.PurposeWithdrawn, reports[0].UID+".9"
+	b.OK(b.Reported(context.Background(), j, reports...))
+}
+
+func recalledByItself(b *Bench) {
+	ctx := context.Background()
+	b.live("ct")
+	for _, uid := range []study.UID{"1.2", "1.3", "1.4", "1.5"} {
+		b.written(uid, []string{"PACS", "RIS"}, "sr:en")
+	}
+	_, all := b.due()
+	for _, d := range all {
+		switch {
+		case d.Study == "1.2" && d.Destination == "PACS":
+			b.OK(b.MayDeliver(ctx, d.ID))
+			b.OK(b.Delivered(ctx, d.ID))
+		case d.Study == "1.3" && d.Destination == "PACS": // the process dies amid it: nobody knows
+			b.OK(b.MayDeliver(ctx, d.ID))
+		case d.Study == "1.4": // it never answered the call
+			b.OK(b.DeliveryFailed(ctx, d.ID, "away", b.Clock.Now().Add(time.Hour)))
+		case d.Destination == "PACS":
+			b.OK(b.Delivered(ctx, d.ID))
+		}
+	}
+	before, err := b.RecallOf(ctx, Model("ct"))
+	b.OK(err)
+	Same(b, "before it", before.Done(), false)
+	b.OK(b.Sweep(ctx))
+	b.OK(b.SetModel(ctx, by("bo", "ct", study.ModelWithdrawn)))
+	_, err = b.Recall(ctx, Model("ct"), "1.5", "bo", "one by hand, and then the process dies")
+	b.OK(err)
+	for range 2 { // again it changes nothing
+		b.OK(b.Sweep(ctx))
+	}
+	jobs := map[study.UID]study.Job{}
+	for _, j := range b.Claim(study.PoolReport, 100) {
+		if j.Task == study.TaskWithdraw {
+			jobs[j.Study] = j
+			Same(b, "lane", j.Lane, study.Urgent)
+		}
+	}
+	Same(b, "called back", []int{len(jobs), len(jobs["1.4"].Study)}, []int{3, 0})
+	r, err := b.RecallOf(ctx, Model("ct"))
+	b.OK(err)
+	Same(b, "while notes are written", fmt.Sprintf("%+v", r.Destinations), "[{Destination:PACS Exams:3 Untold:3 Notes:0 Delivered:0 Failed:0}]")
+	Same(b, "exams, open", []int{r.Exams, r.Open}, []int{3, 3})
+
+	told, err := b.Told(ctx, "1.3", 1, Model("ct"))
+	b.OK(err)
+	Same(b, "what may be there", fmt.Sprint(len(told), len(told[0].Deliveries))+" "+told[0].Deliveries[0].Destination, "1 1 PACS")
+	b.live("mr")
+	b.Settle("1.9", Asked("mr", 1)) // another model's waits for longer
+	b.Score()
+	b.Conclude(study.Flagged, 1)
+	other := b.ClaimOne(study.PoolReport)
+	b.OK(b.Reported(ctx, other, set(other, []string{"PACS"}, "sr:en")...))
+	for _, uid := range []study.UID{"1.2", "1.3", "1.5"} {
+		b.withdrawing(jobs[uid], "PACS", "RIS")
+	}
+	words, all := b.due()
+	Same(b, "due: notes first, and to nobody who has nothing", words[:3], []string{"reject to PACS", "reject to PACS", "reject to PACS"})
+	b.OK(b.Delivered(ctx, all[0].ID))
+	b.OK(b.Delivered(ctx, all[1].ID))
+	b.OK(b.DeliveryFailed(ctx, all[2].ID, "it takes none", time.Time{}))
+	r, err = b.RecallOf(ctx, Model("ct"))
+	b.OK(err)
+	Same(b, "one was given up", fmt.Sprintf("%+v %t", r.Destinations, r.Done()), "[{Destination:PACS Exams:3 Untold:0 Notes:3 Delivered:2 Failed:1}] false")
+	b.OK(b.RetryDelivery(ctx, all[2].ID, "bo", "it does now"))
+	b.OK(b.Delivered(ctx, all[2].ID))
+	r, err = b.RecallOf(ctx, Model("ct"))
+	b.OK(err)
+	Same(b, "done", r.Done(), true)
+	b.OK(b.Sweep(ctx))
+	for _, j := range b.Claim(study.PoolReport, 100) {
+		Same(b, "a job after all is done", j.Task == study.TaskWithdraw, false)
+	}
+}
+
+func rejected(b *Bench) {
+	ctx := context.Background()
+	b.live("ct")
+	b.written("1.2", nil, "sr:en", "seg")
+	q := study.Query{Studies: []study.UID{"1.2"}}
+	count := func() [4]int {
+		b.T.Helper()
+		objects, err := b.ObjectsOf(ctx, "1.2", "")
+		b.OK(err)
+		instances, err := b.FindInstances(ctx, q)
+		b.OK(err)
+		series, err := b.FindSeries(ctx, q)
+		b.OK(err)
+		studies, err := b.FindStudies(ctx, q)
+		b.OK(err)
+		return [4]int{len(objects), len(instances), len(series), studies[0].StudyInstances}
+	}
+	before := count()
+	reports, err := b.Case(ctx, "1.2")
+	b.OK(err)
+	b.OK(b.SetModel(ctx, by("bo", "ct", study.ModelSuspended)))
+	b.OK(b.Sweep(ctx))
+	Same(b, "of a model that is suspended", count(), before)
+	b.OK(b.SetModel(ctx, by("bo", "ct", study.ModelWithdrawn)))
+	b.OK(b.Sweep(ctx))
+	Same(b, "of one that is withdrawn", count(), [4]int{before[0] - 2, before[1] - 2, before[2] - 2, before[3] - 2})
+	for _, r := range reports.Reports {
+		i, err := b.Instance(ctx, r.UID)
+		b.OK(err)
+		Same(b, "it stays", i.Key, r.Key)
+	}
+	// A copy that comes back from an archive is known, and brings nothing back.
+	a := Arrival("1.2", 9, "copy")
+	a.Instance.UID, a.Instance.Series, a.Instance.SHA256 = reports.Reports[0].UID, reports.Reports[0].Series, reports.Reports[0].SHA256
+	_, err = b.Ledger.Receive(ctx, a)
+	b.OK(err)
+	Same(b, "after a copy came back", count(), [4]int{before[0] - 2, before[1] - 2, before[2] - 2, before[3] - 2})
+}
