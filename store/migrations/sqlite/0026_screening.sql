@@ -26,17 +26,3 @@ CREATE TABLE screening_read (
   FOREIGN KEY (study_uid, rev) REFERENCES screening (study_uid, rev)
 );
 CREATE INDEX screening_read_reader ON screening_read (reader, study_uid, rev);
-
--- It belongs to the study's manifest.
-CREATE TRIGGER manifest_screening AFTER INSERT ON screening BEGIN
-  INSERT INTO manifest (name, changed, kept) VALUES (new.study_uid, CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)
-    ON CONFLICT (name) DO UPDATE SET changed = MAX(manifest.changed + 1, excluded.changed);
-END;
-CREATE TRIGGER manifest_screening_moves AFTER UPDATE ON screening BEGIN
-  INSERT INTO manifest (name, changed, kept) VALUES (new.study_uid, CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)
-    ON CONFLICT (name) DO UPDATE SET changed = MAX(manifest.changed + 1, excluded.changed);
-END;
-CREATE TRIGGER manifest_screening_read AFTER INSERT ON screening_read BEGIN
-  INSERT INTO manifest (name, changed, kept) VALUES (new.study_uid, CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)
-    ON CONFLICT (name) DO UPDATE SET changed = MAX(manifest.changed + 1, excluded.changed);
-END;
