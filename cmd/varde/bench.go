@@ -30,11 +30,12 @@ func benchVerb() *cobra.Command {
 	var asJSON bool
 	var rounds int
 	benches := map[string]bench{"ingest": benchIngest, "score": benchScore, "slide": benchSlide, "scale": benchScale, "worklist": benchWorklist, "overhead": benchOverhead, "start": benchStart,
-		"stock": benchStock, "traffic": benchTraffic, "fair": benchFair, "qido": benchQIDO} // the last four are the parts of ingest
+		"stock": benchStock, "traffic": benchTraffic, "fair": benchFair, "qido": benchQIDO, // the last four are the parts of ingest
+		"load": benchLoad} // which takes half an hour
 	all := []string{"ingest", "score", "slide", "scale", "worklist", "overhead", "start"}
-	names := append([]string{"all", "stock", "traffic", "fair", "qido"}, all...)
+	names := append([]string{"all", "stock", "traffic", "fair", "qido", "load"}, all...)
 	c := &cobra.Command{
-		Use:       "bench {all|ingest|stock|traffic|fair|qido|score|slide|scale|worklist|overhead|start}",
+		Use:       "bench {all|ingest|stock|traffic|fair|qido|load|score|slide|scale|worklist|overhead|start}",
 		Short:     "Measure, each figure beside a peer or a limit in the same run",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
@@ -55,6 +56,7 @@ func benchVerb() *cobra.Command {
 	c.Flags().Float64("large-gb", 4, "size of the long object that is sent, in GB")
 	c.Flags().Int("slide-side", 50000, "side of the drawn slide, in pixels")
 	c.Flags().Int("blocks", 24, "blocks of the slide that the network is shown; all of it takes many minutes")
+	c.Flags().Float64("minutes", 30, "how long exams come, for load")
 	modelFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.Flags().IntVar(&rounds, "rounds", 3, "how often each is measured; the median counts")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,15 +92,22 @@ func benchStart(cmd *cobra.Command, rounds int, show func(figure)) error {
 }
 
 // benchOverhead measures what the platform adds to the network's own time, from
-// the moment that the last image is sent until the report is kept, as a client
-// sees it. One network runs at a time, so that its seconds add up.
+// the moment that the last image is accepted until the report is stored at its
+// destination, an archive of the benchmark's own. One network runs at a time, so
+// that its seconds add up.
 func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s, err := startServe(cmd.Context(), dir, "--workers", "1")
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	to, err := openSink(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := startServe(ctx, dir, "--workers", "1", "--destinations", to.destination())
 	if err != nil {
 		return err
 	}
@@ -124,7 +130,7 @@ func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
 	}{{"overhead.single_image_p95_s", single, 7 * rounds, singleLimit}, {"overhead.ct324_p95_s", ct, rounds, ctLimit}} {
 		var over []float64
 		for i := range b.times {
-			v, err := s.overhead(cmd.Context(), b.draw, uint64(100+i))
+			v, err := s.overhead(ctx, to, b.draw, uint64(100+i))
 			if err != nil {
 				return fmt.Errorf("%s: %w", b.name, err)
 			}
@@ -136,47 +142,25 @@ func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
 }
 
 // overhead sends one study and gives the seconds that no network ran in.
-func (s *served) overhead(ctx context.Context, draw func(uint64) (studytest.Drawn, error), seed uint64) (float64, error) {
+func (s *served) overhead(ctx context.Context, to *sink, draw func(uint64) (studytest.Drawn, error), seed uint64) (float64, error) {
 	d, err := draw(seed)
+	if err != nil {
+		return 0, err
+	}
+	before, err := s.ran(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if _, err := sendAll(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom, outgoingDrawn(d), nil); err != nil {
 		return 0, err
 	}
-	began := time.Now()
-	before, err := s.ran(ctx)
+	ended := time.Now()
+	stored, err := to.await(ctx, d.Study, 5*time.Minute)
 	if err != nil {
 		return 0, err
 	}
-	for time.Since(began) < 5*time.Minute {
-		status, err := s.look(ctx, d.Study)
-		if err != nil {
-			return 0, err
-		}
-		if status == study.Reported {
-			took := time.Since(began).Seconds()
-			after, err := s.ran(ctx)
-			return took - (after - before), err
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return 0, fmt.Errorf("study %s was not reported: %w", d.Study, study.ErrIncomplete)
-}
-
-// look asks the API for a study's status.
-func (s *served) look(ctx context.Context, uid study.UID) (study.Status, error) {
-	body, err := s.get(ctx, "/api/v1/studies/"+string(uid))
-	if err != nil {
-		return "", err
-	}
-	var c struct {
-		Status study.Status `json:"status"`
-	}
-	if err := json.Unmarshal(body, &c); err != nil {
-		return "", fmt.Errorf("read study %s: %w", uid, err)
-	}
-	return c.Status, nil
+	after, err := s.ran(ctx)
+	return stored.Sub(ended).Seconds() - (after - before), err
 }
 
 // ran asks for how many seconds networks have run since the start.
