@@ -44,8 +44,8 @@ var mayImport = map[string][]string{
 	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
 	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
-	"worldlist":     {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide"},
-	"oversight":     {"models", "internal/webui", "internal/words"}, // it shows cards and moves states
+	"worldlist":     {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask"},                 // it reads windows out of headers, and shows what networks drew
+	"oversight":     {"models", "internal/webui", "internal/words"},                                                                                                // it shows cards and moves states
 }
 
 // doors names the one package that may import each third-party module.
@@ -63,8 +63,8 @@ var doors = map[string][]string{
 	"github.com/ebitengine/purego":           {"internal/codec", "internal/slide"}, // native libraries found at run time: decoders, OpenSlide
 	"github.com/alicebob/miniredis":          {"internal/embedded"},
 	"github.com/spf13/cobra":                 {"cmd/varde"},
-	"github.com/spf13/pflag":                 {"cmd/varde"},                                // the flags that cobra takes
-	"github.com/BurntSushi/toml":             {"cmd/varde", "models", "worldlist/pathway"}, // settings, cards, and tables of pathways
+	"github.com/spf13/pflag":                 {"cmd/varde"},                                                       // the flags that cobra takes
+	"github.com/BurntSushi/toml":             {"cmd/varde", "models", "worldlist/pathway", "worldlist/screening"}, // settings, cards, and tables of pathways and screenings
 	"golang.org/x/term":                      {"cmd/varde"},
 	"github.com/danielgtaylor/huma":          {"internal/webui"},
 	"github.com/prometheus/client_golang":    {"internal/metrics"},

@@ -44,12 +44,17 @@ type geometry struct {
 	// whenever the values are whole and fit into 16 bits, as Hounsfield units do.
 	Scale  float64 `json:"scale"`
 	Offset float64 `json:"offset"`
-	// Center and Width are the window to begin with, in values.
-	Center float64 `json:"center"`
-	Width  float64 `json:"width"`
-	Low    float64 `json:"low"` // the range of the values, for the sliders
-	High   float64 `json:"high"`
-	Invert bool    `json:"invert"` // MONOCHROME1: low values are bright
+	// Center and Width are the window to begin with, in values: the first of
+	// Windows, or one of ours where there is none. Where there are Tables and no
+	// Windows, the first of these is begun with.
+	Center  float64  `json:"center"`
+	Width   float64  `json:"width"`
+	Windows []window `json:"windows,omitempty"`
+	Tables  []string `json:"tables,omitempty"` // what they are called
+	Millis  float64  `json:"millis,omitempty"` // from frame to frame
+	Low     float64  `json:"low"`              // the range of the values, for the sliders
+	High    float64  `json:"high"`
+	Invert  bool     `json:"invert"` // MONOCHROME1: low values are bright
 	// SpacingMM between rows and columns; zero when unknown.
 	SpacingMM [2]float64 `json:"spacing_mm"`
 	Kind      string     `json:"spacing_kind"` // pixel or imager
@@ -65,30 +70,38 @@ func (p *pages) frame(w http.ResponseWriter, r *http.Request) {
 		p.site.Fail(w, r, err)
 		return
 	}
-	f, err := p.Frames.Frame(r.Context(), in, n-1)
+	d, err := p.picture(r.Context(), in, n-1)
 	if err != nil {
-		p.site.Fail(w, r, fmt.Errorf("frame %d of %s: %w", n, in.UID, err))
+		p.site.Fail(w, r, err)
 		return
 	}
+	keepable(w)
+	if d.color != nil {
+		p.sendColor(w, r, in, *d.color)
+		return
+	}
+	if p.sendGeometry(w, r, d.geometry) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		sendPacked(w, r, d.samples)
+	}
+}
+
+// keepable lets a browser keep a frame: under its address it never changes while a
+// study is read.
+func keepable(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "private, max-age=3600, immutable")
 	w.Header().Set("Vary", "Cookie, Accept-Encoding")
-	if f.Samples > 1 {
-		p.sendColor(w, r, in, f)
-		return
-	}
-	samples, g, err := values(in, f)
-	if err != nil {
-		p.site.Fail(w, r, fmt.Errorf("frame %d of %s: %w", n, in.UID, err))
-		return
-	}
+}
+
+// sendGeometry writes the header of a frame; false when it can't, and said so.
+func (p *pages) sendGeometry(w http.ResponseWriter, r *http.Request, g geometry) bool {
 	head, err := json.Marshal(g)
 	if err != nil {
-		p.site.Fail(w, r, fmt.Errorf("describe frame %d of %s: %w", n, in.UID, err))
-		return
+		p.site.Fail(w, r, fmt.Errorf("describe a frame: %w", err))
+		return false
 	}
-	w.Header().Set(geometryHeader, string(head))
-	w.Header().Set("Content-Type", "application/octet-stream")
-	sendPacked(w, r, samples)
+	w.Header().Set(geometryHeader, plain(head))
+	return true
 }
 
 // frameIn finds the instance and the frame number of the address.
@@ -168,16 +181,12 @@ func (p *pages) sendColor(w http.ResponseWriter, r *http.Request, in study.Insta
 		p.site.Fail(w, r, fmt.Errorf("colors of %s: %w", in.UID, err))
 		return
 	}
-	head, err := json.Marshal(geometry{
+	if p.sendGeometry(w, r, geometry{
 		Rows: f.Rows, Columns: f.Columns, Scale: 1, Center: 127.5, Width: 255, High: 255,
 		SpacingMM: in.Image.SpacingMM, Kind: in.Image.SpacingKind, Modality: string(in.Modality),
-	})
-	if err != nil {
-		p.site.Fail(w, r, fmt.Errorf("describe a frame of %s: %w", in.UID, err))
-		return
+	}) {
+		p.sendJPEG(w, r, rgb, f.Columns, f.Rows)
 	}
-	w.Header().Set(geometryHeader, string(head))
-	p.sendJPEG(w, r, rgb, f.Columns, f.Rows)
 }
 
 func (p *pages) sendJPEG(w http.ResponseWriter, r *http.Request, rgb []byte, columns, rows int) {
@@ -205,4 +214,14 @@ func whole(r *http.Request, name string, missing int) (int, error) {
 		return 0, fmt.Errorf("%s %q: %w", name, s, study.ErrInvalid)
 	}
 	return n, nil
+}
+
+// sendJSON writes plain values.
+func sendJSON(w http.ResponseWriter, r *http.Request, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("plain values: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	sendPacked(w, r, b)
 }

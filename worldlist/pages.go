@@ -16,6 +16,9 @@ type pages struct {
 	counter *counter
 	lists   chan struct{} // one token for each list that listens
 	shelf   shelf
+	memo    memo
+	headers drawer
+	drawn   portfolio
 	atlas   atlas
 	board   board
 	keepers keepers
@@ -53,6 +56,11 @@ func (p Pages) Add(site *webui.Site) {
 	site.Handle("POST /studies/{study}/claim", webui.SeeStudies, http.HandlerFunc(h.claim))
 	site.Handle("POST /next", webui.ReadStudies, http.HandlerFunc(h.takeNext))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
+	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/quick", webui.SeeStudies, http.HandlerFunc(h.quick))
+	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/tables/{table}", webui.SeeStudies, http.HandlerFunc(h.table))
+	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/masks", webui.SeeStudies, http.HandlerFunc(h.pieces))
+	site.Handle("GET /studies/{study}/masks", webui.SeeStudies, http.HandlerFunc(h.layers))
+	site.Handle("GET /studies/{study}/priors", webui.SeeStudies, http.HandlerFunc(h.priors))
 	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))
 	site.Handle("GET /studies/{study}/slides/{series}/mask", webui.SeeStudies, http.HandlerFunc(h.mask))
 	site.Page("GET /studies/{study}/slides/{series}", webui.SeeStudies, h.study)

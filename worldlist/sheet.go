@@ -46,6 +46,7 @@ type sheet struct {
 	Slides    []slideLine
 	Others    int        // series that are no slides
 	States    []string   // whose marks the script needs
+	PACS      string     // where the PACS shows the study
 	Readings  []factLine // who has read it, and what they said
 	reading
 }
@@ -145,6 +146,11 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 	if err := p.addReading(r, c, sight, &s); err != nil {
 		return webui.View{}, err
 	}
+	steps, err := p.stepsFor(r.Context(), uid, sight)
+	if err != nil {
+		return webui.View{}, err
+	}
+	s.View.Missed, s.PACS = missedOf(visit.Lang, s.View, s.Series, steps), pacsLink(p.PACS, c.Study)
 	v := webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Wide: true}
 	if wanted := r.PathValue("series"); wanted != "" || onlySlides(s.Series) {
 		v.Template = "slide"

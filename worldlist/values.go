@@ -13,39 +13,50 @@ import (
 
 // values turns the stored samples of a gray frame into values by the modality
 // LUT, PS3.3 §C.11.1, and those into int16.
-func values(in study.Instance, f codec.Frame) ([]byte, geometry, error) {
+func values(in study.Instance, f codec.Frame, k look) ([]byte, geometry, error) {
+	if k.slope != nil {
+		img := *in.Image
+		img.Slope, img.Intercept, img.HasRescale = k.slope[0], k.slope[1], true
+		in.Image = &img
+	}
 	if n := f.Rows * f.Columns * f.Bits / 8; f.Samples != 1 || n < 1 || len(f.Data) < n {
 		return nil, geometry{}, fmt.Errorf("%d × %d samples of %d bits in %d bytes: %w", f.Rows, f.Columns, f.Bits, len(f.Data), study.ErrInvalid)
 	}
 	switch {
 	case f.Bits == 8 || f.Bits == 16 && !f.Float:
-		out, g := byTable(in, f)
+		out, g := byTable(in, f, lutOf(*in.Image, k.modality))
+		k.describe(&g)
 		return out, g, nil
 	case f.Bits == 32:
-		out, g := oneByOne(in, f)
+		out, g := oneByOne(in, f, lutOf(*in.Image, k.modality))
+		k.describe(&g)
 		return out, g, nil
 	}
 	return nil, geometry{}, fmt.Errorf("samples of %d bits: %w", f.Bits, study.ErrUnsupported)
 }
 
-// A lut is the rescale of one image. What bears the padding value has no value
-// at all.
+// A lut is the rescale of one image, or the table that stands in its place. What
+// bears the padding value has no value at all.
 type lut struct {
 	slope, intercept float64
 	padding          *int
+	table            *table
 }
 
-func lutOf(img study.Image) lut {
-	if img.Slope == 0 {
-		return lut{1, 0, img.Padding}
+func lutOf(img study.Image, t *table) lut {
+	if img.Slope == 0 || t != nil {
+		return lut{1, 0, img.Padding, t}
 	}
-	return lut{img.Slope, img.Intercept, img.Padding}
+	return lut{img.Slope, img.Intercept, img.Padding, nil}
 }
 
 // value is NaN where there is none.
 func (l lut) value(stored float64) float64 {
 	if l.padding != nil && stored == float64(*l.padding) || math.IsInf(stored, 0) {
 		return math.NaN()
+	}
+	if l.table != nil {
+		return l.table.at(stored)
 	}
 	return stored*l.slope + l.intercept
 }
@@ -64,7 +75,7 @@ type tally struct {
 // byTable handles samples of up to 16 bits. Every possible sample is turned into
 // its value once, so that a mammogram of many millions costs what a look into a
 // table costs.
-func byTable(in study.Instance, f codec.Frame) ([]byte, geometry) {
+func byTable(in study.Instance, f codec.Frame, l lut) ([]byte, geometry) {
 	wide := f.Bits == 16
 	n := f.Rows * f.Columns
 	code := func(i int) int { return int(f.Data[i]) }
@@ -75,7 +86,6 @@ func byTable(in study.Instance, f codec.Frame) ([]byte, geometry) {
 	for i := range n {
 		counts[code(i)]++
 	}
-	l := lutOf(*in.Image)
 	byCode := make([]float64, len(counts))
 	var seen []tally
 	for c, count := range counts {
@@ -103,9 +113,8 @@ func byTable(in study.Instance, f codec.Frame) ([]byte, geometry) {
 }
 
 // oneByOne handles samples of 32 bits, whole or floating.
-func oneByOne(in study.Instance, f codec.Frame) ([]byte, geometry) {
+func oneByOne(in study.Instance, f codec.Frame, l lut) ([]byte, geometry) {
 	n := f.Rows * f.Columns
-	l := lutOf(*in.Image)
 	v := make([]float64, n)
 	var seen []tally
 	for i := range v {
@@ -141,7 +150,7 @@ func describe(in study.Instance, f codec.Frame, seen []tally, whole bool) geomet
 	g := geometry{
 		Rows: f.Rows, Columns: f.Columns, Low: low, High: high, Scale: 1,
 		Invert: img.Photometric == "MONOCHROME1", SpacingMM: img.SpacingMM, Kind: img.SpacingKind,
-		Modality: string(in.Modality), Center: img.WindowCenter, Width: img.WindowWidth,
+		Modality: string(in.Modality),
 	}
 	if in.Modality == study.CT && img.HasRescale {
 		g.Unit = "HU"
@@ -150,10 +159,22 @@ func describe(in study.Instance, f codec.Frame, seen []tally, whole bool) geomet
 		g.Offset = (low + high) / 2
 		g.Scale = max((high-low)/(math.MaxUint16-1), math.SmallestNonzeroFloat32)
 	}
-	if g.Width < 1 {
-		g.Center, g.Width = spread(seen, low, high)
-	}
+	g.Center, g.Width = spread(seen, low, high)
 	return g
+}
+
+// describe enters into a geometry how its image wants to be shown.
+func (k look) describe(g *geometry) {
+	g.Windows, g.Millis = k.Windows, k.Millis
+	if len(k.Windows) > 0 {
+		g.Center, g.Width = k.Windows[0].Center, k.Windows[0].Width
+	}
+	for _, t := range k.Tables {
+		g.Tables = append(g.Tables, t.Text)
+	}
+	if k.detector {
+		g.Kind = "imager"
+	}
 }
 
 // sample is the int16 that stands for a value; what has none is dark.

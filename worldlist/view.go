@@ -3,6 +3,7 @@ package worldlist
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ type view struct {
 	Study  study.UID `json:"study"`
 	Stacks []stack   `json:"stacks"`
 	Marks  []mark    `json:"marks"`
+	Missed []mark    `json:"missed"`         // what readers marked as missed, as far as the visitor may see it
 	Start  int       `json:"start"`          // the stack that is opened first
 	Tray   *tray     `json:"tray,omitempty"` // of a page of slides
 }
@@ -29,6 +31,14 @@ type stack struct {
 	Frames    []frameRef `json:"frames"`
 	Presets   bool       `json:"presets"` // values are Hounsfield units
 	FirstMark int        `json:"start"`   // the frame to begin with
+	Text      string     `json:"text"`    // what the series is called
+	Cine      bool       `json:"cine"`    // its frames follow each other in time, in one object
+	// Where the frames lie, if they are parallel and their places are known: the
+	// frame of reference, the direction from one to the next, and how far along it
+	// each lies, mm.
+	Ref    study.UID   `json:"ref,omitempty"`
+	Normal *[3]float64 `json:"normal,omitempty"`
+	Depths []float64   `json:"z,omitempty"`
 	// Of a slide: what it is called, its levels, finest first, the µm of a pixel
 	// of the finest one, and the name of its content.
 	Name    string      `json:"name,omitempty"`
@@ -140,7 +150,7 @@ func seriesOf(l webui.Lang, instances []study.Instance) []series {
 
 // viewOf puts the marks of all results on the frames where they belong.
 func viewOf(l webui.Lang, all []series, instances []study.Instance, results []study.Result) view {
-	v := view{Stacks: []stack{}, Marks: []mark{}}
+	v := view{Stacks: []stack{}, Marks: []mark{}, Missed: []mark{}}
 	if len(instances) > 0 {
 		v.Study = instances[0].Study
 	}
@@ -194,7 +204,10 @@ func stackOf(s series) stack {
 		}
 		return k
 	}
+	k.Text = s.Text
+	k.place(s.images)
 	for _, in := range s.images {
+		k.Cine = k.Cine || in.Image.Frames > 1 && in.Image.FramePositions == nil
 		k.Color = in.Image.Samples > 1 || in.Image.Photometric == "PALETTE COLOR"
 		k.Presets = k.Presets || in.Modality == study.CT
 		for n := range in.Image.Frames {
@@ -202,6 +215,60 @@ func stackOf(s series) stack {
 		}
 	}
 	return k
+}
+
+// place enters where the frames of a stack lie, unless it is unknown of one of them
+// or they are not parallel.
+func (k *stack) place(images []study.Instance) {
+	var axis [3]float64
+	var depths []float64
+	for i, in := range images {
+		img := in.Image
+		if img.Orientation == nil || img.FrameOfRef == "" || img.FrameOfRef != images[0].Image.FrameOfRef {
+			return
+		}
+		n := normalOf(*img.Orientation)
+		if i == 0 {
+			axis = n
+		}
+		if dot(axis, n) < 0.999 {
+			return
+		}
+		for f := range img.Frames {
+			at := img.Position
+			if f < len(img.FramePositions) {
+				at = &img.FramePositions[f]
+			}
+			if at == nil || img.Frames > 1 && img.FramePositions == nil {
+				return
+			}
+			depths = append(depths, math.Round(dot(*at, axis)*1000)/1000)
+		}
+	}
+	if len(depths) > 0 {
+		k.Ref, k.Normal, k.Depths = images[0].Image.FrameOfRef, &axis, depths
+	}
+}
+
+func dot(a, b [3]float64) float64 { return a[0]*b[0] + a[1]*b[1] + a[2]*b[2] }
+
+func normalOf(o [6]float64) [3]float64 {
+	return [3]float64{o[1]*o[5] - o[2]*o[4], o[2]*o[3] - o[0]*o[5], o[0]*o[4] - o[1]*o[3]}
+}
+
+// missedOf puts what readers marked as missed on the frames where it belongs.
+func missedOf(l webui.Lang, v view, all []series, steps []study.ReadingStep) []mark {
+	out := []mark{}
+	for _, s := range steps {
+		if s.Step != study.StepMissed || s.Mark == nil {
+			continue
+		}
+		if m, ok := markOf(l, all, v.Stacks, *s.Mark); ok && !v.Stacks[m.Stack].Slide {
+			m.Key, m.Number = "missed", len(out)+1
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // markOf finds the frame of a region. A region of a slide's level is put on the

@@ -120,6 +120,15 @@ type Pages struct {
 	// Heats tell what models have scored of slides; nil: slides are shown without
 	// heat maps, and how far a model is stays unsaid.
 	Heats Heats
+	// Headers tell how images want to be shown; nil: by the first window that the
+	// ledger knows.
+	Headers Headers
+	// Segments tells what the segments of a model are that it draws, in their order;
+	// nil, or none: they are numbered.
+	Segments func(study.ModelRef) []study.Code
+	// PACS is the address at which the PACS shows a study, as [CheckPACSLink] wants
+	// it; empty: no link is shown.
+	PACS string
 	// Outlook tells what the present pace means for deadlines, and whether models
 	// answer; nil: nothing is said of either.
 	Outlook *Outlook

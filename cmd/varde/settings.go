@@ -47,6 +47,7 @@ type Settings struct {
 	Tune         bool          `toml:"tune" help:"measure at the first use of a network how it runs best on this machine"`
 	Protocols    []string      `toml:"protocols" help:"how results are read where that is to be stricter than the model's card: MODEL=independent, MODEL/PATHWAY=triage_only, second_look; * stands for any characters"`
 	ClaimIdle    time.Duration `toml:"claim_idle" help:"after how long without a sign of its reader a study in hand is free again"`
+	PACSLink     string        `toml:"pacs_link" help:"address at which the PACS shows a study, for the link on its page: https://pacs/open?study={study_uid}&accession={accession}, and {patient_id}; empty for no link"`
 	HL7Addr      string        `toml:"hl7_addr" help:"address of the HL7 v2 listener (MLLP): orders, patients and reports; empty for none"`
 	HL7Pathway   string        `toml:"hl7_pathway" help:"where orders bear the national code of a pathway, as ZPW-1 or OBR-46.2; empty for nowhere"`
 	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
@@ -82,6 +83,7 @@ type Settings struct {
 	PlainAssociations int      `toml:"plain_associations" help:"of these, how many may be in the clear; 0 for all"`
 	TLSAssociations   int      `toml:"tls_associations" help:"of these, how many may be over TLS; 0 for all"`
 	Marks             []string `toml:"marks" help:"what is written beside the report of images with findings: gsps (rings and words), kos (key images); empty for nothing"`
+	RejectSuperseded  bool     `toml:"reject_superseded" help:"have archives hide the objects that those of a later state of a study replace, by rejection notes (IOCM); without it the later ones name them"`
 	// ReferenceModels keeps our three reference models in the registry and makes
 	// them live when they are new there.
 	ReferenceModels bool   `toml:"reference_models" help:"keep the three reference models, live when new; they are no medical devices"`
@@ -272,6 +274,9 @@ func (l *loader) check() error {
 	}
 	if _, err := worldlist.ParseProtocols(l.Protocols); err != nil {
 		errs = append(errs, err)
+	}
+	if err := worldlist.CheckPACSLink(l.PACSLink); err != nil {
+		errs = append(errs, fmt.Errorf("pacs_link: %w", err))
 	}
 	if l.ClaimIdle < time.Minute {
 		bad("claim_idle %s is under 1m", l.ClaimIdle)

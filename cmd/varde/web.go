@@ -38,7 +38,8 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	worldlist.Simulator{History: h.ledger}.Add(h.site)
 	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
 		Desk: h.ledger, Judged: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
-		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
+		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames}, Headers: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
+		Segments: h.segments, PACS: h.PACSLink,
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.site)
 	oversight.Pages{Switch: h.registry, Council: models.Council{Registry: h.registry, Proposals: h.ledger}, Exams: h.ledger, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger,
 		Line: h.ledger, Valve: h.ledger, Mender: h.ledger, Post: h.ledger}.Add(h.site)
@@ -63,6 +64,22 @@ func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.
 		h.addUpload(receiver, traffic)
 	}
 	return h.site
+}
+
+// segments tells what a model draws, out of its card.
+func (h *house) segments(ref study.ModelRef) (all []study.Code) {
+	c, err := h.registry.Card(ref)
+	if err != nil {
+		return nil
+	}
+	for _, s := range c.Segment {
+		what := s.What
+		if what.Meaning == "" {
+			what.Meaning = s.Name
+		}
+		all = append(all, what)
+	}
+	return all
 }
 
 // about tells a reader of a model, out of its card.

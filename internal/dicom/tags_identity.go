@@ -110,6 +110,7 @@ const (
 	StudiesContainingOtherReferencedInstancesSequence Tag = 0x00081200
 	DerivationDescription                             Tag = 0x00082111
 	SourceImageSequence                               Tag = 0x00082112
+	RecommendedDisplayFrameRate                       Tag = 0x00082144
 	DerivationCodeSequence                            Tag = 0x00089215
 	PatientName                                       Tag = 0x00100010
 	PatientID                                         Tag = 0x00100020

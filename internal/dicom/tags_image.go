@@ -10,12 +10,14 @@ const (
 	ComplexImageComponent                    Tag = 0x00089208
 	ContrastBolusAgent                       Tag = 0x00180010
 	BodyPartExamined                         Tag = 0x00180015
+	CineRate                                 Tag = 0x00180040
 	SliceThickness                           Tag = 0x00180050
 	KVP                                      Tag = 0x00180060
 	MagneticFieldStrength                    Tag = 0x00180087
 	SpacingBetweenSlices                     Tag = 0x00180088
 	DataCollectionDiameter                   Tag = 0x00180090
 	ProtocolName                             Tag = 0x00181030
+	FrameTime                                Tag = 0x00181063
 	ReconstructionDiameter                   Tag = 0x00181100
 	DistanceSourceToDetector                 Tag = 0x00181110
 	DistanceSourceToPatient                  Tag = 0x00181111

@@ -1,6 +1,6 @@
 // @ts-check
-// Marks over a slide: a dashed yellow line on a wider black one, which is seen on
-// every stain.
+// Marks over images and slides: a dashed yellow line on a wider black one, which is
+// seen on every gray and every stain, for what the AI found; white for the reader's.
 
 /**
  * @typedef {{key: string, number: number, stack: number, frame: number, shape: string, points: number[]}} Mark
@@ -80,4 +80,51 @@ export function drawTarget(to, a, p) {
     to.lineWidth = width;
     to.stroke(path);
   }
+}
+
+const white = '#ffffff';
+
+/** @param {CanvasRenderingContext2D} to @param {Path2D} path @param {number} width */
+function cased(to, path, width) {
+  to.lineJoin = to.lineCap = 'round';
+  for (const [ink, w] of /** @type {[string, number][]} */ ([['#000', width + 2.5], [white, width]])) {
+    to.strokeStyle = ink;
+    to.lineWidth = w;
+    to.stroke(path);
+  }
+}
+
+/** @param {CanvasRenderingContext2D} to @param {string} text @param {number} x @param {number} y */
+export function drawText(to, text, x, y, color = white) {
+  to.font = '600 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif';
+  to.lineWidth = 4;
+  to.lineJoin = 'round';
+  to.strokeStyle = '#000';
+  to.strokeText(text, x, y);
+  to.fillStyle = color;
+  to.fillText(text, x, y);
+}
+
+/** drawCross draws where a reader marked something. @param {CanvasRenderingContext2D} to @param {number} x @param {number} y @param {string} label */
+export function drawCross(to, x, y, label) {
+  const path = new Path2D(`M${x - 9} ${y}L${x} ${y - 9}L${x + 9} ${y}L${x} ${y + 9}Z`);
+  cased(to, path, 1.8);
+  drawText(to, label, x + 12, y - 7);
+}
+
+/** drawCursor draws the cross that keys move. @param {CanvasRenderingContext2D} to @param {number} x @param {number} y */
+export function drawCursor(to, x, y) {
+  cased(to, new Path2D(`M${x - 16} ${y}H${x - 4}M${x + 4} ${y}H${x + 16}M${x} ${y - 16}V${y - 4}M${x} ${y + 4}V${y + 16}`), 1.5);
+}
+
+/**
+ * drawLine draws a measured line with its length.
+ * @param {CanvasRenderingContext2D} to @param {number} x @param {number} y @param {number} x2 @param {number} y2 @param {string} text
+ */
+export function drawLine(to, x, y, x2, y2, text) {
+  const long = Math.hypot(x2 - x, y2 - y) || 1;
+  const [dx, dy] = [(-5 * (y2 - y)) / long, (5 * (x2 - x)) / long];
+  cased(to, new Path2D(`M${x} ${y}L${x2} ${y2}M${x - dx} ${y - dy}L${x + dx} ${y + dy}M${x2 - dx} ${y2 - dy}L${x2 + dx} ${y2 + dy}`), 1.6);
+  const right = x2 > x ? [x2, y2] : [x, y];
+  drawText(to, text, right[0] + 8, right[1] + 4);
 }
