@@ -29,13 +29,13 @@ type bench func(cmd *cobra.Command, rounds int, show func(figure)) error
 func benchVerb() *cobra.Command {
 	var asJSON bool
 	var rounds int
-	benches := map[string]bench{"ingest": benchIngest, "score": benchScore, "slide": benchSlide, "scale": benchScale, "worklist": benchWorklist, "overhead": benchOverhead, "start": benchStart,
+	benches := map[string]bench{"ingest": benchIngest, "score": benchScore, "slide": benchSlide, "scale": benchScale, "worklist": benchWorklist, "simulate": benchSimulate, "overhead": benchOverhead, "start": benchStart,
 		"stock": benchStock, "traffic": benchTraffic, "fair": benchFair, "qido": benchQIDO, // the last four are the parts of ingest
 		"load": benchLoad} // which takes half an hour
-	all := []string{"ingest", "score", "slide", "scale", "worklist", "overhead", "start"}
+	all := []string{"ingest", "score", "slide", "scale", "worklist", "simulate", "overhead", "start"}
 	names := append([]string{"all", "stock", "traffic", "fair", "qido", "load"}, all...)
 	c := &cobra.Command{
-		Use:       "bench {all|ingest|stock|traffic|fair|qido|load|score|slide|scale|worklist|overhead|start}",
+		Use:       "bench {all|ingest|stock|traffic|fair|qido|load|score|slide|scale|worklist|simulate|overhead|start}",
 		Short:     "Measure, each figure beside a peer or a limit in the same run",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
