@@ -9,7 +9,8 @@ import (
 // Prune removes what peers promised, asked and told before a time and what is of no
 // more use: requests of commitment that were answered or given up, both ways;
 // performed procedure steps and notices about studies that have settled or never
-// came; the rhythms of senders that are gone. It gives how many rows went. Objects,
+// came; the rhythms of senders that are gone; what became of work items, and those at
+// their end but for the last of each study. It gives how many rows went. Objects,
 // studies, deliveries and the audit stay.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (int64, error) {
 	var gone int64
@@ -24,6 +25,9 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (int64, error) {
 			`DELETE FROM step WHERE at < $1 AND NOT EXISTS (SELECT 1 FROM expectation WHERE expectation.id = step.id)`,
 			`DELETE FROM rhythm WHERE at < $1`,
 			`DELETE FROM prior_search WHERE state <> 'waiting' AND at < $1`,
+			`DELETE FROM workitem_event WHERE at < $1`,
+			`DELETE FROM workitem WHERE state IN ('COMPLETED', 'CANCELED') AND changed < $1 AND EXISTS (SELECT 1 FROM workitem n
+				WHERE n.study_uid = workitem.study_uid AND (n.rev > workitem.rev OR n.rev = workitem.rev AND n.attempt > workitem.attempt))`,
 		} {
 			n, err := t.exec(text, ms(before))
 			if err != nil {

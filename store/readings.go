@@ -27,36 +27,48 @@ const claimColumns = `study_uid, holder, since, seen, asked, asked_at`
 // Whoever keeps what they have leaves no row in the audit.
 func (l *Ledger) MoveClaim(ctx context.Context, m study.ClaimMove) (study.Claim, error) {
 	var next study.Claim
-	err := l.change(ctx, func(t *tx) error {
-		if _, err := findStudy(t, m.Study); err != nil {
-			return err
-		}
-		was, err := one(t, scanClaim, `SELECT `+claimColumns+` FROM claim WHERE study_uid = $1`, m.Study)
-		if errors.Is(err, study.ErrNotFound) {
-			was, err = study.Claim{Study: m.Study}, nil
-		}
-		if err != nil {
-			return err
-		}
-		if next, err = was.After(m, t.now); err != nil {
-			next = was
-			return err
-		}
-		if _, err := t.exec(`INSERT INTO claim (`+claimColumns+`) VALUES `+values(6)+` ON CONFLICT (study_uid) DO UPDATE SET
-			holder = excluded.holder, since = excluded.since, seen = excluded.seen, asked = excluded.asked, asked_at = excluded.asked_at`,
-			m.Study, clean(next.By), ms(next.Since), ms(next.Seen), clean(next.Asked), ms(next.AskedAt)); err != nil {
-			return err
-		}
-		if m.Kind == study.ClaimKeep || m.Kind == study.ClaimTake && was.By == next.By && was.Since.Equal(next.Since) {
-			return nil
-		}
-		t.shown = true
-		return t.audit(m.By, "claim "+m.Kind, entity(m.Study), claimDetail(was, next, m, t.now))
+	err := l.change(ctx, func(t *tx) (err error) {
+		next, err = t.moveClaim(m)
+		return err
 	})
 	if err != nil {
 		return next, fmt.Errorf("claim study %s: %w", m.Study, err)
 	}
 	return next, nil
+}
+
+// moveClaim is [Ledger.MoveClaim] in a transaction.
+func (t *tx) moveClaim(m study.ClaimMove) (study.Claim, error) {
+	if _, err := findStudy(t, m.Study); err != nil {
+		return study.Claim{}, err
+	}
+	was, err := findClaim(t, m.Study)
+	if err != nil {
+		return was, err
+	}
+	next, err := was.After(m, t.now)
+	if err != nil {
+		return was, err
+	}
+	if _, err := t.exec(`INSERT INTO claim (`+claimColumns+`) VALUES `+values(6)+` ON CONFLICT (study_uid) DO UPDATE SET
+		holder = excluded.holder, since = excluded.since, seen = excluded.seen, asked = excluded.asked, asked_at = excluded.asked_at`,
+		m.Study, clean(next.By), ms(next.Since), ms(next.Seen), clean(next.Asked), ms(next.AskedAt)); err != nil {
+		return next, err
+	}
+	if m.Kind == study.ClaimKeep || m.Kind == study.ClaimTake && was.By == next.By && was.Since.Equal(next.Since) {
+		return next, nil
+	}
+	t.shown = true
+	return next, t.audit(m.By, "claim "+m.Kind, entity(m.Study), claimDetail(was, next, m, t.now))
+}
+
+// findClaim gives the claim of a study, nobody's where there is none.
+func findClaim(a asker, uid study.UID) (study.Claim, error) {
+	c, err := one(a, scanClaim, `SELECT `+claimColumns+` FROM claim WHERE study_uid = $1`, uid)
+	if errors.Is(err, study.ErrNotFound) {
+		return study.Claim{Study: uid}, nil
+	}
+	return c, err
 }
 
 // claimDetail tells the audit from whom to whom, and why.
@@ -83,10 +95,11 @@ func (l *Ledger) Claims(ctx context.Context, idle time.Duration) ([]study.Claim,
 
 // A stepBody is what of a step no query asks for.
 type stepBody struct {
-	Wrong []string      `json:"wrong,omitempty"`
-	Text  string        `json:"text,omitempty"`
-	Mark  *study.Region `json:"mark,omitempty"`
-	Shown *study.Shown  `json:"shown,omitempty"`
+	Recall string        `json:"recall,omitempty"`
+	Wrong  []string      `json:"wrong,omitempty"`
+	Text   string        `json:"text,omitempty"`
+	Mark   *study.Region `json:"mark,omitempty"`
+	Shown  *study.Shown  `json:"shown,omitempty"`
 }
 
 const stepColumns = `study_uid, rev, reader, step, model_id, model_version, model_sha256, tracking, verdict, body, at`
@@ -101,7 +114,7 @@ func scanStep(rows *sql.Rows) (s study.ReadingStep, err error) {
 	var b stepBody
 	err = unpack(body, &b)
 	s.Model.SHA256, s.At = hash(sum), at(when)
-	s.Wrong, s.Text, s.Mark, s.Shown = b.Wrong, b.Text, b.Mark, b.Shown
+	s.Wrong, s.Text, s.Mark, s.Shown, s.Recall = b.Wrong, b.Text, b.Mark, b.Shown, b.Recall
 	return s, err
 }
 
@@ -110,7 +123,8 @@ func scanStep(rows *sql.Rows) (s study.ReadingStep, err error) {
 // state of a study is refused, and so is whatever but an addendum comes after the
 // final answer: [study.ErrRefused]. The final answer marks the study read, as
 // [Ledger.MarkRead] does, and ends its claim; passing a study over ends the
-// reader's own.
+// reader's own. In a screening the answer is a turn, see [study.Screening.After], and
+// only what ends the screening marks the study read.
 func (l *Ledger) Answer(ctx context.Context, steps ...study.ReadingStep) error {
 	for _, s := range steps {
 		if err := s.Sound(); err != nil {
@@ -149,7 +163,7 @@ func (t *tx) step(s study.ReadingStep) error {
 			return fmt.Errorf("%s has answered already; what is to be said now is an addendum: %w", s.By, study.ErrRefused)
 		}
 	}
-	body, err := pack(stepBody{Wrong: s.Wrong, Text: clean(s.Text), Mark: s.Mark, Shown: s.Shown})
+	body, err := pack(stepBody{Recall: s.Recall, Wrong: s.Wrong, Text: clean(s.Text), Mark: s.Mark, Shown: s.Shown})
 	if err != nil {
 		return err
 	}
@@ -164,6 +178,10 @@ func (t *tx) step(s study.ReadingStep) error {
 		}
 	}
 	if s.Step == study.StepFinal {
+		ends, err := t.answerScreening(now, s)
+		if err != nil || !ends {
+			return err
+		}
 		return t.markRead(s.Study, s.By, verdictText(s))
 	}
 	return t.audit(s.By, stepWords[s.Step], entity(s.Study), stepDetail(s, now.Rev, sha256.Sum256([]byte(body))))
