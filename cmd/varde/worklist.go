@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,7 +101,7 @@ func userVerb() *cobra.Command {
 			d.print(map[string]any{"token": text, "role": role, "name": name}, "%s", text)
 			return nil
 		})
-	token.Flags().StringVar(&role, "role", "", "reader, quality, operator, admin or auditor")
+	token.Flags().StringVar(&role, "role", "", strings.Join(webui.Roles, ", "))
 	token.Flags().StringVar(&name, "name", "", "who bears it, for the audit trail")
 	token.Flags().IntVar(&days, "days", 365, "how long it holds; 0 for ever")
 	_ = token.MarkFlagRequired("role")

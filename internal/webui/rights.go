@@ -32,11 +32,12 @@ const (
 	Operator = "operator" // keeps the system going
 	Admin    = "admin"    // everything
 	Auditor  = "auditor"  // sees who did what, and no patient
+	System   = "system"   // an archive, a record or another machine that sends studies and reads results
 	Monitor  = "monitor"  // a machine that collects metrics, or scales workers by them
 )
 
 // Roles lists them.
-var Roles = []string{Reader, Quality, Operator, Admin, Auditor, Monitor}
+var Roles = []string{Reader, Quality, Operator, Admin, Auditor, System, Monitor}
 
 var rights = map[string][]Right{
 	Reader:   {SeeStudies, ReadStudies, SeeModels},
@@ -44,6 +45,7 @@ var rights = map[string][]Right{
 	Operator: {SeeStudies, SendStudies, SeeModels, StopModels, SeeOperations, SeeMetrics, RunQueue, DecideConflicts},
 	Admin:    {SeeStudies, ReadStudies, SendStudies, SeeModels, StopModels, SeeOperations, SeeMetrics, RunQueue, DecideConflicts, SeeAudit, Administer},
 	Auditor:  {SeeModels, SeeOperations, SeeMetrics, SeeAudit},
+	System:   {SeeStudies, SendStudies},
 	Monitor:  {SeeMetrics},
 }
 
@@ -61,9 +63,11 @@ func (who Identity) May(r Right) bool {
 
 // A Visit is what is known of a request before any handler sees it.
 type Visit struct {
-	Who   Identity
-	Lang  Lang
-	Theme string // dark, light, or empty: as the system says
+	Who     Identity
+	Lang    Lang
+	Theme   string // dark, light, or empty: as the system says
+	NoKeys  bool   // shortcuts of a single key are off (WCAG 2.1.4): <html data-keys="off">
+	Density string // of lists' rows, compact or roomy, or empty: <html data-density="…">
 }
 
 type visitKey struct{}

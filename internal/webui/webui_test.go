@@ -249,6 +249,7 @@ func TestRightsOfEachRole(t *testing.T) {
 		{webui.Operator, 200, 200, 200},
 		{webui.Admin, 200, 200, 200},
 		{webui.Auditor, 403, 200, 403},
+		{webui.System, 200, 403, 403},
 		{webui.Monitor, 403, 403, 403},
 	} {
 		bearer := []string{"Authorization", "Bearer " + tt.role + "-token"}
