@@ -46,6 +46,7 @@ type demo struct {
 	out          io.Writer
 	began        time.Time
 	steps        []demoStep
+	reader       string // a link that signs in as a reader, who answers before the AI is shown
 }
 
 // A demoStep is one thing that had to hold.
@@ -119,6 +120,7 @@ func (d *demo) show(ctx context.Context, h *house) error {
 	}
 	agree := err == nil && d.judge(rows)
 	url := "http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "demo", Role: webui.Admin}, 12*time.Hour)
+	d.reader = "http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "demo reader", Role: webui.Reader}, 12*time.Hour)
 	d.report(rows, places, url, agree)
 	switch {
 	case ctx.Err() != nil:

@@ -291,7 +291,7 @@ func (d *demo) report(rows []demoRow, places []demoPlace, url string, agree bool
 	}
 	if d.asJSON {
 		_ = json.NewEncoder(d.out).Encode(map[string]any{"ok": ok, "seconds": time.Since(d.began).Seconds(),
-			"steps": d.steps, "rows": rows, "order": places, "url": url})
+			"steps": d.steps, "rows": rows, "order": places, "url": url, "reader_url": d.reader})
 		return
 	}
 	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
@@ -304,6 +304,6 @@ func (d *demo) report(rows []demoRow, places []demoPlace, url string, agree bool
 	d.printOrder(places)
 	fmt.Fprintf(d.out, "\nDecision support only. The models are reference models, not medical devices.\n")
 	if !d.exit {
-		fmt.Fprintf(d.out, "Open %s\nCtrl-C ends.\n", url)
+		fmt.Fprintf(d.out, "Open %s\nAs a reader, whose own answer comes before the AI's: %s\nCtrl-C ends.\n", url, d.reader)
 	}
 }
