@@ -34,7 +34,9 @@ type Ledger struct {
 	claimed atomic.Int64 // jobs, since the start
 	mute    atomic.Bool  // nobody answers for the models in use, see Mute
 	timer   study.Timer
-	born    time.Time // when this process began to serve from it; zero for a guest
+	// screener says how examinations of screenings are read; nil: there are none.
+	screener study.Screener
+	born     time.Time // when this process began to serve from it; zero for a guest
 	// calledBack are the models that were withdrawn, and of which nothing is left to
 	// be called back.
 	calledBack sync.Map
@@ -50,6 +52,9 @@ type LedgerOptions struct {
 	// Timer reads the pathway and the remarks out of an order. Nil: an order's
 	// deadline is what it says outright, and its pathway but a priority.
 	Timer study.Timer
+	// Screener says how examinations of the site's screening programs are read. Nil:
+	// there are none.
+	Screener study.Screener
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
 	// Guest opens the ledger beside the process that serves from it, for a verb
@@ -72,7 +77,7 @@ var errClosed = fmt.Errorf("ledger is closed: %w", study.ErrBusy)
 // address of a PostgreSQL database, postgres://user:password@host/database, on
 // which any number of processes may work.
 func OpenLedger(ctx context.Context, location string, o LedgerOptions) (*Ledger, error) {
-	l := &Ledger{place: o.Place, timer: o.Timer, now: o.Now}
+	l := &Ledger{place: o.Place, timer: o.Timer, screener: o.Screener, now: o.Now}
 	if l.timer == nil {
 		l.timer = func(study.Order, time.Time) study.Timed { return study.Timed{} }
 	}

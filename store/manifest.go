@@ -57,6 +57,8 @@ func studyTables() []keptTable {
 		{name: "owed", rows: `delivery_id IN (SELECT id FROM delivery WHERE study_uid = $1)`},
 		{name: "reading", rows: ofStudy, numbered: true},
 		{name: "reading_step", rows: ofStudy, numbered: true},
+		{name: "screening", rows: ofStudy},
+		{name: "screening_read", rows: ofStudy, numbered: true},
 		{name: "prior", rows: ofStudy},
 		{name: "prior_search", rows: ofStudy},
 	}

@@ -170,6 +170,9 @@ func (t *tx) keepResult(o order, r study.Result) error {
 			return err
 		}
 	}
+	if err := t.learnScreening(o.study, o.rev); err != nil {
+		return err
+	}
 	return t.placeAgain(o.study, o.rev)
 }
 

@@ -82,9 +82,10 @@ func worklistQuery(f study.WorklistFilter) (text string, args []any) {
 	var c conditions
 	if f.Status != "" {
 		c.add(`status = $?`, f.Status)
-	} else {
+	} else if f.List != study.ListDiscordance {
 		c.add(`waiting = 1`)
 	}
+	c.screened(f)
 	if f.Modality != "" {
 		c.add(`modality = $?`, f.Modality)
 	}
@@ -252,7 +253,20 @@ func (l *Ledger) MarkOpened(ctx context.Context, uid study.UID, by string) error
 // AI. It leaves the worklist at once. Its status becomes read as soon as nothing
 // is under way on it: whoever reads faster than the machine loses no report.
 func (l *Ledger) MarkRead(ctx context.Context, uid study.UID, by, verdict string) error {
-	err := l.change(ctx, func(t *tx) error { return t.markRead(uid, by, verdict) })
+	err := l.change(ctx, func(t *tx) error {
+		s, err := findStudy(t, uid)
+		if err != nil {
+			return err
+		}
+		v, err := l.findScreening(t, s)
+		if err == nil && !v.Zero() && !v.Decided() {
+			err = fmt.Errorf("it is of screening program %s and awaits more than this; answer in its turn: %w", v.Plan.Program, study.ErrRefused)
+		}
+		if err != nil {
+			return err
+		}
+		return t.markRead(uid, by, verdict)
+	})
 	if err != nil {
 		return fmt.Errorf("mark study %s read: %w", uid, err)
 	}

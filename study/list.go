@@ -51,6 +51,8 @@ func ParseCursor(s string) (Cursor, error) {
 type WorklistFilter struct {
 	Status   Status // empty: whatever is still to be read
 	Modality Modality
+	List     string // of screenings: [ListSecond], [ListConsensus] or [ListDiscordance]
+	Reader   string // leaves out, of screenings, what this person has read already; consensus and discordance lists show all
 	Text     string // part of the patient's name or ID, or of the accession number, in any case
 	After    Cursor // rows behind this one
 	Last     bool   // the last rows of the list instead of the first; After is not used

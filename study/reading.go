@@ -188,6 +188,7 @@ type ReadingStep struct {
 	Tracking UID      // of the finding
 	Verdict  string   // an impression, or a verdict
 	Wrong    []string // of Wrongs
+	Recall   string   // of a final answer in a screening: [AnswerRecall] or [AnswerNoRecall]
 	Text     string   // the reader's words: a reason, a remark. A patient may be in it, so it is never logged
 	Mark     *Region  // where something was missed
 	Shown    *Shown
@@ -239,6 +240,8 @@ func (s ReadingStep) Sound() error {
 		return bad("no verdict")
 	case (s.Step == StepAddendum || s.Step == StepSkipped) && strings.TrimSpace(s.Text) == "":
 		return bad("no words")
+	case s.Recall != "" && (s.Step != StepFinal || s.Recall != AnswerRecall && s.Recall != AnswerNoRecall):
+		return bad("recall or no_recall is said by a final answer")
 	case s.Step == StepShown && s.Shown == nil:
 		return bad("nothing shown")
 	}

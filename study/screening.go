@@ -76,6 +76,13 @@ const (
 	LookDone = "done"
 )
 
+// The lists of what screenings wait for, see [WorklistFilter].
+const (
+	ListSecond      = "second"      // a second reader
+	ListConsensus   = "consensus"   // a third reader, or a meeting
+	ListDiscordance = "discordance" // a second look at what the AI alone found
+)
+
 // What a reader says at the end of a reading in a screening.
 const (
 	AnswerRecall   = "recall"
