@@ -6,11 +6,15 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"varde/study"
 )
 
 const (
-	langCookie  = "varde_lang"
-	themeCookie = "varde_theme"
+	langCookie    = "varde_lang"
+	themeCookie   = "varde_theme"
+	keysCookie    = "varde_keys"
+	densityCookie = "varde_density"
 )
 
 // headers are those of every answer. The policy allows our own origin and
@@ -39,7 +43,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := s.o.Now()
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	s.headers(w.Header())
-	visit := Visit{Lang: s.language(r), Theme: theme(r)}
+	visit := s.visit(r, study.Preference{})
 	r = r.WithContext(withVisit(r.Context(), visit))
 	s.guarded(rec, r, visit)
 	log := s.o.Log.DebugContext
@@ -75,7 +79,8 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request, visit Visit) {
 		return
 	}
 	handler, pattern := s.mux.Handler(r)
-	who, err := s.identify(r)
+	who, likes, err := s.identify(r)
+	visit = s.visit(r, likes)
 	if err != nil && !s.open[pattern] {
 		s.Fail(w, r, err)
 		return
@@ -105,27 +110,6 @@ func (s *Site) nothing(w http.ResponseWriter, r *http.Request, handler http.Hand
 		w.Header().Set("Allow", allow)
 	}
 	s.problem(w, r, probe.status, http.StatusText(probe.status))
-}
-
-// language is the one that the address asks for (?lang=nb), else the visitor's own
-// choice, else the browser's first that we speak, else English.
-func (s *Site) language(r *http.Request) Lang {
-	if l, ok := ParseLang(r.URL.Query().Get("lang")); ok {
-		return l
-	}
-	if c, err := r.Cookie(langCookie); err == nil {
-		if l, ok := ParseLang(c.Value); ok {
-			return l
-		}
-	}
-	return Accepted(r.Header.Get("Accept-Language"))
-}
-
-func theme(r *http.Request) string {
-	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "dark" || c.Value == "light") {
-		return c.Value
-	}
-	return ""
 }
 
 // A recorder remembers the status of an answer.

@@ -30,6 +30,7 @@ type session struct {
 	started time.Time
 	seen    time.Time
 	checked time.Time // when the token was last known to be good
+	likes   study.Preference
 }
 
 // An invitation is a link that opens one session.
@@ -42,8 +43,9 @@ type invitation struct {
 // if there is one, so that a restart signs nobody out. Keys are known by their
 // hash only: whoever sees a table can't open a session with it.
 type sessions struct {
-	now  func() time.Time
-	kept Sessions // may be nil
+	now   func() time.Time
+	kept  Sessions    // may be nil
+	likes Preferences // may be nil
 
 	mu      sync.Mutex // held for map look-ups only
 	open    map[study.Hash]session
@@ -70,8 +72,32 @@ func (s *sessions) start(ctx context.Context, who Identity, token study.Hash) (s
 			return "", err
 		}
 	}
-	s.put(hashOf(key), session{who: who, token: token, started: now, seen: now, checked: now})
+	likes, err := s.likesOf(ctx, who)
+	if err != nil {
+		return "", err
+	}
+	s.put(hashOf(key), session{who: who, token: token, started: now, seen: now, checked: now, likes: likes})
 	return key, nil
+}
+
+// likesOf gives how somebody likes the pages.
+func (s *sessions) likesOf(ctx context.Context, who Identity) (study.Preference, error) {
+	if s.likes == nil {
+		return study.Preference{}, nil
+	}
+	return s.likes.Preference(ctx, who.Name)
+}
+
+// prefer gives every open session of a person their new settings.
+func (s *sessions) prefer(who Identity, p study.Preference) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, v := range s.open {
+		if v.who.Name == who.Name {
+			v.likes = p
+			s.open[k] = v
+		}
+	}
 }
 
 // put adds a session to the table, and throws out those that are over.
@@ -142,6 +168,9 @@ func (s *sessions) recall(ctx context.Context, key string) (session, bool, error
 	}
 	if s.over(v) {
 		return session{}, false, s.forget(ctx, t.Hash)
+	}
+	if v.likes, err = s.likesOf(ctx, v.who); err != nil {
+		return session{}, false, err
 	}
 	s.put(t.Hash, v)
 	return v, true, nil

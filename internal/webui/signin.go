@@ -24,33 +24,36 @@ func (s *Site) Invite(who Identity, lasts time.Duration) string {
 }
 
 // identify says who asks: by bearer token, else by session. Nobody is no error;
-// a token or session that does not hold is.
-func (s *Site) identify(r *http.Request) (Identity, error) {
+// a token or session that does not hold is. Of a session comes how its bearer likes
+// the pages.
+func (s *Site) identify(r *http.Request) (Identity, study.Preference, error) {
+	var none study.Preference
 	if h := r.Header.Get("Authorization"); h != "" {
 		token, ok := strings.CutPrefix(h, "Bearer ")
 		if !ok {
-			return Identity{}, fmt.Errorf("authorization is no bearer token: %w", errUnauthorized)
+			return Identity{}, none, fmt.Errorf("authorization is no bearer token: %w", errUnauthorized)
 		}
-		return s.bearer(r.Context(), hashOf(strings.TrimSpace(token)))
+		who, err := s.bearer(r.Context(), hashOf(strings.TrimSpace(token)))
+		return who, none, err
 	}
 	c, err := r.Cookie(s.cookieName())
 	if err != nil {
-		return Identity{}, nil
+		return Identity{}, none, nil
 	}
 	v, ok, err := s.sessions.find(r.Context(), c.Value)
 	if err != nil || !ok {
-		return Identity{}, err
+		return Identity{}, none, err
 	}
 	if v.token != (study.Hash{}) && s.o.Now().Sub(v.checked) > sessionCheck {
 		if v.who, err = s.bearer(r.Context(), v.token); err != nil {
 			if errors.Is(err, errUnauthorized) {
 				err = errors.Join(err, s.sessions.end(r.Context(), c.Value))
 			}
-			return Identity{}, err
+			return Identity{}, none, err
 		}
 		s.sessions.confirm(c.Value)
 	}
-	return v.who, nil
+	return v.who, v.likes, nil
 }
 
 func (s *Site) bearer(ctx context.Context, token study.Hash) (Identity, error) {
@@ -113,7 +116,7 @@ func (s *Site) welcome(w http.ResponseWriter, r *http.Request, key string) {
 // goOn leads to a page of ours by a page of ours: after a redirect that began on
 // a foreign page (a link in a mail), a strict cookie would not be sent.
 func (s *Site) goOn(w http.ResponseWriter, r *http.Request, to string) {
-	l := s.language(r)
+	l := VisitOf(r.Context()).Lang
 	s.Show(w, r, View{Template: "welcome", Title: l.T("signin.title"), Data: map[string]string{"To": to}})
 }
 
@@ -130,7 +133,7 @@ func (s *Site) showSignIn(w http.ResponseWriter, r *http.Request, code int, prob
 	if r.Method != http.MethodGet || r.URL.Path == "/sign-in" || r.URL.Query().Has("k") {
 		next = local(r.FormValue("next"))
 	}
-	l := s.language(r)
+	l := VisitOf(r.Context()).Lang
 	data := map[string]string{"Next": next, "Problem": ""}
 	if problem != "" {
 		data["Problem"] = l.T(problem)
@@ -163,27 +166,6 @@ func (s *Site) signOut(w http.ResponseWriter, r *http.Request) {
 	}
 	s.setSession(w, "", -1)
 	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
-}
-
-// settings keeps a visitor's language and theme in cookies of their own: they
-// are no secret, and hold before anyone has signed in.
-func (s *Site) settings(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	keep := func(name, value string) {
-		http.SetCookie(w, &http.Cookie{
-			Name: name, Value: value, Path: "/", MaxAge: yearInSec,
-			HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteLaxMode,
-		})
-	}
-	next := local(r.PostFormValue("next"))
-	if l, ok := ParseLang(r.PostFormValue("lang")); ok {
-		keep(langCookie, string(l))
-		next = withoutLang(next) // which would outdo the choice
-	}
-	if t := r.PostFormValue("theme"); t == "dark" || t == "light" {
-		keep(themeCookie, t)
-	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
 // withoutLang takes a language out of an address of ours.

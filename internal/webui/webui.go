@@ -48,6 +48,14 @@ type Sessions interface {
 	DropToken(ctx context.Context, key study.Hash, by string) error
 }
 
+// Preferences keep how each person likes the pages.
+type Preferences interface {
+	// Preference gives what SetPreference kept under a name; what nobody has set is
+	// empty.
+	Preference(ctx context.Context, name string) (study.Preference, error)
+	SetPreference(ctx context.Context, name string, p study.Preference) error
+}
+
 // A Part is what one stage brings: its pages' templates (*.html, each of which
 // defines "content" and may define "head"; those whose names begin with shared_ are
 // shared by its other ones), its scripts and styles, and its places in the
@@ -69,11 +77,13 @@ type Nav struct {
 // rest are sensible.
 type Options struct {
 	Tokens   Tokens
-	Sessions Sessions     // nil: a restart signs everyone out
-	Log      *slog.Logger // nil: silent
-	Version  string       // of Varde, for the API's description
-	Demo     bool         // the bar on top says that all data are synthetic
-	Secure   bool         // the site is reached over TLS: cookies say so
+	Sessions Sessions // nil: a restart signs everyone out
+	// Preferences keep each person's settings; nil: a browser's cookies do.
+	Preferences Preferences
+	Log         *slog.Logger // nil: silent
+	Version     string       // of Varde, for the API's description
+	Demo        bool         // the bar on top says that all data are synthetic
+	Secure      bool         // the site is reached over TLS: cookies say so
 	// Notices gives what every page must say on top, such as that AI is paused.
 	// nil: nothing.
 	Notices func(context.Context, Visit) []string
@@ -112,7 +122,7 @@ func New(o Options, parts ...Part) (*Site, error) {
 		o.Zone = time.Local
 	}
 	s := &Site{o: o, mux: http.NewServeMux(), csrf: http.NewCrossOriginProtection(), open: map[string]bool{}, ending: make(chan struct{})}
-	s.sessions.now, s.sessions.kept = o.Now, o.Sessions
+	s.sessions.now, s.sessions.kept, s.sessions.likes = o.Now, o.Sessions, o.Preferences
 	if err := words.Check(); err != nil {
 		return nil, err
 	}
@@ -140,6 +150,7 @@ func (s *Site) routes() {
 	s.Open("GET "+s.assets.prefix(), http.HandlerFunc(s.serveAsset))
 	s.Open("GET /sign-in", http.HandlerFunc(s.signInPage))
 	s.Open("POST /sign-in", http.HandlerFunc(s.signIn))
+	s.Page("GET /settings", SignedIn, s.settingsPage)
 	s.Open("POST /settings", http.HandlerFunc(s.settings))
 	s.Handle("POST /sign-out", SignedIn, http.HandlerFunc(s.signOut))
 }
@@ -251,7 +262,7 @@ func (s *Site) problem(w http.ResponseWriter, r *http.Request, code int, detail 
 		s.showSignIn(w, r, code, "")
 		return
 	}
-	l := s.language(r)
+	l := VisitOf(r.Context()).Lang
 	key := fmt.Sprintf("error.%d", code)
 	if !l.Has(key) {
 		key = "error.500"

@@ -102,12 +102,13 @@ type house struct {
 	site  *webui.Site
 	keys  *keys
 	clock *clock
+	likes *likes
 	log   *bytes.Buffer
 }
 
 func open(t *testing.T) *house {
 	t.Helper()
-	h := &house{keys: newKeys(), clock: &clock{at: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
+	h := &house{keys: newKeys(), likes: &likes{}, clock: &clock{at: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
 	h.restart(t)
 	return h
 }
@@ -115,7 +116,7 @@ func open(t *testing.T) *house {
 func (h *house) restart(t *testing.T) {
 	t.Helper()
 	site, err := webui.New(webui.Options{
-		Tokens: h.keys, Sessions: h.keys, Now: h.clock.now, Zone: time.UTC, Version: "test",
+		Tokens: h.keys, Sessions: h.keys, Preferences: h.likes, Now: h.clock.now, Zone: time.UTC, Version: "test",
 		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, webui.Part{
 		Templates: fstest.MapFS{

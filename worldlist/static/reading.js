@@ -3,6 +3,8 @@
 // a finding of the panel, and then reach nothing else: no key that was meant for the
 // image records a judgment, and none of the panel's moves the image.
 
+import { noKey } from './keys.js';
+
 /** forms are those that keep a judgment. */
 const panelOf = (/** @type {EventTarget|null} */ e) =>
   /** @type {HTMLElement|null} */ (e instanceof Element ? e.closest('[data-panel], .judge') : null);
@@ -14,6 +16,7 @@ function answers(/** @type {HTMLElement} */ from, /** @type {HTMLElement} */ pan
 }
 
 document.addEventListener('keydown', (e) => {
+  if (noKey(e)) return;
   const to = /** @type {HTMLElement} */ (e.target);
   const panel = panelOf(to);
   const typing = to.closest('textarea, select, input:not([type=radio]):not([type=checkbox])');

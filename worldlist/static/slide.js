@@ -5,6 +5,7 @@
 
 import { Heat, color, tissue } from './heatmap.js';
 import { drawMark, drawTarget } from './ink.js';
+import { noKey } from './keys.js';
 
 /**
  * @typedef {import('./heatmap.js').Area} Area
@@ -551,6 +552,7 @@ const keys = {
 };
 
 document.addEventListener('keydown', (e) => {
+  if (noKey(e)) return;
   const to = /** @type {HTMLElement} */ (e.target);
   if (e.ctrlKey || e.metaKey || e.altKey || to.closest('input:not([type=range], [type=checkbox], [name=style]), textarea, select, summary')) return;
   if (to.closest('input') && e.key.length > 1) return; // arrows belong to the slider or the choice

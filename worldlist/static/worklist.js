@@ -4,6 +4,8 @@
 // rows are taken out of it, so that there is one way to write a row. Without
 // this script the list works by its links and its form.
 
+import { noKey } from './keys.js';
+
 const list = /** @type {HTMLElement} */ (document.getElementById('list'));
 const news = /** @type {HTMLElement} */ (document.getElementById('news'));
 const form = /** @type {HTMLFormElement} */ (document.getElementById('filter'));
@@ -111,6 +113,7 @@ const keys = /** @type {Record<string, () => void>} */ ({
 });
 
 document.addEventListener('keydown', (e) => {
+  if (noKey(e)) return;
   const at = /** @type {HTMLElement} */ (e.target);
   if (e.ctrlKey || e.metaKey || e.altKey || at.closest('input, select, textarea, [contenteditable]')) {
     if (e.key === 'Escape') at.blur();
