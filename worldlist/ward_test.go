@@ -412,7 +412,7 @@ func serveFrames(t *testing.T, w *ward, f worldlist.Frames) string {
 	return server.URL
 }
 
-func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
+func siteOf(t *testing.T, w *ward, f worldlist.Frames, change ...func(*worldlist.Pages)) *webui.Site {
 	t.Helper()
 	site, err := webui.New(webui.Options{
 		Tokens: tokens{}, Version: "test", Zone: time.UTC, Now: func() time.Time { return today },
@@ -420,11 +420,15 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames) *webui.Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	worldlist.Pages{
+	pages := worldlist.Pages{
 		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
 		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about, Print: w.print, Outlook: w.outlook,
-	}.Add(site)
+	}
+	for _, c := range change {
+		c(&pages)
+	}
+	pages.Add(site)
 	return site
 }
 

@@ -217,12 +217,12 @@ export class Pane {
     this.texts.zoom.textContent = fill(w.zoom, Math.round(2 ** this.zoom * 100) + ' %');
     this.texts.what.textContent = [s.own ? '' : s.label, this.shown?.quick ? w.preview : ''].filter(Boolean).join(' – ');
     this.texts.what.classList.toggle('prior', !s.own);
-    this.writeValue();
+    const value = this.writeValue();
     this.house.changed(this);
-    this.house.spoken([s.own ? '' : s.label, where, window].filter(Boolean).join(', '));
+    this.house.spoken(this.crossed ? value : [s.own ? '' : s.label, where, window].filter(Boolean).join(', '));
   }
 
-  /** writeValue says what lies under the cursor. */
+  /** writeValue says what lies under the cursor. @returns {string} */
   writeValue() {
     let text = '';
     if (this.cursor && this.shown && !this.shown.quick && this.inside(this.cursor)) {
@@ -230,7 +230,7 @@ export class Pane {
       text = `${Math.floor(this.cursor.x)}, ${Math.floor(this.cursor.y)}` + (v === null ? '' : `: ${valueText(v, this.shown)}`);
     }
     this.texts.value.textContent = text;
-    if (this.crossed) this.house.spoken(text);
+    return text;
   }
 
   /** trouble says why there is no image. @param {string|undefined} text */

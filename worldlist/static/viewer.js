@@ -6,6 +6,7 @@
 
 import { Frames } from './frames.js';
 import { drawText } from './ink.js';
+import { noKey } from './keys.js';
 import { beside, placed } from './link.js';
 import { inks, letterOf, Overlay } from './overlay.js';
 import { fill, Pane } from './pane.js';
@@ -240,6 +241,7 @@ function control() {
     showLooks(s, g);
   }
   input('scale').value = String(active.zoom);
+  $('erase').hidden = !active.lines.has(active.key);
   $('invert').setAttribute('aria-pressed', String(active.inverted));
   for (const b of document.querySelectorAll('#series button')) {
     b.setAttribute('aria-pressed', String(s.own && /** @type {HTMLElement} */ (b).dataset.stack === String(s.index)));
@@ -329,7 +331,7 @@ function place(p, d) {
   if (!p.inside(d) || !p.seen) return;
   if (tool === 'length') {
     const text = p.end(d);
-    if (text) speak(text);
+    if (text) $('hint').textContent = fill(words.islength, text);
   }
   if (tool === 'missed') ask(p, d);
 }
@@ -374,11 +376,9 @@ $('missed')?.addEventListener('submit', async (e) => {
     dismiss();
     take('window');
     $('hint').textContent = words.missedkept ?? '';
-    speak(words.missedkept ?? '');
     draw();
   } catch (e) {
     $('hint').textContent = fill(words.missedlost, /** @type {Error} */ (e).message);
-    speak($('hint').textContent ?? '');
   } finally {
     save.disabled = false;
   }
@@ -466,6 +466,7 @@ const keys = {
 const single = () => input('keys-on').checked;
 
 document.addEventListener('keydown', (e) => {
+  if (noKey(e)) return;
   const to = /** @type {HTMLElement} */ (e.target);
   if (e.ctrlKey || e.metaKey || e.altKey || /** @type {HTMLDialogElement} */ ($('keys')).open) return;
   if (e.key === 'Escape' && asked) { dismiss(); return; }
@@ -486,9 +487,12 @@ function help() {
   /** @type {HTMLDialogElement} */ ($('keys')).showModal();
 }
 
-const keysKept = 'varde-single-keys';
-input('keys-on').checked = document.documentElement.dataset.keys !== 'off' && localStorage.getItem(keysKept) !== 'off';
-input('keys-on').addEventListener('change', () => localStorage.setItem(keysKept, input('keys-on').checked ? 'on' : 'off'));
+input('keys-on').checked = document.documentElement.dataset.keys !== 'off';
+input('keys-on').addEventListener('change', () => { // it is one of the visitor's settings
+  const keys = single() ? 'on' : 'off';
+  document.documentElement.dataset.keys = keys;
+  fetch('/settings', { method: 'POST', redirect: 'manual', body: new URLSearchParams({ keys, next: '/' }) }).catch(() => {});
+});
 
 // ---- the mouse ----
 

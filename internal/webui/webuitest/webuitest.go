@@ -38,9 +38,11 @@ type Browser struct {
 }
 
 // Open starts a browser with a window of the given size that prefers the given
-// language and no motion, and ends with the test. Without Chromium the test is skipped, except
-// under CI=true, where it fails.
-func Open(t testing.TB, width, height int, lang string) *Browser {
+// language and no motion, and ends with the test. Flags are Chromium's beyond ours,
+// without their dashes: "disable-3d-apis", "use-angle=swiftshader", or
+// "disable-gpu=false" for one that is not to be set. Without Chromium the test is
+// skipped, except under CI=true, where it fails.
+func Open(t testing.TB, width, height int, lang string, flags ...string) *Browser {
 	t.Helper()
 	bin, err := exec.LookPath("chromium")
 	if err != nil {
@@ -49,13 +51,26 @@ func Open(t testing.TB, width, height int, lang string) *Browser {
 		}
 		t.Skip("chromium is not installed")
 	}
-	ctx, stop := chromedp.NewExecAllocator(t.Context(),
+	options := []chromedp.ExecAllocatorOption{
 		chromedp.Headless, chromedp.ExecPath(bin), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.WindowSize(width, height), chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("accept-lang", lang), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("force-color-profile", "srgb"),
-		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-prefers-reduced-motion", true))
+		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-prefers-reduced-motion", true),
+	}
+	for _, f := range flags {
+		name, value, valued := strings.Cut(f, "=")
+		switch {
+		case !valued:
+			options = append(options, chromedp.Flag(name, true))
+		case value == "false":
+			options = append(options, chromedp.Flag(name, false))
+		default:
+			options = append(options, chromedp.Flag(name, value))
+		}
+	}
+	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	ctx, closeWindow := chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(closeWindow)
@@ -87,6 +102,32 @@ func (b *Browser) Go(url string) {
 func (b *Browser) Keys(keys string) {
 	b.t.Helper()
 	b.do(chromedp.KeyEvent(keys))
+}
+
+// A Point is a place in the window, in CSS pixels.
+type Point struct{ X, Y float64 }
+
+// Hover moves the mouse to a point.
+func (b *Browser) Hover(p Point) {
+	b.t.Helper()
+	b.do(chromedp.MouseEvent(chromedp.MouseMoved, p.X, p.Y))
+}
+
+// Press clicks at a point.
+func (b *Browser) Press(p Point) {
+	b.t.Helper()
+	b.do(chromedp.MouseEvent(chromedp.MouseMoved, p.X, p.Y), chromedp.MouseClickXY(p.X, p.Y))
+}
+
+// Drag moves the mouse from one point to another with its left button down.
+func (b *Browser) Drag(from, to Point) {
+	b.t.Helper()
+	left := chromedp.ButtonType("left")
+	b.do(chromedp.MouseEvent(chromedp.MouseMoved, from.X, from.Y),
+		chromedp.MouseEvent(chromedp.MousePressed, from.X, from.Y, left, chromedp.ClickCount(1)),
+		chromedp.MouseEvent(chromedp.MouseMoved, (from.X+to.X)/2, (from.Y+to.Y)/2, left),
+		chromedp.MouseEvent(chromedp.MouseMoved, to.X, to.Y, left),
+		chromedp.MouseEvent(chromedp.MouseReleased, to.X, to.Y, left, chromedp.ClickCount(1)))
 }
 
 // Click clicks the first element of a CSS selector.
