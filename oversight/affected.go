@@ -19,6 +19,8 @@ type Exams interface {
 	// AffectedCounts counts them by [study.ExamStates].
 	AffectedCounts(ctx context.Context, m study.ModelRef) (map[string]int, error)
 	Affected(ctx context.Context, m study.ModelRef, f study.AffectedFilter) ([]study.AffectedExam, error)
+	// RecallOf tells how far it has come that a model's results are taken back.
+	RecallOf(ctx context.Context, m study.ModelRef) (study.Recall, error)
 	// ResultPairs gives what two models said of the same exams, the latest first.
 	ResultPairs(ctx context.Context, a, b study.ModelRef) ([]study.ResultPair, error)
 }

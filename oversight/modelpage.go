@@ -16,7 +16,8 @@ type modelView struct {
 	May      bool
 	Saved    string // the key of what was done; empty otherwise
 	Proposal *proposalLine
-	Recall   bool // it is withdrawn: what was delivered is to be called back
+	Recall   bool // it is withdrawn: what was delivered is called back
+	Recalled *recallView
 	Counts   []tallyLine
 	Exams    []examLine
 	More     bool
@@ -92,6 +93,9 @@ func (p *pages) onePage(r *http.Request) (webui.View, error) {
 		}
 	}
 	if err := p.examLines(r, k, &v); err != nil {
+		return webui.View{}, err
+	}
+	if v.Recalled, err = p.recallView(ctx, l, k); err != nil {
 		return webui.View{}, err
 	}
 	partners, err := p.compare(ctx, k, "")

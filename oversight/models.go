@@ -25,6 +25,7 @@ func (p Pages) Add(site *webui.Site) {
 	site.Page("GET /models", webui.SeeModels, h.models)
 	site.Page("GET /operations", webui.SeeOperations, h.operations)
 	h.addModels()
+	h.addRecall()
 	webui.Operate(site, webui.Operation{ID: "get-operations", Method: http.MethodGet, Path: "/api/v1/operations",
 		Summary: "How much waits, runs and fails", Right: webui.SeeOperations}, h.apiOperations)
 	h.addConflicts()

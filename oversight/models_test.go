@@ -306,6 +306,16 @@ func TestAffectedExamsAreListed(t *testing.T) {
 		len(got.Exams[0].Objects) != 1 || got.Exams[0].Objects[0].Status != "delivered" || got.Exams[0].Objects[0].Destination != "PACS" {
 		t.Fatalf("%+v", got)
 	}
+	if err := l.Sweep(t.Context()); err != nil { // as the service does
+		t.Fatal(err)
+	}
+	_, told := ask(t, http.MethodGet, path+"/recall", webui.Quality, "", "")
+	if !strings.Contains(told, `"done":false`) || !strings.Contains(told, `"destination":"PACS","exams":2,"untold":2,"notes":0`) {
+		t.Errorf("the recall: %s", told)
+	}
+	if code, _ := ask(t, http.MethodGet, path+"/recall", webui.Reader, "", ""); code != 403 {
+		t.Errorf("a reader: %d", code)
+	}
 	seen := 0
 	for after := ""; ; after = got.After {
 		read("?limit=4&after=" + after)
@@ -322,7 +332,7 @@ func TestAffectedExamsAreListed(t *testing.T) {
 		t.Error(code, err, body)
 	}
 	_, body = ask(t, http.MethodGet, server.URL+"/models/"+refs[0].String(), webui.Quality, "", "")
-	for _, want := range []string{"This model was withdrawn.", "K. Lund", "PACS: delivered", "held back", "A1.2.0"} {
+	for _, want := range []string{"This model was withdrawn.", "Under way: 2 exams are called back.", "K. Lund", "PACS: delivered", "held back", "A1.2.0"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not say %q", want)
 		}

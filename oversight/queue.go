@@ -37,6 +37,9 @@ type Mender interface {
 	Retry(ctx context.Context, job, by, reason string) (anew bool, err error)
 	RetryStudy(ctx context.Context, uid study.UID, by, reason string) error
 	RetryDelivery(ctx context.Context, id, by, reason string) error
+	// DropDelivery gives one up for good. One that has not failed is
+	// [study.ErrInvalid].
+	DropDelivery(ctx context.Context, id, by, reason string) error
 }
 
 // A Post knows what is sent to archives, and what they owe for it. The ledger is
@@ -44,6 +47,10 @@ type Mender interface {
 type Post interface {
 	Deliveries(ctx context.Context, status string, limit int) ([]study.Delivery, error)
 	OwedCommitments(ctx context.Context) ([]study.OwedCount, error)
+	// GivenUp lists what failed or is held, with when it was written, and
+	// Destinations how each destination fares.
+	GivenUp(ctx context.Context, status string, limit int) ([]study.Stuck, error)
+	Destinations(ctx context.Context) ([]study.DestinationState, error)
 }
 
 // mostRows is how many failed jobs, studies under way and deliveries the page
@@ -68,6 +75,8 @@ func (p *pages) addQueue() {
 	webui.Operate(p.site, do("retry-study", "/api/v1/studies/{id}/retry", "Have everything asked anew about a study"), p.apiDo("anew"))
 	webui.Operate(p.site, see("list-deliveries", "/api/v1/deliveries", "What was sent to archives, and what could not be"), p.apiDeliveries)
 	webui.Operate(p.site, do("retry-delivery", "/api/v1/deliveries/{id}/retry", "Try a delivery again that was given up"), p.apiDo("deliver"))
+	webui.Operate(p.site, do("drop-delivery", "/api/v1/deliveries/{id}/drop", "Give a delivery up for good"), p.apiDo("drop"))
+	webui.Operate(p.site, see("list-destinations", "/api/v1/destinations", "How each destination fares"), p.apiDestinations)
 }
 
 // run does what a verb says to one thing, under the caller's name.
@@ -82,6 +91,8 @@ func (p *pages) run(ctx context.Context, verb, id, reason string) error {
 		_, err = p.Mender.Retry(ctx, id, by, reason)
 	case "deliver":
 		err = p.Mender.RetryDelivery(ctx, id, by, reason)
+	case "drop":
+		err = p.Mender.DropDelivery(ctx, id, by, reason)
 	case "cancel", "anew":
 		var uid study.UID
 		if uid, err = study.ParseUID(id); err != nil {

@@ -69,8 +69,13 @@ type (
 		Paused              bool
 	}
 	deadLine struct {
-		ID, Study, Destination, Cause string
-		Tries                         int
+		ID, Study, Destination, Kind, Since, Cause, Cure string
+		Tries                                            int
+	}
+	destinationLine struct {
+		Name, State, Took, Oldest string
+		Waiting, GivenUp          int
+		Bad                       bool
 	}
 	owedLine struct {
 		Destination, Oldest string
@@ -92,6 +97,8 @@ type queueView struct {
 	Failed       []failedLine
 	UnderWay     []underWayLine
 	Dead         []deadLine
+	Held         []deadLine
+	Destinations []destinationLine
 	Owed         []owedLine
 }
 
@@ -135,14 +142,14 @@ func (p *pages) queueView(ctx context.Context, visit webui.Visit) (v queueView, 
 	return v, trouble, err
 }
 
-// postLines lists what could not be delivered and what is owed for what was.
+// postLines lists what could not be delivered, what is held, how the destinations
+// fare, and what is owed for what was delivered.
 func (p *pages) postLines(ctx context.Context, l webui.Lang, now time.Time, v *queueView) (late int, err error) {
-	dead, err := p.Post.Deliveries(ctx, "failed", mostRows)
-	if err != nil {
+	if err := p.deadLines(ctx, l, v); err != nil {
 		return 0, err
 	}
-	for _, d := range dead {
-		v.Dead = append(v.Dead, deadLine{ID: d.ID, Study: string(d.Study), Destination: d.Destination, Cause: d.Error, Tries: d.Tries})
+	if v.Destinations, err = p.destinationLines(ctx, l, now); err != nil {
+		return 0, err
 	}
 	owed, err := p.Post.OwedCommitments(ctx)
 	for _, o := range owed {

@@ -23,6 +23,7 @@ type belt struct {
 	under    []study.UnderWay
 	dead     []study.Delivery
 	owed     []study.OwedCount
+	fare     []study.DestinationState
 	done     []string // what was asked for, by whom and why
 }
 
@@ -82,6 +83,23 @@ func (l *ledger) Deliveries(context.Context, string, int) ([]study.Delivery, err
 	return l.belt.dead, nil
 }
 
+func (l *ledger) DropDelivery(_ context.Context, id, by, reason string) error {
+	return l.did("drop", id, by, reason)
+}
+
+func (l *ledger) GivenUp(_ context.Context, status string, _ int) (all []study.Stuck, _ error) {
+	for _, d := range l.belt.dead {
+		if d.Status == status {
+			all = append(all, study.Stuck{Delivery: d, Lang: "nb", Purpose: study.PurposeWithdrawn, WrittenAt: time.Now().Add(-time.Hour)})
+		}
+	}
+	return all, nil
+}
+
+func (l *ledger) Destinations(context.Context) ([]study.DestinationState, error) {
+	return l.belt.fare, nil
+}
+
 func (l *ledger) OwedCommitments(context.Context) ([]study.OwedCount, error) { return l.belt.owed, nil }
 
 func (l *ledger) did(verb, what, by, reason string) error {
@@ -94,7 +112,10 @@ func (l *ledger) busy() {
 	now := time.Now()
 	l.belt.failed = []study.JobRow{{Job: study.Job{ID: "score-abc", Study: "1.2.3", Task: study.TaskScore, Model: study.ModelRef{ID: "ct", Version: "1"},
 		Lane: study.Routine, Pool: study.PoolCPU, CreatedAt: now.Add(-time.Hour)}, State: study.JobFailed, Error: "tile 3 of instance 1.2.3.4: invalid"}}
-	l.belt.dead = []study.Delivery{{ID: "1.2.3.9 PACS", Study: "1.2.3", Report: "1.2.3.9", Destination: "PACS", Status: "failed", Tries: 700, Error: "no answer"}}
+	l.belt.dead = []study.Delivery{{ID: "1.2.3.9 PACS", Study: "1.2.3", Report: "1.2.3.9", Destination: "PACS", Kind: "reject", Status: "failed", Tries: 700, Error: "dial tcp: no answer"},
+		{ID: "1.2.3.8 PACS", Study: "1.2.3", Report: "1.2.3.8", Destination: "PACS", Kind: "mammo", Status: "held", Error: "VerificationFlag is no value"}}
+	l.belt.fare = []study.DestinationState{{DestinationCount: study.DestinationCount{Destination: "RIS"}, TookAt: now.Add(-time.Minute)},
+		{DestinationCount: study.DestinationCount{Destination: "PACS", Waiting: 7, Failed: 1, Oldest: now.Add(-2 * time.Hour)}, FailsSince: now.Add(-time.Hour)}}
 	l.belt.under = []study.UnderWay{{Study: "1.2.4", Lane: study.Routine, Waiting: 39, Running: 1, Oldest: now.Add(-5 * time.Minute)}}
 	l.belt.owed = []study.OwedCount{{Destination: "PACS", Awaited: 2, Late: 1, Oldest: now.Add(-time.Hour)}}
 	l.belt.backlogs = []study.Backlog{
@@ -129,17 +150,21 @@ func TestQueueIsRunUnderANameAndWithAReason(t *testing.T) {
 		{"no study", webui.Operator, "studies/x%20y/cancel", `{"reason":"twice"}`, 400},
 		{"anew", webui.Operator, "studies/1.2.4/retry", `{"reason":"not twice"}`, 200},
 		{"a delivery", webui.Operator, "deliveries/1.2.3.9%20PACS/retry", `{"reason":"up again"}`, 200},
+		{"given up by an auditor", webui.Auditor, "deliveries/1.2.3.9%20PACS/drop", `{"reason":"x"}`, 403},
+		{"given up without a reason", webui.Operator, "deliveries/1.2.3.9%20PACS/drop", `{"reason":" "}`, 400},
+		{"given up", webui.Operator, "deliveries/1.2.3.9%20PACS/drop", `{"reason":"the archive is gone"}`, 200},
 	} {
 		if code, body := ask(t, http.MethodPost, server.URL+api+tt.path, tt.role, "application/json", tt.body); code != tt.want {
 			t.Errorf("%s: %d, want %d: %s", tt.name, code, tt.want, body)
 		}
 	}
 	want := []string{"pause | /3 | machine operator | scanner test", "resume | /3 | machine admin | tested", "retry | score-abc | machine operator | disk full",
-		"cancel | 1.2.4 | machine operator | twice", "anew | 1.2.4 | machine operator | not twice", "deliver | 1.2.3.9 PACS | machine operator | up again"}
+		"cancel | 1.2.4 | machine operator | twice", "anew | 1.2.4 | machine operator | not twice", "deliver | 1.2.3.9 PACS | machine operator | up again",
+		"drop | 1.2.3.9 PACS | machine operator | the archive is gone"}
 	if !slices.Equal(l.belt.done, want) {
 		t.Errorf("done: %q", l.belt.done)
 	}
-	for path, want := range map[string]string{"queue": `"work_seconds":400`, "jobs": `"id":"score-abc"`, "deliveries": `"id":"1.2.3.9 PACS"`} {
+	for path, want := range map[string]string{"queue": `"work_seconds":400`, "jobs": `"id":"score-abc"`, "deliveries": `"id":"1.2.3.9 PACS"`, "destinations": `"name":"PACS"`} {
 		if code, body := ask(t, http.MethodGet, server.URL+api+path, webui.Auditor, "", ""); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
@@ -155,7 +180,7 @@ func TestOperationsOfferWhatARoleMayDo(t *testing.T) {
 			t.Errorf("%s: %d, the page offers to run the queue: %v", role, code, !runs)
 		}
 		for _, want := range []string{"Jobs of pool gpu wait and no worker does them", "tile 3 of instance 1.2.3.4", "1 report was taken by a destination",
-			"estimated", "no answer", "cpu (CPU, 4)", "he@1 31.5", "waiting: something that it needs is away"} {
+			"estimated", "no answer", "Check its address", "reject (nb), takes back", "VerificationFlag is no value", "fails since 1 h", "cpu (CPU, 4)", "he@1 31.5", "waiting: something that it needs is away"} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s: the page does not say %q", role, want)
 			}
@@ -223,7 +248,12 @@ func TestQueueIsRunInABrowser(t *testing.T) {
 	b.Click("form[action='/operations/retry'] input[name=reason]")
 	b.Keys("disk was full\r")
 	b.Until(`document.readyState === 'complete'`)
-	want := []string{"pause | /3 | A. Dahl | scanner test", "resume | /3 | A. Dahl | tested", "retry | score-abc | A. Dahl | disk was full"}
+	b.Click("form[action='/operations/deliver'] input[name=reason]")
+	b.Keys("the archive is gone")
+	b.Click("button[formaction='/operations/drop']")
+	b.Until(`document.readyState === 'complete'`)
+	want := []string{"pause | /3 | A. Dahl | scanner test", "resume | /3 | A. Dahl | tested", "retry | score-abc | A. Dahl | disk was full",
+		"drop | 1.2.3.9 PACS | A. Dahl | the archive is gone"}
 	for deadline := time.Now().Add(10 * time.Second); !slices.Equal(l.belt.done, want); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("done: %q", l.belt.done)

@@ -102,6 +102,10 @@ type work struct {
 	slides func() ([]slides.Slide, error)
 
 	spoken bool // the names of the objects tell the language
+	// number of the object of its kind, and whom it is for: of what takes something
+	// back, which is for those who have that.
+	number int
+	to     []string
 }
 
 // identity is what the objects have in common, with the dates of the result.
@@ -149,6 +153,9 @@ type made struct {
 
 // makeAll makes, checks and keeps everything that is wanted of a result.
 func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
+	if k.purpose == study.PurposeWithdrawn && w.Told != nil {
+		return w.withdrawAll(ctx, k)
+	}
 	var all []study.Report
 	for _, m := range makers() {
 		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent {
@@ -164,6 +171,13 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 			}
 			all = append(all, kept...)
 		}
+	}
+	if k.purpose == study.PurposeResult {
+		rejected, err := w.reject(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rejected...)
 	}
 	// The structured report goes out first: it is what a reader waits for.
 	slices.SortStableFunc(all, func(a, b study.Report) int {
@@ -199,7 +213,12 @@ func (w *Writer) makeKind(ctx context.Context, m maker, k work) ([]study.Report,
 		if err != nil {
 			return nil, err
 		}
-		r.Held, r.To = held, w.to(r)
+		r.Held, r.To = held, k.to
+		if k.purpose == study.PurposeResult {
+			r.To = w.to(r)
+		} else if k.to == nil && w.Told == nil {
+			r.To = w.to(r)
+		}
 		kept = append(kept, r)
 	}
 	return kept, nil

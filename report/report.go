@@ -75,7 +75,14 @@ type Writer struct {
 	// study, whose numbers they bear; nil knows of none.
 	Messages messages.Options
 	Orders   func(ctx context.Context, uid study.UID) ([]study.Order, error)
-	Log      *slog.Logger // nil discards
+	// Told gives what was told of a result of a model and of those of earlier
+	// revisions, with the deliveries that have left the house. What takes it back goes
+	// to exactly those who have it. nil gives it to whoever wants its kind.
+	Told func(ctx context.Context, uid study.UID, rev int, m study.ModelRef) ([]study.Report, error)
+	// RejectSuperseded has archives told to hide the objects of a result that a later
+	// revision replaces. Without it the later ones name what they replace.
+	RejectSuperseded bool
+	Log              *slog.Logger // nil discards
 }
 
 // Handle writes what a job asks for: everything that is always kept of a result, and
@@ -124,7 +131,12 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 	if j.Task == study.TaskWithdraw { // what was written of the result itself
 		k.purpose, before = study.PurposeWithdrawn, j.Rev+1
 	}
-	if k.before, err = w.Ledger.Predecessors(ctx, j.Study, before, j.Model); err != nil {
+	if k.purpose == study.PurposeWithdrawn && w.Told != nil {
+		k.before, err = w.Told(ctx, j.Study, j.Rev, j.Model)
+	} else {
+		k.before, err = w.Ledger.Predecessors(ctx, j.Study, before, j.Model)
+	}
+	if err != nil {
 		return nil, err
 	}
 	k.before = slices.DeleteFunc(k.before, func(r study.Report) bool { return r.Purpose != study.PurposeResult })

@@ -248,6 +248,33 @@ func (l *Ledger) RetryDelivery(ctx context.Context, id, by, reason string) error
 	return nil
 }
 
+// DropDelivery gives up for good a delivery that was given up, under a name and with a
+// reason: it counts among what could not be delivered no more. One that has not
+// failed is [study.ErrInvalid].
+func (l *Ledger) DropDelivery(ctx context.Context, id, by, reason string) error {
+	if err := signed(by, reason); err != nil {
+		return err
+	}
+	err := l.change(ctx, func(t *tx) error {
+		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+		if err != nil {
+			return err
+		}
+		if d.Status != deliveryFailed {
+			return fmt.Errorf("it is %s: %w", d.Status, study.ErrInvalid)
+		}
+		if _, err := t.exec(`UPDATE delivery SET status = 'dropped', next_at = 0 WHERE id = $1`, id); err != nil {
+			return err
+		}
+		t.shown = true
+		return t.audit(by, "delivery dropped", entity(d.Study), fmt.Sprintf("object %s to %s: %s", d.Report, d.Destination, reason))
+	})
+	if err != nil {
+		return fmt.Errorf("drop delivery %s: %w", id, err)
+	}
+	return nil
+}
+
 // UnderWay lists the studies on which models are at work or wait to be, the one
 // whose work is oldest first.
 func (l *Ledger) UnderWay(ctx context.Context, limit int) ([]study.UnderWay, error) {

@@ -36,6 +36,9 @@ func (l *Ledger) Sent(ctx context.Context, id string) error {
 			return n, err
 		}
 		t.shown = true
+		if err := t.fared(id, ""); err != nil {
+			return 0, err
+		}
 		return t.exec(`INSERT INTO owed (delivery_id, destination, state, since, tries, next_at, breaches, error)
 			SELECT id, destination, 'asking', $2, 0, $2, 0, '' FROM delivery WHERE id = $1
 			ON CONFLICT (delivery_id) DO UPDATE SET state = 'asking', since = excluded.since, tries = 0, next_at = excluded.next_at`,

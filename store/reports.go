@@ -216,6 +216,9 @@ func (l *Ledger) DueDeliveries(ctx context.Context, limit int) ([]study.Delivery
 // Delivered records that the destination has taken the report.
 func (l *Ledger) Delivered(ctx context.Context, id string) error {
 	return l.delivery(ctx, id, "delivered", func(t *tx) (int64, error) {
+		if err := t.fared(id, ""); err != nil {
+			return 0, err
+		}
 		return t.exec(`UPDATE delivery SET status = 'delivered', tries = tries + 1, at = $2, next_at = 0, error = ''
 			WHERE id = $1 AND status <> 'delivered'`, id, ms(t.now))
 	})
@@ -231,6 +234,9 @@ func (l *Ledger) DeliveryFailed(ctx context.Context, id string, cause string, ne
 	return l.delivery(ctx, id, action, func(t *tx) (int64, error) {
 		n, err := t.exec(`UPDATE delivery SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
 			id, status, ms(next), clean(cause))
+		if err == nil && n > 0 {
+			err = t.fared(id, cause)
+		}
 		if err == nil && n > 0 && status == deliveryWaiting {
 			err = t.inOrderOf(id)
 		}

@@ -41,6 +41,21 @@ func (r Recall) Done() bool {
 	return r.Open == 0 && r.Failed == 0
 }
 
+// A DestinationState is how a destination fares, with what has not reached it.
+type DestinationState struct {
+	DestinationCount
+	TookAt     time.Time // when it last took something; zero for never
+	FailsSince time.Time // zero where the last try went well
+}
+
+// A Stuck is a delivery that goes no further by itself.
+type Stuck struct {
+	Delivery
+	Lang      string
+	Purpose   Purpose
+	WrittenAt time.Time
+}
+
 // A RecallAt is how far a recall has come at one destination.
 type RecallAt struct {
 	Destination string

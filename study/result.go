@@ -353,7 +353,7 @@ type Delivery struct {
 	Media       string    `json:"-"` // of the report; never empty
 	Seq         int64     `json:"-"` // of the study at the destination: a lower one goes first
 	Destination string    `json:"destination"`
-	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed, withheld (its model was stopped), held (it failed its check, and is not sent)
+	Status      string    `json:"status"` // waiting, sent (taken, and commitment is awaited), delivered, failed, withheld (its model was stopped), held (it failed its check, and is not sent), dropped (a person has given it up, or its result was called back first)
 	Tries       int       `json:"tries"`
 	NextAt      time.Time `json:"next_at"`
 	At          time.Time `json:"at"` // delivered at

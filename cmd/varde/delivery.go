@@ -40,7 +40,7 @@ func deliveryVerb() *cobra.Command {
 		}
 		return err
 	})
-	list.Flags().StringVar(&status, "status", "failed", "waiting, sent, delivered, failed, withheld, held; all for any")
+	list.Flags().StringVar(&status, "status", "failed", "waiting, sent, delivered, failed, dropped, withheld, held; all for any")
 	list.Flags().IntVar(&limit, "limit", 100, "lines")
 
 	var reason string
@@ -67,14 +67,29 @@ func deliveryVerb() *cobra.Command {
 		return nil
 	})
 	retry.Flags().BoolVar(&failed, "failed", false, "all that were given up")
-	c.AddCommand(list, reasoned(retry, &reason), recallVerb())
+	c.AddCommand(list, reasoned(retry, &reason), dropVerb(), recallVerb())
 	return c
+}
+
+// dropVerb ends a delivery that was given up.
+func dropVerb() *cobra.Command {
+	var reason string
+	return reasoned(deskVerb("drop ID… --reason TEXT", "Give up for good what was given up: nobody is told of it any more", cobra.MinimumNArgs(1),
+		func(ctx context.Context, d *desk, args []string) error {
+			for _, id := range args {
+				if err := d.ledger.DropDelivery(ctx, id, d.who, reason); err != nil {
+					return err
+				}
+				d.print(map[string]any{"delivery": id, "status": "dropped"}, "%q is given up for good", id)
+			}
+			return nil
+		}), &reason)
 }
 
 // recallVerb takes back what a stopped model has told.
 func recallVerb() *cobra.Command {
 	var reason, of string
-	c := deskVerb("recall MODEL --reason TEXT", "Tell destinations that results of a stopped model, which they have, do not hold any more", cobra.ExactArgs(1),
+	c := deskVerb("recall MODEL --reason TEXT", "Tell destinations that results of a suspended model, which they have, do not hold any more; of a withdrawn one they are told by themselves", cobra.ExactArgs(1),
 		sharing(func(ctx context.Context, d *desk, args []string) error {
 			e, err := d.entry(ctx, args[0])
 			if err != nil {

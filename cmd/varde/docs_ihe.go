@@ -56,8 +56,8 @@ func integration(s Settings, entries []modelEntry) integrationFacts {
 		actor("Consistent Presentation of Images (CPI)", "Evidence Creator", gets("gsps"), "no DICOM destination is sent `gsps`", "creator presentation state stored, RAD-19"),
 	}
 	if written["reject"] {
-		f.Claims = append(f.Claims, actor("Imaging Object Change Management (IOCM)", "Change Requester", gets("reject"),
-			"no DICOM destination is sent `reject`", "rejection note stored, RAD-66, when a model's results are recalled"))
+		f.Claims = append(f.Claims, actor("Imaging Object Change Management (IOCM)", "Change Requester", len(archives) > 0,
+			"there is no DICOM destination", "rejection note stored, RAD-66, at every archive that has objects of a result that is recalled"))
 	}
 	take := func(name, peer string, holds bool, what string) ihe {
 		return actor(name, peer, holds, "", what)

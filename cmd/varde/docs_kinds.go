@@ -38,7 +38,7 @@ func kindFacts() []writtenKind {
 		dicomKind("ann", "", "a slide with findings", "points, circles and outlines", dicom.SimpleAnnotations),
 		dicomKind("gsps", "", "images with findings", "rings, and words with the finding's number and the model; one for each modality and rescaling; the images' own windows; all in one graphic layer", dicom.GrayscalePresentation),
 		dicomKind("kos", "TID 2010", "images with findings", "Of Interest: the images, or their frames", dicom.KeyObjectSelection),
-		dicomKind("reject", "TID 2010, title 113037", "a result that was withdrawn", "a rejection note (IOCM) that names every object that was written of it", dicom.KeyObjectSelection),
+		dicomKind("reject", "TID 2010, title 113037", "a result that was withdrawn; with `reject_superseded` one that was replaced (113001)", "a rejection note (IOCM) that names the objects that this destination has of it, whatever kinds it gets", dicom.KeyObjectSelection),
 		dicomKind("sc", "", "a result", "a capture with rings and a banner, or a page of text; not for diagnosis", dicom.SecondaryCapture),
 		dicomKind("pdf", "", "a result", "the report on paper", dicom.EncapsulatedPDF),
 		{Kind: "oru", Of: "a result, or its withdrawal", Holds: "HL7 v2 ORU^R01"},
@@ -58,7 +58,8 @@ func writtenKinds(s Settings) []writtenKind {
 		}
 		k.Media, k.Always, k.To = study.MediaOf(k.Kind), slices.Contains(kept, k.Kind), []string{}
 		for _, d := range s.Destinations {
-			if slices.Contains(d.want().Gets(s.Marks), k.Kind) {
+			takesBack := k.Kind == report.KindReject && slices.Contains(d.media(), study.MediaDICOM)
+			if takesBack || slices.Contains(d.want().Gets(s.Marks), k.Kind) {
 				k.To = append(k.To, d.Name)
 			}
 		}

@@ -27,6 +27,7 @@ func stateVerbs() []*cobra.Command {
 		decideVerb("confirm MODEL", "Confirm what another person proposed for a model", true),
 		decideVerb("decline MODEL", "Decline what is proposed for a model, or take it back", false),
 		affectedVerb(),
+		recallOfVerb(),
 		compareVerb(),
 	}
 }

@@ -170,7 +170,7 @@ func (h *house) worker() *inference.Worker {
 func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
 		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks,
-		Messages: h.messages(), Orders: h.ledger.Orders}
+		Messages: h.messages(), Orders: h.ledger.Orders, Told: h.ledger.Told, RejectSuperseded: h.RejectSuperseded}
 	for _, d := range h.Destinations {
 		w.Wants = append(w.Wants, d.want())
 	}

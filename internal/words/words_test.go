@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
+var families = []string{"cure.", "purpose.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -157,7 +157,9 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("lane.", l.String())
 	}
 	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
-	add("delivery.", "waiting", "sent", "delivered", "failed", "retry", "withheld", "held")
+	add("delivery.", "waiting", "sent", "delivered", "failed", "retry", "withheld", "held", "dropped")
+	add("cure.", "away", "ask", "certificate", "commit", "gone", "kind", "object", "rights")
+	add("purpose.", string(study.PurposeWithdrawn), string(study.PurposeCorrected))
 	add("role.", webui.Roles...)
 	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport), string(study.TaskWithdraw))
 	add("worker.", "working", "waiting", "leaving")
