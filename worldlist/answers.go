@@ -68,7 +68,7 @@ func (p *pages) verdict(w http.ResponseWriter, r *http.Request) {
 		p.site.Fail(w, r, fmt.Errorf("verdict on study %s: %w", uid, study.ErrInvalid))
 		return
 	}
-	final := study.ReadingStep{Study: uid, Verdict: said, Text: reason, Wrong: r.PostForm["wrong"]}
+	final := study.ReadingStep{Study: uid, Verdict: said, Text: reason, Wrong: r.PostForm["wrong"], Recall: r.PostFormValue("recall")}
 	if err := p.concludes(r.Context(), final, r.PostForm); err != nil {
 		p.site.Fail(w, r, err)
 		return
@@ -211,10 +211,10 @@ func (p *pages) addendum(w http.ResponseWriter, r *http.Request) {
 
 // stepsFor gives the steps of a study that the visitor may see: before their own
 // answer only what they did themselves, for another reader's answer tells as much
-// as the AI's.
+// as the AI's, and in a screening before their answer is given.
 func (p *pages) stepsFor(ctx context.Context, uid study.UID, s Sight) ([]study.ReadingStep, error) {
 	steps, err := p.Veil.Answers.Steps(ctx, uid)
-	if err != nil || !s.OwnFirst {
+	if err != nil || !s.OwnFirst && !s.Alone {
 		return steps, err
 	}
 	who := webui.VisitOf(ctx).Who.Name

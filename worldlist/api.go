@@ -93,6 +93,7 @@ type rowJSON struct {
 	ReceivedAt  time.Time    `json:"received_at"`
 	HeldBy      string       `json:"held_by,omitempty" doc:"who has it in hand"`
 	HeldSince   *time.Time   `json:"held_since,omitempty"`
+	Screening   string       `json:"screening,omitempty" doc:"first, second, consensus, recalled, not_recalled; absent outside of screenings"`
 	Cursor      string       `json:"cursor" doc:"as after: the list goes on behind this row"`
 }
 
@@ -113,6 +114,7 @@ type worklistIn struct {
 	Lang     string `query:"lang" doc:"of the words; the browser's without it" enum:"en,nb,da"`
 	Status   string `query:"status" doc:"without it: whatever is still to be read" enum:"receiving,settled,scoring,scored,reported,read,refused"`
 	Modality string `query:"modality" maxLength:"16"`
+	List     string `query:"list" doc:"of screenings: what awaits a second reader, consensus, or a second look at what the AI alone found" enum:"second,consensus,discordance"`
 	Text     string `query:"q" doc:"part of name, patient ID or accession number" maxLength:"64"`
 }
 
@@ -181,6 +183,7 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	}
 	cases, next, err := p.inOrder(ctx, study.WorklistFilter{
 		Status: study.Status(in.Status), Modality: study.Modality(in.Modality), Text: in.Text, After: after, Limit: in.Limit,
+		List: in.List, Reader: p.readerOf(ctx),
 	})
 	if err != nil {
 		return nil, err
@@ -194,13 +197,29 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 		return nil, err
 	}
 	now := p.site.Now()
-	for _, c := range cases {
-		out.Body = append(out.Body, rowJSONOf(l, c, claimOf(held, c.Study.UID), now))
+	turns, err := p.screeningsOf(ctx, casesOf(cases)...)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range cases {
+		row := rowJSONOf(l, c, claimOf(held, c.Study.UID), now)
+		if !turns[i].Zero() {
+			row.Screening = turns[i].State
+		}
+		out.Body = append(out.Body, row)
 	}
 	if !next.Zero() {
-		out.Link = fmt.Sprintf("</api/v1/worklist?limit=%d&after=%s>; rel=\"next\"", in.Limit, next)
+		out.Link = fmt.Sprintf("</api/v1/worklist?limit=%d%s&after=%s>; rel=\"next\"", in.Limit, listParam(in.List), next)
 	}
 	return out, nil
+}
+
+// listParam names a list of screenings in an address.
+func listParam(list string) string {
+	if list == "" {
+		return ""
+	}
+	return "&list=" + list
 }
 
 func rowJSONOf(l webui.Lang, c seenCase, held study.Claim, now time.Time) rowJSON {

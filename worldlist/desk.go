@@ -209,7 +209,7 @@ const maxNext = 1000
 // whose images are all here, and that the visitor has not passed over.
 func (p *pages) nextFree(ctx context.Context, f study.WorklistFilter) (seenCase, error) {
 	who := webui.VisitOf(ctx).Who.Name
-	f.Limit = pageRows
+	f.Limit, f.Reader = pageRows, p.readerOf(ctx)
 	held, err := p.Desk.Claims(ctx, p.Idle)
 	if err != nil {
 		return seenCase{}, err
@@ -219,8 +219,15 @@ func (p *pages) nextFree(ctx context.Context, f study.WorklistFilter) (seenCase,
 		if err != nil {
 			return seenCase{}, err
 		}
-		for _, s := range rows {
+		turns, err := p.screeningsOf(ctx, casesOf(rows)...)
+		if err != nil {
+			return seenCase{}, err
+		}
+		for i, s := range rows {
 			tried++
+			if !turns[i].Zero() && !turns[i].Due(who) {
+				continue
+			}
 			if s.Study.Status == study.Receiving || s.Study.Status == study.Refused || claimOf(held, s.Study.UID).By != "" {
 				continue
 			}

@@ -2,8 +2,10 @@ package worldlist
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +39,7 @@ type row struct {
 	Received    string
 	ReceivedISO string
 	Held        string // who has it in hand
+	Screen      string // whose turn it is in a screening
 }
 
 // A choice is an option of a filter.
@@ -51,6 +54,7 @@ type worklist struct {
 	Filter     study.WorklistFilter
 	Modalities []choice
 	Statuses   []choice
+	Lists      []choice // of screenings; none where the site has no program
 	Count      string
 	Total      int // of studies known, read ones included
 	Rule       string
@@ -70,8 +74,12 @@ type worklist struct {
 // kept as a bookmark.
 func filterOf(q url.Values) (study.WorklistFilter, error) {
 	after, err := study.ParseCursor(q.Get("after"))
+	if list := q.Get("list"); err == nil && !slices.Contains([]string{"", study.ListSecond, study.ListConsensus, study.ListDiscordance}, list) {
+		err = fmt.Errorf("list %q is none of second, consensus, discordance: %w", list, study.ErrInvalid)
+	}
 	return study.WorklistFilter{
 		Status:   study.Status(q.Get("status")),
+		List:     q.Get("list"),
 		Modality: study.Modality(q.Get("modality")),
 		Text:     strings.TrimSpace(q.Get("q")),
 		After:    after,
@@ -82,7 +90,7 @@ func filterOf(q url.Values) (study.WorklistFilter, error) {
 
 func address(f study.WorklistFilter, more ...string) string {
 	q := url.Values{}
-	for _, p := range [][2]string{{"q", f.Text}, {"modality", string(f.Modality)}, {"status", string(f.Status)}} {
+	for _, p := range [][2]string{{"q", f.Text}, {"modality", string(f.Modality)}, {"status", string(f.Status)}, {"list", f.List}} {
 		if p[1] != "" {
 			q.Set(p[0], p[1])
 		}
@@ -103,6 +111,7 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
+	f.Reader = p.readerOf(r.Context())
 	cases, next, err := p.inOrder(r.Context(), f)
 	if err != nil {
 		return webui.View{}, err
@@ -112,7 +121,7 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	v := worklist{
-		Filter: f, Modalities: modalities(l, f.Modality), Statuses: statuses(l, f.Status),
+		Filter: f, Modalities: modalities(l, f.Modality), Statuses: statuses(l, f.Status), Lists: p.listChoices(l, f.List),
 		Total: total, Rule: Rule, NotFirst: !f.After.Zero() || f.Last,
 		First: address(f), End: address(f, "last", "1"),
 	}
@@ -128,13 +137,18 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	}
 	now, who := p.site.Now(), webui.VisitOf(r.Context()).Who
 	v.MayRead = who.May(webui.ReadStudies)
-	for _, c := range cases {
+	turns, err := p.screeningsOf(r.Context(), casesOf(cases)...)
+	if err != nil {
+		return webui.View{}, err
+	}
+	for i, c := range cases {
 		one := rowOf(l, c, now)
+		one.Screen = screenWord(l, turns[i])
 		one.Held = claimWords(l, claimOf(held, c.Study.UID), who.Name, now)
 		v.Rows = append(v.Rows, one)
 		v.Shuffled = v.Shuffled || c.Blind
 	}
-	plain := f.Text == "" && f.Modality == "" && f.Status == ""
+	plain := f.Text == "" && f.Modality == "" && f.Status == "" && f.List == ""
 	switch {
 	case plain:
 		v.Count = l.T("list.count", unread)

@@ -43,6 +43,7 @@ func (p Pages) Add(site *webui.Site) {
 	if p.Veil.Planned == nil && p.Heats != nil {
 		p.Veil.Planned = plannedBy(p.Heats)
 	}
+	p.Veil.Screenings = p.Screenings
 	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening), board: board{mu: make(chan struct{}, 1)}}
 	h.counter = &counter{ask: p.Counter.Counts, now: time.Now, mu: make(chan struct{}, 1)}
 	site.Page("GET /{$}", webui.SeeStudies, h.list)
@@ -69,6 +70,7 @@ func (p Pages) Add(site *webui.Site) {
 	site.Handle("GET /studies/{study}/slides/{series}/heat", webui.SeeStudies, http.HandlerFunc(h.heat))
 	h.addAPI()
 	h.addReadingAPI()
+	h.addScreenings()
 }
 
 // uidIn reads a UID from the path.

@@ -27,6 +27,7 @@ type reading struct {
 	LookOnly  bool   // the visitor wanted to look and no more
 	Wrongs    []choice
 	Impress   []choice
+	Screen    *screen   // nil where the study is of no screening
 	SlidePage study.UID // the slide that the page shows, for the way back
 }
 
@@ -57,7 +58,7 @@ func (p *pages) addReading(r *http.Request, c study.Case, sight Sight, s *sheet)
 	}
 	s.MaySay = visit.Who.May(webui.ReadStudies)
 	for _, one := range readings {
-		if !sight.OwnFirst || one.By == visit.Who.Name {
+		if !sight.OwnFirst && !sight.Alone || one.By == visit.Who.Name {
 			s.Readings = append(s.Readings, readingOf(l, one, now))
 		}
 		s.MaySay = s.MaySay && (one.Rev != c.Study.Rev || sight.OwnFirst && one.By != visit.Who.Name)
@@ -70,6 +71,9 @@ func (p *pages) addReading(r *http.Request, c study.Case, sight Sight, s *sheet)
 	}
 	ahead := strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
 	s.LookOnly = r.URL.Query().Get("look") == "1"
+	if err := p.addScreening(ctx, c, sight, s); err != nil {
+		return err
+	}
 	if err := p.takeUp(r, c, s, ahead); err != nil || ahead || sight.OwnFirst || !visit.Who.May(webui.ReadStudies) {
 		return err
 	}
@@ -153,6 +157,7 @@ type stepJSON struct {
 	SHA256   string       `json:"model_sha256,omitempty"`
 	Tracking study.UID    `json:"tracking,omitempty" doc:"of the finding"`
 	Verdict  string       `json:"verdict,omitempty" doc:"own: none, followup, suspicious; otherwise agree, changes, disagree, none"`
+	Recall   string       `json:"recall,omitempty" doc:"of a final answer in a screening: recall, no_recall"`
 	Wrong    []string     `json:"wrong,omitempty" doc:"not_there, missed, place, quality, text, incident"`
 	Text     string       `json:"text,omitempty"`
 	Mark     *markJSON    `json:"mark,omitempty" doc:"where something was missed"`
@@ -170,7 +175,7 @@ type markJSON struct {
 
 func stepJSONOf(t study.ReadingStep) stepJSON {
 	j := stepJSON{N: t.N, Step: t.Step, By: t.By, At: t.At.UTC(), Revision: t.Rev, StudyUID: t.Study, Tracking: t.Tracking,
-		Verdict: t.Verdict, Wrong: t.Wrong, Text: t.Text, Shown: t.Shown}
+		Verdict: t.Verdict, Recall: t.Recall, Wrong: t.Wrong, Text: t.Text, Shown: t.Shown}
 	if t.Model.ID != "" {
 		j.Model, j.SHA256 = t.Model.String(), t.Model.SHA256.String()
 	}

@@ -79,6 +79,7 @@ type answerIn struct {
 	UID  string `path:"study_uid" doc:"Study Instance UID" maxLength:"64" pattern:"^[0-9.]+$"`
 	Body struct {
 		Verdict string   `json:"verdict" enum:"agree,changes,disagree,none"`
+		Recall  string   `json:"recall,omitempty" enum:"recall,no_recall" doc:"needed in a screening, and there alone"`
 		Wrong   []string `json:"wrong,omitempty" doc:"not_there, missed, place, quality, text, incident"`
 		Text    string   `json:"text,omitempty" maxLength:"2000"`
 	}
@@ -216,7 +217,7 @@ func (p *pages) apiFinding(ctx context.Context, in *findingIn) (*stepsOut, error
 
 func (p *pages) apiAnswer(ctx context.Context, in *answerIn) (*stepsOut, error) {
 	return p.stepped(ctx, in.UID, func(uid study.UID) error {
-		return p.concludes(ctx, study.ReadingStep{Study: uid, Verdict: in.Body.Verdict, Wrong: in.Body.Wrong, Text: lines(in.Body.Text)}, nil)
+		return p.concludes(ctx, study.ReadingStep{Study: uid, Verdict: in.Body.Verdict, Wrong: in.Body.Wrong, Recall: in.Body.Recall, Text: lines(in.Body.Text)}, nil)
 	})
 }
 

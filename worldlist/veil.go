@@ -45,6 +45,9 @@ type Veil struct {
 	// Blinds reports whether any model may be read by [study.Independent] just now:
 	// without, the list needs no second look. nil: it may be.
 	Blinds func() bool
+	// Screenings tells whose turn it is in a screening: who still has to answer knows
+	// nothing of what another reader said. nil: there are no screenings.
+	Screenings Screenings
 	// Planned gives the models that are at work on a state of a study, or have been:
 	// what they have scored so far is hidden like a result. nil: none.
 	Planned func(ctx context.Context, uid study.UID, rev int) ([]study.ModelRef, error)
@@ -63,6 +66,9 @@ type Sight struct {
 	// OwnFirst hides it on the pages of the study alone, until the reader has
 	// answered.
 	OwnFirst bool
+	// Alone hides what other readers said of the study: it is of a screening, and this
+	// reader's own answer is still to come.
+	Alone bool
 	// Watched says that a reader would have been blind, and this is none.
 	Watched bool
 	// bare are the models whose findings are shown to no reader.
@@ -185,6 +191,13 @@ func (v *Veil) Sights(ctx context.Context, who webui.Identity, cases []study.Cas
 			}
 		}
 		all[i] = SightOf(who, c, planned, v.rules(c), slices.Contains(locked, c.Study.UID))
+		if len(cases) == 1 && v.Screenings != nil && who.Role == webui.Reader {
+			turn, err := v.Screenings.Screenings(ctx, []study.Study{c.Study})
+			if err != nil {
+				return nil, err
+			}
+			all[i].Alone = turn[0].Blind(who.Name)
+		}
 		if all[i].Watched {
 			if err := v.note(ctx, who, c.Study.UID); err != nil {
 				return nil, err

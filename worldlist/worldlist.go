@@ -108,6 +108,9 @@ type Pages struct {
 	// of it asks the same one.
 	Veil *Veil
 
+	// Screenings are how far examinations of screenings are; nil: the site has no
+	// program.
+	Screenings Screenings
 	// Judged tells what readers said of findings; nil: nobody can ask.
 	Judged Judged
 	// Idle is after how long without a sign of its holder a claim is over; 0 = 20 min.

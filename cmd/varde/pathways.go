@@ -14,19 +14,37 @@ import (
 	"varde/study"
 	"varde/worldlist"
 	"varde/worldlist/pathway"
+	"varde/worldlist/screening"
 )
 
 // tables reads the pathways that are in force.
 func (s Settings) tables() (*pathway.Tables, error) { return pathway.Load(s.Pathways, s.Country) }
 
-// ledgerOptions are the ledger's choices: how studies are placed, and by which
-// tables orders are timed.
+// ledgerOptions are the ledger's choices: how studies are placed, by which tables
+// orders are timed, and how examinations of screenings are read.
 func (s Settings) ledgerOptions() (store.LedgerOptions, *pathway.Tables, error) {
 	t, err := s.tables()
 	if err != nil {
 		return store.LedgerOptions{}, nil, err
 	}
-	return store.LedgerOptions{Place: worldlist.Place, Timer: t.Read}, t, nil
+	programs, err := screening.Load(s.Screening)
+	if err != nil {
+		return store.LedgerOptions{}, nil, err
+	}
+	o := store.LedgerOptions{Place: worldlist.Place, Timer: t.Read}
+	if len(programs.All) > 0 {
+		o.Screener = programs.Plan
+	}
+	return o, t, nil
+}
+
+// screenings are how far examinations of screenings are; nil where the site has no
+// program, and the pages say nothing of any.
+func (h *house) screenings() worldlist.Screenings {
+	if h.Screening == "" {
+		return nil
+	}
+	return h.ledger
 }
 
 // lookEvery is how often the line is looked at for deadlines that pass or are at

@@ -19,6 +19,7 @@ import (
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/screening"
 )
 
 // Settings is everything that an operator can set. A value comes from the first
@@ -53,6 +54,7 @@ type Settings struct {
 	HL7Deadline  string        `toml:"hl7_deadline" help:"where orders bear the day by which the study must be read, beside TQ1-8"`
 	Pathways     string        `toml:"pathways" help:"TOML file with the site's own pathways and remarks, over ours; varde pathway list shows all"`
 	Country      string        `toml:"country" help:"where the site lies, NO or DK: diagnoses start that country's pathways; empty: only an order that names one"`
+	Screening    string        `toml:"screening" help:"TOML file with the site's screening programs: what belongs to them, and how many readers each score asks for; empty for none"`
 	HL7TLSCert   string        `toml:"hl7_tls_cert" help:"certificate of the HL7 listener, PEM; empty for no TLS"`
 	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
@@ -257,6 +259,9 @@ func (l *loader) check() error {
 		errs = append(errs, err)
 	}
 	if _, err := l.tables(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := screening.Load(l.Screening); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, l.checkPeers())
