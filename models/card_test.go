@@ -3,6 +3,7 @@ package models_test
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -123,6 +124,69 @@ func TestNetworksThatDoNotFitTheirCardAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := models.Check(c, network); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNetworksThatDrawAreHeldAgainstTheirCard: classes of voxels, seen at once or in
+// windows of a fixed size.
+func TestNetworksThatDrawAreHeldAgainstTheirCard(t *testing.T) {
+	const card = `
+[[output]]
+name = "classes"
+role = "segments"
+[[segment]]
+name = "lesion"
+output = "classes"
+index = %d
+what = { value = "4147007", scheme = "SCT", meaning = "Mass" }
+lesions = true
+%s
+[flag]
+by = "findings"
+flagged = 1
+`
+	const windows = "[sliding]\nplanes = 32\nrows = 48\ncolumns = 64\noverlap = 0.5"
+	d, h, w := graph.Free("d"), graph.Free("h"), graph.Free("w")
+	for name, tt := range map[string]struct {
+		sizes [3]graph.Dim
+		index int
+		more  string
+		axes  []int64 // that are taken away
+		want  string
+	}{
+		"as it is":         {[3]graph.Dim{d, h, w}, 1, "", nil, ""},
+		"in windows":       {[3]graph.Dim{graph.Fixed(32), graph.Fixed(48), graph.Fixed(64)}, 1, windows, nil, ""},
+		"in free windows":  {[3]graph.Dim{d, h, w}, 1, windows, nil, ""},
+		"other windows":    {[3]graph.Dim{graph.Fixed(32), graph.Fixed(48), graph.Fixed(96)}, 1, windows, nil, "has W = 96, and the card gives 64"},
+		"a fixed size":     {[3]graph.Dim{graph.Fixed(32), graph.Fixed(48), graph.Fixed(64)}, 1, "", nil, "has a fixed D"},
+		"no such class":    {[3]graph.Dim{d, h, w}, 2, "", nil, "has no class 2"},
+		"a number a class": {[3]graph.Dim{d, h, w}, 1, "", []int64{2, 3, 4}, "draws no segments"},
+	} {
+		g := graph.New("drawn")
+		in := g.Input("x", graph.Float, graph.Fixed(1), graph.Fixed(1), tt.sizes[0], tt.sizes[1], tt.sizes[2])
+		x := g.Node("Concat", graph.Attrs{"axis": 1}, in, in)
+		dims := []graph.Dim{graph.Fixed(1), graph.Fixed(2), tt.sizes[0], tt.sizes[1], tt.sizes[2]}
+		if tt.axes != nil {
+			g.Named("classes", "ReduceMax", graph.Attrs{"axes": tt.axes, "keepdims": 0}, x)
+			dims = dims[:2]
+		} else {
+			g.Named("classes", "Relu", nil, x)
+		}
+		g.Output("classes", graph.Float, dims...)
+		network, err := g.Encode()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		c, err := models.Parse([]byte(strings.Replace(head("volume"), study.Hash{1}.String(), fmt.Sprintf("%x", sha256.Sum256(network)), 1) + fmt.Sprintf(card, tt.index, tt.more)))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		switch _, err := models.Check(c, network); {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.want != "" && (!errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want)):
 			t.Errorf("%s: %v", name, err)
 		}
 	}

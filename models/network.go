@@ -26,9 +26,12 @@ func Check(c Card, network []byte, second ...[]byte) (graph.Summary, error) {
 		k.that(false, "the network has SHA-256 %s, and the card names %s", h, c.SHA256)
 	}
 	k.needs(sum)
-	k.inputs(c.Input, sum)
+	k.inputs(c, sum)
 	for _, o := range c.Output {
 		k.produced(c.Input, o, sum)
+	}
+	for _, s := range c.Segment {
+		k.drawn(c.Input, s, sum)
 	}
 	k.second(c, sum, second)
 	if len(k.faults) > 0 {
@@ -49,7 +52,8 @@ func (k *check) needs(s graph.Summary) {
 var elementTypes = map[string]graph.Type{TypeUint8: graph.Uint8, TypeFloat32: graph.Float}
 
 // inputs checks that the network takes the one tensor that the card describes.
-func (k *check) inputs(in Input, s graph.Summary) {
+func (k *check) inputs(c Card, s graph.Summary) {
+	in := c.Input
 	i := slices.IndexFunc(s.Inputs, func(v graph.Value) bool { return v.Name == in.Name })
 	k.that(len(s.Inputs) == 1, "the network has %d inputs, %v; the platform gives one", len(s.Inputs), s.Inputs)
 	if i < 0 {
@@ -66,6 +70,9 @@ func (k *check) inputs(in Input, s graph.Summary) {
 		return
 	}
 	wanted := map[byte]int64{'C': int64(in.channels()), 'H': int64(in.Height), 'W': int64(in.Width)}
+	if w := c.Sliding; w != nil {
+		wanted['D'], wanted['H'], wanted['W'] = int64(w.Planes), int64(w.Rows), int64(w.Columns)
+	}
 	for i, d := range v.Dims {
 		axis := in.Layout[i]
 		switch want := wanted[axis]; {
@@ -126,6 +133,9 @@ func (k *check) shaped(in Input, o Output, v graph.Value) {
 	switch o.Role {
 	case RoleMap:
 		k.that(rank == len(in.Layout), "output %v is no map: it has %d dimensions, and the input has %d", v, rank, len(in.Layout))
+	case RoleSegments:
+		// Of a volume the tile may be left out, of an image the class where there is one.
+		k.that(rank == len(in.Layout) || rank == len(in.Layout)-1, "output %v draws no segments: it has %d dimensions, and the input has %d", v, rank, len(in.Layout))
 	case RoleBoxes, RolePoints:
 		least := map[string]int64{RoleBoxes: 4, RolePoints: 2}[o.Role]
 		k.that(rank == 3 || rank == 3-alone, "output %v are no %s: they must be [tiles, n, %d or more]", v, o.Role, least)
@@ -141,6 +151,25 @@ func (k *check) shaped(in Input, o Output, v graph.Value) {
 		if rank == 2 && last >= 0 {
 			k.that(int64(o.Index) < last, "output %v has no index %d", v, o.Index)
 		}
+	}
+}
+
+// drawn checks that the network has the class of a segment.
+func (k *check) drawn(in Input, s Segment, sum graph.Summary) {
+	for _, v := range sum.Outputs {
+		if v.Name != s.Output || !v.Ranked {
+			continue
+		}
+		n := int64(-1)
+		switch whole := len(v.Dims) == len(in.Layout); {
+		case whole && len(v.Dims) > 1:
+			n = v.Dims[1].Size
+		case in.Kind == study.Volume && len(v.Dims) > 0:
+			n = v.Dims[0].Size
+		case in.Kind == study.Images:
+			n = 1
+		}
+		k.that(n < 0 || int64(s.Index) < n, "segment %s: output %v has no class %d", s.Name, v, s.Index)
 	}
 }
 
