@@ -24,6 +24,9 @@ func (p Pages) Add(site *webui.Site) {
 	h := &pages{p, site}
 	site.Page("GET /models", webui.SeeModels, h.models)
 	site.Page("GET /operations", webui.SeeOperations, h.operations)
+	site.Page("GET /quality", webui.StopModels, h.quality)
+	site.Handle("GET /quality.csv", webui.StopModels, http.HandlerFunc(h.qualityCSV))
+	h.addAudit()
 	h.addModels()
 	h.addRecall()
 	webui.Operate(site, webui.Operation{ID: "get-operations", Method: http.MethodGet, Path: "/api/v1/operations",

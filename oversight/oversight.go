@@ -5,6 +5,9 @@
 //	               it agrees with others and what became of its exams;
 //	               /operations with what fails and waits, how it is paused, tried again or ended, and with the
 //	               conflicts and held messages that wait for a decision; their API
+//	               /quality with the first figures of each model and how long exams
+//	               wait, /audit with what was done
+//	FirstFigures   what a model said and what readers made of it, Waits, Exact (pure)
 //	Compare        how two models agree on the same exams (pure)
 //	Notices        what every page says on top while something is paused
 //
@@ -45,7 +48,7 @@ type Counter interface {
 	Counts(ctx context.Context) (study.Counts, error)
 }
 
-// Pages are the pages of those who watch. All fields are needed.
+// Pages are the pages of those who watch. All fields are needed but the last.
 type Pages struct {
 	Switch  Switch
 	Council Council
@@ -65,6 +68,14 @@ type Pages struct {
 	Valve  Valve
 	Mender Mender
 	Post   Post
+	// Watcher is what the first figures are counted from, and Trail what was done.
+	Watcher Watcher
+	Trail   Trail
+	// Class is the word for a class of the worklist.
+	Class func(int) string
+	// Sees reports whether whoever a request belongs to may be told what the AI says
+	// of a study, and notes it where that is noted; nil: all may.
+	Sees func(ctx context.Context, uid study.UID) (bool, error)
 }
 
 //go:embed templates static
@@ -77,7 +88,9 @@ func Part() webui.Part {
 		Static:    folder("static"),
 		Nav: []webui.Nav{
 			{Path: "/models", Label: "nav.models", Right: webui.SeeModels},
+			{Path: "/quality", Label: "nav.quality", Right: webui.StopModels},
 			{Path: "/operations", Label: "nav.operations", Right: webui.SeeOperations},
+			{Path: "/audit", Label: "nav.audit", Right: webui.SeeAudit},
 		},
 	}
 }

@@ -29,6 +29,8 @@ type ledger struct {
 	held   []study.Conflict
 	holds  []study.Hold
 	belt   belt
+
+	watched []study.Watched
 }
 
 func (l *ledger) Conflicts(_ context.Context, state string, _ int) (all []study.Conflict, _ error) {
@@ -120,7 +122,7 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 	if err != nil {
 		t.Fatal(err)
 	}
-	oversight.Pages{Switch: registry, Council: models.Council{Registry: registry, Proposals: l}, Exams: l, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l, Line: l, Valve: l, Mender: l, Post: l}.Add(site)
+	oversight.Pages{Switch: registry, Council: models.Council{Registry: registry, Proposals: l}, Exams: l, History: l, Counter: l, Disputes: l, Holds: l, Told: l, Crew: l, Line: l, Valve: l, Mender: l, Post: l, Watcher: l, Trail: l, Class: func(n int) string { return []string{"stat", "overdue", "at_risk", "pathway", "routine"}[n] }}.Add(site)
 	server = httptest.NewServer(site)
 	t.Cleanup(server.Close)
 	return server, server.URL + site.Invite(webui.Identity{Name: "A. Dahl", Role: webui.Admin}, time.Hour), l, refs

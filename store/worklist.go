@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"slices"
@@ -296,10 +297,24 @@ func (t *tx) markRead(uid study.UID, by, verdict string) error {
 		return err
 	}
 	t.shown = true
-	if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, verdict %q", s.Rev, verdict)); err != nil {
+	if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, %s", s.Rev, verdictDetail(clean(verdict)))); err != nil {
 		return err
 	}
 	return t.advance(uid, s.Rev)
+}
+
+// verdictDetail tells the audit what was answered, and binds it to the reader's words
+// by their hash: a patient may be in them.
+func verdictDetail(verdict string) string {
+	answer, words, _ := strings.Cut(verdict, ": ")
+	if answer != "none" && !slices.Contains(study.Verdicts[:], answer) {
+		answer, words = "", verdict
+	}
+	detail := fmt.Sprintf("verdict %q", answer)
+	if words != "" {
+		detail += fmt.Sprintf("; words kept with SHA-256 %x", sha256.Sum256([]byte(words)))
+	}
+	return detail
 }
 
 // Readings gives who has read a study and what they said, in that order.

@@ -106,3 +106,14 @@ func (h *house) veiled(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// sees reports whether whoever a request belongs to may be told what the AI says of
+// a study, and notes it where a reader would not be.
+func (h *house) sees(ctx context.Context, uid study.UID) (bool, error) {
+	c, err := h.ledger.Case(ctx, uid)
+	if err != nil {
+		return false, err
+	}
+	s, err := h.veil.Sight(ctx, webui.VisitOf(ctx).Who, c)
+	return !s.OwnFirst, err
+}

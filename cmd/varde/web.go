@@ -23,7 +23,7 @@ const dicomwebBase = "/dicom-web"
 
 // openSite puts the pages of the stages together.
 func (h *house) openSite(ctx context.Context) (err error) {
-	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Log: h.log, Version: version, Demo: h.demo, Notices: oversight.Notices(h.ledger, nil)},
+	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Preferences: h.ledger, Log: h.log, Version: version, Demo: h.demo, Notices: oversight.Notices(h.ledger, nil)},
 		h.parts()...)
 	if err != nil {
 		return err
@@ -37,12 +37,13 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	}
 	worldlist.Simulator{History: h.ledger}.Add(h.site)
 	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
-		Desk: h.ledger, Judged: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
+		Desk: h.ledger, Judged: h.ledger, Screenings: h.screenings(), Veil: h.veil, Idle: h.ClaimIdle, Build: version,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames}, Headers: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
 		Segments: h.segments, PACS: h.PACSLink,
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.site)
 	oversight.Pages{Switch: h.registry, Council: models.Council{Registry: h.registry, Proposals: h.ledger}, Exams: h.ledger, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger,
-		Line: h.ledger, Valve: h.ledger, Mender: h.ledger, Post: h.ledger}.Add(h.site)
+		Line: h.ledger, Valve: h.ledger, Mender: h.ledger, Post: h.ledger,
+		Watcher: h.ledger, Trail: h.ledger, Class: worldlist.ClassWord, Sees: h.sees}.Add(h.site)
 	h.site.Open("GET /healthz", http.HandlerFunc(alive))
 	h.site.Handle("GET /readyz", webui.SignedIn, http.HandlerFunc(h.ready))
 	h.watchWork(ctx)

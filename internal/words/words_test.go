@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"cure.", "purpose.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
+var families = []string{"audit.did_", "cure.", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -142,6 +142,13 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	}
 	add("ai.", "stopped", "stopped.says", "none.says")
 	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
+	add("settings.", "theme", "theme.says", "theme.system", "theme.dark", "theme.light", "keys", "keys.says", "keys.on", "keys.off",
+		"density", "density.says", "density.normal", "density.compact", "density.roomy", "label")
+	add("quality.by_", "site", "sex", "age", "class", "ai")
+	add("quality.sex_", "F", "M", "O")
+	for _, p := range study.Protocols {
+		add("audit.protocol_", string(p))
+	}
 	add("clock.", "from_referral", "from_order", "from_arrival", "by_order", "by_diagnosis")
 	add("class.", "at_risk", "stat", "overdue", "pathway", "routine")
 	add("reason.", study.ReasonNoModel, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
@@ -168,6 +175,11 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("verdict.", "agree", "changes", "disagree", "none")
 	add("impression.", study.Impressions[:]...)
 	add("wrong.", study.Wrongs[:]...)
+	add("screening.state_", study.ScreeningStates[:]...)
+	add("screening.turn_", study.ScreeningTurns[:]...)
+	add("screening.why_", study.ScreeningWhys[:]...)
+	add("screening.list_", study.ListSecond, study.ListConsensus, study.ListDiscordance)
+	add("screening.", study.AnswerRecall, study.AnswerNoRecall)
 	add("step.", study.StepSkipped, study.StepOwn, study.StepShown, study.StepFinding, study.StepMissed, study.StepFinal, study.StepAddendum)
 	add("ai.", "hidden")
 	add("error.", "400", "403", "404", "405", "409", "415", "500", "503")
