@@ -10,9 +10,17 @@ import (
 )
 
 // RequestCancel notes that somebody asks the performer of an item to give it up. The
-// performer decides.
+// performer decides. One who is subscribed to nothing would never hear of it: that is
+// of kind [study.ErrIncomplete].
 func (l *Ledger) RequestCancel(ctx context.Context, w study.Workitem, by, reason string) error {
 	err := l.change(ctx, func(t *tx) error {
+		n, err := one(t, number, `SELECT COUNT(*) FROM workitem_subscription WHERE owner = $1`, clean(w.By))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%s is subscribed to nothing: %w", w.By, study.ErrIncomplete)
+		}
 		t.shown = true
 		if err := t.workEvent(study.WorkEvent{Item: w.UID, Kind: study.WorkCancelRequested, State: w.State, Ready: w.Ready, By: by, Text: reason}); err != nil {
 			return err

@@ -60,6 +60,7 @@ func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.
 	h.site.Handle("GET "+dicomwebBase+"/", webui.SeeStudies, handler)
 	h.addExports()
 	h.addFHIR()
+	h.addUPS()
 	if h.has("ingest") {
 		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
 		h.addUpload(receiver, traffic)

@@ -195,6 +195,8 @@ func workEvents(b *Bench) {
 	b.OK(err)
 	_, err = b.MoveWorkitem(ctx, study.WorkMove{UID: w.UID, By: "anna", Transaction: "1.9.1", Body: []byte(`{}`), Idle: claimIdle})
 	b.OK(err)
+	b.Is(b.RequestCancel(ctx, b.item("1.2"), "bo", "moved"), study.ErrIncomplete) // she would never hear of it
+	b.OK(b.PutSubscription(ctx, study.WorkSubscription{AE: "DESK", Owner: "anna", Target: study.WorkAll}))
 	b.OK(b.RequestCancel(ctx, b.item("1.2"), "bo", "moved"))
 	b.Clock.Pass(2 * claimIdle) // she gives no sign
 	b.OK(b.FollowWorkitems(ctx, claimIdle))
