@@ -165,7 +165,7 @@ func (t *tx) keepResult(o order, r study.Result) error {
 	if r.Shadow {
 		return nil
 	}
-	if r.AI != study.OutOfScope {
+	if r.Tells() {
 		if err := t.followUp(o, study.TaskReport, r.Model); err != nil {
 			return err
 		}
@@ -249,7 +249,7 @@ func (t *tx) replace(s study.Study, results []study.Result) study.Place {
 	if s.Opened {
 		return s.Place
 	}
-	return noLater(t.ledger.place(t.factsOf(s, results)), s.Place)
+	return stays(noLater(t.ledger.place(t.factsOf(s, results)), s.Place), s.Place)
 }
 
 // advance moves a study on as far as its rows allow: scored when every model that
@@ -394,7 +394,7 @@ func (t *tx) mendModel(o order, m study.ModelPlan) error {
 		return t.fanIn(study.Job{Study: o.study, Rev: o.rev, Model: m.Model})
 	case err != nil:
 		return err
-	case r.Shadow || r.AI == study.OutOfScope:
+	case !r.Tells():
 		return nil
 	}
 	return t.followUp(o, study.TaskReport, m.Model)

@@ -121,8 +121,8 @@ func (t *tx) endStopped(w work, m study.ModelRef) error {
 // the transaction that keeps the result, it leaves no moment between a stop and
 // the last result before it.
 func (t *tx) muted(r study.Result) (study.Result, error) {
-	if r.AI == study.OutOfScope {
-		return r, nil // no model was run
+	if r.AI == study.OutOfScope && !r.Tells() {
+		return r, nil // no model was asked
 	}
 	c, err := lastChange(t, r.Model)
 	if err != nil || c.State == "" || c.State == study.ModelLive || r.Shadow && c.State.Runs() {

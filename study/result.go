@@ -267,6 +267,13 @@ type Hotspot struct {
 	Region  Region  `json:"region"`
 }
 
+// Tells reports whether destinations are told of the result. One that is out of scope
+// is told where the model was asked and its images were looked at and turned away; of
+// the many models that a study is not for nothing is said.
+func (r Result) Tells() bool {
+	return !r.Shadow && (r.AI != OutOfScope || r.Parameters != "")
+}
+
 // Partial reports whether some planned tile went unseen. A partial result is
 // shown as such and never counts as a negative.
 func (r Result) Partial() bool { return r.Seen < r.Planned }
