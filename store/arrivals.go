@@ -119,6 +119,9 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 			return study.Receipt{}, err
 		}
 	}
+	if err := t.slideCame(s.UID == "", i); err != nil {
+		return study.Receipt{}, err
+	}
 	t.shown = true
 	return study.Receipt{Outcome: study.Stored, Reopened: reopened || renewed}, t.takeIn(a, i)
 }
@@ -305,7 +308,7 @@ func (t *tx) reopen(s *study.Study) error {
 func (t *tx) cancelJobs(uid study.UID) error {
 	t.moved = true
 	_, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND state IN ('ready', 'enqueued')
-		AND task <> 'withdraw'`, uid) // what is called back stays so, whatever comes
+		AND task NOT IN ('withdraw', 'verify')`, uid) // what is called back or answered stays so, whatever comes
 	return err
 }
 

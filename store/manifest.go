@@ -59,6 +59,8 @@ func studyTables() []keptTable {
 		{name: "reading_step", rows: ofStudy, numbered: true},
 		{name: "screening", rows: ofStudy},
 		{name: "screening_read", rows: ofStudy, numbered: true},
+		{name: "case_wait", rows: ofStudy, numbered: true},
+		{name: "slide_view", rows: ofStudy},
 		{name: "prior", rows: ofStudy},
 		{name: "prior_search", rows: ofStudy},
 	}

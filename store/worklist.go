@@ -275,8 +275,16 @@ func (l *Ledger) MarkRead(ctx context.Context, uid study.UID, by, verdict string
 }
 
 // markRead is [Ledger.MarkRead] in a transaction. Whoever had the study in hand has
-// it no more.
+// it no more. While its case waits for a slide or a stain it is not read:
+// [study.ErrRefused].
 func (t *tx) markRead(uid study.UID, by, verdict string) error {
+	was, err := findStudy(t, uid)
+	if err == nil {
+		err = t.awaited(was)
+	}
+	if err != nil {
+		return err
+	}
 	n, err := t.exec(`UPDATE study SET waiting = 0, read_at = $2,
 		opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
 	if err == nil && n == 0 {
