@@ -43,7 +43,7 @@ func (s *scene) Header(_ context.Context, in study.Instance) (*dicom.Dataset, er
 	if d := s.heads[in.UID]; d != nil {
 		return d, nil
 	}
-	return s.head(dicom.NewItem()), nil
+	return s.head(dicom.NewItem().Set(dicom.Modality, string(in.Modality))), nil
 }
 
 // head makes the data set of a header.

@@ -106,7 +106,10 @@ export class Frames {
       const next = this.nearest();
       if (!next) return;
       this.running++;
-      this.get(next.stack, next.at).then(() => { this.running--; this.fetchAhead(); }, () => { this.running--; });
+      this.get(next.stack, next.at).then(() => { this.running--; this.fetchAhead(); }, (e) => {
+        this.running--;
+        if (e.name === 'AbortError') this.fetchAhead(); // what it was for has moved on
+      });
     }
   }
 

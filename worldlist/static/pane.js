@@ -37,7 +37,7 @@ export class Pane {
     this.stage = el('stage');
     this.image = /** @type {HTMLCanvasElement} */ (el('image'));
     this.ink = /** @type {HTMLCanvasElement} */ (el('marks'));
-    this.texts = { what: el('what'), zoom: el('zoom'), value: el('value'), window: el('window'), where: el('where'), trouble: el('trouble'), link: el('link') };
+    this.texts = { what: el('what'), zoom: el('zoom'), value: el('value'), window: el('window'), where: el('where'), trouble: el('trouble'), link: el('link'), preview: el('preview') };
     this.easel = new Easel();
     /** @type {Stack|null} */ this.stack = null;
     this.at = 0; // the frame that is wanted
@@ -215,7 +215,8 @@ export class Pane {
     this.texts.window.textContent = window + (this.inverted ? ` · ${w.inverted}` : '');
     this.texts.where.textContent = where;
     this.texts.zoom.textContent = fill(w.zoom, Math.round(2 ** this.zoom * 100) + ' %');
-    this.texts.what.textContent = [s.own ? '' : s.label, this.shown?.quick ? w.preview : ''].filter(Boolean).join(' – ');
+    this.texts.what.textContent = s.label;
+    this.texts.preview.textContent = this.shown?.quick ? w.preview ?? '' : '';
     this.texts.what.classList.toggle('prior', !s.own);
     const value = this.writeValue();
     this.house.changed(this);

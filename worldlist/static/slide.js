@@ -6,6 +6,7 @@
 import { Heat, color, tissue } from './heatmap.js';
 import { drawMark, drawTarget } from './ink.js';
 import { noKey } from './keys.js';
+import { noteSeen, seenOf } from './viewed.js';
 
 /**
  * @typedef {import('./heatmap.js').Area} Area
@@ -115,6 +116,11 @@ function open(index, then = undefined) {
     if (mine) a.setAttribute('aria-current', 'true');
     else a.removeAttribute('aria-current');
     if (mine) a.classList.add('visited');
+  }
+  noteSeen(view.study, s.series);
+  const before = seenOf(view.study);
+  for (const a of document.querySelectorAll('[data-slide]')) {
+    if (before.has(view.stacks[Number(/** @type {HTMLElement} */ (a).dataset.slide)]?.series ?? '')) a.classList.add('visited');
   }
   const seen = document.querySelectorAll('[data-slide].visited').length;
   $('viewed').textContent = slides.length > 1 ? fill($('viewed').dataset.text, seen, slides.length) : '';

@@ -24,7 +24,7 @@ const input = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ ($(i
 /** @type {{study: string, stacks: Stack[], marks: Mark[], missed: Mark[], start: number}} */
 const view = JSON.parse($('view').textContent ?? '{}');
 const words = $('controls').dataset;
-view.stacks.forEach((s, index) => Object.assign(s, { study: view.study, index, own: true, label: '' }));
+view.stacks.forEach((s, index) => Object.assign(s, { study: view.study, index, own: true, label: [words.thisexam, words.thisdate].join(' ') }));
 const own = view.stacks.filter((s) => !s.slide && s.frames.length);
 /** @type {Prior[]} */ let priors = [];
 
@@ -71,7 +71,7 @@ function newPane() {
     changed: (one) => { if (one === active) control(); }, spoken: (text) => speak(text),
   });
   panes.push(p);
-  select.addEventListener('change', () => { const s = stackOf(select.value); if (s) open(p, s, s.start); });
+  select.addEventListener('change', () => { const s = stackOf(select.value); if (s) join(p, s); });
   root.addEventListener('focusin', () => activate(p));
   mouse(p);
   return p;
@@ -142,6 +142,15 @@ function open(p, s, at) {
   return done;
 }
 
+/** join opens a stack beside what the other viewports show, and moves none of them. @param {Pane} p @param {Stack} s */
+function join(p, s) {
+  const other = linked() ? seen().find((o) => o !== p && o.stack) : undefined;
+  offsets.delete(p);
+  /** @type {HTMLSelectElement} */ (p.root.querySelector('select')).value = `${s.study}/${s.series}`;
+  p.show(s, other?.stack ? beside(other.stack, other.at, s) : s.start);
+  control();
+}
+
 /** step moves through the stack of a viewport. @param {Pane} p @param {number} by */
 function step(p, by) {
   if (p.stack) open(p, p.stack, p.at + by);
@@ -198,9 +207,7 @@ async function arrange(n) {
   for (const p of seen()) {
     if (p.stack) continue;
     const s = proposal();
-    if (!s) continue;
-    const first = panes[0];
-    open(p, s, linked() && first.stack ? beside(first.stack, first.at, s) : s.start);
+    if (s) join(p, s);
   }
   tellLinks();
   control();
@@ -314,7 +321,7 @@ function next(/** @type {number} */ by) {
 function take(name) {
   if (name === 'missed' && !$('tool-missed')) return;
   tool = name;
-  for (const b of document.querySelectorAll('[data-tool]')) b.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (b).dataset.tool === name));
+  for (const b of document.querySelectorAll('button[data-tool]')) b.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (b).dataset.tool === name));
   $('panes').dataset.tool = name;
   for (const p of panes) p.cross(false);
   active.cross(marking());
@@ -353,6 +360,10 @@ function ask(p, d) {
   $('missed').hidden = false;
   input('missed-text').value = '';
   input('missed-text').focus();
+  // The key that set the point, held a moment too long, must not keep it as well.
+  const save = /** @type {HTMLButtonElement} */ ($('missed').querySelector('button[type=submit]'));
+  save.disabled = true;
+  setTimeout(() => { save.disabled = false; }, 400);
 }
 
 /** dismiss ends the question without an answer. */
@@ -384,6 +395,7 @@ $('missed')?.addEventListener('submit', async (e) => {
   }
 });
 $('missed-cancel')?.addEventListener('click', dismiss);
+$('missed')?.addEventListener('keydown', (e) => { if (e.key === 'Enter' && e.repeat) e.preventDefault(); });
 
 // ---- cine ----
 
