@@ -70,7 +70,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../webui", "../../worldlist", "../../oversight", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/fhir", "../../report/fhir/rest"} {
+	for _, dir := range []string{".", "../webui", "../../worldlist", "../../worldlist/ups", "../../oversight", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/fhir", "../../report/fhir/rest"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"audit.did_", "cure.", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
+var families = []string{"audit.did_", "cure.", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -144,6 +144,8 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
 	add("settings.", "theme", "theme.says", "theme.system", "theme.dark", "theme.light", "keys", "keys.says", "keys.on", "keys.off",
 		"density", "density.says", "density.normal", "density.compact", "density.roomy", "label")
+	add("timeline.", "exam", "ai", "report", "read", "told", "order", "pathway", "due", "prior", "report_final", "report_corrected", "report_preliminary",
+		"prior_wanted", "prior_fetched", "prior_failed", "prior_pushed")
 	add("quality.by_", "site", "sex", "age", "class", "ai")
 	add("quality.sex_", "F", "M", "O")
 	for _, p := range study.Protocols {
@@ -166,15 +168,19 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("job.", study.JobReady, study.JobEnqueued, study.JobRunning, study.JobDone, study.JobFailed, study.JobCanceled)
 	add("delivery.", "waiting", "sent", "delivered", "failed", "retry", "withheld", "held", "dropped")
 	add("cure.", "away", "ask", "certificate", "commit", "gone", "kind", "object", "rights")
-	add("purpose.", string(study.PurposeWithdrawn), string(study.PurposeCorrected))
+	add("purpose.", string(study.PurposeWithdrawn), string(study.PurposeCorrected), string(study.PurposeVerified))
 	add("role.", webui.Roles...)
-	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport), string(study.TaskWithdraw))
+	add("task.", string(study.TaskScore), string(study.TaskConclude), string(study.TaskReport), string(study.TaskWithdraw), string(study.TaskVerify))
+	add("verified.says_", "agree", "changes", "disagree", "none")
 	add("worker.", "working", "waiting", "leaving")
 	add("models.", "suspend", "withdraw", "promote", "shadow", "share", "saved", "saved.asked")
 	add("exam.", study.ExamStates[:]...)
 	add("verdict.", "agree", "changes", "disagree", "none")
 	add("impression.", study.Impressions[:]...)
 	add("wrong.", study.Wrongs[:]...)
+	add("case.wait_", study.WaitKinds[:]...)
+	add("case.reason_", study.RescanReasons[:]...)
+	add("why.", "case")
 	add("screening.state_", study.ScreeningStates[:]...)
 	add("screening.turn_", study.ScreeningTurns[:]...)
 	add("screening.why_", study.ScreeningWhys[:]...)
