@@ -50,6 +50,7 @@ type Document struct {
 	Evidence    []study.Instance // every image that the tree refers to
 	Objects     []study.Report   // ours, beside it
 	Predecessor *study.Report
+	Reading     *Reading // nil: nobody has verified it
 	Root        tree.Item
 }
 

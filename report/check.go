@@ -30,7 +30,7 @@ func Check(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("check report: %w", err)
 	}
-	c := &checker{}
+	c := &checker{person: slices.ContainsFunc(root.Items, func(i tree.Item) bool { return i.Name == conceptObserverType && i.Code == valuePerson })}
 	all := forms()
 	f := all[0]
 	if at := slices.IndexFunc(all, func(f form) bool { return f.title == root.Name }); at >= 0 {
@@ -41,7 +41,11 @@ func Check(b []byte) error {
 	if root.Name != f.title || root.Template != f.tid {
 		c.fault("root", "is not TID %s", f.tid)
 	}
-	c.rows("report", root, f.rows())
+	rows := f.rows()
+	if c.person && f.tid == "1500" {
+		rows = verifiedReport()
+	}
+	c.rows("report", root, rows)
 	if f.tid != "1500" {
 		c.cadOutcome(root)
 	}
@@ -60,7 +64,10 @@ func Check(b []byte) error {
 }
 
 // A checker gathers faults.
-type checker struct{ faults []error }
+type checker struct {
+	faults []error
+	person bool // it is a reader's, who has verified a result
+}
 
 // maxFaults is how many are told: the rest follows from them.
 const maxFaults = 20
@@ -79,18 +86,31 @@ func (c *checker) header(d *dicom.Dataset, class study.UID) {
 	}{
 		{dicom.SOPClassUID, string(class)}, {dicom.Modality, "SR"},
 		{dicom.StudyInstanceUID, ""}, {dicom.SeriesInstanceUID, ""}, {dicom.SOPInstanceUID, ""},
-		{dicom.CompletionFlag, "COMPLETE"}, {dicom.VerificationFlag, "UNVERIFIED"}, {dicom.PreliminaryFlag, "PRELIMINARY"},
+		{dicom.CompletionFlag, "COMPLETE"}, {dicom.PreliminaryFlag, map[bool]string{false: "PRELIMINARY", true: "FINAL"}[c.person]},
 		{dicom.Manufacturer, ""}, {dicom.ContentDate, ""}, {dicom.ContentTime, ""}, {dicom.InstanceNumber, ""},
 	} {
 		if got := d.Text(a.tag); got == "" || a.want != "" && got != a.want {
 			c.fault(a.tag.Keyword(), "is missing or not what a report of ours says")
 		}
 	}
+	c.verification(d)
 	for _, t := range []dicom.Tag{dicom.PatientID, dicom.PatientName, dicom.AccessionNumber, dicom.StudyID,
 		dicom.ReferencedPerformedProcedureStepSequence, dicom.PerformedProcedureCodeSequence} {
 		if !d.Has(t) {
 			c.fault(t.Keyword(), "is not there, be it empty")
 		}
+	}
+}
+
+// verification checks that only what a person observed is verified, and says by whom.
+func (c *checker) verification(d *dicom.Dataset) {
+	by := d.Items(dicom.VerifyingObserverSequence)
+	switch flag := d.Text(dicom.VerificationFlag); {
+	case flag == "UNVERIFIED" && len(by) == 0:
+	case flag != "VERIFIED" || !c.person:
+		c.fault(dicom.VerificationFlag.Keyword(), "is missing or not what a report of ours says")
+	case len(by) != 1 || by[0].Text(dicom.VerifyingObserverName) == "" || by[0].Text(dicom.VerifyingOrganization) == "" || by[0].Text(dicom.VerificationDateTime) == "":
+		c.fault(dicom.VerifyingObserverSequence.Keyword(), "does not say who has verified it, for whom and when")
 	}
 }
 
@@ -218,6 +238,9 @@ func (c *checker) groups(of tree.Item) {
 	for n, g := range of.Items {
 		where := fmt.Sprintf("measurement group %d", n+1)
 		rows, ok := groupRows(g.Template)
+		if c.person && !slices.ContainsFunc(g.Items, func(i tree.Item) bool { return i.Name == conceptAlgorithm }) {
+			rows = slices.DeleteFunc(rows, func(r row) bool { return r.name == conceptAlgorithm || r.name == conceptAlgorithmVer }) // the reader's own
+		}
 		if !ok {
 			c.fault(where, "names template %q", g.Template)
 			continue
@@ -251,6 +274,7 @@ func (c *checker) outcome(of tree.Item) {
 	c.agree(summary, status)
 	answered := status == statusSucceeded || status == statusPartially
 	switch {
+	case c.person && meaning.Zero(): // the reader's words say it
 	case answered && meaning.Zero():
 		c.fault("outcome", "does not say what it comes to")
 	case !answered && !meaning.Zero():

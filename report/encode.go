@@ -33,9 +33,8 @@ func (d Document) Encode() ([]byte, error) {
 		Seq(dicom.ReferencedPerformedProcedureStepSequence).
 		Set(dicom.InstanceNumber, instanceNumber).
 		Set(dicom.CompletionFlag, "COMPLETE").
-		Set(dicom.VerificationFlag, "UNVERIFIED").
-		Set(dicom.PreliminaryFlag, "PRELIMINARY").
 		Seq(dicom.PerformedProcedureCodeSequence)
+	d.verification(o)
 	if d.Root.Uses(identity.Scheme) {
 		identity.OwnScheme(o)
 	}

@@ -40,6 +40,8 @@ type maker struct {
 	// withdraws says that it can tell also of a result that does not hold any more;
 	// then purpose of the work says so, and before lists what was told of it.
 	withdraws bool
+	// verifies says that it tells of a result as its reader left it.
+	verifies bool
 	// silent says that it has nothing to tell of a result that holds.
 	silent bool
 	// make makes the objects of this kind: none where there is nothing to make.
@@ -62,6 +64,8 @@ func makers() []maker {
 		{kind: KindSR, always: true, spoken: true, checked: true, make: makeSR},
 		{kind: KindMammography, spoken: true, checked: true, make: makeMammography},
 		{kind: KindChest, spoken: true, checked: true, make: makeChest},
+		{kind: KindVerified, spoken: true, checked: true, verifies: true, silent: true, make: makeVerified},
+		{kind: KindFinalMessage, spoken: true, verifies: true, silent: true, make: makeFinalMessage},
 		{kind: KindReject, spoken: true, withdraws: true, silent: true, make: makeReject},
 		{kind: KindCapture, spoken: true, make: makeCaptures},
 		{kind: KindPrint, spoken: true, make: makePrint},
@@ -158,7 +162,7 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 	}
 	var all []study.Report
 	for _, m := range makers() {
-		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent {
+		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent || k.purpose == study.PurposeVerified && !m.verifies {
 			continue
 		}
 		for _, lang := range w.langs(m) {
@@ -214,9 +218,8 @@ func (w *Writer) makeKind(ctx context.Context, m maker, k work) ([]study.Report,
 			return nil, err
 		}
 		r.Held, r.To = held, k.to
-		if k.purpose == study.PurposeResult {
-			r.To = w.to(r)
-		} else if k.to == nil && w.Told == nil {
+		back := k.purpose == study.PurposeWithdrawn || k.purpose == study.PurposeCorrected
+		if !back || w.Told == nil { // what takes something back is for those who have that
 			r.To = w.to(r)
 		}
 		kept = append(kept, r)

@@ -79,6 +79,11 @@ type Writer struct {
 	// revisions, with the deliveries that have left the house. What takes it back goes
 	// to exactly those who have it. nil gives it to whoever wants its kind.
 	Told func(ctx context.Context, uid study.UID, rev int, m study.ModelRef) ([]study.Report, error)
+	// Steps gives what readers did with a study, for what tells of a result as its
+	// reader left it, and Organization answers for the readers; without one no report
+	// is marked verified.
+	Steps        func(ctx context.Context, uid study.UID) ([]study.ReadingStep, error)
+	Organization string
 	// RejectSuperseded has archives told to hide the objects of a result that a later
 	// revision replaces. Without it the later ones name what they replace.
 	RejectSuperseded bool
@@ -90,7 +95,7 @@ type Writer struct {
 // result that is not there yet is study.ErrIncomplete; one of a model in shadow, which
 // no reader may see, is study.ErrRefused.
 func (w *Writer) Handle(ctx context.Context, j study.Job) error {
-	if j.Task != study.TaskReport && j.Task != study.TaskWithdraw {
+	if j.Task != study.TaskReport && j.Task != study.TaskWithdraw && j.Task != study.TaskVerify {
 		return fmt.Errorf("report on study %s: a job of kind %s: %w", j.Study, j.Task, study.ErrInvalid)
 	}
 	reports, err := w.write(ctx, j)
@@ -99,6 +104,10 @@ func (w *Writer) Handle(ctx context.Context, j study.Job) error {
 	}
 	if err := w.Ledger.Reported(ctx, j, reports...); err != nil {
 		return fmt.Errorf("record reports: %w", err)
+	}
+	if j.Task == study.TaskVerify {
+		logger(w.Log).InfoContext(ctx, "verified result written", "study", j.Study, "model", j.Model.String(), "written", len(reports))
+		return nil
 	}
 	if j.Task == study.TaskWithdraw {
 		logger(w.Log).InfoContext(ctx, "result withdrawn", "study", j.Study, "model", j.Model.String(), "written", len(reports))
@@ -130,6 +139,9 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 	before := j.Rev
 	if j.Task == study.TaskWithdraw { // what was written of the result itself
 		k.purpose, before = study.PurposeWithdrawn, j.Rev+1
+	}
+	if j.Task == study.TaskVerify {
+		k.purpose, before = study.PurposeVerified, j.Rev+1
 	}
 	if k.purpose == study.PurposeWithdrawn && w.Told != nil {
 		k.before, err = w.Told(ctx, j.Study, j.Rev, j.Model)

@@ -1,6 +1,9 @@
 package report
 
 import (
+	"slices"
+	"strings"
+
 	"varde/report/tree"
 	"varde/study"
 )
@@ -64,6 +67,23 @@ func measurementReport() []row {
 		container(conceptMeasurements, 0, 1, container(conceptGroup, 1, many)), // each by its own template
 		container(conceptQualitative, 1, 1, qualitativeRows()...),
 	}
+}
+
+// verifiedReport is the same with a person as the observer, TID 1003.
+func verifiedReport() []row {
+	person := []row{
+		code(tree.HasObsContext, conceptObserverType, 1, 1, []study.Code{valuePerson}),
+		{relation: tree.HasObsContext, kinds: []tree.ValueType{tree.TypePName}, name: conceptPersonName, least: 1, most: 1, holds: isNamed},
+		text(tree.HasObsContext, conceptPersonOrganization, 0, 1, nil),
+	}
+	return append(person, slices.DeleteFunc(measurementReport(), func(r row) bool { return r.relation == tree.HasObsContext })...)
+}
+
+func isNamed(i tree.Item) string {
+	if strings.TrimSpace(i.Text) == "" {
+		return "names nobody"
+	}
+	return ""
 }
 
 // algorithmRows is TID 4019. No result goes out without its model's name, version

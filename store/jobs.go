@@ -354,6 +354,10 @@ func (t *tx) failed(j study.Job, why study.Reason) error {
 		if err := t.audit("report", "withdrawal failed", entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
 			return err
 		}
+	case study.TaskVerify:
+		if err := t.audit("report", "verified report failed", entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
+			return err
+		}
 	case study.TaskReport:
 		if err := t.audit("report", "report failed", entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
 			return err

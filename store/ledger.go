@@ -37,6 +37,7 @@ type Ledger struct {
 	// screener says how examinations of screenings are read; nil: there are none.
 	screener study.Screener
 	born     time.Time // when this process began to serve from it; zero for a guest
+	verified bool      // a final answer calls for what tells of it
 	// calledBack are the models that were withdrawn, and of which nothing is left to
 	// be called back.
 	calledBack sync.Map
@@ -55,6 +56,9 @@ type LedgerOptions struct {
 	// Screener says how examinations of the site's screening programs are read. Nil:
 	// there are none.
 	Screener study.Screener
+	// Verified has a reader's final answer call for what tells of it, [study.TaskVerify]:
+	// a job for each result that the reader was told of.
+	Verified bool
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
 	// Guest opens the ledger beside the process that serves from it, for a verb
@@ -77,7 +81,7 @@ var errClosed = fmt.Errorf("ledger is closed: %w", study.ErrBusy)
 // address of a PostgreSQL database, postgres://user:password@host/database, on
 // which any number of processes may work.
 func OpenLedger(ctx context.Context, location string, o LedgerOptions) (*Ledger, error) {
-	l := &Ledger{place: o.Place, timer: o.Timer, screener: o.Screener, now: o.Now}
+	l := &Ledger{place: o.Place, timer: o.Timer, verified: o.Verified, screener: o.Screener, now: o.Now}
 	if l.timer == nil {
 		l.timer = func(study.Order, time.Time) study.Timed { return study.Timed{} }
 	}

@@ -85,7 +85,7 @@ func (t *tx) retry(id, by, reason string) (asked bool, err error) {
 	switch {
 	case r.State != study.JobFailed:
 		return false, fmt.Errorf("it is %s: %w", r.State, study.ErrInvalid)
-	case r.Task == study.TaskWithdraw:
+	case r.Task == study.TaskWithdraw, r.Task == study.TaskVerify:
 	case r.Rev != s.Rev || s.Status == study.Receiving:
 		return false, fmt.Errorf("its study has been received anew since: %w", study.ErrInvalid)
 	}
@@ -93,7 +93,7 @@ func (t *tx) retry(id, by, reason string) (asked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if r.Task != study.TaskReport && r.Task != study.TaskWithdraw && drawn {
+	if (r.Task == study.TaskScore || r.Task == study.TaskConclude) && drawn {
 		return true, t.askAnew(s, by, reason)
 	}
 	t.moved, t.shown = true, true

@@ -182,7 +182,10 @@ func (t *tx) step(s study.ReadingStep) error {
 		if err != nil || !ends {
 			return err
 		}
-		return t.markRead(s.Study, s.By, verdictText(s))
+		if err := t.markRead(s.Study, s.By, verdictText(s)); err != nil || !t.ledger.verified {
+			return err
+		}
+		return t.verify(s.Study, now.Rev)
 	}
 	return t.audit(s.By, stepWords[s.Step], entity(s.Study), stepDetail(s, now.Rev, sha256.Sum256([]byte(body))))
 }

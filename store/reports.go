@@ -78,7 +78,7 @@ func (t *tx) address(r study.Report, destination string) error {
 	if r.Held != "" {
 		status = deliveryHeld
 	}
-	if r.Purpose != study.PurposeResult { // who has nothing is told nothing
+	if r.Purpose == study.PurposeWithdrawn || r.Purpose == study.PurposeCorrected { // who has nothing is told nothing
 		if has, err := t.hasIt(r, destination); err != nil || !has {
 			return err
 		}

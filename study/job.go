@@ -149,6 +149,7 @@ const (
 	TaskScore    Task = "score"    // run a model over a block
 	TaskConclude Task = "conclude" // draw one model's result from its parts
 	TaskReport   Task = "report"   // write and keep the report of one result
+	TaskVerify   Task = "verify"   // write what a reader made of one result
 	TaskWithdraw Task = "withdraw" // tell whoever has the report of a result that it does not hold any more
 )
 

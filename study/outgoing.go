@@ -16,6 +16,8 @@ const (
 	PurposeResult Purpose = ""
 	// PurposeWithdrawn is that of what says that a result does not hold any more.
 	PurposeWithdrawn Purpose = "withdrawn"
+	// PurposeVerified is that of what tells of a result as its reader left it.
+	PurposeVerified Purpose = "verified"
 	// PurposeCorrected is that of what rejects the objects that a later revision has
 	// replaced.
 	PurposeCorrected Purpose = "corrected"
@@ -74,10 +76,10 @@ const (
 )
 
 // MediaOf gives the media type of a kind of report. What is neither an HL7 message
-// ("oru") nor a FHIR bundle ("fhir-r4", "fhir-r5") is a DICOM object.
+// ("oru", "oru-final") nor a FHIR bundle ("fhir-r4", "fhir-r5") is a DICOM object.
 func MediaOf(kind string) string {
 	switch {
-	case kind == "oru":
+	case kind == "oru", kind == "oru-final":
 		return MediaHL7
 	case strings.HasPrefix(kind, "fhir-"):
 		return MediaFHIR

@@ -256,7 +256,7 @@ func ownConcepts(entries []modelEntry) []study.Code {
 
 // documentedKeys are the settings that the statement depends on.
 var documentedKeys = []string{"aet", "dicom_addr", "tls_addr", "tls_ca", "callers", "associations", "plain_associations", "tls_associations", "http_addr", "roles",
-	"hl7_addr", "hl7_tls_cert", "hl7_tls_ca", "oru_version", "oru_charset", "oru_final", "oru_filler", "lang", "marks", "reject_superseded", "destinations", "commit_limit", "peers",
+	"hl7_addr", "hl7_tls_cert", "hl7_tls_ca", "oru_version", "oru_charset", "oru_final", "oru_filler", "lang", "marks", "reject_superseded", "organization", "destinations", "commit_limit", "peers",
 	"archive", "ask_senders", "priors", "priors_months", "priors_same", "priors_score", "charset", "gap_cap", "keep_notices", "min_free", "reference_models"}
 
 // documented lists these settings with their values, without secrets.

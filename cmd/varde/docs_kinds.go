@@ -38,10 +38,12 @@ func kindFacts() []writtenKind {
 		dicomKind("ann", "", "a slide with findings", "points, circles and outlines", dicom.SimpleAnnotations),
 		dicomKind("gsps", "", "images with findings", "rings, and words with the finding's number and the model; one for each modality and rescaling; the images' own windows; all in one graphic layer", dicom.GrayscalePresentation),
 		dicomKind("kos", "TID 2010", "images with findings", "Of Interest: the images, or their frames", dicom.KeyObjectSelection),
+		dicomKind("verified", "TID 1500, 1003, 1410, 1411, 1501, 4019", "a result, once a reader has answered", "the findings as the reader left them, those that the AI missed among them; observer and, with `organization`, verifying observer is the reader", dicom.Comprehensive3DSR),
 		dicomKind("reject", "TID 2010, title 113037", "a result that was withdrawn; with `reject_superseded` one that was replaced (113001)", "a rejection note (IOCM) that names the objects that this destination has of it, whatever kinds it gets", dicom.KeyObjectSelection),
 		dicomKind("sc", "", "a result", "a capture with rings and a banner, or a page of text; not for diagnosis", dicom.SecondaryCapture),
 		dicomKind("pdf", "", "a result", "the report on paper", dicom.EncapsulatedPDF),
 		{Kind: "oru", Of: "a result, or its withdrawal", Holds: "HL7 v2 ORU^R01"},
+		{Kind: "oru-final", Of: "a result, once a reader has answered", Holds: "HL7 v2 ORU^R01, status F"},
 		{Kind: "fhir-r4", Of: "a result, or its withdrawal", Holds: "a FHIR R4 transaction bundle"},
 		{Kind: "fhir-r5", Of: "a result, or its withdrawal", Holds: "a FHIR R5 transaction bundle"},
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"varde/report"
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
@@ -31,7 +33,7 @@ func (s Settings) ledgerOptions() (store.LedgerOptions, *pathway.Tables, error) 
 	if err != nil {
 		return store.LedgerOptions{}, nil, err
 	}
-	o := store.LedgerOptions{Place: worldlist.Place, Timer: t.Read}
+	o := store.LedgerOptions{Place: worldlist.Place, Timer: t.Read, Verified: s.verified()}
 	if len(programs.All) > 0 {
 		o.Screener = programs.Plan
 	}
@@ -160,4 +162,11 @@ func stepOf(s pathway.Step, lang string) string {
 		text += " (examinations are read in it)"
 	}
 	return text
+}
+
+// verified reports whether a destination wants to know what readers make of results.
+func (s Settings) verified() bool {
+	return slices.ContainsFunc(s.Destinations, func(d Destination) bool {
+		return slices.Contains(d.Kinds, report.KindVerified) || slices.Contains(d.Kinds, report.KindFinalMessage)
+	})
 }

@@ -102,7 +102,7 @@ func (h *house) crews() (all []crew) {
 	if h.has("report") {
 		writer := h.writer()
 		all = append(all, crew{study.PoolReport, reporters, 1, func(ctx context.Context, j study.Job) error {
-			if j.Task == study.TaskReport || j.Task == study.TaskWithdraw {
+			if j.Task == study.TaskReport || j.Task == study.TaskWithdraw || j.Task == study.TaskVerify {
 				return writer.Handle(ctx, j)
 			}
 			return worker.Handle(ctx, j)
@@ -170,7 +170,8 @@ func (h *house) worker() *inference.Worker {
 func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
 		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks,
-		Messages: h.messages(), Orders: h.ledger.Orders, Told: h.ledger.Told, RejectSuperseded: h.RejectSuperseded}
+		Messages: h.messages(), Orders: h.ledger.Orders, Told: h.ledger.Told, RejectSuperseded: h.RejectSuperseded,
+		Steps: h.ledger.Steps, Organization: h.Organization}
 	for _, d := range h.Destinations {
 		w.Wants = append(w.Wants, d.want())
 	}

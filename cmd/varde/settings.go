@@ -86,6 +86,7 @@ type Settings struct {
 	TLSAssociations   int      `toml:"tls_associations" help:"of these, how many may be over TLS; 0 for all"`
 	Marks             []string `toml:"marks" help:"what is written beside the report of images with findings: gsps (rings and words), kos (key images); empty for nothing"`
 	RejectSuperseded  bool     `toml:"reject_superseded" help:"have archives hide the objects that those of a later state of a study replace, by rejection notes (IOCM); without it the later ones name them"`
+	Organization      string   `toml:"organization" help:"who answers for the readers, in reports that tell of a result as its reader left it (kind verified); empty: none is marked verified"`
 	// ReferenceModels keeps our three reference models in the registry and makes
 	// them live when they are new there.
 	ReferenceModels bool   `toml:"reference_models" help:"keep the three reference models, live when new; they are no medical devices"`

@@ -13,6 +13,7 @@ const (
 	ContinuityOfContent                       Tag = 0x0040A050
 	VerifyingObserverSequence                 Tag = 0x0040A073
 	VerifyingObserverName                     Tag = 0x0040A075
+	VerifyingObserverIdentificationSequence   Tag = 0x0040A088
 	AuthorObserverSequence                    Tag = 0x0040A078
 	ParticipantSequence                       Tag = 0x0040A07A
 	CustodialOrganizationSequence             Tag = 0x0040A07C

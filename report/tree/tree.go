@@ -93,6 +93,11 @@ func Text(r Relation, name study.Code, text string) Item {
 	return Item{Relation: r, Type: TypeText, Name: name, Text: text}
 }
 
+// PName makes a PNAME.
+func PName(r Relation, name study.Code, person string) Item {
+	return Item{Relation: r, Type: TypePName, Name: name, Text: person}
+}
+
 // UIDRef makes a UIDREF.
 func UIDRef(r Relation, name study.Code, uid study.UID) Item {
 	return Item{Relation: r, Type: TypeUIDRef, Name: name, Text: string(uid)}

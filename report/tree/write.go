@@ -30,6 +30,8 @@ func (i Item) Write(o *dicom.Item) {
 		o.Seq(dicom.ConceptCodeSequence, dicom.CodeItem(i.Code))
 	case TypeText:
 		o.Set(dicom.TextValue, i.Text)
+	case TypePName:
+		o.Set(dicom.PersonName, i.Text)
 	case TypeDate:
 		o.Set(dicom.Date, i.Text)
 	case TypeTime:

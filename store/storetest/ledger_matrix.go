@@ -20,6 +20,8 @@ var matrixPromises = []promise{
 	{"one process at a time sends to a destination", turns},
 	{"what a stopped model has told is called back, once, from whoever has it", recalled},
 	{"what a model that was withdrawn has told is called back by itself, wherever that was broken off", recalledByItself},
+	{"what was given up may be given up for good, and how each destination fares is known", dropped},
+	{"a final answer calls for what tells of it, and nothing that comes meanwhile ends that", verifies},
 	{"objects of a model that was withdrawn are found no more, and stay", rejected},
 }
 

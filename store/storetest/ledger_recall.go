@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store"
 	"varde/study"
 )
 
@@ -127,4 +128,58 @@ func rejected(b *Bench) {
 	_, err = b.Ledger.Receive(ctx, a)
 	b.OK(err)
 	Same(b, "after a copy came back", count(), [4]int{before[0] - 2, before[1] - 2, before[2] - 2, before[3] - 2})
+}
+
+func verifies(b *Bench) {
+	ctx := context.Background()
+	b = &Bench{Ledger: b.make(b.T, store.LedgerOptions{Now: b.Clock.Now, Place: Place, Verified: true}), T: b.T, Clock: b.Clock, make: b.make}
+	b.written("1.2", []string{"PACS"}, "sr:en")
+	_, all := b.due()
+	b.OK(b.Delivered(ctx, all[0].ID))
+	b.OK(b.Answer(ctx, study.ReadingStep{Study: "1.2", By: "kari", Step: study.StepFinal, Verdict: "agree"}))
+	b.Receive("1.2", 3, 3) // what comes meanwhile does not end it
+	var jobs []study.Job
+	for _, j := range b.Claim(study.PoolReport, 100) {
+		if j.Task == study.TaskVerify {
+			jobs = append(jobs, j)
+		}
+	}
+	Same(b, "jobs, of the revision that was read", []int{len(jobs), jobs[0].Rev}, []int{1, 1})
+	reports := set(jobs[0], []string{"PACS", "EPR"}, "verified:en")
+	reports[0].Purpose, reports[0].UID = study.PurposeVerified, reports[0].UID+".7"
+	b.OK(b.Reported(ctx, jobs[0], reports...))
+	words, _ := b.due()
+	Same(b, "due, also to who had nothing", words, []string{"verified to EPR", "verified to PACS"})
+}
+
+func dropped(b *Bench) {
+	ctx := context.Background()
+	b.written("1.2", []string{"PACS", "RIS"}, "sr:en", "gsps:en")
+	_, all := b.due()
+	b.Is(b.DropDelivery(ctx, all[0].ID, "operator", "it waits"), study.ErrInvalid)
+	b.OK(b.DeliveryFailed(ctx, all[0].ID, "it takes none", time.Time{}))
+	b.Clock.Pass(time.Minute)
+	b.OK(b.DeliveryFailed(ctx, all[0].ID, "", time.Time{})) // it is over: nothing changes
+	for _, d := range all[1:] {
+		if d.Destination != all[0].Destination {
+			b.OK(b.Delivered(ctx, d.ID))
+		}
+	}
+	stuck, err := b.GivenUp(ctx, "failed", 10)
+	b.OK(err)
+	Same(b, "given up", fmt.Sprint(len(stuck), stuck[0].WrittenAt.IsZero())+stuck[0].Kind+stuck[0].Lang, "1 falsesren")
+	fare, err := b.Destinations(ctx)
+	b.OK(err)
+	for _, d := range fare {
+		bad := d.Destination == all[0].Destination
+		Same(b, "fails, took, waits, given up at "+d.Destination, []any{!d.FailsSince.IsZero(), !d.TookAt.IsZero(), d.Waiting, d.Failed},
+			map[bool][]any{true: {true, false, 1, 1}, false: {false, true, 0, 0}}[bad])
+	}
+	Same(b, "destinations", len(fare), 2)
+	b.Is(b.DropDelivery(ctx, all[0].ID, "operator", ""), study.ErrInvalid)
+	b.OK(b.DropDelivery(ctx, all[0].ID, "operator", "the archive is gone"))
+	b.Is(b.RetryDelivery(ctx, all[0].ID, "operator", "it is back"), study.ErrInvalid)
+	stuck, err = b.GivenUp(ctx, "failed", 10)
+	b.OK(err)
+	Same(b, "left", len(stuck), 0)
 }

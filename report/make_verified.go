@@ -1,0 +1,75 @@
+package report
+
+import (
+	"context"
+	"fmt"
+
+	"varde/internal/dicom"
+	"varde/internal/words"
+	"varde/report/messages"
+	"varde/study"
+)
+
+// The kinds that tell of a result as its reader left it.
+const (
+	KindVerified     = "verified"  // a structured report
+	KindFinalMessage = "oru-final" // an HL7 v2 message, ORU^R01
+)
+
+// makeVerified makes the structured report of a result as its reader left it.
+func makeVerified(ctx context.Context, w *Writer, k work) ([]made, error) {
+	g, err := w.reading(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Verify(k.study, k.instances, k.result, g, Options{Lang: k.lang, Device: k.device, Location: k.location,
+		Predecessor: k.predecessor(KindSR, ""), Objects: k.before}).Encode()
+	if err != nil {
+		return nil, err
+	}
+	return []made{k.made(KindVerified, 0, "", dicom.Comprehensive3DSR, b)}, nil
+}
+
+// makeFinalMessage makes the message that says the same, with the status final.
+func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
+	g, err := w.reading(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	l, _ := words.ParseLang(k.lang)
+	in := messages.Input{Study: k.study, Result: g.left(k.result), Lang: or(l, words.English), Device: k.device, Location: k.location, Options: w.Messages,
+		Verified: &messages.Verification{By: personName(g.By), At: g.At}, At: g.At, Report: written(k.beside, KindVerified, k.lang)}
+	in.UID, _ = k.name(KindFinalMessage, 0, "")
+	d := Document{Study: k.study, Evidence: k.instances, At: g.At.In(k.identity().At.Location())}
+	in.Lines = (&builder{language: tongue(k.lang), result: in.Result, document: &d}).read(k.result, g)
+	if in.Report == nil {
+		in.Report = written(k.before, KindSR, k.lang)
+	}
+	if w.Orders != nil {
+		if in.Orders, err = w.Orders(ctx, k.result.Study); err != nil {
+			return nil, fmt.Errorf("read the orders: %w", err)
+		}
+	}
+	b, err := messages.ORU(in)
+	if err != nil {
+		return nil, err
+	}
+	return []made{k.made(KindFinalMessage, 0, "", "", b)}, nil
+}
+
+// reading gives what the reader made of the result.
+func (w *Writer) reading(ctx context.Context, k work) (Reading, error) {
+	if w.Steps == nil {
+		return Reading{}, fmt.Errorf("what readers did is not known here: %w", study.ErrUnsupported)
+	}
+	steps, err := w.Steps(ctx, k.result.Study)
+	if err != nil {
+		return Reading{}, fmt.Errorf("read what the reader did: %w", err)
+	}
+	g, ok := readingOf(steps, k.result)
+	if !ok {
+		return g, fmt.Errorf("study %s, revision %d, has no final answer: %w", k.result.Study, k.result.Rev, study.ErrNotFound)
+	}
+	g.Organization = w.Organization
+	return g, nil
+}
