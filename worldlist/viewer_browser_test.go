@@ -242,7 +242,7 @@ func TestPriorsBesideAndLinked(t *testing.T) {
 		t.Errorf("not linked, and it moved to %s", at)
 	}
 	b.Keys("g")
-	b.Until(`['#stage3', '#stage4'].every(s => document.querySelector(s)?.dataset.shown)`)
+	b.Until(`document.querySelector('#stage3')?.dataset.shown && !document.querySelector('#trouble4').hidden`) // there are three series
 	b.Promises()
 	b.Shot("four-views")
 	// Nothing that AI says of this exam is drawn on another one.

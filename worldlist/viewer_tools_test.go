@@ -1,6 +1,8 @@
 package worldlist_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -14,6 +16,7 @@ import (
 
 	"varde/internal/dicom"
 	pixels "varde/internal/pixel"
+	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/internal/webui/webuitest"
 	"varde/study"
@@ -254,6 +257,30 @@ func TestEveryDragHasAnotherWay(t *testing.T) {
 	b.Until(`document.querySelector('#stage').dataset.shown === '0/13'`)
 }
 
+// TestViewsAreShownBesideEachOther: the images of a mammogram are views, and no stack:
+// side by side, and none moves another.
+func TestViewsAreShownBesideEachOther(t *testing.T) {
+	server, entry := newScene().show(t)
+	b := webuitest.Open(t, 1440, 900, "en")
+	enter(t, b, entry)
+	b.Go(server.URL + "/studies/" + string(mammogram))
+	b.Until(`document.querySelector('#stage').dataset.shown === '0/0'`)
+	if got := webuitest.Eval[string](b, `document.querySelector('#looks').selectedOptions[0].textContent`); got != "Automatic" {
+		t.Errorf("an image without a window is shown %q", got)
+	}
+	b.Keys("g")
+	b.Until(`document.querySelector('#stage2')?.dataset.shown === '0/1'`)
+	b.Shot("views")
+	b.Click("#stage2")
+	b.Keys(kb.ArrowUp)
+	b.Until(`document.querySelector('#stage2').dataset.shown === '0/0'`)
+	b.Keys(kb.ArrowDown)
+	b.Until(`document.querySelector('#stage2').dataset.shown === '0/1'`)
+	if at := webuitest.Eval[string](b, `document.querySelector('#stage').dataset.shown`); at != "0/0" {
+		t.Errorf("the other view went along to %s", at)
+	}
+}
+
 // TestViewerInEveryLanguageAndTheme holds the page with all that it can show against
 // what all pages promise.
 func TestViewerInEveryLanguageAndTheme(t *testing.T) {
@@ -410,6 +437,35 @@ type worldlistGeometry struct {
 	Windows                       []struct {
 		Text string
 		C, W float64
+	}
+}
+
+// TestDecoderReadsHeadersOfStoredObjects: windows of an object as a scanner sends it,
+// read up to its pixels and no further.
+func TestDecoderReadsHeadersOfStoredObjects(t *testing.T) {
+	d, err := studytest.ChestCT(studytest.CT{Slices: 2, Size: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := d.Objects[0].File
+	h, err := dicom.Scan(bytes.NewReader(object), dicom.ScanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, in, err := h.Describe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Key = "objects/1"
+	w := newWard()
+	w.put(in.Key, object[:h.Frames.Spans[0].Off]) // the pixels are not needed
+	decoder := worldlist.Decoder{Objects: w, Index: func(context.Context, study.UID) (study.Frames, error) { return h.Frames, nil }}
+	data, err := decoder.Header(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := data.Float(dicom.WindowCenter); !ok || c != -600 {
+		t.Errorf("center %g", c)
 	}
 }
 

@@ -125,6 +125,7 @@ export function drawLine(to, x, y, x2, y2, text) {
   const long = Math.hypot(x2 - x, y2 - y) || 1;
   const [dx, dy] = [(-5 * (y2 - y)) / long, (5 * (x2 - x)) / long];
   cased(to, new Path2D(`M${x} ${y}L${x2} ${y2}M${x - dx} ${y - dy}L${x + dx} ${y + dy}M${x2 - dx} ${y2 - dy}L${x2 + dx} ${y2 + dy}`), 1.6);
+  if (long < 3) return; // nothing is measured yet
   const right = x2 > x ? [x2, y2] : [x, y];
   drawText(to, text, right[0] + 8, right[1] + 4);
 }

@@ -115,7 +115,11 @@ function open(index, then = undefined) {
     const mine = /** @type {HTMLElement} */ (a).dataset.slide === String(index);
     if (mine) a.setAttribute('aria-current', 'true');
     else a.removeAttribute('aria-current');
-    if (mine) a.classList.add('visited');
+    if (mine && !a.classList.contains('visited')) {
+      a.classList.add('visited');
+      // Which slides were opened is kept; where it is not, nothing is lost but that.
+      if ('kept' in $('tray').dataset) void fetch(`/studies/${view.study}/slides/${s.series}/viewed`, { method: 'POST' }).catch(() => undefined);
+    }
   }
   noteSeen(view.study, s.series);
   const before = seenOf(view.study);

@@ -94,7 +94,7 @@ function fillPickers() {
       return g;
     };
     select.replaceChildren(group(words.thisexam ?? '', own), ...priors.map((o) => group(labelOf(o), o.stacks)));
-    if (p.stack) select.value = `${p.stack.study}/${p.stack.series}`;
+    select.value = p.stack ? `${p.stack.study}/${p.stack.series}` : ''; // none is chosen
   }
 }
 
@@ -144,7 +144,7 @@ function open(p, s, at) {
 
 /** join opens a stack beside what the other viewports show, and moves none of them. @param {Pane} p @param {Stack} s */
 function join(p, s) {
-  const other = linked() ? seen().find((o) => o !== p && o.stack) : undefined;
+  const other = linked() && !views(s) ? seen().find((o) => o !== p && o.stack && !views(o.stack)) : undefined;
   offsets.delete(p);
   /** @type {HTMLSelectElement} */ (p.root.querySelector('select')).value = `${s.study}/${s.series}`;
   p.show(s, other?.stack ? beside(other.stack, other.at, s) : s.start);
@@ -156,6 +156,9 @@ function step(p, by) {
   if (p.stack) open(p, p.stack, p.at + by);
 }
 
+/** views reports whether the images of a stack are views of their own, as of a mammogram, and no way through a body. @param {Stack} s */
+const views = (s) => !s.z && !s.cine && s.frames.length <= 8;
+
 /** linked reports whether viewports move together. */
 const linked = () => layout > 1 && input('together').checked;
 
@@ -164,7 +167,7 @@ function follow(p) {
   for (const other of seen()) {
     if (other === p || !other.stack || !p.stack) continue;
     const by = placed(p.stack, other.stack);
-    if (linked()) {
+    if (linked() && (by || !views(p.stack) && !views(other.stack))) {
       const to = beside(p.stack, p.at, other.stack) + (by ? 0 : (offsets.get(other) ?? 0) - (offsets.get(p) ?? 0));
       const at = Math.max(0, Math.min(other.stack.frames.length - 1, to));
       if (at !== other.at || !other.shown) other.show(other.stack, at);
@@ -177,7 +180,7 @@ function follow(p) {
 function tellLinks() {
   for (const p of panes) {
     let text = '';
-    if (linked() && active?.stack && p.stack && p !== active) text = (placed(active.stack, p.stack) ? words.byplace : words.byorder) ?? '';
+    if (linked() && active?.stack && p.stack && p !== active && !views(active.stack) && !views(p.stack)) text = (placed(active.stack, p.stack) ? words.byplace : words.byorder) ?? '';
     p.texts.link.textContent = text;
   }
 }
@@ -206,8 +209,15 @@ async function arrange(n) {
   if (n > 1) await learned;
   for (const p of seen()) {
     if (p.stack) continue;
+    const first = panes[0].stack;
+    const view = first && views(first) ? first.frames.findIndex((_, i) => !seen().some((o) => o.stack === first && o.at === i)) : -1;
+    if (first && view >= 0) { // the other views of the same exam come first
+      p.show(first, view);
+      continue;
+    }
     const s = proposal();
     if (s) join(p, s);
+    else p.trouble(words.pick);
   }
   tellLinks();
   control();
@@ -223,7 +233,7 @@ function proposal() {
     .sort((a, b) => Number(b.text === first?.text) - Number(a.text === first?.text) || b.frames.length - a.frames.length)[0];
   const shown = new Set(seen().map((p) => p.stack?.study));
   for (const o of priors) if (!shown.has(o.study) && like(o.stacks)) return like(o.stacks);
-  return free(own)[0] ?? free(priors.flatMap((o) => o.stacks))[0] ?? own[0];
+  return free(own)[0] ?? free(priors.flatMap((o) => o.stacks))[0];
 }
 
 /** control fits the tools to the viewport in use. */
@@ -268,11 +278,12 @@ function showLooks(s, g) {
     const all = (g.windows ?? []).map((w, n) => new Option(`${w.text || fill(words.ownwindow, n + 1)} (${fill(words.window, Math.round(w.w), Math.round(w.c))})`, `own:${n}`));
     all.push(...(g.tables ?? []).map((t, n) => new Option(fill(words.table, t || n + 1), `table:${n}`)));
     if (s.presets) all.push(...usual.map(([name, c, w]) => new Option(words[name] ?? '', `set:${c}:${w}`)));
+    if (!all.length || (!g.windows?.length && !g.tables?.length)) all.unshift(new Option(words.auto ?? '', 'auto'));
     all.push(new Option(words.full ?? '', 'full'), new Option(words.byhand ?? '', 'hand'));
     select.replaceChildren(...all);
   }
   const look = active.look;
-  const first = g.windows?.length ? 'own:0' : g.tables?.length ? 'table:0' : 'hand';
+  const first = g.windows?.length ? 'own:0' : g.tables?.length ? 'table:0' : 'auto';
   const value = !look ? first : look.kind === 'set' ? `set:${look.c}:${look.w}` : `${look.kind}:${look.n}`;
   select.value = [...select.options].some((o) => o.value === value) ? value : 'hand';
 }
@@ -282,6 +293,7 @@ function choose(value) {
   const [kind, a, b] = value.split(':');
   if (kind === 'own' || kind === 'table') active.relook({ kind, n: Number(a) });
   else if (kind === 'set') active.windowed(Number(a), Number(b));
+  else if (kind === 'auto') active.relook(null);
   else if (kind === 'full') active.full();
 }
 
@@ -443,8 +455,8 @@ const cross = (/** @type {number} */ dx, /** @type {number} */ dy, /** @type {bo
 
 /** @type {Record<string, (shift: boolean) => void>} */
 const keys = {
-  ArrowUp: (shift) => cross(0, -1, shift, () => step(active, -1)),
-  ArrowDown: (shift) => cross(0, 1, shift, () => step(active, 1)),
+  ArrowUp: (shift) => cross(0, -1, shift, () => { if (shift) active.pan(0, 40); else step(active, -1); }),
+  ArrowDown: (shift) => cross(0, 1, shift, () => { if (shift) active.pan(0, -40); else step(active, 1); }),
   ArrowLeft: (shift) => cross(-1, 0, shift, () => active.pan(40, 0)),
   ArrowRight: (shift) => cross(1, 0, shift, () => active.pan(-40, 0)),
   Enter: () => { if (marking() && active.cursor) place(active, active.cursor); },
