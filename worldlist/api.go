@@ -93,6 +93,7 @@ type rowJSON struct {
 	ReceivedAt  time.Time    `json:"received_at"`
 	HeldBy      string       `json:"held_by,omitempty" doc:"who has it in hand"`
 	HeldSince   *time.Time   `json:"held_since,omitempty"`
+	WaitsFor    []string     `json:"waits_for,omitempty" doc:"what its case waits for, in words: a new scan, another stain, slides; it can't be read until then"`
 	Screening   string       `json:"screening,omitempty" doc:"first, second, consensus, recalled, not_recalled; absent outside of screenings"`
 	Cursor      string       `json:"cursor" doc:"as after: the list goes on behind this row"`
 }
@@ -201,10 +202,19 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	if err != nil {
 		return nil, err
 	}
+	waits, err := p.waitsOf(ctx, casesOf(cases)...)
+	if err != nil {
+		return nil, err
+	}
 	for i, c := range cases {
 		row := rowJSONOf(l, c, claimOf(held, c.Study.UID), now)
 		if !turns[i].Zero() {
 			row.Screening = turns[i].State
+		}
+		for _, one := range waits[i] {
+			if one.Open() {
+				row.WaitsFor = append(row.WaitsFor, waitWord(l, one))
+			}
 		}
 		out.Body = append(out.Body, row)
 	}

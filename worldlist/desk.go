@@ -223,9 +223,13 @@ func (p *pages) nextFree(ctx context.Context, f study.WorklistFilter) (seenCase,
 		if err != nil {
 			return seenCase{}, err
 		}
+		waits, err := p.waitsOf(ctx, casesOf(rows)...)
+		if err != nil {
+			return seenCase{}, err
+		}
 		for i, s := range rows {
 			tried++
-			if !turns[i].Zero() && !turns[i].Due(who) {
+			if !turns[i].Zero() && !turns[i].Due(who) || waiting(waits[i]) {
 				continue
 			}
 			if s.Study.Status == study.Receiving || s.Study.Status == study.Refused || claimOf(held, s.Study.UID).By != "" {

@@ -74,7 +74,9 @@ func screenWord(l webui.Lang, s study.Screening) string {
 	case s.Zero():
 		return ""
 	case s.Look == study.LookOpen:
-		return l.T("screening.look")
+		return l.T("screening.list_discordance")
+	case s.State == study.ScreeningConsensus:
+		return l.T("screening.list_consensus")
 	}
 	return l.T("screening.state_" + s.State)
 }
@@ -89,8 +91,11 @@ func (p *pages) addScreening(ctx context.Context, c study.Case, sight Sight, s *
 	l := v.Lang
 	may := v.Who.May(webui.ReadStudies)
 	told := tells(v.Who, one, sight)
-	s.Screen = &screen{Name: one.Plan.Name.In(string(l)), State: screenWord(l, one), Alone: !told, Due: may && one.Due(v.Who.Name),
+	s.Screen = &screen{Name: one.Plan.Name.In(string(l)), State: l.T("screening.state_" + one.State), Alone: !told, Due: may && one.Due(v.Who.Name),
 		Meeting: may && told && one.State == study.ScreeningConsensus && one.Plan.Meeting, Look: may && told && one.Look == study.LookOpen}
+	if one.Look == study.LookOpen && told {
+		s.Screen.State = l.T("screening.look")
+	}
 	s.MaySay = s.MaySay && one.Due(v.Who.Name)
 	if s.Screen.Due {
 		turn := map[string]string{study.ScreeningFirst: study.TurnFirst, study.ScreeningSecond: study.TurnSecond, study.ScreeningConsensus: study.TurnThird}

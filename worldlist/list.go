@@ -39,6 +39,7 @@ type row struct {
 	Received    string
 	ReceivedISO string
 	Held        string // who has it in hand
+	Waits       string // for what its case waits, and who says so
 	Screen      string // whose turn it is in a screening
 }
 
@@ -141,9 +142,13 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
+	waits, err := p.waitsOf(r.Context(), casesOf(cases)...)
+	if err != nil {
+		return webui.View{}, err
+	}
 	for i, c := range cases {
 		one := rowOf(l, c, now)
-		one.Screen = screenWord(l, turns[i])
+		one.Screen, one.Waits = screenWord(l, turns[i]), waitWords(l, waits[i])
 		one.Held = claimWords(l, claimOf(held, c.Study.UID), who.Name, now)
 		v.Rows = append(v.Rows, one)
 		v.Shuffled = v.Shuffled || c.Blind

@@ -71,6 +71,7 @@ func (p Pages) Add(site *webui.Site) {
 	h.addAPI()
 	h.addReadingAPI()
 	h.addScreenings()
+	h.addLab()
 }
 
 // uidIn reads a UID from the path.

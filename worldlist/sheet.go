@@ -48,6 +48,8 @@ type sheet struct {
 	States    []string   // whose marks the script needs
 	PACS      string     // where the PACS shows the study
 	Readings  []factLine // who has read it, and what they said
+	Case      *bench     // of slides; nil where nobody keeps what they wait for
+	Waiting   bool       // the case waits for a scan, a stain or slides, and can't be read
 	reading
 }
 
@@ -116,6 +118,7 @@ type slideLine struct {
 	Name   string
 	Thumb  string // address; empty when the slide can't be shown
 	Open   bool
+	Viewed bool // the visitor has opened it before
 }
 
 // A factLine is a name and what belongs to it.
@@ -155,6 +158,9 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 	if wanted := r.PathValue("series"); wanted != "" || onlySlides(s.Series) {
 		v.Template = "slide"
 		if err := p.addSlides(r.Context(), visit.Lang, c, sight, study.UID(wanted), &s); err != nil {
+			return webui.View{}, err
+		}
+		if err := p.addCase(r.Context(), c, &s); err != nil {
 			return webui.View{}, err
 		}
 	}

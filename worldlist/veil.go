@@ -147,7 +147,7 @@ func (s Sight) State(c study.Case) study.AIState {
 // neutral reports whether a reason for a place says nothing of the AI. What is not
 // listed may.
 func neutral(code string) bool {
-	return strings.HasPrefix(code, whyClass) || code == whyArrived || code == whyPathway || code == whyDeadline || code == whyRule
+	return strings.HasPrefix(code, whyClass) || code == whyArrived || code == whyPathway || code == whyDeadline || code == whyCase || code == whyRule
 }
 
 // rules gives what holds for a model on the pathway of a study.

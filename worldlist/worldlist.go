@@ -111,6 +111,8 @@ type Pages struct {
 	// Screenings are how far examinations of screenings are; nil: the site has no
 	// program.
 	Screenings Screenings
+	// Lab is what cases of slides wait for; nil: nobody keeps that.
+	Lab Lab
 	// Judged tells what readers said of findings; nil: nobody can ask.
 	Judged Judged
 	// Idle is after how long without a sign of its holder a claim is over; 0 = 20 min.
