@@ -126,6 +126,7 @@ func (s *server) listen(w http.ResponseWriter, r *http.Request) {
 		s.Log.InfoContext(r.Context(), "no event channel", "err", err)
 		return
 	}
+	defer func() { _ = c.socket.conn.Close() }()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	heard := make(chan struct{})
@@ -320,10 +321,10 @@ func (c *channel) state(w study.Workitem) error {
 func (c *channel) send(e study.WorkEvent, hears bool) error {
 	c.sent++
 	r := record{}
-	r.set(affectedClass, EventClass)
-	r.set(messageID, c.sent)
-	r.set(affectedInstance, e.Item)
-	r.set(eventType, e.Kind)
+	r[key(affectedClass)] = attribute{"UI", []any{EventClass}} // PS3.6 does not list commands
+	r[key(messageID)] = attribute{"US", []any{c.sent}}
+	r[key(affectedInstance)] = attribute{"UI", []any{e.Item}}
+	r[key(eventType)] = attribute{"US", []any{e.Kind}}
 	switch e.Kind {
 	case study.WorkStateReport:
 		r.set(stepState, e.State)
