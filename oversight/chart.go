@@ -40,7 +40,7 @@ type tick struct {
 
 // weekChart draws the share of flagged exams, week by week, with its control limits.
 func weekChart(l webui.Lang, f Figures) chart {
-	c := chart{W: 640, H: 220, Left: 46, Right: 630, Top: 12, Bottom: 180, Title: l.T("quality.week_chart"), YName: l.T("quality.flag_rate")}
+	c := chart{W: 660, H: 220, Left: 46, Right: 622, Top: 12, Bottom: 180, Title: l.T("quality.week_chart"), YName: l.T("quality.flag_rate")}
 	var weeks []Week
 	top := f.Flag.Value()
 	for _, w := range f.Weeks {
@@ -79,7 +79,7 @@ func binChart(l webui.Lang, f Figures) chart {
 	if len(f.Bins) == 0 {
 		return chart{}
 	}
-	c := chart{W: 340, H: 320, Left: 50, Right: 330, Top: 10, Bottom: 270, Title: l.T("quality.bin_chart"), Diagonal: true, XName: l.T("quality.said"), YName: l.T("quality.seen")}
+	c := chart{W: 350, H: 320, Left: 50, Right: 325, Top: 10, Bottom: 270, Title: l.T("quality.bin_chart"), Diagonal: true, XName: l.T("quality.said"), YName: l.T("quality.seen")}
 	x := func(v float64) float64 { return c.Left + (c.Right-c.Left)*v }
 	y := func(v float64) float64 { return c.Bottom - (c.Bottom-c.Top)*v }
 	var line []string
