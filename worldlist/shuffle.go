@@ -96,9 +96,13 @@ func (p *pages) inOrder(ctx context.Context, f study.WorklistFilter) ([]seenCase
 
 // shuffled reads from the ledger's order until limit rows behind the cursor are
 // sure: none that is still to be read can stand before them. whole says that there
-// are no more. Rows that are not sure are left out.
+// are no more. Rows that are not sure are left out. A status is asked for as it is
+// shown: the ledger's would tell how far the AI has come.
 func (p *pages) shuffled(ctx context.Context, who webui.Identity, f study.WorklistFilter, limit int) (rows []seenCase, whole bool, err error) {
-	after := f.After
+	after, status := f.After, f.Status
+	if covered(status) == study.Settled {
+		f.Status = ""
+	}
 	if f.Last {
 		f.Limit = 2 * chunk
 		cases, _, err := p.Cases.Worklist(ctx, f)
@@ -106,7 +110,7 @@ func (p *pages) shuffled(ctx context.Context, who webui.Identity, f study.Workli
 			return nil, false, err
 		}
 		rows, err = p.seen(ctx, who, cases)
-		return rows, true, err
+		return ofStatus(rows, status), true, err
 	}
 	f.Limit = chunk
 	if !after.Zero() {
@@ -121,7 +125,7 @@ func (p *pages) shuffled(ctx context.Context, who webui.Identity, f study.Workli
 		if err != nil {
 			return nil, false, err
 		}
-		for _, s := range seen {
+		for _, s := range ofStatus(seen, status) {
 			if after.Zero() || byCursor(cursorOf(s), after) > 0 {
 				rows = append(rows, s)
 			}
@@ -142,6 +146,14 @@ func (p *pages) shuffled(ctx context.Context, who webui.Identity, f study.Workli
 		}
 		f.After = next
 	}
+}
+
+// ofStatus keeps the rows that show a status; of none, all.
+func ofStatus(rows []seenCase, status study.Status) []seenCase {
+	if status == "" {
+		return rows
+	}
+	return slices.DeleteFunc(rows, func(s seenCase) bool { return s.Study.Status != status })
 }
 
 func cursorOf(s seenCase) study.Cursor { return s.Study.Place.Cursor(s.Study.UID) }

@@ -119,6 +119,7 @@ func (s Sight) Bare(m study.ModelRef) bool { return slices.Contains(s.bare, m) }
 func (s Sight) Cover(c study.Case) study.Case {
 	if s.Blind {
 		c.Results, c.Reports, c.Study.Note = nil, nil, ""
+		c.Study.Status = covered(c.Study.Status)
 		c.Study.Place.Why = slices.DeleteFunc(slices.Clone(c.Study.Place.Why), func(r study.Reason) bool { return !neutral(r.Code) })
 		return c
 	}
@@ -134,6 +135,15 @@ func (s Sight) Cover(c study.Case) study.Case {
 		}
 	}
 	return c
+}
+
+// covered is what is told of a study's status while its AI is hidden: that its images
+// are here, and not how far the AI has come.
+func covered(s study.Status) study.Status {
+	if s == study.Scoring || s == study.Scored || s == study.Reported {
+		return study.Settled
+	}
+	return s
 }
 
 // State is the AI's word on the study, or [Hidden].

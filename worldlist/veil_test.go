@@ -213,6 +213,35 @@ func TestABlindReaderFindsNoTraceOfTheAI(t *testing.T) {
 	}
 }
 
+// TestStatusTellsABlindReaderNothing: how far the AI has come with a study, and that
+// it was not for it at all, would be an AI state by another name.
+func TestStatusTellsABlindReaderNothing(t *testing.T) {
+	said := func(status study.Status) (all []string) {
+		w := blindWard()
+		w.cases[mammogram].Study.Status = status
+		server, _ := serve(t, w, webui.Reader)
+		at := "/studies/" + string(mammogram)
+		for _, path := range []string{"/", "/?status=settled", "/?status=scoring", "/?status=scored", "/?status=reported", at + "?look=1", at + "/slides", at + "/report",
+			"/api/v1" + at, "/api/v1/worklist?status=settled", "/api/v1/worklist?status=reported",
+			"/api/v1/studies", "/api/v1/studies?status=settled", "/api/v1/studies?status=settled&limit=1", "/api/v1/studies?status=scored", "/api/v1/studies?status=reported"} {
+			_, body := get(t, server.URL+path, webui.Reader)
+			all = append(all, path+"\n"+body)
+		}
+		return all
+	}
+	want := said(study.Settled)
+	for _, status := range []study.Status{study.Scoring, study.Scored, study.Reported} {
+		for i, got := range said(status) {
+			if got != want[i] {
+				t.Errorf("%s: %s", status, difference(want[i], got))
+			}
+		}
+	}
+	if !strings.Contains(want[1], string(mammogram)) || strings.Contains(want[4], string(mammogram)) {
+		t.Error("a status is not found as it is shown")
+	}
+}
+
 func TestLiveMessagesTellABlindReaderNothing(t *testing.T) {
 	w := blindWard()
 	server, _ := serve(t, w, webui.Reader)
