@@ -47,6 +47,7 @@ type conformanceFacts struct {
 	Statuses       []storeStatus   `json:"store_statuses"`
 	Keys           []queryLevel    `json:"query_keys"`
 	WebKeys        []string        `json:"qido_keys"`
+	UPS            upsFacts        `json:"ups_rs"`
 	Charsets       []string        `json:"character_sets"`
 	Written        []writtenKind   `json:"written"`
 	Destinations   []destinationOf `json:"destinations"`
@@ -127,7 +128,7 @@ func conformance(s Settings, entries []modelEntry) conformanceFacts {
 		Version: version, Implementation: named{dicom.ImplementationName, dicom.ImplementationUID}, AET: s.AET, Roles: s.Roles,
 		HTTP: s.HTTPAddr, Callers: s.Callers, Associations: s.Associations, PerCaller: dimse.MaxPerCalling, MaxPDU: dimse.MaxPDU,
 		Syntaxes: name(dimse.Accepts(nil, dicom.CTImage)...), Fetched: name(ingest.FetchedSyntaxes()...), Storage: name(dicom.StorageClasses()...),
-		WebKeys: dicomweb.Keys(), Charsets: dicom.CharacterSets(), AskSenders: s.AskSenders, Priors: s.Priors,
+		WebKeys: dicomweb.Keys(), UPS: worklistService(), Charsets: dicom.CharacterSets(), AskSenders: s.AskSenders, Priors: s.Priors,
 		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller},
 		Keys:    queryKeys(),
 		Written: writtenKinds(s), Destinations: destinationsOf(s), Concepts: ownConcepts(entries), Settings: documented(s),
@@ -185,6 +186,7 @@ func (f conformanceFacts) networkServices() []service {
 		{"Instance availability notification", false, door, "how long a study is waited for"},
 		{"STOW-RS", slices.ContainsFunc(f.Destinations, func(d destinationOf) bool { return d.Sort == sortSTOW }), f.HTTP != "", "as user: DICOMweb destinations"},
 		{"QIDO-RS, WADO-RS", false, f.HTTP != "", ""},
+		{"UPS-RS", false, f.HTTP != "", "the reading worklist"},
 	}
 }
 
