@@ -49,6 +49,8 @@ func (p Pages) Add(site *webui.Site) {
 	site.Page("GET /{$}", webui.SeeStudies, h.list)
 	site.Handle("GET /events", webui.SeeStudies, http.HandlerFunc(h.events))
 	site.Page("GET /studies/{study}", webui.SeeStudies, h.study)
+	site.Page("GET /studies/{study}/patient", webui.SeeStudies, h.patient)
+	site.Page("GET /studies/{study}/case", webui.SeeStudies, h.onCase)
 	site.Handle("GET /studies/{study}/report", webui.SeeStudies, http.HandlerFunc(h.report))
 	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
 	site.Handle("POST /studies/{study}/own", webui.ReadStudies, http.HandlerFunc(h.own))

@@ -111,6 +111,9 @@ type Pages struct {
 	// Screenings are how far examinations of screenings are; nil: the site has no
 	// program.
 	Screenings Screenings
+	// Record tells what other systems told of studies, for the page of a patient; nil:
+	// nothing of it is shown there.
+	Record Record
 	// Lab is what cases of slides wait for; nil: nobody keeps that.
 	Lab Lab
 	// Judged tells what readers said of findings; nil: nobody can ask.

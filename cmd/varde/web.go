@@ -37,7 +37,7 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	}
 	worldlist.Simulator{History: h.ledger}.Add(h.site)
 	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
-		Desk: h.ledger, Judged: h.ledger, Screenings: h.screenings(), Lab: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
+		Desk: h.ledger, Judged: h.ledger, Screenings: h.screenings(), Lab: h.ledger, Record: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames}, Headers: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
 		Segments: h.segments, PACS: h.PACSLink,
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.site)

@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"audit.did_", "cure.", "verified.says_", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
+var families = []string{"audit.did_", "cure.", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)

@@ -1,0 +1,217 @@
+package worldlist
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"varde/internal/webui"
+	"varde/study"
+)
+
+// A caseSheet is what the template sees of a case: all slides that bear one accession
+// number, in however many studies they came.
+type caseSheet struct {
+	UID                study.UID
+	Patient, PatientID string
+	Born, Sex          string
+	Accession, Exam    string
+	AI                 study.AIState
+	AIWord, AINote     string
+	Studies            []examRow
+	Slides             []caseSlide
+	Stains             []factLine // each with how many slides
+	Worst              bool       // the slides stand worst first
+	Viewed             string     // how many of them the visitor has opened; empty where nobody keeps that
+	Waits              []string   // what the case waits for
+}
+
+// A caseSlide is one slide of a case.
+type caseSlide struct {
+	traySlide
+	Study  study.UID
+	Number int
+	Name   string
+	Stain  string
+	Thumb  string
+	Viewed bool // the visitor has opened it
+	when   int  // as it came
+}
+
+// onCase shows a case: the slides roll up into it, the worst first where whoever
+// looks may know.
+func (p *pages) onCase(r *http.Request) (webui.View, error) {
+	uid, err := uidIn(r, "study")
+	if err != nil {
+		return webui.View{}, err
+	}
+	ctx, l, now := r.Context(), webui.VisitOf(r.Context()).Lang, p.site.Now()
+	first, err := p.Cases.Case(ctx, uid)
+	if err != nil {
+		return webui.View{}, err
+	}
+	all := []study.Case{first}
+	if first.Study.Accession != "" {
+		if all, err = p.examsOf(ctx, uid, first.Study.Accession); err != nil {
+			return webui.View{}, err
+		}
+	}
+	person := first.Study.Patient.Reveal()
+	s := caseSheet{UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: dateWords(l, person.Birth), Sex: person.Sex,
+		Accession: first.Study.Accession, Exam: cmp.Or(first.Study.Description, string(first.Study.Modality)), Worst: true}
+	for _, c := range slices.Backward(all) { // in the order in which they came
+		seen, sight, err := p.onPage(ctx, c.Study.UID)
+		if err != nil {
+			return webui.View{}, err
+		}
+		row := examOf(l, seen, sight, now)
+		row.Here = c.Study.UID == uid
+		s.Studies = append(s.Studies, row)
+		s.Worst = s.Worst && !sight.OwnFirst
+		if s.AI == "" || caseRank(row.AI) < caseRank(s.AI) {
+			s.AI, s.AIWord, s.AINote = row.AI, row.AIWord, row.AINote
+		}
+		slides, err := p.slidesIn(ctx, l, seen, sight)
+		if err != nil {
+			return webui.View{}, err
+		}
+		s.Slides = append(s.Slides, slides...)
+	}
+	if err := p.labOf(ctx, l, all, &s); err != nil {
+		return webui.View{}, err
+	}
+	for i := range s.Slides {
+		s.Slides[i].when = i
+		s.Slides[i].Number = i + 1
+	}
+	s.Stains = stainsOf(l, s.Slides)
+	for i := range s.Slides {
+		if strings.Contains(s.Slides[i].Name, s.Slides[i].Stain) {
+			s.Slides[i].Stain = "" // it is said already
+		}
+	}
+	if s.Worst {
+		slices.SortStableFunc(s.Slides, func(a, b caseSlide) int {
+			return cmp.Or(cmp.Compare(firstRank(b), firstRank(a)), cmp.Compare(rank(a.AI), rank(b.AI)), cmp.Compare(a.when, b.when))
+		})
+	}
+	return webui.View{Template: "case", Title: l.T("casepage.title", cmp.Or(s.Accession, s.Exam)), Data: s}, nil
+}
+
+// labOf adds what the case waits for, and which of its slides the visitor has opened.
+func (p *pages) labOf(ctx context.Context, l webui.Lang, all []study.Case, s *caseSheet) error {
+	if p.Lab == nil {
+		return nil
+	}
+	waits, err := p.waitsOf(ctx, all...)
+	if err != nil {
+		return err
+	}
+	for _, of := range waits {
+		for _, w := range of {
+			if word := l.T("case.waits", waitWord(l, w), w.By); w.Open() && !slices.Contains(s.Waits, word) {
+				s.Waits = append(s.Waits, word)
+			}
+		}
+	}
+	seen := map[study.UID]bool{}
+	for _, c := range all {
+		some, err := p.Lab.ViewedSlides(ctx, c.Study.UID, webui.VisitOf(ctx).Who.Name)
+		if err != nil {
+			return err
+		}
+		for _, uid := range some {
+			seen[uid] = true
+		}
+	}
+	n := 0
+	for i := range s.Slides {
+		if s.Slides[i].Viewed = seen[s.Slides[i].Series]; s.Slides[i].Viewed {
+			n++
+		}
+	}
+	if len(s.Slides) > 0 {
+		s.Viewed = l.T("slides.viewed", n, len(s.Slides))
+	}
+	return nil
+}
+
+// caseRank orders what is said of the studies of a case; what is hidden hides the
+// rest as well.
+func caseRank(ai study.AIState) int {
+	if ai == Hidden {
+		return -1
+	}
+	return rank(ai)
+}
+
+func firstRank(s caseSlide) int {
+	if s.First {
+		return 1
+	}
+	return 0
+}
+
+// slidesIn gives the slides of a study, in the order in which they came.
+func (p *pages) slidesIn(ctx context.Context, l webui.Lang, c study.Case, sight Sight) ([]caseSlide, error) {
+	instances, err := p.Instances.Instances(ctx, c.Study.UID)
+	if err != nil {
+		return nil, err
+	}
+	all := seriesOf(l, instances)
+	t, err := p.trayOf(ctx, l, c, sight, all)
+	if err != nil {
+		return nil, err
+	}
+	var out []caseSlide
+	for _, e := range all {
+		if !e.Slide {
+			continue
+		}
+		one := caseSlide{traySlide: t.Slides[len(out)], Study: c.Study.UID, Name: e.name(), Stain: stainOf(l, e)}
+		if len(e.levels) > 0 {
+			one.Thumb = "/studies/" + string(c.Study.UID) + "/slides/" + string(e.UID) + "/thumb?v=" + e.version()
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// stainOf is what a slide is stained with, as its header says; else what its series
+// is called.
+func stainOf(l webui.Lang, s series) string {
+	for _, in := range s.images {
+		if in.Image == nil {
+			continue
+		}
+		var names []string
+		for _, code := range in.Image.Taken.Stains {
+			if name := l.Title(code); name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if len(names) > 0 {
+			return strings.Join(names, " + ")
+		}
+	}
+	return s.Text
+}
+
+// stainsOf counts the slides of each stain, in the order in which they came.
+func stainsOf(l webui.Lang, all []caseSlide) (lines []factLine) {
+	counts := map[string]int{}
+	for _, s := range all {
+		if counts[s.Stain]++; counts[s.Stain] == 1 {
+			lines = append(lines, factLine{Name: s.Stain})
+		}
+	}
+	for i := range lines {
+		lines[i].Value = l.T("casepage.slides", counts[lines[i].Name])
+		if lines[i].Name == "" {
+			lines[i].Name = "–"
+		}
+	}
+	return lines
+}
