@@ -36,7 +36,7 @@ func (p *pages) qualityCSV(w http.ResponseWriter, r *http.Request) {
 	out := table(w, "quality-"+seen.from.Format(time.DateOnly)+"-"+seen.to.Format(time.DateOnly)+".csv",
 		"model", "model_sha256", "shadow", "figure", "group", "name", "count", "of", "share", "low", "high", "median_s", "p95_s", "max_s", "waiting")
 	for _, f := range all {
-		if seen.model == "" || f.Model.String() == seen.model {
+		if seen.model == "" || f.Model.String() == seen.model { // in both states: a column tells them apart
 			f.write(func(figure, group, name string, r Rate) {
 				share, low, high := "", "", ""
 				if r.N >= fewest {

@@ -94,23 +94,22 @@ type Wait struct {
 	Kind, Name  string
 }
 
-// FirstFigures counts what a model said of exams. Weeks begin on Mondays in the
-// zone.
-func FirstFigures(m study.ModelRef, exams []study.Watched, zone *time.Location) Figures {
-	f := Figures{Model: m, States: map[study.AIState]int{}, Verdicts: map[string]int{}, Faults: map[string]int{}}
+// FirstFigures counts what a model said of exams while readers saw it, or while it was
+// in shadow: never of both together. Weeks begin on Mondays in the zone.
+func FirstFigures(m study.ModelRef, shadow bool, exams []study.Watched, zone *time.Location) Figures {
+	f := Figures{Model: m, Shadow: shadow, States: map[study.AIState]int{}, Verdicts: map[string]int{}, Faults: map[string]int{}}
 	weeks := map[time.Time]*Week{}
 	groups := map[[2]string]*Group{}
 	bins := make([]Bin, 10)
 	sums := make([]float64, 10)
 	changes := map[[2]string]*Change{}
 	for _, w := range exams {
-		a, ok := answerOf(w, m)
+		a, ok := answerOf(w, m, shadow)
 		if !ok {
 			continue
 		}
 		f.Exams++
 		f.States[a.AI]++
-		f.Shadow = f.Shadow || a.Shadow
 		there, known := truth(w, a)
 		monday := mondayOf(w.ReceivedAt.In(zone))
 		if weeks[monday] == nil {
@@ -253,9 +252,9 @@ func (f Figures) Turned() (over, stood int) {
 	return over, stood
 }
 
-// answerOf finds what a model said of an exam.
-func answerOf(w study.Watched, m study.ModelRef) (study.WatchedAnswer, bool) {
-	i := slices.IndexFunc(w.Answers, func(a study.WatchedAnswer) bool { return a.Model == m })
+// answerOf finds what a model said of an exam, to readers or in shadow.
+func answerOf(w study.Watched, m study.ModelRef, shadow bool) (study.WatchedAnswer, bool) {
+	i := slices.IndexFunc(w.Answers, func(a study.WatchedAnswer) bool { return a.Model == m && a.Shadow == shadow })
 	if i < 0 {
 		return study.WatchedAnswer{}, false
 	}

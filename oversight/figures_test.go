@@ -105,7 +105,7 @@ func TestWhatReadersSayWasThere(t *testing.T) {
 		{"two models spoke: the answer is about both", beside(saw(study.Flagged, final("disagree"))), none, none},
 		{"two models spoke: a finding is one's own", beside(saw(study.Flagged, finding(lungs, "disagree"), final("agree"))), oversight.Rate{K: 1, N: 1}, none},
 	} {
-		f := oversight.FirstFigures(lungs, []study.Watched{tt.exam}, time.UTC)
+		f := oversight.FirstFigures(lungs, false, []study.Watched{tt.exam}, time.UTC)
 		if f.Wrong != tt.wrong || f.Missed != tt.missed {
 			t.Errorf("%s: wrong %v, missed %v", tt.name, f.Wrong, f.Missed)
 		}
@@ -115,9 +115,21 @@ func TestWhatReadersSayWasThere(t *testing.T) {
 	}
 	shadow := saw(study.Flagged, own("none"), final("agree"))
 	shadow.Answers = append(shadow.Answers, study.WatchedAnswer{Model: silent, AI: study.Flagged, Shadow: true})
-	f := oversight.FirstFigures(silent, []study.Watched{shadow}, time.UTC)
+	f := oversight.FirstFigures(silent, true, []study.Watched{shadow}, time.UTC)
 	if !f.Shadow || f.Wrong != (oversight.Rate{K: 1, N: 1}) || len(f.Verdicts) != 0 || len(f.Changes) != 0 {
 		t.Errorf("a model that nobody sees is judged by the own impression alone: %+v", f)
+	}
+}
+
+func TestFiguresOfAModelInShadowAreNotThoseOfItInUse(t *testing.T) {
+	before := saw(study.Flagged, own("none"), final("agree"))
+	before.Answers[0].Shadow = true
+	exams := []study.Watched{before, saw(study.Flagged, own("none"), final("agree"))}
+	for _, shadow := range []bool{true, false} {
+		f := oversight.FirstFigures(lungs, shadow, exams, time.UTC)
+		if f.Exams != 1 || f.Wrong.N != 1 || (f.Wrong.K == 1) != shadow {
+			t.Errorf("shadow %t: %+v", shadow, f)
+		}
 	}
 }
 
@@ -132,7 +144,7 @@ func TestChangedAfterTheAIWasShown(t *testing.T) {
 		saw(study.Uncertain, own("none"), final("agree")),
 		saw(study.Flagged, final("agree")), // no own impression
 	}
-	f := oversight.FirstFigures(lungs, exams, time.UTC)
+	f := oversight.FirstFigures(lungs, false, exams, time.UTC)
 	if over, stood := f.Turned(); over != 2 || stood != 2 {
 		t.Errorf("over %d, stood %d: %+v", over, stood, f.Changes)
 	}
@@ -155,7 +167,7 @@ func TestWeeksGroupsAndWaits(t *testing.T) {
 		}
 		exams = append(exams, w)
 	}
-	f := oversight.FirstFigures(lungs, exams, time.UTC)
+	f := oversight.FirstFigures(lungs, false, exams, time.UTC)
 	if f.Exams != 39 || f.Flag != (oversight.Rate{K: 10, N: 39}) || len(f.Weeks) != 2 || !f.Weeks[0].From.Equal(monday.Truncate(24*time.Hour)) {
 		t.Errorf("%+v", f)
 	}

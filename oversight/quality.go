@@ -58,6 +58,7 @@ type watchedModel struct {
 type firstFigures struct {
 	watchedModel
 	Facts      []fact
+	Times      []fact
 	Weeks      []weekLine
 	WeekChart  chart
 	Verdicts   []fact
@@ -107,6 +108,7 @@ type watched struct {
 	exams    []study.Watched
 	from, to time.Time // days, to included
 	model    string
+	silent   bool // while it was in shadow
 }
 
 // watch reads the address and asks the ledger.
@@ -127,31 +129,39 @@ func (p *pages) watch(r *http.Request) (w watched, err error) {
 	if w.from.After(w.to) || w.to.Sub(w.from) > mostWatchDays*24*time.Hour {
 		return w, fmt.Errorf("from %s to %s: the first day comes first, and two years are the most: %w", w.from.Format(time.DateOnly), w.to.Format(time.DateOnly), study.ErrInvalid)
 	}
-	w.model = q.Get("model")
+	w.model, w.silent = q.Get("model"), q.Get("silent") == "1"
 	w.exams, err = p.Watcher.Watched(r.Context(), study.WatchedSpan{From: w.from, To: w.to.AddDate(0, 0, 1)})
 	return w, err
 }
 
-func (w watched) address(path, model string) string {
+func (w watched) address(path, model string, silent bool) string {
 	q := url.Values{"from": {w.from.Format(time.DateOnly)}, "to": {w.to.Format(time.DateOnly)}}
 	if model != "" {
 		q.Set("model", model)
 	}
+	if silent {
+		q.Set("silent", "1")
+	}
 	return path + "?" + q.Encode()
 }
 
-// models gives the figures of every model that was asked about an exam, and the
+// models gives the figures of every model that was asked about an exam, apart for
+// when readers saw it and when it was in shadow, and the
 // index of the one that is looked at: the one of the address, else the busiest that
 // speaks.
 func (w watched) models(zone *time.Location) (all []Figures, at int, err error) {
-	counts := map[study.ModelRef]int{}
+	type one struct {
+		ref    study.ModelRef
+		shadow bool
+	}
+	asked := map[one]bool{}
 	for _, e := range w.exams {
 		for _, a := range e.Answers {
-			counts[a.Model]++
+			asked[one{a.Model, a.Shadow}] = true
 		}
 	}
-	for ref := range counts {
-		all = append(all, FirstFigures(ref, w.exams, zone))
+	for o := range asked {
+		all = append(all, FirstFigures(o.ref, o.shadow, w.exams, zone))
 	}
 	slices.SortFunc(all, func(a, b Figures) int {
 		return cmp.Or(boolRank(a.Shadow, b.Shadow), cmp.Compare(b.Exams, a.Exams), cmp.Compare(a.Model.String(), b.Model.String()), cmp.Compare(a.Model.SHA256.String(), b.Model.SHA256.String()))
@@ -159,7 +169,10 @@ func (w watched) models(zone *time.Location) (all []Figures, at int, err error) 
 	if w.model == "" {
 		return all, 0, nil
 	}
-	at = slices.IndexFunc(all, func(f Figures) bool { return f.Model.String() == w.model })
+	at = slices.IndexFunc(all, func(f Figures) bool { return f.Model.String() == w.model && f.Shadow == w.silent })
+	if at < 0 { // it may have been in the other state alone
+		at = slices.IndexFunc(all, func(f Figures) bool { return f.Model.String() == w.model })
+	}
 	if at < 0 {
 		return nil, 0, fmt.Errorf("figures of model %s from %s to %s: %w", w.model, w.from.Format(time.DateOnly), w.to.Format(time.DateOnly), study.ErrNotFound)
 	}
@@ -206,7 +219,7 @@ func (p *pages) quality(r *http.Request) (webui.View, error) {
 		if one.Passed, one.PassedMore, err = p.discords(r.Context(), l, all[at].Passed); err != nil {
 			return webui.View{}, err
 		}
-		v.One, v.CSV = &one, w.address("/quality.csv", all[at].Model.String())
+		v.One, v.CSV = &one, w.address("/quality.csv", all[at].Model.String(), all[at].Shadow)
 	}
 	v.Waits = p.waitGroups(l, Waits(w.exams, p.site.Now()))
 	return webui.View{Template: "quality", Title: l.T("quality.title"), Data: v}, nil
@@ -218,13 +231,13 @@ func (p *pages) spans(l webui.Lang, w watched) (all []link) {
 	to := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	for _, days := range []int{7, 30, watchDays, 365} {
 		o := watched{from: to.AddDate(0, 0, 1-days), to: to}
-		all = append(all, link{o.address("/quality", w.model), l.T("quality.days", days), o.from.Equal(w.from) && o.to.Equal(w.to)})
+		all = append(all, link{o.address("/quality", w.model, w.silent), l.T("quality.days", days), o.from.Equal(w.from) && o.to.Equal(w.to)})
 	}
 	return all
 }
 
 func watchedOf(l webui.Lang, w watched, f Figures, cards []known) watchedModel {
-	m := watchedModel{Href: w.address("/quality", f.Model.String()), Ref: f.Model.String(), Name: f.Model.ID, Shadow: f.Shadow, Exams: l.Number(f.Exams),
+	m := watchedModel{Href: w.address("/quality", f.Model.String(), f.Shadow), Ref: f.Model.String(), Name: f.Model.ID, Shadow: f.Shadow, Exams: l.Number(f.Exams),
 		Answered: rateWords(l, Rate{f.Flag.N, f.Exams}), Flag: rateWords(l, f.Flag), Agree: "–"}
 	for _, k := range cards {
 		if k.Card.Ref() == f.Model {

@@ -46,7 +46,7 @@ func figuresOf(l webui.Lang, f Figures, zone *time.Location) firstFigures {
 		Wait
 	}{{l.T("quality.read_flagged"), f.Read}, {l.T("quality.read_other"), f.ReadOther}} {
 		if w.N > 0 {
-			one.Facts = append(one.Facts, fact{Name: w.name, Value: l.T("quality.wait", w.N, l.Span(w.Median), l.Span(w.P95))})
+			one.Times = append(one.Times, fact{Name: w.name, Value: l.T("quality.wait", w.N, l.Span(w.Median), l.Span(w.P95))})
 		}
 	}
 	for _, b := range f.Bins {
