@@ -6,7 +6,6 @@
 import { Heat, color, tissue } from './heatmap.js';
 import { drawMark, drawTarget } from './ink.js';
 import { noKey } from './keys.js';
-import { noteSeen, seenOf } from './viewed.js';
 
 /**
  * @typedef {import('./heatmap.js').Area} Area
@@ -120,11 +119,6 @@ function open(index, then = undefined) {
       // Which slides were opened is kept; where it is not, nothing is lost but that.
       if ('kept' in $('tray').dataset) void fetch(`/studies/${view.study}/slides/${s.series}/viewed`, { method: 'POST' }).catch(() => undefined);
     }
-  }
-  noteSeen(view.study, s.series);
-  const before = seenOf(view.study);
-  for (const a of document.querySelectorAll('[data-slide]')) {
-    if (before.has(view.stacks[Number(/** @type {HTMLElement} */ (a).dataset.slide)]?.series ?? '')) a.classList.add('visited');
   }
   const seen = document.querySelectorAll('[data-slide].visited').length;
   $('viewed').textContent = slides.length > 1 ? fill($('viewed').dataset.text, seen, slides.length) : '';
