@@ -54,7 +54,7 @@ var engines = []struct {
 	flags              []string
 }{
 	{"webgl", "?draw=webgl", "webgl", []string{"disable-gpu=false", "use-angle=swiftshader", "enable-unsafe-swiftshader"}},
-	{"not-wanted", "?draw=canvas", "canvas", []string{"disable-gpu=false", "use-angle=swiftshader", "enable-unsafe-swiftshader"}},
+	{"software", "", "canvas", []string{"disable-gpu=false", "use-angle=swiftshader", "enable-unsafe-swiftshader"}},
 	{"no-webgl", "", "canvas", []string{"disable-3d-apis"}},
 }
 

@@ -238,7 +238,9 @@ function card() {
   try {
     const canvas = document.createElement('canvas');
     const gl = canvas.getContext('webgl2', { failIfMajorPerformanceCaveat: wish !== 'webgl', antialias: false, depth: false, preserveDrawingBuffer: false });
-    if (gl) shared = new Card(gl, canvas);
+    const about = gl?.getExtension('WEBGL_debug_renderer_info');
+    const soft = about && /swiftshader|llvmpipe|softpipe|basic render/i.test(String(gl?.getParameter(about.UNMASKED_RENDERER_WEBGL)));
+    if (gl && (!soft || wish === 'webgl')) shared = new Card(gl, canvas);
   } catch {
     shared = null;
   }

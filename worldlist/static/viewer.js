@@ -661,7 +661,7 @@ function legend() {
   }));
 }
 
-for (const id of ['before', 'after', 'c-show']) $(id).hidden = !found.length;
+$('c-findings').hidden = !found.length;
 const first = view.stacks[view.start];
 const begin = first && !first.slide && first.frames.length ? first : own[0];
 if (begin) {
