@@ -128,7 +128,7 @@ func doorsOf(c study.Case) []string {
 	all := []string{"/", "/?lang=nb", "/studies/" + uid, "/studies/" + uid + "/slides", "/studies/" + uid + "/report",
 		"/api/v1/studies", "/api/v1/studies/" + uid, "/api/v1/studies/" + uid + "/readings", "/api/v1/studies/" + uid + "/told",
 		"/fhir/r4/DiagnosticReport", "/fhir/r4/Observation?identifier=urn:oid:" + uid, "/fhir/r5/DiagnosticReport?identifier=urn:oid:" + uid, "/fhir/r4/ImagingStudy", "/fhir/r4/Task",
-		"/api/v1/worklist?lang=en", "/api/v1/worklist?lang=nb", "/api/v1/worklist?lang=da",
+		"/api/v1/worklist?lang=en", "/api/v1/worklist?lang=nb", "/api/v1/worklist?lang=da", "/dicom-web/workitems?includefield=all&lang=en", "/dicom-web/workitems?includefield=all&lang=nb",
 		"/dicom-web/studies?StudyInstanceUID=" + uid, "/dicom-web/series?StudyInstanceUID=" + uid, "/dicom-web/instances?StudyInstanceUID=" + uid,
 		"/dicom-web/studies?ModalitiesInStudy=SR", "/dicom-web/series?Modality=SR", "/dicom-web/instances?Modality=PR", "/dicom-web/series?Modality=SEG",
 		web + "/series", web + "/instances", web + "/instances?limit=1&offset=1", web + "/metadata"}
