@@ -50,8 +50,8 @@ func (r *ris) all() []string {
 	return slices.Clone(r.heard)
 }
 
-// listen serves the ris at an address.
-func (r *ris) listen(t *testing.T, addr string) {
+// listen serves the ris at an address, until off is called or the test ends.
+func (r *ris) listen(t *testing.T, addr string) (off func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -60,12 +60,14 @@ func (r *ris) listen(t *testing.T, addr string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- (&hl7.Server{Handler: r, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, l) }()
-	t.Cleanup(func() {
+	off = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(off)
+	return off
 }
 
 // An epr is a small FHIR server: it takes transactions of creations and updates, a
