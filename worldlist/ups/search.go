@@ -211,9 +211,15 @@ type finder struct {
 	more  bool
 }
 
+// ofOrders reports whether a key asks for what only orders say: then each row that
+// is looked at needs its orders, and else those alone that are given.
+func (q question) ofOrders() bool {
+	return slices.ContainsFunc(q.matches, func(m match) bool { return m.way[0] == dicom.ReferencedRequestSequence })
+}
+
 // take looks at one row, and reports whether there is room for another. give makes
-// the data set.
-func (f *finder) take(give func() (record, error)) (room bool, err error) {
+// the data set, with what orders say or without.
+func (f *finder) take(give func(orders bool) (record, error)) (room bool, err error) {
 	if len(f.matches) == 0 {
 		if f.past < f.offset {
 			f.past++
@@ -224,7 +230,8 @@ func (f *finder) take(give func() (record, error)) (room bool, err error) {
 			return false, nil
 		}
 	}
-	r, err := give()
+	early := f.ofOrders() || len(f.matches) == 0
+	r, err := give(early)
 	if err != nil {
 		return false, err
 	}
@@ -240,6 +247,11 @@ func (f *finder) take(give func() (record, error)) (room bool, err error) {
 		f.more = true
 		return false, nil
 	default:
+		if !early {
+			if r, err = give(true); err != nil {
+				return false, err
+			}
+		}
 		f.found = append(f.found, r)
 	}
 	return true, nil
@@ -283,7 +295,7 @@ func (s *server) named(ctx context.Context, v view, f *finder, list string, stud
 		if err != nil {
 			return err
 		}
-		if room, err := f.take(func() (record, error) { return s.look(ctx, v, w) }); err != nil || !room {
+		if room, err := f.take(func(bool) (record, error) { return s.look(ctx, v, w) }); err != nil || !room {
 			return err
 		}
 	}
@@ -298,7 +310,7 @@ func (s *server) ended(ctx context.Context, v view, f *finder, state string) err
 			return err
 		}
 		for _, w := range items {
-			if room, err := f.take(func() (record, error) { return s.look(ctx, v, w) }); err != nil || !room {
+			if room, err := f.take(func(bool) (record, error) { return s.look(ctx, v, w) }); err != nil || !room {
 				return err
 			}
 		}
@@ -345,7 +357,7 @@ func (s *server) inOrder(ctx context.Context, v view, f *finder) error {
 			if items[i].UID == "" || items[i].Ended() {
 				continue
 			}
-			if room, err := f.take(func() (record, error) { return s.row(ctx, v, items[i], row) }); err != nil || !room {
+			if room, err := f.take(func(orders bool) (record, error) { return s.row(ctx, v, items[i], row, orders) }); err != nil || !room {
 				return err
 			}
 		}
@@ -358,10 +370,13 @@ func (s *server) inOrder(ctx context.Context, v view, f *finder) error {
 	return nil
 }
 
-func (s *server) row(ctx context.Context, v view, w study.Workitem, seen worldlist.Seen) (record, error) {
-	orders, err := s.Orders(ctx, w.Study)
-	if err != nil {
-		return nil, err
+func (s *server) row(ctx context.Context, v view, w study.Workitem, seen worldlist.Seen, withOrders bool) (record, error) {
+	var orders []study.Order
+	if withOrders {
+		var err error
+		if orders, err = s.Orders(ctx, w.Study); err != nil {
+			return nil, err
+		}
 	}
 	return v.describe(w, seen, orders), nil
 }
