@@ -225,6 +225,12 @@ func TestPriorsBesideAndLinked(t *testing.T) {
 		t.Errorf("link: %q", w)
 	}
 	b.Shot("beside-prior")
+	// Scrolled apart and linked again, they keep their distance.
+	b.Keys("k")
+	b.Click("#stage2")
+	b.Keys(kb.ArrowDown + kb.ArrowDown + "k" + kb.ArrowDown) // at 7 of 11, which would be 15 of 23 and is 11
+	b.Until(`document.querySelector('#stage2').dataset.shown === '` + string(priorCT) + `/8' && document.querySelector('#stage').dataset.shown === '0/13'`)
+	b.Click("#stage")
 	b.Keys(kb.End)
 	b.Until(`document.querySelector('#stage2').dataset.shown === '` + string(priorCT) + `/11'`)
 	// The other series of the study lies in the same frame of reference.

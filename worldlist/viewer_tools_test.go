@@ -214,6 +214,11 @@ func TestSingleKeysCanBeSwitchedOff(t *testing.T) {
 	}
 	b.Keys(kb.ArrowDown)
 	b.Until(`document.querySelector('#stage').dataset.shown === '0/12'`)
+	b.Go(server.URL + "/studies/" + string(chestCT)) // it is a setting of the visitor's
+	b.Until(imageReady)
+	if webuitest.Eval[bool](b, `document.querySelector('#keys-on').checked`) {
+		t.Error("they are on again")
+	}
 }
 
 // TestEveryDragHasAnotherWay: window, zoom and place change by drag, and by sliders and

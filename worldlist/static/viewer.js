@@ -168,7 +168,8 @@ function follow(p) {
     if (other === p || !other.stack || !p.stack) continue;
     const by = placed(p.stack, other.stack);
     if (linked() && (by || !views(p.stack) && !views(other.stack))) {
-      const to = beside(p.stack, p.at, other.stack) + (by ? 0 : (offsets.get(other) ?? 0) - (offsets.get(p) ?? 0));
+      const from = Math.max(0, Math.min(p.stack.frames.length - 1, p.at - (by ? 0 : offsets.get(p) ?? 0)));
+      const to = beside(p.stack, from, other.stack) + (by ? 0 : offsets.get(other) ?? 0);
       const at = Math.max(0, Math.min(other.stack.frames.length - 1, to));
       if (at !== other.at || !other.shown) other.show(other.stack, at);
     }
