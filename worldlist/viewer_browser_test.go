@@ -113,6 +113,43 @@ func TestBrightnessIsTheStandards(t *testing.T) {
 	}
 }
 
+// TestLostCardIsDoneWithout: when the graphics card goes away, as it does when a driver
+// is renewed or a laptop sleeps, the processor draws on, and draws the same.
+func TestLostCardIsDoneWithout(t *testing.T) {
+	server, entry := newScene().show(t)
+	b := webuitest.Open(t, 1000, 800, "en", engines[0].flags...)
+	enter(t, b, entry)
+	b.Go(server.URL + "/studies/" + string(looksXR) + "?draw=webgl")
+	b.Until(imageReady)
+	got := webuitest.Eval[struct {
+		By    []string
+		Alike bool
+	}](b, `(async () => {
+		let gl = null;
+		const real = HTMLCanvasElement.prototype.getContext;
+		HTMLCanvasElement.prototype.getContext = function (kind, o) { const c = real.call(this, kind, o); if (kind === 'webgl2') gl = c; return c; };
+		const { Easel, brightness } = await import(document.querySelector('script[src*="viewer.js"]').src.replace('viewer.js', 'picture.js?again'));
+		const geometry = { rows: 8, columns: 8, scale: 1, offset: 0, invert: false, low: 0, high: 63 };
+		const frame = { geometry, samples: Int16Array.from({ length: 64 }, (_, i) => 4 * i), bytes: 128 };
+		const table = brightness(geometry, { c: 128, w: 256, f: 'LINEAR' }, false);
+		const easel = new Easel();
+		const draw = () => {
+			const to = real.call(Object.assign(document.createElement('canvas'), { width: 80, height: 80 }), '2d');
+			const by = easel.draw(to, frame, table, { left: 0, top: 0, sx: 10, sy: 10 }, false);
+			return [by, Array.from({ length: 64 }, (_, i) => to.getImageData(10 * (i % 8) + 5, 10 * (i >> 3) + 5, 1, 1).data[0])];
+		};
+		const [one, first] = draw();
+		gl.getExtension('WEBGL_lose_context').loseContext();
+		await new Promise((r) => setTimeout(r, 50));
+		const [two, second] = draw();
+		HTMLCanvasElement.prototype.getContext = real;
+		return { by: [one, two], alike: first.every((v, i) => Math.abs(v - second[i]) <= 3) };
+	})()`)
+	if fmt.Sprint(got.By) != "[webgl canvas]" || !got.Alike {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestWindowsOfTheDataSet: every window that the image brings along is offered by its
 // name, beside the usual ones of CT.
 func TestWindowsOfTheDataSet(t *testing.T) {
