@@ -14,13 +14,14 @@ import (
 
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/screening"
 	"varde/worldlist/simulation"
 )
 
 // simulateVerb replays the department's exams through the rules of the order.
 func simulateVerb() *cobra.Command {
 	var t worldlist.Trial
-	var profile, readers string
+	var profile, readers, bands string
 	run := func(ctx context.Context, d *desk, _ []string) (err error) {
 		if t.Readers, err = numbers(readers); err != nil {
 			return exitError{exitUsage, err}
@@ -29,6 +30,9 @@ func simulateVerb() *cobra.Command {
 			if t.Profile, err = readProfile(profile); err != nil {
 				return exitError{exitUsage, err}
 			}
+		}
+		if bands != "" {
+			return d.replayScreening(ctx, bands, t.Days)
 		}
 		var h worldlist.Historian
 		if d.ledger != nil {
@@ -57,6 +61,7 @@ func simulateVerb() *cobra.Command {
 		return run(cmd.Context(), &desk{out: cmd.OutOrStdout(), asJSON: asJSON}, args) // a profile needs no ledger
 	}
 	f := c.Flags()
+	f.StringVar(&bands, "screening", "", "TOML file of screening programs: how many would have been read once, and what that saves, instead of the order")
 	f.StringVar(&profile, "profile", "", "TOML file of what comes and how good the models are; the history is not needed then")
 	f.IntVar(&t.Days, "days", 90, "how many days of the history")
 	f.StringSliceVar(&t.Models, "models", nil, "whose results count, ID or ID@VERSION, in shadow too; all that readers were shown when left out")
@@ -65,6 +70,37 @@ func simulateVerb() *cobra.Command {
 	f.Uint64Var(&t.Seed, "seed", 1, "the same seed gives the same figures")
 	return c
 }
+
+// replayScreening tells what the programs of a file would have done to the last days.
+func (d *desk) replayScreening(ctx context.Context, file string, days int) error {
+	p, err := screening.Load(file)
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	all, err := worldlist.ReplayScreening(ctx, d.ledger, p, days, time.Now())
+	if err != nil {
+		return err
+	}
+	if d.asJSON {
+		d.print(all, "")
+		return nil
+	}
+	for _, r := range all {
+		d.print(nil, "%s: %d exams in %d days", r.Program, r.Exams, days)
+		d.print(nil, "  read once            %d (%.1f %%)", r.Once, percent(r.Once, r.Exams))
+		d.print(nil, "  readings             %d, and %d with two readers each (%+.1f %%)", r.Reads, r.Twice, percent(r.Reads-r.Twice, r.Twice))
+		d.print(nil, "  decided by readers   %d, recalled %d; of these read once at first: %d", r.Decided, r.Recalled, r.OnceRecalled)
+		d.print(nil, "  the AI alone         %d of those that nobody recalled", r.AIOnly)
+		for _, why := range study.ScreeningWhys {
+			if n := r.Why[why]; n > 0 {
+				d.print(nil, "  by %-18s%d", why, n)
+			}
+		}
+	}
+	return nil
+}
+
+func percent(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
 
 func numbers(text string) (out []int, err error) {
 	if text == "" {

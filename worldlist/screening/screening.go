@@ -4,7 +4,7 @@
 //	Load            the programs, out of the site's file
 //	Programs.Check  what is wrong with them, all of it
 //	Programs.Plan   how one examination is read
-//	Programs.Replay what bands would have done to examinations that were
+//	Replayer        what bands would have done to examinations that were
 //
 // The AI can only ever take a reader away where the site's file says so, and never
 // below the least that the program asks for: whoever has no result, or one that says

@@ -184,3 +184,13 @@ least = 1
 		t.Error("a file that is not there")
 	}
 }
+
+func TestTheExampleIsSound(t *testing.T) {
+	p, err := screening.Load("../../docs/screening.toml")
+	if err != nil || len(p.All) != 1 {
+		t.Fatal(err)
+	}
+	if got := p.Plan(exam("Screening", said("mg-calc", 0.01))); got.Readers != 2 || got.Why != "floor" {
+		t.Error("as it stands the example lets the AI take a reader away:", got)
+	}
+}
