@@ -157,6 +157,18 @@ func TestCaseHasItsSlidesWorstFirst(t *testing.T) {
 	}
 }
 
+func TestWhoHadAReportIsNoted(t *testing.T) {
+	w := newWard()
+	server := serveSite(t, siteOf(t, w, w))
+	for range 2 {
+		get(t, server+"/studies/"+string(chestCT)+"/report", webui.Reader)
+	}
+	get(t, server+"/studies/"+string(undecodable)+"/report", webui.Reader) // of which no model says anything
+	if len(w.noted) != 1 || w.noted[0] != "machine reader report fetched study "+string(chestCT) {
+		t.Errorf("noted: %q", w.noted)
+	}
+}
+
 // TestBlindReaderLearnsNothingOfThePatientOrTheCase looks at both pages as a reader
 // who must answer first, and then as one who has.
 func TestBlindReaderLearnsNothingOfThePatientOrTheCase(t *testing.T) {

@@ -42,12 +42,18 @@ type printedResult struct {
 
 // report shows a study's results as a report that can be printed, or with
 // ?format=pdf gives it as a file. It has what the visitor may see on the study's
-// page, and no more.
+// page, and no more. The audit notes who had it.
 func (p *pages) report(w http.ResponseWriter, r *http.Request) {
 	d, err := p.printedFor(r)
 	if err != nil {
 		p.site.Fail(w, r, err)
 		return
+	}
+	if len(d.Results) > 0 {
+		if err := p.Veil.note(r.Context(), webui.VisitOf(r.Context()).Who, d.UID, "report fetched"); err != nil {
+			p.site.Fail(w, r, err)
+			return
+		}
 	}
 	if r.URL.Query().Get("format") == "pdf" {
 		p.printPDF(w, r, d)

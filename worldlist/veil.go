@@ -209,7 +209,7 @@ func (v *Veil) Sights(ctx context.Context, who webui.Identity, cases []study.Cas
 			all[i].Alone = turn[0].Blind(who.Name)
 		}
 		if all[i].Watched {
-			if err := v.note(ctx, who, c.Study.UID); err != nil {
+			if err := v.note(ctx, who, c.Study.UID, "ai seen unblinded"); err != nil {
 				return nil, err
 			}
 		}
@@ -246,13 +246,13 @@ func (v *Veil) Hidden(ctx context.Context, uid study.UID) (bool, error) {
 // noteAgain is how soon the same person is noted again on the same study.
 const noteAgain = time.Hour
 
-// note writes into the audit that somebody was shown what a reader would not have
-// been, once an hour for each study.
-func (v *Veil) note(ctx context.Context, who webui.Identity, uid study.UID) error {
+// note writes into the audit what somebody was shown of a study, once an hour for
+// each.
+func (v *Veil) note(ctx context.Context, who webui.Identity, uid study.UID, action string) error {
 	if v.Audit == nil {
 		return nil
 	}
-	key, now := who.Name+"\x00"+string(uid), time.Now()
+	key, now := action+"\x00"+who.Name+"\x00"+string(uid), time.Now()
 	v.mu.Lock()
 	fresh := now.Sub(v.seen[key]) > noteAgain
 	if fresh {
@@ -265,7 +265,7 @@ func (v *Veil) note(ctx context.Context, who webui.Identity, uid study.UID) erro
 	if !fresh {
 		return nil
 	}
-	return v.Audit(ctx, who.Name, "ai seen unblinded", "study "+string(uid))
+	return v.Audit(ctx, who.Name, action, "study "+string(uid))
 }
 
 // A SiteProtocol is what a site says of how results are read, beside the models'

@@ -168,7 +168,7 @@ func search(t *testing.T, server *httptest.Server, path, role, lang string) []st
 
 func pathsOf(uid study.UID) []string {
 	at := "/studies/" + string(uid)
-	return []string{at, at + "?look=1", at + "/slides", at + "/report", "/api/v1" + at, "/api/v1" + at + "/readings"}
+	return []string{at, at + "?look=1", at + "/slides", at + "/report", at + "/patient", at + "/case", "/api/v1" + at, "/api/v1" + at + "/readings"}
 }
 
 func TestABlindReaderFindsNoTraceOfTheAI(t *testing.T) {
@@ -221,7 +221,7 @@ func TestStatusTellsABlindReaderNothing(t *testing.T) {
 		w.cases[mammogram].Study.Status = status
 		server, _ := serve(t, w, webui.Reader)
 		at := "/studies/" + string(mammogram)
-		for _, path := range []string{"/", "/?status=settled", "/?status=scoring", "/?status=scored", "/?status=reported", at + "?look=1", at + "/slides", at + "/report",
+		for _, path := range []string{"/", "/?status=settled", "/?status=scoring", "/?status=scored", "/?status=reported", at + "?look=1", at + "/slides", at + "/report", at + "/patient", at + "/case",
 			"/api/v1" + at, "/api/v1/worklist?status=settled", "/api/v1/worklist?status=reported",
 			"/api/v1/studies", "/api/v1/studies?status=settled", "/api/v1/studies?status=settled&limit=1", "/api/v1/studies?status=scored", "/api/v1/studies?status=reported"} {
 			_, body := get(t, server.URL+path, webui.Reader)
