@@ -31,16 +31,18 @@ type workLook struct {
 }
 
 func scanLook(rows *sql.Rows) (f workLook, err error) {
-	var waiting, read, since, seen int64
-	err = rows.Scan(&f.Study, &f.Rev, &waiting, &read, &f.status, &f.Claim.By, &since, &seen)
+	var waiting, read, since, seen, answered int64
+	err = rows.Scan(&f.Study, &f.Rev, &waiting, &read, &f.status, &f.Claim.By, &since, &seen, &f.Answered, &answered)
+	f.AnsweredAt = at(answered)
 	f.Waiting, f.Read = waiting == 1, waiting == 0 && read > 0
 	f.Ready = f.status != study.Receiving && f.status != study.Refused
 	f.Claim.Study, f.Claim.Since, f.Claim.Seen = f.Study, at(since), at(seen)
 	return f, err
 }
 
-const lookText = `SELECT s.uid, s.rev, s.waiting, s.read_at, s.status, COALESCE(c.holder, ''), COALESCE(c.since, 0), COALESCE(c.seen, 0)
-	FROM study s LEFT JOIN claim c ON c.study_uid = s.uid WHERE s.uid`
+const lookText = `SELECT s.uid, s.rev, s.waiting, s.read_at, s.status, COALESCE(c.holder, ''), COALESCE(c.since, 0), COALESCE(c.seen, 0),
+	COALESCE(a.reader, ''), COALESCE(a.at, 0) FROM study s LEFT JOIN claim c ON c.study_uid = s.uid
+	LEFT JOIN reading_step a ON a.id = (SELECT MAX(id) FROM reading_step r WHERE r.study_uid = s.uid AND r.rev = s.rev AND r.step = 'final') WHERE s.uid`
 
 // lastWork gives the last item of a study, the zero one when there is none.
 func lastWork(a asker, uid study.UID) (study.Workitem, error) {

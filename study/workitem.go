@@ -57,9 +57,13 @@ type WorkFacts struct {
 	Waiting bool // to be read
 	Ready   bool // nothing is coming any more
 	Read    bool // a reader has answered, and nothing has come since
-	Claim   Claim
-	Now     time.Time
-	Idle    time.Duration // after which a claim is over
+	// Answered is who answered last of this revision, and AnsweredAt when: they are
+	// done, though the study may wait for a second reader.
+	Answered   string
+	AnsweredAt time.Time
+	Claim      Claim
+	Now        time.Time
+	Idle       time.Duration // after which a claim is over
 }
 
 // Follow brings the last item of a study, the zero one if there is none, to where
@@ -94,7 +98,11 @@ func (w Workitem) Follow(f WorkFacts) (steps []Workitem) {
 		end(WorkCompleted, "")
 	}
 	if w.State == WorkInProgress && (held != w.By || !f.Claim.Since.Equal(w.Since)) {
-		end(WorkCanceled, WorkPutBack)
+		if f.Answered != "" && SamePerson(f.Answered, w.By) && !f.AnsweredAt.Before(w.Since) {
+			end(WorkCompleted, "")
+		} else {
+			end(WorkCanceled, WorkPutBack)
+		}
 	}
 	if w.State == WorkScheduled && !f.Waiting {
 		end(WorkCanceled, WorkGone)

@@ -12,6 +12,7 @@ import (
 
 var workPromises = []promise{
 	{"a study that waits has one work item, and the next one when that came to an end", workFollows},
+	{"each reading of a study that is read twice is an item that is completed", workSeconds},
 	{"of performers and readers who take one item up at once, exactly one has it", workAtOnce},
 	{"an item moves only as its state and its transaction allow", workStates},
 	{"whoever completes an item has read the study, and late images keep them from it", workCompletes},
@@ -63,6 +64,25 @@ func workFollows(b *Bench) {
 	all, err := b.EndedWorkitems(ctx, study.WorkCanceled, 0, 10)
 	b.OK(err)
 	Same(b, "canceled", len(all), 2)
+}
+
+// workSeconds has a screening read twice: each reading is an item that is completed.
+func workSeconds(b *Bench) {
+	var f study.Workitem
+	now := b.Clock.Now()
+	held := study.WorkFacts{Study: "1.2", Rev: 1, Waiting: true, Ready: true, Now: now, Idle: claimIdle, Claim: study.Claim{Study: "1.2", By: "anna", Since: now, Seen: now}}
+	steps := f.Follow(held)
+	Same(b, "taken up", []any{len(steps), steps[1].State}, []any{2, study.WorkInProgress})
+	done := held
+	done.Claim, done.Answered, done.AnsweredAt = study.Claim{}, "anna", now.Add(time.Minute)
+	steps = steps[1].Follow(done)
+	Same(b, "first reading", []any{len(steps), steps[0].State, steps[1].State, steps[1].UID}, []any{2, study.WorkCompleted, study.WorkScheduled, study.WorkitemUID("1.2", 1, 1)})
+	again := held
+	again.Claim.Since, again.Answered, again.AnsweredAt = now.Add(time.Hour), "anna", now.Add(time.Minute)
+	steps = steps[1].Follow(again)
+	back := again
+	back.Claim = study.Claim{}
+	Same(b, "put back", steps[0].Follow(back)[0].State, study.WorkCanceled)
 }
 
 func workAtOnce(b *Bench) {

@@ -245,6 +245,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		text = "internal error"
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", "60")
+	case http.StatusConflict:
+		warn(w, r, warnInconsistent)
 	}
 	http.Error(w, text, code)
 }
