@@ -27,6 +27,8 @@ const (
 	// watchDays is how far back the page looks when nobody says how far, and
 	// mostWatchDays how far it can.
 	watchDays, mostWatchDays = 90, 731
+	// mostWatched is how many exams are looked at, the latest ones.
+	mostWatched = 100_000
 	// mostDiscords bounds the list of each kind of disagreement.
 	mostDiscords = 25
 )
@@ -37,6 +39,7 @@ type qualityView struct {
 	Spans    []link
 	Models   []watchedModel
 	Exams    string
+	Cut      string // that there were more exams than are looked at
 	One      *firstFigures
 	Waits    []waitGroup
 	CSV      string
@@ -130,7 +133,7 @@ func (p *pages) watch(r *http.Request) (w watched, err error) {
 		return w, fmt.Errorf("from %s to %s: the first day comes first, and two years are the most: %w", w.from.Format(time.DateOnly), w.to.Format(time.DateOnly), study.ErrInvalid)
 	}
 	w.model, w.silent = q.Get("model"), q.Get("silent") == "1"
-	w.exams, err = p.Watcher.Watched(r.Context(), study.WatchedSpan{From: w.from, To: w.to.AddDate(0, 0, 1)})
+	w.exams, err = p.Watcher.Watched(r.Context(), study.WatchedSpan{From: w.from, To: w.to.AddDate(0, 0, 1), Limit: mostWatched})
 	return w, err
 }
 
@@ -205,6 +208,9 @@ func (p *pages) quality(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	v := qualityView{From: w.from.Format(time.DateOnly), To: w.to.Format(time.DateOnly), Exams: l.Number(len(w.exams)), Spans: p.spans(l, w)}
+	if len(w.exams) >= mostWatched {
+		v.Cut = l.T("quality.cut", mostWatched)
+	}
 	for i, f := range all {
 		m := watchedOf(l, w, f, cards)
 		m.Here = i == at
