@@ -14,6 +14,7 @@ const (
 	VerifyingObserverSequence                 Tag = 0x0040A073
 	VerifyingObserverName                     Tag = 0x0040A075
 	VerifyingObserverIdentificationSequence   Tag = 0x0040A088
+	ReferencedWaveformChannels                Tag = 0x0040A0B0
 	AuthorObserverSequence                    Tag = 0x0040A078
 	ParticipantSequence                       Tag = 0x0040A07A
 	CustodialOrganizationSequence             Tag = 0x0040A07C
@@ -23,6 +24,9 @@ const (
 	PersonName                                Tag = 0x0040A123
 	UID                                       Tag = 0x0040A124
 	TemporalRangeType                         Tag = 0x0040A130
+	ReferencedSamplePositions                 Tag = 0x0040A132
+	ReferencedTimeOffsets                     Tag = 0x0040A138
+	ReferencedDateTime                        Tag = 0x0040A13A
 	TextValue                                 Tag = 0x0040A160
 	FloatingPointValue                        Tag = 0x0040A161
 	ConceptCodeSequence                       Tag = 0x0040A168

@@ -57,6 +57,13 @@ type Identity struct {
 // the object was made: all dates are those of the result, so that the same result
 // gives the same bytes.
 func (i Identity) Write(o *dicom.Object) {
+	i.WriteUndated(o)
+	o.Set(dicom.ContentDate, i.At).Set(dicom.ContentTime, i.At)
+}
+
+// WriteUndated is Write without the date of the content, for objects that have one of
+// their own instead, as presentation states do, PS3.3 §C.11.10.
+func (i Identity) WriteUndated(o *dicom.Object) {
 	i.patient(o)
 	i.study(o)
 	o.Set(dicom.Manufacturer, i.Device.Manufacturer).
@@ -64,7 +71,6 @@ func (i Identity) Write(o *dicom.Object) {
 		Set(dicom.DeviceSerialNumber, i.Device.Serial).
 		Set(dicom.SoftwareVersions, i.Device.Version).
 		Set(dicom.SeriesDate, i.At).Set(dicom.SeriesTime, i.At).
-		Set(dicom.ContentDate, i.At).Set(dicom.ContentTime, i.At).
 		Set(dicom.InstanceCreationDate, i.At).Set(dicom.InstanceCreationTime, i.At).
 		Set(dicom.TimezoneOffsetFromUTC, i.At.Format("-0700"))
 }

@@ -58,7 +58,7 @@ func (w Work) presentation(n int, l look, images []study.Instance, spots map[stu
 	uid, series := w.Name(n)
 	say := tongue(w.Lang)
 	o := dicom.NewObject(dicom.GrayscalePresentation, uid)
-	w.Identity.Write(o)
+	w.Identity.WriteUndated(o)
 	text := say.disclaimer
 	if w.Result.Partial() {
 		text = say.partial

@@ -84,11 +84,12 @@ func (r *reader) item(d *dicom.Dataset, depth int) (Item, error) {
 		return Item{}, fmt.Errorf("a tree of more than %d levels or %d items: %w", maxDepth, maxItems, study.ErrInvalid)
 	}
 	i := Item{Relation: Relation(d.Text(dicom.RelationshipType)), Type: ValueType(d.Text(dicom.ValueType)),
-		Name: codeOf(d.Item(dicom.ConceptNameCodeSequence))}
+		Name: CodeOf(d.Item(dicom.ConceptNameCodeSequence))}
 	if i.Type == "" {
 		return i, fmt.Errorf("an item without a value type: %w", study.ErrInvalid)
 	}
 	r.value(d, &i)
+	r.besides(d, &i, depth == 0)
 	for below := range d.Each(dicom.ContentSequence) {
 		if below.Has(dicom.ReferencedContentItemIdentifier) {
 			if r.items++; r.items > maxItems {
@@ -115,11 +116,12 @@ func (r *reader) item(d *dicom.Dataset, depth int) (Item, error) {
 func (r *reader) value(d *dicom.Dataset, i *Item) {
 	switch i.Type {
 	case TypeContainer:
+		i.Theirs.Continuous = d.Text(dicom.ContinuityOfContent) == "CONTINUOUS"
 		if t := d.Item(dicom.ContentTemplateSequence); t != nil {
 			i.Template = t.Text(dicom.TemplateIdentifier)
 		}
 	case TypeCode:
-		i.Code = codeOf(d.Item(dicom.ConceptCodeSequence))
+		i.Code = CodeOf(d.Item(dicom.ConceptCodeSequence))
 	case TypeText:
 		i.Text = d.Text(dicom.TextValue)
 	case TypeUIDRef:
@@ -135,10 +137,17 @@ func (r *reader) value(d *dicom.Dataset, i *Item) {
 	case TypeNum:
 		if v := d.Item(dicom.MeasuredValueSequence); v != nil {
 			i.Number, i.Measured = v.Float(dicom.NumericValue)
-			i.Unit = codeOf(v.Item(dicom.MeasurementUnitsCodeSequence))
+			i.Unit = CodeOf(v.Item(dicom.MeasurementUnitsCodeSequence))
 		}
+		i.Theirs.Qualifier = CodeOf(d.Item(dicom.NumericValueQualifierCodeSequence))
 	case TypeImage, TypeComposite, TypeWaveform:
-		i.Image = referenceOf(d.Item(dicom.ReferencedSOPSequence))
+		r.reference(d.Item(dicom.ReferencedSOPSequence), i)
+	case TypeTCoord:
+		i.Theirs.Range = d.Text(dicom.TemporalRangeType)
+		i.Points, i.Text = d.Floats(dicom.ReferencedTimeOffsets), strings.Join(d.Texts(dicom.ReferencedDateTime), `\`)
+		if d.Has(dicom.ReferencedSamplePositions) {
+			i.Points, i.Theirs.Samples = d.Floats(dicom.ReferencedSamplePositions), true
+		}
 	case TypeSCoord, TypeSCoord3D:
 		i.Shape, i.Points = study.Shape(d.Text(dicom.GraphicType)), d.Floats(dicom.GraphicData)
 		i.Total = d.Text(dicom.PixelOriginInterpretation) == "VOLUME"
@@ -146,13 +155,56 @@ func (r *reader) value(d *dicom.Dataset, i *Item) {
 	}
 }
 
-func codeOf(d *dicom.Dataset) study.Code {
+// reference reads what an item points to, and which part of it.
+func (r *reader) reference(d *dicom.Dataset, i *Item) {
+	i.Image = referenceOf(d)
+	if d == nil {
+		return
+	}
+	if n := d.Ints(dicom.ReferencedFrameNumber); len(n) > 1 {
+		i.Theirs.Frames = n
+	}
+	i.Theirs.Segments = d.Ints(dicom.ReferencedSegmentNumber)
+	i.Theirs.Channels = d.Ints(dicom.ReferencedWaveformChannels)
+	i.Theirs.Presentation = referenceOf(d.Item(dicom.ReferencedSOPSequence))
+}
+
+// known are the attributes of a content item that Read looks at, PS3.3 §C.17.3.
+var known = map[dicom.Tag]bool{
+	dicom.RelationshipType: true, dicom.ValueType: true, dicom.ConceptNameCodeSequence: true, dicom.ContentSequence: true,
+	dicom.ContinuityOfContent: true, dicom.ContentTemplateSequence: true, dicom.ConceptCodeSequence: true, dicom.TextValue: true, dicom.UID: true,
+	dicom.PersonName: true, dicom.DateTime: true, dicom.Date: true, dicom.Time: true, dicom.MeasuredValueSequence: true,
+	dicom.NumericValueQualifierCodeSequence: true, dicom.ReferencedSOPSequence: true, dicom.GraphicType: true, dicom.GraphicData: true,
+	dicom.PixelOriginInterpretation: true, dicom.ReferencedFrameOfReferenceUID: true, dicom.TemporalRangeType: true,
+	dicom.ReferencedTimeOffsets: true, dicom.ReferencedSamplePositions: true, dicom.ReferencedDateTime: true,
+	dicom.ObservationDateTime: true, dicom.ObservationUID: true, dicom.SpecificCharacterSet: true,
+}
+
+// besides reads what any item may say, and names what is not known here. The root is
+// the object itself, which has attributes of its own.
+func (r *reader) besides(d *dicom.Dataset, i *Item, root bool) {
+	i.Theirs.Observed, i.Theirs.UID = d.Text(dicom.ObservationDateTime), study.UID(d.Text(dicom.ObservationUID))
+	if root {
+		return
+	}
+	for e := range d.All() {
+		if !known[e.Tag] && e.Tag.Element() != 0 {
+			i.Theirs.Unknown = append(i.Theirs.Unknown, e.Tag.String())
+		}
+	}
+}
+
+// CodeOf reads an item of a code sequence, PS3.3 §8.8; zero where there is none.
+func CodeOf(d *dicom.Dataset) study.Code {
 	if d == nil {
 		return study.Code{}
 	}
 	c := study.Code{Value: d.Text(dicom.CodeValue), Scheme: d.Text(dicom.CodingSchemeDesignator), Meaning: d.Text(dicom.CodeMeaning)}
 	if c.Value == "" {
 		c.Value = d.Text(dicom.LongCodeValue)
+	}
+	if c.Value == "" {
+		c.Value = d.Text(dicom.URNCodeValue)
 	}
 	return c
 }

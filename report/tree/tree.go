@@ -63,12 +63,29 @@ type Item struct {
 	Points   []float64 // of an SCOORD: column, row, in pixels; of an SCOORD3D: x, y, z in mm
 	Total    bool      // of an SCOORD: Points are in the total pixel matrix of a slide
 	FrameRef study.UID // of an SCOORD3D: the frame of reference
+	// Theirs is what items of other makers may say besides; Write leaves it out.
+	Theirs Theirs
 	// Target makes the item one by reference, PS3.3 §C.17.3.2.5: the place in the
 	// tree of the item that is meant, from the root, which is 1. Such an item is
 	// written with its relation and its target alone; one that was read holds what
 	// its target holds, without what is below that.
 	Target []int
 	Items  []Item
+}
+
+// Theirs is what our own items never say.
+type Theirs struct {
+	Continuous   bool       // of a CONTAINER: its items read as one text
+	Qualifier    study.Code // of a NUM: why there is no number, or what kind of number it is
+	Frames       []int      // of an IMAGE: all frames that are meant, where they are more than one
+	Segments     []int      // of an IMAGE that is a segmentation
+	Channels     []int      // of a WAVEFORM: pairs of group and channel
+	Presentation Reference  // of an IMAGE: how it is shown
+	Range        string     // of a TCOORD: POINT, SEGMENT …; Points are seconds or numbers of samples, or Text has times
+	Samples      bool       // of a TCOORD: Points are numbers of samples
+	Observed     string     // when it was observed, as DICOM writes a date with its time
+	UID          study.UID  // of the observation
+	Unknown      []string   // tags of attributes that the reader does not know
 }
 
 // A Reference names an image, or one frame of it.
@@ -176,8 +193,22 @@ func (i Item) value() string {
 	case TypeText, TypeUIDRef:
 		return i.Text
 	case TypeNum:
+		if !i.Measured {
+			return "no number: " + drawCode(i.Theirs.Qualifier)
+		}
 		return number(i.Number) + " " + drawCode(i.Unit)
-	case TypeImage, TypeComposite:
+	case TypePName, TypeDateTime, TypeDate, TypeTime:
+		return i.Text
+	case TypeTCoord:
+		words := []string{i.Theirs.Range}
+		for _, p := range i.Points {
+			words = append(words, number(p))
+		}
+		return strings.TrimSpace(strings.Join(words, " ") + " " + i.Text)
+	case TypeImage, TypeComposite, TypeWaveform:
+		if len(i.Theirs.Frames)+len(i.Theirs.Segments)+len(i.Theirs.Channels) > 0 {
+			return fmt.Sprintf("%s frames %v segments %v channels %v", i.Image.Instance, i.Theirs.Frames, i.Theirs.Segments, i.Theirs.Channels)
+		}
 		if i.Image.Frame > 0 {
 			return fmt.Sprintf("%s frame %d", i.Image.Instance, i.Image.Frame)
 		}
