@@ -89,12 +89,12 @@ func nameOf(l webui.Lang, kind, name string) string {
 
 func (p *pages) waitGroups(l webui.Lang, all []Wait) (out []waitGroup) {
 	for _, w := range all {
-		kind := w.Kind
-		if kind == "all" {
-			kind = "class" // the first line of the first table
-		}
-		if len(out) == 0 || out[len(out)-1].ID != kind {
-			out = append(out, waitGroup{Kind: l.T("quality.by_" + kind), ID: kind})
+		if len(out) == 0 || out[len(out)-1].ID != w.Kind {
+			heading := ""
+			if w.Kind != "all" {
+				heading = l.T("quality.by_" + w.Kind)
+			}
+			out = append(out, waitGroup{Kind: heading, ID: w.Kind})
 		}
 		name := nameOf(l, w.Kind, w.Name)
 		switch w.Kind {
