@@ -255,10 +255,10 @@ func TestPriorsBesideAndLinked(t *testing.T) {
 	b.Until(`document.querySelector('#stage').dataset.shown === '0/11'`)
 	b.Keys("g")
 	b.Until(`document.querySelector('#stage2')?.dataset.shown === '` + string(priorCT) + `/5'`) // 11 of 23 is half of the way
-	if w := text(b, "#what2"); w != "Earlier exam Mar 12, 2025: CT thorax" {
+	if w := text(b, "#what2"); w != "Earlier: Mar 12, 2025 · CT thorax" {
 		t.Error(w)
 	}
-	if w := text(b, "#link2"); !strings.Contains(w, "by order only") {
+	if w := text(b, "#link2"); w != "Linked by order, not by place" {
 		t.Errorf("link: %q", w)
 	}
 	b.Shot("beside-prior")

@@ -170,7 +170,7 @@ export class Pane {
     const g = this.geometry;
     if (!g || g.spacing_kind !== 'pixel' || !(g.spacing_mm?.[1] > 0)) return;
     const perMM = p.sx / g.spacing_mm[1];
-    const mm = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].findLast((s) => s * perMM <= 130);
+    const mm = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].findLast((s) => s * perMM <= Math.min(130, p.box.width / 4));
     if (!mm) return;
     const long = mm * perMM;
     const x = (p.box.width - long) / 2;

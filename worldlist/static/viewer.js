@@ -368,7 +368,9 @@ function ask(p, d) {
   const { stack, at } = p.seen;
   asked = { instance: stack.frames[at].i, frame: stack.frames[at].n, x: Math.round(d.x * 100) / 100, y: Math.round(d.y * 100) / 100, stack: stack.index, at };
   p.cursor = d;
+  p.crossed = true; // it is seen what is asked about
   p.draw();
+  $('hint').textContent = '';
   $('missed-where').textContent = fill(words.missedwhere, stack.text, at + 1, Math.floor(d.x), Math.floor(d.y));
   $('missed').hidden = false;
   input('missed-text').value = '';
@@ -535,8 +537,8 @@ function mouse(p) {
   stage.addEventListener('pointermove', (e) => {
     if (!drag || marking()) {
       const d = p.dotAt(e.clientX, e.clientY);
-      p.cursor = p.inside(d) || marking() ? d : null;
-      if (marking()) p.crossed = false; // the mouse shows where it is
+      if (!asked) p.cursor = p.inside(d) || marking() ? d : null;
+      if (marking() && !asked) p.crossed = false; // the mouse shows where it is
       p.writeValue();
       if (p.from || marking()) p.drawMarks();
     }
