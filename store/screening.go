@@ -57,7 +57,8 @@ func (l *Ledger) findScreening(a asker, s study.Study) (study.Screening, error) 
 }
 
 // screened asks the site's programs about a study as it is now. Results of models
-// that were stopped since count as stopped.
+// that were stopped since count as stopped, and models that have no result yet as at
+// work.
 func (l *Ledger) screened(a asker, s study.Study) (study.ScreeningPlan, error) {
 	if l.screener == nil {
 		return study.ScreeningPlan{}, nil
@@ -79,6 +80,19 @@ func (l *Ledger) screened(a asker, s study.Study) (study.ScreeningPlan, error) {
 		if c.State != "" && c.State != study.ModelLive && r.AI != study.OutOfScope {
 			f.Results[i] = study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, AI: study.Failed, Reason: study.Reason{Code: study.ReasonStopped}}
 		}
+	}
+	asked, err := list(a, word, `SELECT plan FROM model_plan p WHERE study_uid = $1 AND rev = $2 AND shadow = 0 AND NOT EXISTS (SELECT 1 FROM result r
+		WHERE r.study_uid = p.study_uid AND r.rev = p.rev AND r.model_id = p.model_id AND r.model_version = p.model_version AND r.model_sha256 = p.model_sha256)
+		ORDER BY model_id, model_version, model_sha256`, s.UID, s.Rev)
+	for _, text := range asked {
+		var p study.ModelPlan
+		if err := unpack(text, &p); err != nil {
+			return study.ScreeningPlan{}, err
+		}
+		f.Results = append(f.Results, study.Result{Study: s.UID, Rev: s.Rev, Model: p.Model, AI: study.Running})
+	}
+	if err != nil {
+		return study.ScreeningPlan{}, err
 	}
 	return l.screener(f), nil
 }

@@ -35,9 +35,11 @@ var ScreeningWhys = [...]string{"band", "floor", "no_ai", "running", "failed", "
 
 // ScreeningFacts is all that a [Screener] may look at.
 type ScreeningFacts struct {
-	Study   Study
-	Codes   []Code   // of its orders
-	Results []Result // of its revision, those of stopped models as [ReasonStopped] and none in shadow
+	Study Study
+	Codes []Code // of its orders
+	// Results are those of its revision, and none in shadow: of a model that was
+	// stopped one with [ReasonStopped], of one that is at work one that says [Running].
+	Results []Result
 }
 
 // A Screener says how an examination is read in the site's screening programs. It

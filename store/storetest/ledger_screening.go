@@ -19,6 +19,7 @@ var screeningPromises = []promise{
 	{"how many read is kept as it was at the first answer", screeningKept},
 	{"what the AI alone found asks for a second look, also when it came late", screeningLook},
 	{"a late image asks for the whole screening anew", screeningAnew},
+	{"programs are told of models at work and of stopped ones", screeningTold},
 	{"studies outside of screenings are read by one answer", screeningOutside},
 	{"screenings come back with the ledger", screeningRebuilt},
 }
@@ -33,6 +34,9 @@ func screenBench(b *Bench, meeting bool) *Bench {
 			return study.ScreeningPlan{}
 		}
 		for _, r := range f.Results {
+			if r.AI == study.Running {
+				continue // a program of ours would have two read
+			}
 			p.Why, p.Score, p.Model = "band", r.Probability, r.Model.String()
 			if r.Probability != nil && *r.Probability < 0.1 {
 				p.Readers = 1
@@ -261,4 +265,28 @@ func screeningRebuilt(b *Bench) {
 	b.OK(err)
 	Same(b, "screening", fmt.Sprint(all[0].State, all[0].Reads[0].By, all[0].Reads[0].Recall), "secondannatrue")
 	b.Is(anew.Bench.MarkRead(ctx, "1.7", "bo", "none"), study.ErrRefused)
+}
+
+func screeningTold(b *Bench) {
+	ctx := context.Background()
+	var said []string
+	look := func(f study.ScreeningFacts) study.ScreeningPlan {
+		said = nil
+		for _, r := range f.Results {
+			said = append(said, fmt.Sprint(r.Model.ID, " ", r.AI, " ", r.Reason.Code))
+		}
+		return study.ScreeningPlan{Program: "all"}
+	}
+	b = &Bench{Ledger: b.make(b.T, store.LedgerOptions{Now: b.Clock.Now, Place: Place, Screener: look}), T: b.T, Clock: b.Clock, make: b.make}
+	b.Settle("1.7", Asked("mg", 1), Asked("late", 1))
+	b.screened()
+	Same(b, "before", strings.Join(said, ", "), "late running , mg running ")
+	b.says("mg", 0.02, study.NotFlagged)
+	b.screened()
+	Same(b, "while one is at work", strings.Join(said, ", "), "mg not_flagged , late running ")
+	live := study.ModelChange{Model: Model("mg"), State: study.ModelLive, Installed: true, By: "setup", Reason: "installed"}
+	b.OK(b.SetModel(ctx, live))
+	b.OK(b.SetModel(ctx, study.ModelChange{Model: Model("mg"), State: study.ModelSuspended, By: "ops", Reason: "wrong"}))
+	b.screened()
+	Same(b, "once it is stopped", said[0], "mg failed "+study.ReasonStopped)
 }
