@@ -47,12 +47,18 @@ func (s Seen) Why(l webui.Lang, now time.Time) []string {
 	return whyWords(l, s.Study.Place, now)
 }
 
-// AI tells in words what the AI says of the study as a whole, and what must stand
-// beside it: nothing to whom it is hidden.
+// AI tells in words what the AI says of the study as a whole, what must stand beside
+// it, and which models say so, by name, version and hash: nothing to whom it is hidden.
 func (s Seen) AI(l webui.Lang) string {
 	if s.Sight.Blind {
 		return ""
 	}
 	word, beside := aiWords(l, s.Case)
-	return strings.Join(nonEmpty(word, beside), ", ")
+	said := []string{strings.Join(nonEmpty(word, beside), ", ")}
+	for _, r := range speaking(s.Results) {
+		if r.AI == s.Case.AI() {
+			said = append(said, r.Model.String()+", SHA-256 "+r.Model.SHA256.Short())
+		}
+	}
+	return strings.Join(said, " · ")
 }

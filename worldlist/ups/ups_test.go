@@ -621,7 +621,7 @@ func TestBlindReaderFindsNoTraceOfTheAI(t *testing.T) {
 	}
 	traces := func(text string) (found []string) {
 		for _, l := range webui.Langs {
-			for _, word := range []string{l.T("ups.ai", ""), l.T("ai.flagged"), l.T("why.ai_flagged"), l.T("ai.hidden")} {
+			for _, word := range []string{"m@1", "SHA-256", l.T("ups.ai", ""), l.T("ai.flagged"), l.T("why.ai_flagged"), l.T("ai.hidden")} {
 				if strings.Contains(text, strings.TrimSpace(word)) {
 					found = append(found, word)
 				}
@@ -630,7 +630,7 @@ func TestBlindReaderFindsNoTraceOfTheAI(t *testing.T) {
 		return found
 	}
 	for _, lang := range []string{"en", "nb", "da"} {
-		if found := traces(everything(anna, lang)); len(found) == 0 {
+		if found := traces(everything(anna, lang)); len(found) < 4 {
 			t.Error("nothing to hide in", lang)
 		}
 	}
