@@ -55,7 +55,7 @@ type objectJSON struct {
 	Kind        string     `json:"kind"`
 	Revision    int        `json:"revision"`
 	Destination string     `json:"destination,omitempty" doc:"empty where it was to go nowhere"`
-	Status      string     `json:"status,omitempty" enum:"waiting,sent,delivered,failed,withheld"`
+	Status      string     `json:"status,omitempty" enum:"waiting,sent,delivered,failed,dropped,withheld,held"`
 	At          *time.Time `json:"delivered_at"`
 }
 

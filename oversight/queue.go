@@ -306,7 +306,7 @@ func (p *pages) apiJobs(ctx context.Context, in *jobsIn) (*jobsOut, error) {
 }
 
 type deliveriesIn struct {
-	Status string `query:"status" enum:"waiting,sent,delivered,failed,all" default:"failed"`
+	Status string `query:"status" enum:"waiting,sent,delivered,failed,dropped,withheld,held,all" default:"failed"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"varde/study"
 )
@@ -93,7 +94,7 @@ func (l *Ledger) recallWithdrawn(ctx context.Context) error {
 // Their bytes and their rows stay.
 func (l *Ledger) reject(ctx context.Context, m study.ModelRef) error {
 	for {
-		some, err := list(l.ask(ctx), word, `SELECT r.sop_uid FROM report r JOIN instance i ON i.sop_uid = r.sop_uid AND i.own = 1 AND i.rejected = 0
+		some, err := list(l.ask(ctx), word, `SELECT r.sop_uid FROM report r JOIN instance i ON i.sop_uid = r.sop_uid AND i.own = 1 AND i.rejected = 0`+saying("r")+`
 			WHERE `+of("r")+` AND r.kind NOT LIKE '%!%' ORDER BY r.sop_uid LIMIT $4`, m.ID, m.Version, m.SHA256[:], recallsAtOnce)
 		if err != nil || len(some) == 0 {
 			return err
@@ -118,11 +119,18 @@ func hasTaken(alias string) string {
 	return fmt.Sprintf(`(%[1]s.handed = 1 OR %[1]s.status IN ('delivered', 'sent'))`, alias)
 }
 
+// saying joins to the reports of an alias the results of the model $1, $2, $3 in which
+// it told something. A report that the model was stopped, or failed, says nothing that
+// could be taken back.
+func saying(alias string) string {
+	return fmt.Sprintf(` JOIN result o ON o.study_uid = %[1]s.study_uid AND o.rev = %[1]s.rev AND `, alias) + spoke("o")
+}
+
 // told lists, by study, the latest revision with results of a model of which a
 // destination has something, and that is not called back yet.
 func (l *Ledger) told(ctx context.Context, m study.ModelRef, uid study.UID) ([]work, error) {
 	return list(l.ask(ctx), scanWork, `SELECT r.study_uid, MAX(r.rev) FROM report r
-		JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+`
+		JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+saying("r")+`
 		WHERE `+of("r")+` AND r.kind NOT LIKE '%!%' AND ($4 = '' OR r.study_uid = $4)
 		AND NOT EXISTS (SELECT 1 FROM job j WHERE j.study_uid = r.study_uid AND j.rev >= r.rev AND j.task = 'withdraw' AND `+of("j")+`)
 		GROUP BY r.study_uid ORDER BY r.study_uid LIMIT $5`, m.ID, m.Version, m.SHA256[:], uid, recallsAtOnce)
@@ -173,7 +181,7 @@ func (t *tx) hasIt(r study.Report, destination string) (bool, error) {
 // deliveries of which that is so. What takes something back is not among it.
 func (l *Ledger) Told(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (told []study.Report, err error) {
 	err = l.view(ctx, func(a asker) error {
-		all, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report r WHERE `+of("r")+` AND r.study_uid = $4 AND r.rev <= $5
+		all, err := list(a, scanReport, `SELECT r.`+strings.Join(strings.Split(strings.Join(strings.Fields(reportColumns), ""), ","), ", r.")+` FROM report r`+saying("r")+` WHERE `+of("r")+` AND r.study_uid = $4 AND r.rev <= $5
 			AND r.kind NOT LIKE '%!%' ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
 		if err != nil {
 			return err
@@ -247,7 +255,7 @@ func recallOf(a asker, m study.ModelRef) (study.Recall, error) {
 	}, `SELECT has.destination, COUNT(*), SUM(CASE WHEN EXISTS (SELECT 1`+notes+`n.study_uid = has.study_uid AND n.destination = has.destination
 			AND `+of("w")+` AND w.kind LIKE '%!withdrawn') THEN 0 ELSE 1 END)
 		FROM (SELECT DISTINCT d.destination, d.study_uid FROM report r
-			JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+`
+			JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+saying("r")+`
 			WHERE `+of("r")+` AND r.kind NOT LIKE '%!%') has GROUP BY has.destination ORDER BY has.destination`, ref...)
 	if err != nil {
 		return r, err
