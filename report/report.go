@@ -91,9 +91,11 @@ type Writer struct {
 }
 
 // Handle writes what a job asks for: everything that is always kept of a result, and
-// what destinations want; or, of a result that is withdrawn, what says so. Doing it twice writes the same bytes under the same names. A
-// result that is not there yet is study.ErrIncomplete; one of a model in shadow, which
-// no reader may see, is study.ErrRefused.
+// what destinations want; of a result that is withdrawn, what says so; of one that a
+// reader has answered, what tells how the reader left it. Doing it twice writes the
+// same bytes under the same names. A result that is not there yet is
+// study.ErrIncomplete; one of a model in shadow, which no reader may see, is
+// study.ErrRefused.
 func (w *Writer) Handle(ctx context.Context, j study.Job) error {
 	if j.Task != study.TaskReport && j.Task != study.TaskWithdraw && j.Task != study.TaskVerify {
 		return fmt.Errorf("report on study %s: a job of kind %s: %w", j.Study, j.Task, study.ErrInvalid)

@@ -22,6 +22,7 @@ var matrixPromises = []promise{
 	{"what a model that was withdrawn has told is called back by itself, wherever that was broken off", recalledByItself},
 	{"what was given up may be given up for good, and how each destination fares is known", dropped},
 	{"a final answer calls for what tells of it, and nothing that comes meanwhile ends that", verifies},
+	{"a report that a model was stopped is not called back", stoppedStays},
 	{"objects of a model that was withdrawn are found no more, and stay", rejected},
 }
 

@@ -85,25 +85,6 @@ func recalledByItself(b *Bench) {
 	r, err = b.RecallOf(ctx, Model("ct"))
 	b.OK(err)
 	Same(b, "done", r.Done(), true)
-	// What says that a model was stopped is no word of it, and stays.
-	b.Clock.Pass(time.Hour)
-	anew := &Bench{Ledger: b.make(b.T, store.LedgerOptions{Now: b.Clock.Now, Place: Place}), T: b.T, Clock: b.Clock, make: b.make}
-	anew.live("ct")
-	anew.Settle("1.7", Asked("ct", 1))
-	anew.OK(anew.SetModel(ctx, by("bo", "ct", study.ModelWithdrawn)))
-	stopped := anew.ClaimOne(study.PoolReport)
-	anew.OK(anew.Reported(ctx, stopped, set(stopped, []string{"PACS"}, "sr:en")...))
-	_, all = anew.due()
-	anew.OK(anew.Delivered(ctx, all[0].ID))
-	objects, err := anew.ObjectsOf(ctx, "1.7", "")
-	anew.OK(err)
-	anew.OK(anew.Sweep(ctx))
-	r, err = anew.RecallOf(ctx, Model("ct"))
-	anew.OK(err)
-	after, err := anew.ObjectsOf(ctx, "1.7", "")
-	anew.OK(err)
-	Same(anew, "of a model that said nothing", fmt.Sprint(r.Done(), len(r.Destinations), r.Exams, len(objects)-len(after)), "true 0 0 0")
-
 	b.OK(b.Sweep(ctx))
 	for _, j := range b.Claim(study.PoolReport, 100) {
 		Same(b, "a job after all is done", j.Task == study.TaskWithdraw, false)
@@ -201,4 +182,24 @@ func dropped(b *Bench) {
 	stuck, err = b.GivenUp(ctx, "failed", 10)
 	b.OK(err)
 	Same(b, "left", len(stuck), 0)
+}
+
+// stoppedStays: what says that a model was stopped is no word of it.
+func stoppedStays(b *Bench) {
+	ctx := context.Background()
+	b.live("ct")
+	b.Settle("1.7", Asked("ct", 1))
+	b.OK(b.SetModel(ctx, by("bo", "ct", study.ModelWithdrawn)))
+	stopped := b.ClaimOne(study.PoolReport)
+	b.OK(b.Reported(ctx, stopped, set(stopped, []string{"PACS"}, "sr:en")...))
+	_, all := b.due()
+	b.OK(b.Delivered(ctx, all[0].ID))
+	objects, err := b.ObjectsOf(ctx, "1.7", "")
+	b.OK(err)
+	b.OK(b.Sweep(ctx))
+	r, err := b.RecallOf(ctx, Model("ct"))
+	b.OK(err)
+	after, err := b.ObjectsOf(ctx, "1.7", "")
+	b.OK(err)
+	Same(b, "of a model that said nothing", fmt.Sprint(r.Done(), len(r.Destinations), r.Exams, len(objects)-len(after)), "true 0 0 0")
 }
