@@ -12,6 +12,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -331,8 +332,9 @@ func (d Destination) checkAddress(bad func(string, ...any)) {
 			bad("has no credentials: %w", err)
 		}
 	case sortMLLP, sortDIMSE:
-		if _, port, err := net.SplitHostPort(d.Addr); err != nil || port == "" {
-			bad("has no address of the form host:port, but %q", d.Addr)
+		_, port, err := net.SplitHostPort(d.Addr)
+		if n, fault := strconv.ParseUint(port, 10, 16); err != nil || fault != nil || n == 0 {
+			bad("has no address of the form host:port, with a port of 1 to 65535, but %q", d.Addr)
 		}
 		if d.sort() == sortDIMSE && (d.AET == "" || len(d.AET) > 16) {
 			bad("has the AE title %q, which must have 1 to 16 characters", d.AET)
@@ -358,6 +360,9 @@ func (s Settings) checkPeers() error {
 	var errs []error
 	names := map[string]bool{}
 	for n, d := range all {
+		if n < len(s.Destinations) && d.Name == "" {
+			errs = append(errs, fmt.Errorf("destination at %s%s%s has no name, by which its deliveries are listed: %w", d.Addr, d.URL, d.Path, study.ErrInvalid))
+		}
 		if n < len(s.Destinations) && names[d.Name] {
 			errs = append(errs, fmt.Errorf("two destinations are called %s: %w", d.Name, study.ErrInvalid))
 		}

@@ -81,6 +81,11 @@ func (s Settings) checkHL7(bad func(format string, a ...any)) {
 	if s.ORUFiller != "own" && s.ORUFiller != "order" {
 		bad("oru_filler %q is none of own, order", s.ORUFiller)
 	}
+	for key, name := range map[string]string{"oru_app": s.ORUApp, "oru_facility": s.ORUFacility} {
+		if name != "" && !hl7Name.MatchString(name) {
+			bad("%s %q: letters, digits, blanks and _.- only", key, name)
+		}
+	}
 	if err := s.messages().Check(); err != nil {
 		bad("oru_version, oru_charset or oru_country: %v", err)
 	}

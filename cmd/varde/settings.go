@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
+	"varde/internal/dicom"
 	"varde/internal/hl7"
 	"varde/report"
 	"varde/report/messages"
@@ -216,7 +217,10 @@ func (l *loader) put(v reflect.Value, key, source string, text []string) error {
 			if s == "" {
 				continue
 			}
-			err = errors.Join(err, d.UnmarshalText([]byte(s)))
+			if fault := d.UnmarshalText([]byte(s)); fault != nil {
+				err = errors.Join(err, fault)
+				continue
+			}
 			*p = append(*p, d)
 		}
 	}
@@ -247,6 +251,11 @@ func (l *loader) check() error {
 	for _, m := range l.Marks {
 		if m != report.KindRings && m != report.KindKeys {
 			bad("marks %q is none of gsps, kos", m)
+		}
+	}
+	for _, term := range strings.Split(l.Charset, `\`) {
+		if term = strings.Replace(term, "ISO 2022 IR", "ISO_IR", 1); term != "" && !slices.Contains(dicom.CharacterSets(), term) {
+			bad("charset %q is none of %s", l.Charset, strings.Join(dicom.CharacterSets(), ", "))
 		}
 	}
 	if _, err := readCallers(l.Callers); err != nil {

@@ -131,3 +131,28 @@ func TestLookingMakesNoDataFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestAbsurdSettingsAreRefused: what can't work is told before anything starts, once,
+// and with what would.
+func TestAbsurdSettingsAreRefused(t *testing.T) {
+	for _, tt := range []struct{ flag, value, says string }{
+		{"destinations", "X=A@host:99999", "1 to 65535"},
+		{"destinations", "X=A@host:0", "1 to 65535"},
+		{"destinations", "X=mllp://host:name", "1 to 65535"},
+		{"destinations", "=A@host:104", "no name"},
+		{"destinations", "X=ftp://host", "is not NAME="},
+		{"charset", "latin", "ISO_IR 100"},
+		{"charset", `\ISO 2022 IR 999`, "ISO_IR 100"},
+		{"oru-app", "A|B", "letters"},
+		{"oru-facility", "x\ry", "letters"},
+	} {
+		e := run(t, "config", "check", "--"+tt.flag, tt.value)
+		if e.code == 0 || !strings.Contains(e.stderr, tt.says) {
+			t.Errorf("%s %q: %d %s", tt.flag, tt.value, e.code, e.stderr)
+		}
+		if n := strings.Count(strings.TrimSpace(e.stderr), "\n"); n > 0 {
+			t.Errorf("%s %q: %d faults for one: %s", tt.flag, tt.value, n+1, e.stderr)
+		}
+	}
+	says(t, run(t, "config", "check", "--charset", `ISO 2022 IR 100\ISO 2022 IR 87`, "--destinations", "X=A@host:104"), `sound`)
+}
