@@ -370,7 +370,7 @@ func TestEverythingThatIsSentStandsBeforeOthers(t *testing.T) {
 	all = slices.DeleteFunc(all, func(s sent) bool { return s.outcome == "CT flagged" || s.outcome == "MG flagged" })
 	for outcome, kind := range map[string]string{"CT flagged": report.KindReject, "MG flagged": report.KindVerified} {
 		all = append(all, written(t, h, map[string]studytest.Drawn{outcome: studies[outcome]}, func(c study.Case) bool {
-			return 3 == len(slices.DeleteFunc(slices.Clone(c.Reports), func(r study.Report) bool { return !strings.HasPrefix(r.Kind, kind) }))
+			return len(slices.DeleteFunc(slices.Clone(c.Reports), func(r study.Report) bool { return !strings.HasPrefix(r.Kind, kind) })) == 3
 		})...)
 	}
 	kinds := map[string]int{}

@@ -23,20 +23,7 @@ func recalledByItself(b *Bench) {
 	for _, uid := range []study.UID{"1.2", "1.3", "1.4", "1.5"} {
 		b.written(uid, []string{"PACS", "RIS"}, "sr:en")
 	}
-	_, all := b.due()
-	for _, d := range all {
-		switch {
-		case d.Study == "1.2" && d.Destination == "PACS":
-			b.OK(b.MayDeliver(ctx, d.ID))
-			b.OK(b.Delivered(ctx, d.ID))
-		case d.Study == "1.3" && d.Destination == "PACS": // the process dies amid it: nobody knows
-			b.OK(b.MayDeliver(ctx, d.ID))
-		case d.Study == "1.4": // it never answered the call
-			b.OK(b.DeliveryFailed(ctx, d.ID, "away", b.Clock.Now().Add(time.Hour)))
-		case d.Destination == "PACS":
-			b.OK(b.Delivered(ctx, d.ID))
-		}
-	}
+	b.fare()
 	before, err := b.RecallOf(ctx, Model("ct"))
 	b.OK(err)
 	Same(b, "before it", before.Done(), false)
@@ -88,6 +75,27 @@ func recalledByItself(b *Bench) {
 	b.OK(b.Sweep(ctx))
 	for _, j := range b.Claim(study.PoolReport, 100) {
 		Same(b, "a job after all is done", j.Task == study.TaskWithdraw, false)
+	}
+}
+
+// fare lets deliveries fare as they do: taken, handed over when the process dies, or
+// never answered.
+func (b *Bench) fare() {
+	b.T.Helper()
+	ctx := context.Background()
+	_, all := b.due()
+	for _, d := range all {
+		switch {
+		case d.Study == "1.2" && d.Destination == "PACS":
+			b.OK(b.MayDeliver(ctx, d.ID))
+			b.OK(b.Delivered(ctx, d.ID))
+		case d.Study == "1.3" && d.Destination == "PACS": // the process dies amid it: nobody knows
+			b.OK(b.MayDeliver(ctx, d.ID))
+		case d.Study == "1.4": // it never answered the call
+			b.OK(b.DeliveryFailed(ctx, d.ID, "away", b.Clock.Now().Add(time.Hour)))
+		case d.Destination == "PACS":
+			b.OK(b.Delivered(ctx, d.ID))
+		}
 	}
 }
 
