@@ -213,7 +213,7 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	if err != nil {
 		return nil, err
 	}
-	for i, c := range cases {
+	for i, c := range p.holding(cases) {
 		row := rowJSONOf(l, c, claimOf(held, c.Study.UID), now)
 		if !turns[i].Zero() {
 			row.Screening = turns[i].State

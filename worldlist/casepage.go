@@ -66,7 +66,7 @@ func (p *pages) onCase(r *http.Request) (webui.View, error) {
 		if err != nil {
 			return webui.View{}, err
 		}
-		row := examOf(l, seen, sight, now)
+		row := examOf(l, p.holding([]seenCase{{seen, sight}})[0].Case, sight, now)
 		row.Here = c.Study.UID == uid
 		s.Studies = append(s.Studies, row)
 		s.Worst = s.Worst && !sight.OwnFirst

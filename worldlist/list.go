@@ -146,7 +146,7 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	for i, c := range cases {
+	for i, c := range p.holding(cases) {
 		one := rowOf(l, c, now)
 		one.Screen, one.Waits = screenWord(l, turns[i]), waitWords(l, waits[i])
 		one.Held = claimWords(l, claimOf(held, c.Study.UID), who.Name, now)

@@ -18,6 +18,12 @@ func NewLister(site *webui.Site, cases Cases, veil *Veil) *Lister {
 	return &Lister{&pages{Pages: Pages{Cases: cases, Veil: veil}, site: site}}
 }
 
+// Knowing has it say of results whose model was stopped since that it was.
+func (l *Lister) Knowing(about func(study.ModelRef) (About, bool)) *Lister {
+	l.p.About = about
+	return l
+}
+
 // A Seen is a case as somebody may see it everywhere; what they may not is gone.
 type Seen struct {
 	study.Case
@@ -29,7 +35,7 @@ type Seen struct {
 func (l *Lister) InOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, study.Cursor, error) {
 	rows, next, err := l.p.inOrder(ctx, f)
 	all := make([]Seen, len(rows))
-	for i, r := range rows {
+	for i, r := range l.p.holding(rows) {
 		all[i] = Seen{r.Case, r.Sight}
 	}
 	return all, next, err
@@ -39,7 +45,11 @@ func (l *Lister) InOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, s
 // [study.ErrNotFound].
 func (l *Lister) One(ctx context.Context, uid study.UID) (Seen, error) {
 	c, sight, err := l.p.caseFor(ctx, uid)
-	return Seen{c, sight}, err
+	if err != nil {
+		return Seen{}, err
+	}
+	one := l.p.holding([]seenCase{{c, sight}})[0]
+	return Seen{one.Case, one.Sight}, nil
 }
 
 // Why tells in words why the study stands where it stands.

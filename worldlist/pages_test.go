@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -270,6 +271,48 @@ func TestShadowResultIsShownToNoReader(t *testing.T) {
 	}
 	if _, body := get(t, server.URL+"/api/v1/studies/"+string(quietCT), webui.Quality); !strings.Contains(body, `"state":"shadow"`) {
 		t.Errorf("quality does not see it: %s", body)
+	}
+}
+
+// TestListSaysThatAModelWasStoppedSince: what it said of an exam stands on the list no
+// more than on paper, and the exam keeps its place.
+func TestListSaysThatAModelWasStoppedSince(t *testing.T) {
+	w := newWard()
+	server, _ := serve(t, w, webui.Quality)
+	order := func() (order []string, states map[string]string) {
+		var rows []struct {
+			Study string `json:"study_uid"`
+			AI    string `json:"ai_state"`
+			Words string `json:"ai"`
+		}
+		_, body := get(t, server.URL+"/api/v1/worklist", webui.Quality)
+		if err := json.Unmarshal([]byte(body), &rows); err != nil {
+			t.Fatal(err)
+		}
+		states = map[string]string{}
+		for _, r := range rows {
+			order = append(order, r.Study)
+			states[r.Study] = r.AI + ": " + r.Words
+		}
+		return order, states
+	}
+	before, _ := order()
+	w.withheld = nodules
+	after, states := order()
+	if !slices.Equal(before, after) {
+		t.Errorf("the order changed: %v, was %v", after, before)
+	}
+	for _, uid := range []study.UID{chestCT, quietCT, unseenCT} {
+		if got, want := states[string(uid)], "failed: "+webui.Lang("en").T("ai.stopped"); got != want {
+			t.Errorf("%s: %s, want %s", uid, got, want)
+		}
+	}
+	if got := states[string(mammogram)]; strings.HasPrefix(got, "failed") {
+		t.Errorf("another model's result: %s", got)
+	}
+	_, page := get(t, server.URL+"/?q=Holm", webui.Quality)
+	if !strings.Contains(words(page), webui.Lang("en").T("ai.stopped")) {
+		t.Error("the page does not say so")
 	}
 }
 

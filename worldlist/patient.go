@@ -92,7 +92,7 @@ func (p *pages) patient(r *http.Request) (webui.View, error) {
 		if err != nil {
 			return webui.View{}, err
 		}
-		row := examOf(l, seen, sight, now)
+		row := examOf(l, p.holding([]seenCase{{seen, sight}})[0].Case, sight, now)
 		row.Here = c.Study.UID == uid
 		s.Exams = append(s.Exams, row)
 		events, err := p.eventsOf(ctx, l, seen, sight, now)

@@ -166,7 +166,7 @@ func (p *pages) apiNext(ctx context.Context, in *nextIn) (*nextOut, error) {
 		return nil, err
 	}
 	now := p.site.Now()
-	return &nextOut{rowJSONOf(l, s, study.Claim{By: webui.VisitOf(ctx).Who.Name, Since: now}, now)}, nil
+	return &nextOut{rowJSONOf(l, p.holding([]seenCase{s})[0], study.Claim{By: webui.VisitOf(ctx).Who.Name, Since: now}, now)}, nil
 }
 
 // stepped does something with a study and answers with its steps.

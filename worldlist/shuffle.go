@@ -156,6 +156,28 @@ func ofStatus(rows []seenCase, status study.Status) []seenCase {
 	return slices.DeleteFunc(rows, func(s seenCase) bool { return s.Study.Status != status })
 }
 
+// holding gives rows whose results say what holds now: of a model that was stopped
+// since, that it was stopped, as on paper and in FHIR. Their places stay.
+func (p *pages) holding(rows []seenCase) []seenCase {
+	if p.About == nil {
+		return rows
+	}
+	stopped := map[study.ModelRef]bool{}
+	for i := range rows {
+		rows[i].Results = slices.Clone(rows[i].Results)
+		for k, r := range rows[i].Results {
+			if _, asked := stopped[r.Model]; !asked {
+				about, known := p.About(r.Model)
+				stopped[r.Model] = known && about.Withheld
+			}
+			if stopped[r.Model] && !r.Shadow {
+				rows[i].Results[k] = p.inForce(r)
+			}
+		}
+	}
+	return rows
+}
+
 func cursorOf(s seenCase) study.Cursor { return s.Study.Place.Cursor(s.Study.UID) }
 
 func byCursor(a, b study.Cursor) int {

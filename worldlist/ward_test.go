@@ -32,6 +32,7 @@ type ward struct {
 	counts    map[study.Status]int
 	objects   map[string][]byte          // slides, drawn when they are first asked for
 	frames    map[study.UID]study.Frames // of those
+	withheld  study.ModelRef             // stopped since
 	asked     map[study.UID][]worldlist.Asked
 	parts     map[string]study.Part // by key
 	done      map[study.UID][]study.PartRow
@@ -423,7 +424,7 @@ func siteOf(t *testing.T, w *ward, f worldlist.Frames, change ...func(*worldlist
 	pages := worldlist.Pages{
 		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
-		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: about, Print: w.print, Outlook: w.outlook,
+		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: w.about, Print: w.print, Outlook: w.outlook,
 	}
 	for _, c := range change {
 		c(&pages)
@@ -442,6 +443,12 @@ func (tokens) TokenRole(_ context.Context, h study.Hash) (string, string, error)
 		}
 	}
 	return "", "", study.ErrNotFound
+}
+
+func (w *ward) about(m study.ModelRef) (worldlist.About, bool) {
+	a, known := about(m)
+	a.Withheld = a.Withheld || m == w.withheld
+	return a, known
 }
 
 func about(m study.ModelRef) (worldlist.About, bool) {
