@@ -78,13 +78,30 @@ func morning() ([]exam, error) {
 	for i, s := range stories {
 		g.Go(func() (err error) {
 			all[i] = s.exam
-			if all[i].Drawn, err = s.draw(); err == nil && s.name != "" {
+			if all[i].Drawn, err = s.draw(); err != nil {
+				return err
+			}
+			if s.name != "" {
 				all[i].Name = s.name
 			}
-			return err
+			all[i].Drawn = ofPerson(all[i].Drawn, i+1)
+			return nil
 		})
 	}
 	return all, g.Wait()
+}
+
+// ofPerson makes a study that of one person of the morning: its patient ID and its
+// accession number become others of the same length.
+func ofPerson(d studytest.Drawn, n int) studytest.Drawn {
+	d.Objects = slices.Clone(d.Objects)
+	for old, now := range map[string]string{"SYN-" + string(d.Modality): fmt.Sprintf("SYN-%02d", n), "SYN" + string(d.Modality) + "1": fmt.Sprintf("SYN%03d", n)} {
+		for i, o := range d.Objects {
+			d.Objects[i].File = bytes.ReplaceAll(o.File, []byte(old), []byte(now))
+			d.Objects[i].DataSet = bytes.ReplaceAll(o.DataSet, []byte(old), []byte(now))
+		}
+	}
+	return d
 }
 
 // holed draws a CT of which some slices never came: what is left is no evenly
