@@ -158,7 +158,7 @@ func (p *pages) apiStudies(ctx context.Context, in *studiesIn) (*studiesOut, err
 	}
 	seen = ofStatus(seen, status)
 	out := &studiesOut{Body: make([]studyJSON, 0, len(seen))}
-	for _, c := range seen[:min(len(seen), in.Limit)] {
+	for _, c := range p.now(ctx, seen[:min(len(seen), in.Limit)]) {
 		out.Body = append(out.Body, jsonOf(ctx, c))
 	}
 	return out, nil
@@ -177,7 +177,16 @@ func (p *pages) apiStudy(ctx context.Context, in *studyIn) (*studyOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &studyOut{jsonOf(ctx, seen[0])}, nil
+	return &studyOut{jsonOf(ctx, p.now(ctx, seen)[0])}, nil
+}
+
+// now gives cases as they hold now: of a model that was stopped since, that it was.
+// Those who may stop models see what it had said.
+func (p *pages) now(ctx context.Context, rows []seenCase) []seenCase {
+	if webui.VisitOf(ctx).Who.May(webui.StopModels) {
+		return rows
+	}
+	return p.holding(rows)
 }
 
 func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, error) {

@@ -209,5 +209,8 @@ func aiWords(l webui.Lang, c study.Case) (word, note string) {
 	if c.Study.Status == study.Receiving {
 		return word, l.T("ai.receiving", c.Study.Instances)
 	}
+	if state == study.OutOfScope && strings.HasPrefix(c.Study.Note, study.ReasonNoModel) {
+		return word, l.T("ai.no_model")
+	}
 	return word, ""
 }

@@ -97,8 +97,8 @@ func TestAnArchivesAnswerSaysWhetherToTryAgain(t *testing.T) {
 		{"too many", say(429, ""), again},
 		{"broken", say(500, ""), again},
 		{"a gateway without its server", say(502, ""), again},
-		{"not allowed", say(403, ""), hopeless},
-		{"no such place", say(404, ""), hopeless},
+		{"not allowed", say(403, ""), down},
+		{"no such place", say(404, ""), down},
 		{"not understood", say(400, ""), hopeless},
 		{"too large", say(413, ""), hopeless},
 		{"elsewhere", say(308, "", "Location", "http://127.0.0.1:1/"), hopeless},
@@ -202,7 +202,7 @@ func TestAFHIRServersAnswerSaysWhetherToTryAgain(t *testing.T) {
 		{"several match", say(412, outcome), hopeless},
 		{"another change at the same time", say(409, outcome), again},
 		{"busy", say(503, ""), again},
-		{"no rights", say(401, ""), hopeless},
+		{"no rights", say(401, ""), down},
 	} {
 		err := (&carry.FHIR{Web: web(t, tt.say)}).Carry(t.Context(), bundle)
 		if got := meaning(err); got != tt.want {

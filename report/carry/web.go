@@ -80,14 +80,18 @@ func (w Web) ask(ctx context.Context, method, path, contentType, accept string, 
 }
 
 // fault says what an answer means that is no success: servers that are busy or
-// broken may take it later, all others will say the same again.
+// broken may take it later, and one that is not there or lets nobody in stands for a
+// gateway whose server is away, or for a token that ran out: nothing else is worth a
+// try, and all of it is kept. The others will say the same again.
 func (a answer) fault(said string) error {
 	err := fmt.Errorf("answered %d %s%s", a.code, http.StatusText(a.code), said)
 	switch {
 	case a.code >= 500 || a.code == http.StatusTooManyRequests || a.code == http.StatusRequestTimeout || a.code == http.StatusTooEarly:
 		return &Fault{Err: err, After: a.after()}
 	case a.code == http.StatusUnauthorized || a.code == http.StatusForbidden:
-		return hopeless(fmt.Errorf("%w: see the token and what its owner may do: %w", err, study.ErrRefused))
+		return down(fmt.Errorf("%w: see the token and what its owner may do: %w", err, study.ErrRefused))
+	case a.code == http.StatusNotFound:
+		return down(fmt.Errorf("%w: see the address; it is tried again: %w", err, study.ErrNotFound))
 	case a.code >= 300 && a.code < 400:
 		return hopeless(fmt.Errorf("%w: it is elsewhere; write its new address: %w", err, study.ErrRefused))
 	}
