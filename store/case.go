@@ -37,6 +37,9 @@ func (l *Ledger) CaseWaits(ctx context.Context, studies []study.Study) ([][]stud
 			return err
 		}
 		for i, s := range studies {
+			if s.Modality != study.SM { // which never waits
+				continue
+			}
 			if all[i], err = waitsOf(a, s); err != nil {
 				return err
 			}
