@@ -317,6 +317,10 @@ func multiply(ctx context.Context, driver, address string) (err error) {
 			}
 		}
 	}
+	// A million manifests to write at once are no hospital's day.
+	if _, err := db.ExecContext(ctx, `UPDATE manifest SET kept = changed`); err != nil {
+		return err
+	}
 	_, err = db.ExecContext(ctx, `ANALYZE`)
 	return err
 }
