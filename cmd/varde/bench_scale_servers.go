@@ -27,19 +27,9 @@ import (
 // they are. One that is not installed is [study.ErrNotFound].
 func (p *scalePlant) startServers(ctx context.Context) (where map[string]string, access store.Credentials, err error) {
 	where = map[string]string{}
-	redis, err := exec.LookPath("redis-server")
-	if err != nil {
-		return nil, access, fmt.Errorf("redis-server is not installed: %w", study.ErrNotFound)
-	}
-	addr, err := freeAddr()
-	if err != nil {
+	if where["queue"], err = p.startRedis(ctx); err != nil {
 		return nil, access, err
 	}
-	_, port, _ := strings.Cut(addr, ":")
-	if err := p.serve(ctx, exec.Command(redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", p.dir), listening(addr)); err != nil {
-		return nil, access, err
-	}
-	where["queue"] = "redis://" + addr + "/0"
 	if where["ledger"], err = p.startPostgres(ctx); err != nil {
 		return nil, access, err
 	}
@@ -53,7 +43,8 @@ func (p *scalePlant) startServers(ctx context.Context) (where map[string]string,
 		}
 	}
 	access = store.Credentials{AccessKey: "varde-bench", SecretKey: "varde-bench-key"}
-	if addr, err = freeAddr(); err != nil {
+	addr, err := freeAddr()
+	if err != nil {
 		return nil, access, err
 	}
 	c := exec.Command(minio, "server", filepath.Join(p.dir, "minio"), "--address", addr)
@@ -67,6 +58,21 @@ func (p *scalePlant) startServers(ctx context.Context) (where map[string]string,
 		_ = r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
+}
+
+// startRedis makes an empty Redis and gives its address.
+func (p *scalePlant) startRedis(ctx context.Context) (string, error) {
+	redis, err := exec.LookPath("redis-server")
+	if err != nil {
+		return "", fmt.Errorf("redis-server is not installed: %w", study.ErrNotFound)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return "", err
+	}
+	_, port, _ := strings.Cut(addr, ":")
+	err = p.serve(ctx, exec.Command(redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", p.dir), listening(addr))
+	return "redis://" + addr + "/0", err
 }
 
 // serve starts a server and waits until it is up.

@@ -44,7 +44,7 @@ func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := benchOneWorklist(cmd.Context(), "", "sqlite", filepath.Join(dir, "ledger.db"), dir, rounds, show); err != nil {
+	if err := benchOneWorklist(cmd.Context(), "", "sqlite", filepath.Join(dir, "ledger.db"), "", dir, rounds, show); err != nil {
 		return err
 	}
 	if p.dir, err = os.MkdirTemp("", "varde-bench-"); err != nil {
@@ -53,7 +53,11 @@ func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
 	if err := os.Chmod(p.dir, 0o755); err != nil { // PostgreSQL runs as another user than root
 		return err
 	}
-	address, err := p.startPostgres(cmd.Context())
+	queue, err := p.startRedis(cmd.Context())
+	address := ""
+	if err == nil {
+		address, err = p.startPostgres(cmd.Context())
+	}
 	if errors.Is(err, study.ErrNotFound) {
 		show(alone("worklist.postgres_page100_p99_ms", 0, "ms"))
 		return nil
@@ -66,17 +70,17 @@ func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
 		return err
 	}
 	defer os.RemoveAll(other)
-	return benchOneWorklist(cmd.Context(), "postgres_", "postgres", address, other, rounds, show)
+	return benchOneWorklist(cmd.Context(), "postgres_", "postgres", address, queue, other, rounds, show)
 }
 
-func benchOneWorklist(ctx context.Context, prefix, driver, address, dir string, rounds int, show func(figure)) error {
+func benchOneWorklist(ctx context.Context, prefix, driver, address, queue, dir string, rounds int, show func(figure)) error {
 	rekey, err := benchRekey(ctx, driver, address, rounds)
 	if err != nil {
 		return err
 	}
 	args := []string{"--roles", "ingest,report,web", "--log", "json"}
 	if driver == "postgres" {
-		args = append(args, "--ledger", address)
+		args = append(args, "--ledger", address, "--queue", queue)
 	}
 	s, err := startServe(ctx, dir, args...)
 	if err != nil {
