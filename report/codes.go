@@ -2,61 +2,55 @@ package report
 
 import (
 	"varde/report/cad"
+	"varde/report/identity"
 	"varde/study"
 )
 
-func dcm(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
-}
-func sct(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
-}
-
 // Concepts of TID 1500 and of the templates below it, PS3.16.
 var (
-	conceptReport             = dcm("126000", "Imaging Measurement Report")
-	conceptLanguage           = dcm("121049", "Language of Content Item and Descendants")
-	conceptCountry            = dcm("121046", "Country of Language")
-	conceptObserverType       = dcm("121005", "Observer Type")
-	conceptPersonName         = dcm("121008", "Person Observer Name")
-	conceptPersonOrganization = dcm("121009", "Person Observer's Organization Name")
-	conceptDeviceUID          = dcm("121012", "Device Observer UID")
-	conceptDeviceName         = dcm("121013", "Device Observer Name")
-	conceptDeviceMaker        = dcm("121014", "Device Observer Manufacturer")
-	conceptDeviceModel        = dcm("121015", "Device Observer Model Name")
-	conceptDeviceSerial       = dcm("121016", "Device Observer Serial Number")
-	conceptProcedure          = dcm("121058", "Procedure reported")
-	conceptLibrary            = dcm("111028", "Image Library")
-	conceptLibraryGroup       = dcm("126200", "Image Library Group")
-	conceptMeasurements       = dcm("126010", "Imaging Measurements")
-	conceptGroup              = dcm("125007", "Measurement Group")
+	conceptReport             = identity.DCM("126000", "Imaging Measurement Report")
+	conceptLanguage           = identity.DCM("121049", "Language of Content Item and Descendants")
+	conceptCountry            = identity.DCM("121046", "Country of Language")
+	conceptObserverType       = identity.DCM("121005", "Observer Type")
+	conceptPersonName         = identity.DCM("121008", "Person Observer Name")
+	conceptPersonOrganization = identity.DCM("121009", "Person Observer's Organization Name")
+	conceptDeviceUID          = identity.DCM("121012", "Device Observer UID")
+	conceptDeviceName         = identity.DCM("121013", "Device Observer Name")
+	conceptDeviceMaker        = identity.DCM("121014", "Device Observer Manufacturer")
+	conceptDeviceModel        = identity.DCM("121015", "Device Observer Model Name")
+	conceptDeviceSerial       = identity.DCM("121016", "Device Observer Serial Number")
+	conceptProcedure          = identity.DCM("121058", "Procedure reported")
+	conceptLibrary            = identity.DCM("111028", "Image Library")
+	conceptLibraryGroup       = identity.DCM("126200", "Image Library Group")
+	conceptMeasurements       = identity.DCM("126010", "Imaging Measurements")
+	conceptGroup              = identity.DCM("125007", "Measurement Group")
 	conceptQualitative        = study.Code{Value: "C0034375", Scheme: "UMLS", Meaning: "Qualitative Evaluations"}
-	conceptTrackingID         = dcm("112039", "Tracking Identifier")
-	conceptTrackingUID        = dcm("112040", "Tracking Unique Identifier")
-	conceptFinding            = dcm("121071", "Finding")
-	conceptSite               = sct("363698007", "Finding Site")
-	conceptLaterality         = sct("272741003", "Laterality")
-	conceptAlgorithm          = dcm("111001", "Algorithm Name")
-	conceptAlgorithmVer       = dcm("111003", "Algorithm Version")
-	conceptAlgorithmParams    = dcm("111002", "Algorithm Parameters")
-	conceptRegion             = dcm("111030", "Image Region")
-	conceptCenter             = dcm("111010", "Center")
-	conceptCertainty          = dcm("111012", "Certainty of Finding")
-	conceptImpression         = dcm("111013", "Certainty of impression")
+	conceptTrackingID         = identity.DCM("112039", "Tracking Identifier")
+	conceptTrackingUID        = identity.DCM("112040", "Tracking Unique Identifier")
+	conceptFinding            = identity.DCM("121071", "Finding")
+	conceptSite               = identity.SCT("363698007", "Finding Site")
+	conceptLaterality         = identity.SCT("272741003", "Laterality")
+	conceptAlgorithm          = identity.DCM("111001", "Algorithm Name")
+	conceptAlgorithmVer       = identity.DCM("111003", "Algorithm Version")
+	conceptAlgorithmParams    = identity.DCM("111002", "Algorithm Parameters")
+	conceptRegion             = identity.DCM("111030", "Image Region")
+	conceptCenter             = identity.DCM("111010", "Center")
+	conceptCertainty          = identity.DCM("111012", "Certainty of Finding")
+	conceptImpression         = identity.DCM("111013", "Certainty of impression")
 	conceptScore              = study.Code{Value: "SCORE", Scheme: "99VARDE", Meaning: "Model score, not calibrated"}
-	conceptCAD                = dcm("111017", "CAD Processing and Findings Summary")
-	conceptDetections         = dcm("111064", "Summary of Detections")
-	conceptSummary            = dcm("121111", "Summary")
-	conceptComment            = dcm("121106", "Comment")
-	conceptInterpretation     = sct("363713009", "Has interpretation")
+	conceptCAD                = identity.DCM("111017", "CAD Processing and Findings Summary")
+	conceptDetections         = identity.DCM("111064", "Summary of Detections")
+	conceptSummary            = identity.DCM("121111", "Summary")
+	conceptComment            = identity.DCM("121106", "Comment")
+	conceptInterpretation     = identity.SCT("363713009", "Has interpretation")
 )
 
 // Values.
 var (
-	valueDevice    = dcm("121007", "Device")
-	valuePerson    = dcm("121006", "Person")
-	valueProcedure = sct("363679005", "Imaging procedure")
-	valueFinding   = sct("404684003", "Clinical finding") // of a model that does not say what it finds
+	valueDevice    = identity.DCM("121007", "Device")
+	valuePerson    = identity.DCM("121006", "Person")
+	valueProcedure = identity.SCT("363679005", "Imaging procedure")
+	valueFinding   = identity.SCT("404684003", "Clinical finding") // of a model that does not say what it finds
 	unitNone       = study.Code{Value: "1", Scheme: "UCUM", Meaning: "no units"}
 	unitPercent    = study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
 )
@@ -79,7 +73,7 @@ var (
 // The states that are answers, as what a test may come to. None of PS3.16 says
 // uncertain.
 var interpretations = map[study.AIState]study.Code{
-	study.Flagged:    sct("10828004", "Positive"),
-	study.Uncertain:  sct("82334004", "Indeterminate"),
-	study.NotFlagged: sct("260385009", "Negative"),
+	study.Flagged:    identity.SCT("10828004", "Positive"),
+	study.Uncertain:  identity.SCT("82334004", "Indeterminate"),
+	study.NotFlagged: identity.SCT("260385009", "Negative"),
 }

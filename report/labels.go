@@ -1,6 +1,7 @@
 package report
 
 import (
+	"varde/report/identity"
 	"varde/report/tree"
 	"varde/study"
 )
@@ -8,9 +9,9 @@ import (
 // What is said of a label, SNOMED CT. A label that is not flagged was looked for
 // and not seen; nothing is said to be absent.
 var (
-	valuePresent  = sct("52101004", "Present")
-	valuePossible = sct("60022001", "Possible diagnosis")
-	valueNotSeen  = sct("47492008", "Not seen")
+	valuePresent  = identity.SCT("52101004", "Present")
+	valuePossible = identity.SCT("60022001", "Possible diagnosis")
+	valueNotSeen  = identity.SCT("47492008", "Not seen")
 )
 
 // labels makes a measurement group for each of the study's labels, TID 1501: the

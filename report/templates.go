@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/report/identity"
 	"varde/report/tree"
 	"varde/study"
 )
@@ -27,9 +28,9 @@ const many = 0
 var (
 	tongues    = []study.Code{{Value: "en", Scheme: "RFC5646"}, {Value: "nb", Scheme: "RFC5646"}, {Value: "da", Scheme: "RFC5646"}}
 	countries  = []study.Code{{Value: "US", Scheme: "ISO3166_1"}, {Value: "NO", Scheme: "ISO3166_1"}, {Value: "DK", Scheme: "ISO3166_1"}}
-	sides      = []study.Code{sct("7771000", ""), sct("24028007", ""), sct("51440002", ""), sct("66459002", "")} // CID 244
-	summaries  = []study.Code{allWithout, allWith, someWithout, someWith, noneWithout}                           // CID 6047
-	detections = []study.Code{statusSucceeded, statusPartially, statusFailed, statusNotAttempted}                // CID 6042
+	sides      = []study.Code{identity.SCT("7771000", ""), identity.SCT("24028007", ""), identity.SCT("51440002", ""), identity.SCT("66459002", "")} // CID 244
+	summaries  = []study.Code{allWithout, allWith, someWithout, someWith, noneWithout}                                                               // CID 6047
+	detections = []study.Code{statusSucceeded, statusPartially, statusFailed, statusNotAttempted}                                                    // CID 6042
 	meanings   = []study.Code{interpretations[study.Flagged], interpretations[study.Uncertain], interpretations[study.NotFlagged]}
 )
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/report/identity"
 	"varde/report/tree"
 	"varde/study"
 )
@@ -100,8 +101,8 @@ func (b *builder) list(in study.Instance, frame int) {
 
 // side is the breast, or the side of the body, that an image is of.
 func (b *builder) side(in study.Instance) (study.Code, bool) {
-	breasts := map[string]study.Code{"L": sct("80248007", "Left breast"), "R": sct("73056007", "Right breast")}
-	sides := map[string]study.Code{"L": sct("7771000", "Left"), "R": sct("24028007", "Right")}
+	breasts := map[string]study.Code{"L": identity.SCT("80248007", "Left breast"), "R": identity.SCT("73056007", "Right breast")}
+	sides := map[string]study.Code{"L": identity.SCT("7771000", "Left"), "R": identity.SCT("24028007", "Right")}
 	if !isMammogram(in) {
 		breasts = sides
 	}

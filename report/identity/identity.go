@@ -4,6 +4,7 @@
 //	Identity.Write   patient, study, equipment, and when it was made
 //	Fits             a sender's value, if it may stand in an object of ours
 //	OwnScheme        the private coding scheme, for objects that use it
+//	DCM, SCT, Cut    codes and texts as all of them write them
 package identity
 
 import (

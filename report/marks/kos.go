@@ -4,22 +4,19 @@ import (
 	"fmt"
 
 	"varde/internal/dicom"
+	"varde/report/identity"
 	"varde/report/tree"
 	"varde/study"
 )
 
-func dcm(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
-}
-
 // Concepts of TID 2010, PS3.16.
 var (
-	conceptOfInterest   = dcm("113000", "Of Interest")
-	conceptObserverType = dcm("121005", "Observer Type")
-	conceptDeviceUID    = dcm("121012", "Device Observer UID")
-	conceptDeviceName   = dcm("121013", "Device Observer Name")
-	conceptDescription  = dcm("113012", "Key Object Description")
-	valueDevice         = dcm("121007", "Device")
+	conceptOfInterest   = identity.DCM("113000", "Of Interest")
+	conceptObserverType = identity.DCM("121005", "Observer Type")
+	conceptDeviceUID    = identity.DCM("121012", "Device Observer UID")
+	conceptDeviceName   = identity.DCM("121013", "Device Observer Name")
+	conceptDescription  = identity.DCM("113012", "Key Object Description")
+	valueDevice         = identity.DCM("121007", "Device")
 )
 
 // Keys writes the images with findings as a Key Object Selection (PS3.3 §A.35.4,

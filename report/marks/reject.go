@@ -34,13 +34,13 @@ type title struct {
 func (w Why) title() (title, bool) {
 	switch w {
 	case ForSafety:
-		return title{dcm("113037", "Rejected for Patient Safety Reasons"), func(l words.Lang) string { return l.T("reject.safety") }}, true
+		return title{identity.DCM("113037", "Rejected for Patient Safety Reasons"), func(l words.Lang) string { return l.T("reject.safety") }}, true
 	case ForQuality:
-		return title{dcm("113001", "Rejected for Quality Reasons"), func(l words.Lang) string { return l.T("reject.quality") }}, true
+		return title{identity.DCM("113001", "Rejected for Quality Reasons"), func(l words.Lang) string { return l.T("reject.quality") }}, true
 	case ForWorklist:
-		return title{dcm("113038", "Incorrect Modality Worklist Entry"), func(l words.Lang) string { return l.T("reject.worklist") }}, true
+		return title{identity.DCM("113038", "Incorrect Modality Worklist Entry"), func(l words.Lang) string { return l.T("reject.worklist") }}, true
 	case ForRetention:
-		return title{dcm("113039", "Data Retention Policy Expired"), func(l words.Lang) string { return l.T("reject.retention") }}, true
+		return title{identity.DCM("113039", "Data Retention Policy Expired"), func(l words.Lang) string { return l.T("reject.retention") }}, true
 	}
 	return title{}, false
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"varde/internal/dicom"
+	"varde/report/identity"
 	"varde/study"
 )
 
@@ -169,9 +170,9 @@ func (o *object) encode(class study.UID, n int) ([]byte, error) {
 	o.Identity.Write(d)
 	in := o.slices[0].in
 	d.Set(dicom.Modality, "SEG").Set(dicom.SeriesInstanceUID, series).Set(dicom.SeriesNumber, number).
-		Set(dicom.SeriesDescription, cut(o.Lang.T("mask.series"), 64)).Set(dicom.InstanceNumber, n+1).
+		Set(dicom.SeriesDescription, identity.Cut(o.Lang.T("mask.series"), 64)).Set(dicom.InstanceNumber, n+1).
 		Set(dicom.ImageType, "DERIVED", "PRIMARY").
-		Set(dicom.ContentLabel, "AI_MASKS").Set(dicom.ContentDescription, cut(o.coverage(), 64)).Set(dicom.ContentCreatorName).
+		Set(dicom.ContentLabel, "AI_MASKS").Set(dicom.ContentDescription, identity.Cut(o.coverage(), 64)).Set(dicom.ContentCreatorName).
 		Set(dicom.PatientOrientation).
 		Set(dicom.SegmentationType, map[Form]string{Binary: "BINARY", Fractional: "FRACTIONAL", LabelMap: "LABELMAP"}[o.form]).
 		Seq(dicom.ReferencedSeriesSequence, dicom.NewItem().Set(dicom.SeriesInstanceUID, in.Series).
@@ -268,20 +269,20 @@ func (o *object) segment(n int, l layer) *dicom.Item {
 	r := o.Result
 	what := l.what
 	if what.Zero() {
-		what = sct("85756007", "Tissue")
+		what = identity.SCT("85756007", "Tissue")
 	}
-	category := sct("85756007", "Tissue") // fits whatever is measured as a whole
+	category := identity.SCT("85756007", "Tissue") // fits whatever is measured as a whole
 	if l.lesion {
-		category = sct("49755003", "Morphologically Abnormal Structure")
+		category = identity.SCT("49755003", "Morphologically Abnormal Structure")
 	}
 	item := dicom.NewItem().
-		Set(dicom.SegmentNumber, n).Set(dicom.SegmentLabel, cut(l.label, 64)).
-		Set(dicom.SegmentDescription, cut(o.Lang.T("mask.segment", o.name(), r.Model.Version), 1024)).
-		Set(dicom.SegmentAlgorithmType, "AUTOMATIC").Set(dicom.SegmentAlgorithmName, cut(o.name()+" "+r.Model.Version, 64)).
+		Set(dicom.SegmentNumber, n).Set(dicom.SegmentLabel, identity.Cut(l.label, 64)).
+		Set(dicom.SegmentDescription, identity.Cut(o.Lang.T("mask.segment", o.name(), r.Model.Version), 1024)).
+		Set(dicom.SegmentAlgorithmType, "AUTOMATIC").Set(dicom.SegmentAlgorithmName, identity.Cut(o.name()+" "+r.Model.Version, 64)).
 		Seq(dicom.SegmentationAlgorithmIdentificationSequence, o.algorithm()).
 		Seq(dicom.SegmentedPropertyCategoryCodeSequence, dicom.CodeItem(category)).
 		Seq(dicom.SegmentedPropertyTypeCodeSequence, dicom.CodeItem(what)).
-		Set(dicom.TrackingID, cut(l.id, 64)).Set(dicom.TrackingUID, l.uid)
+		Set(dicom.TrackingID, identity.Cut(l.id, 64)).Set(dicom.TrackingUID, l.uid)
 	if !l.site.Zero() {
 		site := dicom.CodeItem(l.site)
 		if !l.side.Zero() {
@@ -309,10 +310,10 @@ func (o *object) algorithm() *dicom.Item {
 		text += "; " + r.Parameters
 	}
 	return dicom.NewItem().
-		Seq(dicom.AlgorithmFamilyCodeSequence, dicom.CodeItem(dcm("123110", "Artificial Intelligence"))).
-		Set(dicom.AlgorithmName, cut(o.name(), 64)).
-		Set(dicom.AlgorithmVersion, cut(r.Model.Version, 44)+"+sha256:"+r.Model.SHA256.Short()).
-		Set(dicom.AlgorithmParameters, cut(text, 10240))
+		Seq(dicom.AlgorithmFamilyCodeSequence, dicom.CodeItem(identity.DCM("123110", "Artificial Intelligence"))).
+		Set(dicom.AlgorithmName, identity.Cut(o.name(), 64)).
+		Set(dicom.AlgorithmVersion, identity.Cut(r.Model.Version, 44)+"+sha256:"+r.Model.SHA256.Short()).
+		Set(dicom.AlgorithmParameters, identity.Cut(text, 10240))
 }
 
 // groups places the frames: functional groups and dimensions, PS3.3 §C.7.6.16 and
@@ -374,7 +375,7 @@ func (o *object) frame(f drawn, place int) *dicom.Item {
 	if s.in.Image.Frames > 1 {
 		source.Set(dicom.ReferencedFrameNumber, s.frame+1)
 	}
-	source.Seq(dicom.PurposeOfReferenceCodeSequence, dicom.CodeItem(dcm("121322", "Source image for image processing operation")))
+	source.Seq(dicom.PurposeOfReferenceCodeSequence, dicom.CodeItem(identity.DCM("121322", "Source image for image processing operation")))
 	item, values := dicom.NewItem(), []any{}
 	if f.layer >= 0 {
 		values = append(values, f.layer+1)
@@ -389,7 +390,7 @@ func (o *object) frame(f drawn, place int) *dicom.Item {
 	return item.
 		Seq(dicom.FrameContentSequence, dicom.NewItem().Set(dicom.DimensionIndexValues, values...)).
 		Seq(dicom.DerivationImageSequence, dicom.NewItem().
-			Seq(dicom.DerivationCodeSequence, dicom.CodeItem(dcm("113076", "Segmentation"))).
+			Seq(dicom.DerivationCodeSequence, dicom.CodeItem(identity.DCM("113076", "Segmentation"))).
 			Seq(dicom.SourceImageSequence, source))
 }
 
@@ -399,26 +400,4 @@ func numbers(values []float64) []any {
 		out[i] = v
 	}
 	return out
-}
-
-// cut shortens a text of ours to what an attribute holds.
-func cut(s string, most int) string {
-	r := []rune(s)
-	for i, c := range r {
-		if c == '\\' {
-			r[i] = '/' // it parts values
-		}
-	}
-	if len(r) <= most {
-		return string(r)
-	}
-	return string(r[:most-1]) + "…"
-}
-
-func dcm(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
-}
-
-func sct(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
 }

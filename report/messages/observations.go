@@ -7,15 +7,10 @@ import (
 
 	"varde/internal/hl7"
 	"varde/internal/words"
+	"varde/report/identity"
 	"varde/study"
 )
 
-func dcm(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
-}
-func sct(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
-}
 func own(value, meaning string) study.Code {
 	return study.Code{Value: value, Scheme: "99VARDE", Meaning: meaning}
 }
@@ -23,22 +18,22 @@ func own(value, meaning string) study.Code {
 // What is observed. The codes are those of the structured report; ours stand for
 // what neither DICOM nor SNOMED has a code for.
 var (
-	conceptStudy          = dcm("113014", "DICOM Study") // IHE RAD-28 and RAD-128
-	conceptSummary        = dcm("111017", "CAD Processing and Findings Summary")
-	conceptDetections     = dcm("111064", "Summary of Detections")
-	conceptInterpretation = sct("363713009", "Has interpretation")
+	conceptStudy          = identity.DCM("113014", "DICOM Study") // IHE RAD-28 and RAD-128
+	conceptSummary        = identity.DCM("111017", "CAD Processing and Findings Summary")
+	conceptDetections     = identity.DCM("111064", "Summary of Detections")
+	conceptInterpretation = identity.SCT("363713009", "Has interpretation")
 	conceptReason         = own("AIREASON", "Why AI gave no answer or saw a part only")
-	conceptAlgorithm      = dcm("111001", "Algorithm Name")
-	conceptVersion        = dcm("111003", "Algorithm Version")
-	conceptParameters     = dcm("111002", "Algorithm Parameters")
-	conceptImpression     = dcm("111013", "Certainty of impression")
+	conceptAlgorithm      = identity.DCM("111001", "Algorithm Name")
+	conceptVersion        = identity.DCM("111003", "Algorithm Version")
+	conceptParameters     = identity.DCM("111002", "Algorithm Parameters")
+	conceptImpression     = identity.DCM("111013", "Certainty of impression")
 	conceptFindings       = own("AIFINDINGS", "Number of findings")
-	conceptFinding        = dcm("121071", "Finding")
-	conceptSite           = sct("363698007", "Finding Site")
-	conceptLaterality     = sct("272741003", "Laterality")
-	conceptTracking       = dcm("112040", "Tracking Unique Identifier")
-	conceptContainer      = dcm("111700", "Specimen Container Identifier")
-	valueFinding          = sct("404684003", "Clinical finding")
+	conceptFinding        = identity.DCM("121071", "Finding")
+	conceptSite           = identity.SCT("363698007", "Finding Site")
+	conceptLaterality     = identity.SCT("272741003", "Laterality")
+	conceptTracking       = identity.DCM("112040", "Tracking Unique Identifier")
+	conceptContainer      = identity.DCM("111700", "Specimen Container Identifier")
+	valueFinding          = identity.SCT("404684003", "Clinical finding")
 	unitPercent           = study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}
 	unitNone              = study.Code{Value: "1", Scheme: "UCUM", Meaning: "no units"}
 )
@@ -53,17 +48,17 @@ func outcome(r study.Result) (summary, status study.Code) {
 	found := len(r.Findings) > 0
 	switch {
 	case r.AI == study.OutOfScope:
-		return dcm("111245", "No algorithms succeeded; without findings"), dcm("111225", "Not Attempted")
+		return identity.DCM("111245", "No algorithms succeeded; without findings"), identity.DCM("111225", "Not Attempted")
 	case !words.Answered(r):
-		return dcm("111245", "No algorithms succeeded; without findings"), dcm("111224", "Failed")
+		return identity.DCM("111245", "No algorithms succeeded; without findings"), identity.DCM("111224", "Failed")
 	case r.Partial() && found:
-		return dcm("111244", "Not all algorithms succeeded; with findings"), dcm("111223", "Partially Succeeded")
+		return identity.DCM("111244", "Not all algorithms succeeded; with findings"), identity.DCM("111223", "Partially Succeeded")
 	case r.Partial():
-		return dcm("111243", "Not all algorithms succeeded; without findings"), dcm("111223", "Partially Succeeded")
+		return identity.DCM("111243", "Not all algorithms succeeded; without findings"), identity.DCM("111223", "Partially Succeeded")
 	case found:
-		return dcm("111242", "All algorithms succeeded; with findings"), dcm("111222", "Succeeded")
+		return identity.DCM("111242", "All algorithms succeeded; with findings"), identity.DCM("111222", "Succeeded")
 	}
-	return dcm("111241", "All algorithms succeeded; without findings"), dcm("111222", "Succeeded")
+	return identity.DCM("111241", "All algorithms succeeded; without findings"), identity.DCM("111222", "Succeeded")
 }
 
 // interpretation gives what the answer comes to. A partial result is never
@@ -71,11 +66,11 @@ func outcome(r study.Result) (summary, status study.Code) {
 func interpretation(s study.AIState, partial bool) study.Code {
 	switch {
 	case s == study.Flagged:
-		return sct("10828004", "Positive")
+		return identity.SCT("10828004", "Positive")
 	case s == study.Uncertain, s == study.NotFlagged && partial:
-		return sct("82334004", "Indeterminate")
+		return identity.SCT("82334004", "Indeterminate")
 	case s == study.NotFlagged:
-		return sct("260385009", "Negative")
+		return identity.SCT("260385009", "Negative")
 	}
 	return study.Code{}
 }
@@ -290,14 +285,14 @@ func (m *message) slide(n int, s study.SlideResult) {
 // label writes one thing that was looked for, and what is said of it. What is not
 // flagged was not seen; nothing is said to be absent.
 func (m *message) label(sub string, l study.Label) {
-	value := sct("47492008", "Not seen")
+	value := identity.SCT("47492008", "Not seen")
 	switch {
 	case l.Grade != nil:
 		value = *l.Grade
 	case l.AI == study.Flagged:
-		value = sct("52101004", "Present")
+		value = identity.SCT("52101004", "Present")
 	case l.AI == study.Uncertain:
-		value = sct("60022001", "Possible diagnosis")
+		value = identity.SCT("60022001", "Possible diagnosis")
 	}
 	m.row("CWE", l.What, sub).code(value).flag(abnormal(l.AI))
 }

@@ -72,7 +72,7 @@ func (w Work) Annotations(s Slide, most int) ([]byte, error) {
 	w.series(o, "ANN", level)
 	o.Set(dicom.SeriesDescription, say.findings).
 		Set(dicom.ContentLabel, "AI_FINDINGS").
-		Set(dicom.ContentDescription, cut(text, 64)).
+		Set(dicom.ContentDescription, identity.Cut(text, 64)).
 		Set(dicom.PixelOriginInterpretation, "VOLUME").
 		Set(annotationCoordinateType, "2D").
 		Seq(dicom.ReferencedImageSequence, reference(level, nil)[:1]...).
@@ -182,11 +182,11 @@ func (w Work) groups(marks []mark, text string) []*dicom.Item {
 		i := dicom.NewItem().
 			Set(annotationGroupNumber, n+1).
 			Set(annotationGroupUID, study.DerivedUID(string(w.UID), "group", fmt.Sprint(n+1))).
-			Set(annotationGroupLabel, cut(k.what.Meaning, 64)).
-			Set(annotationGroupDescription, cut(text+". "+tongue(w.Lang).disclaimer, 10240)).
+			Set(annotationGroupLabel, identity.Cut(k.what.Meaning, 64)).
+			Set(annotationGroupDescription, identity.Cut(text+". "+tongue(w.Lang).disclaimer, 10240)).
 			Set(annotationGroupGenerationType, "AUTOMATIC").
 			Seq(annotationGroupAlgorithmIdentSequence, w.algorithm()).
-			Seq(annotationPropertyCategoryCode, dicom.CodeItem(sct("85756007", "Tissue"))).
+			Seq(annotationPropertyCategoryCode, dicom.CodeItem(identity.SCT("85756007", "Tissue"))).
 			Seq(annotationPropertyTypeCode, dicom.CodeItem(k.what)).
 			Set(numberOfAnnotations, len(all)).
 			Set(appliesToAllOpticalPaths, "YES").
@@ -202,7 +202,7 @@ func (w Work) groups(marks []mark, text string) []*dicom.Item {
 
 func orFinding(c study.Code) study.Code {
 	if c.Zero() {
-		return sct("404684003", "Clinical finding")
+		return identity.SCT("404684003", "Clinical finding")
 	}
 	return c
 }

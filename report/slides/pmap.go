@@ -53,7 +53,7 @@ func (w Work) ParametricMap(s Slide) ([]byte, error) {
 	o.Set(dicom.SeriesDescription, say.numbers).
 		Set(dicom.ImageType, kind).
 		Set(dicom.ContentLabel, "AI_MAP").
-		Set(dicom.ContentDescription, cut(w.coverage(s.Heat.Series), 64)).
+		Set(dicom.ContentDescription, identity.Cut(w.coverage(s.Heat.Series), 64)).
 		Set(dicom.FrameOfReferenceUID, plane.FrameOfRef).
 		Set(dicom.PositionReferenceIndicator, "SLIDE_CORNER").
 		Set(contentQualification, "RESEARCH"). // of what is not approved for the clinic, §C.8.13.2.1.1
@@ -135,14 +135,14 @@ func (w Work) realWorld(s Slide) *dicom.Item {
 		text = say.noProbability + " " + text
 	}
 	return dicom.NewItem().
-		Set(dicom.LUTExplanation, cut(text, 64)).
-		Set(lutLabel, cut(s.Layer.Name, 16)).
+		Set(dicom.LUTExplanation, identity.Cut(text, 64)).
+		Set(lutLabel, identity.Cut(s.Layer.Name, 16)).
 		Set(firstValueMapped, low).Set(lastValueMapped, high).
 		Set(realWorldValueIntercept, 0).Set(realWorldValueSlope, 1).
 		Seq(dicom.MeasurementUnitsCodeSequence, dicom.CodeItem(unit)).
 		Seq(quantityDefinitionSequence, dicom.NewItem().
 			Set(dicom.ValueType, "CODE").
-			Seq(dicom.ConceptNameCodeSequence, dicom.CodeItem(sct("246205007", "Quantity"))).
+			Seq(dicom.ConceptNameCodeSequence, dicom.CodeItem(identity.SCT("246205007", "Quantity"))).
 			Seq(dicom.ConceptCodeSequence, dicom.CodeItem(s.Layer.what())))
 }
 
@@ -165,12 +165,12 @@ func (s Slide) mapped(o *dicom.Object, w Work, level slide.Level, plane Plane) {
 		Seq(dicom.DimensionIndexSequence,
 			index(dicom.RowPositionInTotalImagePixelMatrix, "Row Position In Total Image Pixel Matrix"),
 			index(dicom.ColumnPositionInTotalImagePixelMatrix, "Column Position In Total Image Pixel Matrix"))
-	purpose := dcm("121322", "Source image for image processing operation")
+	purpose := identity.DCM("121322", "Source image for image processing operation")
 	o.Seq(dicom.PerFrameFunctionalGroupsSequence, dicom.NewItem().
 		Seq(dicom.FrameContentSequence, dicom.NewItem().Set(dicom.DimensionIndexValues, 1, 1)).
 		Seq(dicom.PlanePositionSlideSequence, position(first)).
 		Seq(dicom.DerivationImageSequence, dicom.NewItem().
-			Set(dicom.DerivationDescription, cut(w.derivation(), 1024)).
+			Set(dicom.DerivationDescription, identity.Cut(w.derivation(), 1024)).
 			Seq(dicom.DerivationCodeSequence, dicom.CodeItem(inference)).
 			Seq(dicom.SourceImageSequence, reference(level, func(i *dicom.Item) {
 				i.Seq(dicom.PurposeOfReferenceCodeSequence, dicom.CodeItem(purpose))

@@ -49,7 +49,7 @@ func (w Work) Segmentation(s Slide) ([]byte, error) {
 	o.Set(dicom.SeriesDescription, say.heat).
 		Set(dicom.ImageType, "DERIVED", "PRIMARY").
 		Set(dicom.ContentLabel, "AI_HEATMAP").
-		Set(dicom.ContentDescription, cut(w.coverage(s.Heat.Series), 64)).
+		Set(dicom.ContentDescription, identity.Cut(w.coverage(s.Heat.Series), 64)).
 		Set(dicom.PatientOrientation).
 		Set(dicom.FrameOfReferenceUID, plane.FrameOfRef).
 		Set(dicom.PositionReferenceIndicator, "SLIDE_CORNER").
@@ -115,8 +115,8 @@ func (w Work) heatItem(s Slide) *dicom.Item {
 	}
 	// Tissue is the one category of PS3.16 CID 7150 that fits whatever a model
 	// points at on a slide.
-	return w.segment(heatSegment, s.Layer.what().Meaning, text+" "+say.unseen+" "+say.disclaimer, sct("85756007", "Tissue"), s.Layer.what()).
-		Set(dicom.TrackingID, cut(w.Result.Model.ID+" "+s.Layer.Name, 64)).
+	return w.segment(heatSegment, s.Layer.what().Meaning, text+" "+say.unseen+" "+say.disclaimer, identity.SCT("85756007", "Tissue"), s.Layer.what()).
+		Set(dicom.TrackingID, identity.Cut(w.Result.Model.ID+" "+s.Layer.Name, 64)).
 		Set(dicom.TrackingUID, study.DerivedUID("heat", string(w.Result.Study), string(s.Heat.Series), w.Result.Model.ID, s.Layer.Name)).
 		Set(dicom.RecommendedDisplayCIELabValue, 34734, 53456, 50115) // red
 }
@@ -124,17 +124,17 @@ func (w Work) heatItem(s Slide) *dicom.Item {
 // seenItem describes the segment of where the model looked.
 func (w Work) seenItem() *dicom.Item {
 	say := tongue(w.Lang)
-	return w.segment(seenSegment, say.seen, say.seenText, sct("309825002", "Spatial and Relational Concept"), lookedAt).
+	return w.segment(seenSegment, say.seen, say.seenText, identity.SCT("309825002", "Spatial and Relational Concept"), lookedAt).
 		Set(dicom.RecommendedDisplayCIELabValue, 45875, 32896, 32896) // gray
 }
 
 func (w Work) segment(n int, label, text string, category, what study.Code) *dicom.Item {
 	return dicom.NewItem().
 		Set(dicom.SegmentNumber, n).
-		Set(dicom.SegmentLabel, cut(label, 64)).
-		Set(dicom.SegmentDescription, cut(text, 1024)).
+		Set(dicom.SegmentLabel, identity.Cut(label, 64)).
+		Set(dicom.SegmentDescription, identity.Cut(text, 1024)).
 		Set(dicom.SegmentAlgorithmType, "AUTOMATIC").
-		Set(dicom.SegmentAlgorithmName, cut(w.name()+" "+w.Result.Model.Version, 64)).
+		Set(dicom.SegmentAlgorithmName, identity.Cut(w.name()+" "+w.Result.Model.Version, 64)).
 		Seq(dicom.SegmentationAlgorithmIdentificationSequence, w.algorithm()).
 		Seq(dicom.SegmentedPropertyCategoryCodeSequence, dicom.CodeItem(category)).
 		Seq(dicom.SegmentedPropertyTypeCodeSequence, dicom.CodeItem(what))
@@ -210,7 +210,7 @@ func (s Slide) geometry(o *dicom.Object, w Work, level slide.Level, plane Plane)
 			index(dicom.RowPositionInTotalImagePixelMatrix, dicom.PlanePositionSlideSequence, "Row Position In Total Image Pixel Matrix"),
 			index(dicom.ColumnPositionInTotalImagePixelMatrix, dicom.PlanePositionSlideSequence, "Column Position In Total Image Pixel Matrix"))
 	o.Seq(dicom.SharedFunctionalGroupsSequence, s.shared(level))
-	purpose := dcm("121322", "Source image for image processing operation")
+	purpose := identity.DCM("121322", "Source image for image processing operation")
 	var frames []*dicom.Item
 	for _, segment := range []int{heatSegment, seenSegment} {
 		frames = append(frames, dicom.NewItem().
@@ -218,7 +218,7 @@ func (s Slide) geometry(o *dicom.Object, w Work, level slide.Level, plane Plane)
 			Seq(dicom.PlanePositionSlideSequence, position(first)).
 			Seq(dicom.SegmentIdentificationSequence, dicom.NewItem().Set(dicom.ReferencedSegmentNumber, segment)).
 			Seq(dicom.DerivationImageSequence, dicom.NewItem().
-				Seq(dicom.DerivationCodeSequence, dicom.CodeItem(dcm("113076", "Segmentation"))).
+				Seq(dicom.DerivationCodeSequence, dicom.CodeItem(identity.DCM("113076", "Segmentation"))).
 				Seq(dicom.SourceImageSequence, reference(level, func(i *dicom.Item) {
 					i.Seq(dicom.PurposeOfReferenceCodeSequence, dicom.CodeItem(purpose))
 				})...)))

@@ -137,7 +137,7 @@ func (s Specimen) write(o *dicom.Object) {
 	}
 	o.Set(dicom.ContainerIdentifier, s.Container).
 		Seq(dicom.IssuerOfTheContainerIdentifierSequence).
-		Seq(dicom.ContainerTypeCodeSequence, dicom.CodeItem(sct("433466003", "Microscope slide"))).
+		Seq(dicom.ContainerTypeCodeSequence, dicom.CodeItem(identity.SCT("433466003", "Microscope slide"))).
 		Seq(dicom.SpecimenDescriptionSequence, pieces...)
 }
 
@@ -232,10 +232,10 @@ func (w Work) algorithm() *dicom.Item {
 		text += "; " + r.Parameters
 	}
 	return dicom.NewItem().
-		Seq(dicom.AlgorithmFamilyCodeSequence, dicom.CodeItem(dcm("123110", "Artificial Intelligence"))).
-		Set(dicom.AlgorithmName, cut(w.name(), 64)).
-		Set(dicom.AlgorithmVersion, cut(r.Model.Version, 44)+"+sha256:"+r.Model.SHA256.Short()).
-		Set(dicom.AlgorithmParameters, cut(text, 10240))
+		Seq(dicom.AlgorithmFamilyCodeSequence, dicom.CodeItem(identity.DCM("123110", "Artificial Intelligence"))).
+		Set(dicom.AlgorithmName, identity.Cut(w.name(), 64)).
+		Set(dicom.AlgorithmVersion, identity.Cut(r.Model.Version, 44)+"+sha256:"+r.Model.SHA256.Short()).
+		Set(dicom.AlgorithmParameters, identity.Cut(text, 10240))
 }
 
 func (w Work) name() string {
@@ -243,28 +243,6 @@ func (w Work) name() string {
 		return w.Result.Name
 	}
 	return w.Result.Model.ID
-}
-
-// cut shortens a text of ours to what an attribute holds.
-func cut(s string, most int) string {
-	r := []rune(s)
-	for i, c := range r {
-		if c == '\\' {
-			r[i] = '/' // it parts values
-		}
-	}
-	if len(r) <= most {
-		return string(r)
-	}
-	return string(r[:most-1]) + "…"
-}
-
-func dcm(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
-}
-
-func sct(value, meaning string) study.Code {
-	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
 }
 
 func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
