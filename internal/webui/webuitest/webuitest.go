@@ -13,6 +13,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,13 +140,21 @@ func (b *Browser) Click(css string) {
 // Eval gives the value of a JavaScript expression.
 func Eval[T any](b *Browser, js string) T {
 	b.t.Helper()
+	v, err := eval[T](b, js)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+func eval[T any](b *Browser, js string) (T, error) {
 	ctx, stop := context.WithTimeout(b.ctx, patience)
 	defer stop()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 	if err != nil {
-		b.t.Fatalf("%s: %v", js, err)
+		return v, fmt.Errorf("%s: %w", js, err)
 	}
-	return v
+	return v, nil
 }
 
 // Until waits for a JavaScript expression to be true. A page that is changing
@@ -171,29 +180,50 @@ func (b *Browser) Until(js string) {
 
 // Promises holds the page in view against what every page promises: it has asked
 // no other host for anything, it has not come into conflict with its own policy,
-// and axe finds no fault by WCAG 2.2 A and AA.
+// and axe finds no fault by WCAG 2.2 A and AA. A page that gives way to another one
+// meanwhile is left for that one.
 func (b *Browser) Promises() {
 	b.t.Helper()
-	foreign := Eval[[]string](b, `performance.getEntriesByType('resource').map(e => e.name)
-		.filter(u => /^https?:/.test(u) && new URL(u).origin !== location.origin)`)
-	if len(foreign) > 0 {
-		b.t.Errorf("requests to other hosts: %v", foreign)
+	var faults []string
+	var err error
+	for range 5 {
+		if faults, err = b.faults(); err == nil {
+			break
+		}
+		b.Until(`document.readyState === 'complete'`)
 	}
-	breaches := Eval[[]string](b, `new Promise(done => {
-		const all = [];
-		new ReportingObserver(rs => all.push(...rs.map(r => r.body.effectiveDirective + ' ' + r.body.blockedURL)),
-			{types: ['csp-violation'], buffered: true}).observe();
-		setTimeout(() => done(all), 50);
-	})`)
-	if len(breaches) > 0 {
-		b.t.Errorf("breaches of the content security policy: %v", breaches)
+	if err != nil {
+		b.t.Fatal(err)
 	}
-	b.do(chromedp.Evaluate[chromedp.Void](Axe))
-	faults := Eval[[]string](b, `axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})
-		.then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('; ')))`)
 	if len(faults) > 0 {
-		b.t.Errorf("axe finds on %s:\n%s", Eval[string](b, `location.pathname`), strings.Join(faults, "\n"))
+		b.t.Errorf("%s: %s", Eval[string](b, `location.pathname`), strings.Join(faults, "\n"))
 	}
+}
+
+// faults lists what breaks a promise.
+func (b *Browser) faults() (all []string, err error) {
+	for _, look := range []struct{ what, js string }{
+		{"a request to another host", `performance.getEntriesByType('resource').map(e => e.name)
+			.filter(u => /^https?:/.test(u) && new URL(u).origin !== location.origin)`},
+		{"a breach of the content security policy", `new Promise(done => {
+			const all = [];
+			new ReportingObserver(rs => all.push(...rs.map(r => r.body.effectiveDirective + ' ' + r.body.blockedURL)),
+				{types: ['csp-violation'], buffered: true}).observe();
+			setTimeout(() => done(all), 50);
+		})`},
+		{"", Axe + `; []`},
+		{"axe finds", `axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})
+			.then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('; ')))`},
+	} {
+		found, err := eval[[]string](b, look.js)
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", look.what, err)
+		}
+		for _, f := range found {
+			all = append(all, look.what+" "+f)
+		}
+	}
+	return all, nil
 }
 
 // Shot keeps a picture of the window as NAME.png in the folder that the
