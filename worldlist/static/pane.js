@@ -254,6 +254,10 @@ export class Pane {
     const stop = this.waiting = new AbortController();
     const spot = this.at;
     const here = frames.has(s, spot);
+    if (this.seen?.stack !== s || this.seen.at !== spot) { // what is on the screen is not what was asked for
+      delete this.stage.dataset.shown;
+      delete this.stage.dataset.quality;
+    }
     const late = setTimeout(() => mine === this.wish && !this.shown && this.trouble(words.loading), lateMS);
     if (!here && quick && !s.color) {
       const set = this.look?.kind === 'set' ? this.look : null;
