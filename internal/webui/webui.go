@@ -237,8 +237,12 @@ func status(err error) int {
 }
 
 // Fail answers with an error: as a page to a browser, as problem details (RFC
-// 9457) to everyone else.
+// 9457) to everyone else. Of a visitor who has gone away meanwhile, as every page
+// does that is left before all of it is there, the log says nothing.
 func (s *Site) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody listens
+	}
 	code := status(err)
 	if code == http.StatusInternalServerError {
 		s.o.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "err", err)
