@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/codec":     {},
 	"internal/pixel":     {},
 	"internal/hl7":       {},
+	"internal/evidence":  {"internal/dicom"},                                     // it reads reports and segmentations of other makers
 	"internal/slide":     {"internal/dicom", "internal/codec", "internal/pixel"}, // it resamples, and looks for tissue
 	"internal/onnx":      {"internal/pixel"},
 	"internal/embedded":  {},
@@ -43,9 +44,9 @@ var mayImport = map[string][]string{
 	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
 	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
-	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
-	"worldlist":     {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask"},                 // it reads windows out of headers, and shows what networks drew
-	"oversight":     {"models", "internal/webui", "internal/words"},                                                                                                // it shows cards and moves states
+	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"},      // heatmaps are laid on a slide's grid
+	"worldlist":     {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask", "internal/evidence"}, // it reads windows out of headers, and shows what networks drew
+	"oversight":     {"models", "internal/webui", "internal/words"},                                                                                                     // it shows cards and moves states
 }
 
 // doors names the one package that may import each third-party module.

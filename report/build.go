@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"varde/internal/dicom/tree"
 	"varde/internal/words"
 	"varde/report/cad"
 	"varde/report/identity"
 	"varde/report/slides"
-	"varde/report/tree"
 	"varde/study"
 )
 

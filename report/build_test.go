@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/report"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"varde/internal/dicom"
-	"varde/report/tree"
+	"varde/internal/dicom/tree"
 	"varde/study"
 )
 

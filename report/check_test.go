@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/studytest/shared"
 	"varde/report"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/report/identity"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -1,8 +1,8 @@
 package report
 
 import (
+	"varde/internal/dicom/tree"
 	"varde/report/identity"
-	"varde/report/tree"
 	"varde/study"
 )
 

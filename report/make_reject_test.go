@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"varde/internal/dicom"
-	"varde/report/tree"
+	"varde/internal/dicom/tree"
 	"varde/study"
 )
 

@@ -5,10 +5,10 @@ import (
 	"slices"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/slide"
 	"varde/report/identity"
 	"varde/report/slides"
-	"varde/report/tree"
 	"varde/study"
 )
 

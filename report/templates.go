@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"varde/internal/dicom/tree"
 	"varde/report/identity"
-	"varde/report/tree"
 	"varde/study"
 )
 

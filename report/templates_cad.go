@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/report/cad"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/report/cad"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/hl7"
 	"varde/internal/studytest/peers"
 	"varde/report"
-	"varde/report/tree"
 	"varde/study"
 )
 

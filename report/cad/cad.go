@@ -22,8 +22,8 @@ import (
 	"strings"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/report/identity"
-	"varde/report/tree"
 	"varde/study"
 )
 

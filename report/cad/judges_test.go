@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/studytest/peers"
 	"varde/report/cad"
-	"varde/report/tree"
 	"varde/study"
 )
 

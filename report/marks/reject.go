@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/words"
 	"varde/report/identity"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/studytest/peers"
 	"varde/report/marks"
-	"varde/report/tree"
 	"varde/study"
 )
 

@@ -1,4 +1,4 @@
-package others_test
+package evidence_test
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
+	"varde/internal/evidence"
 	"varde/internal/studytest/shared"
-	"varde/report/others"
-	"varde/report/tree"
 	"varde/study"
 )
 
@@ -44,7 +44,7 @@ func TestReportsOfOthersAreReadWhole(t *testing.T) {
 		t.Fatalf("%d reports", len(all))
 	}
 	for name, d := range all {
-		doc, err := others.Read(d)
+		doc, err := evidence.Read(d)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -94,7 +94,7 @@ func TestTreesOfOthersAreDrawn(t *testing.T) {
 			t.Errorf("no %s", name)
 			continue
 		}
-		doc, err := others.Read(all[name])
+		doc, err := evidence.Read(all[name])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestMeasurementsOfOthersAreFindings(t *testing.T) {
 	if d == nil {
 		t.Fatal("no report with measurements")
 	}
-	doc, err := others.Read(d)
+	doc, err := evidence.Read(d)
 	if err != nil || len(doc.Findings) == 0 {
 		t.Fatal(len(doc.Findings), err)
 	}
@@ -137,7 +137,7 @@ func TestSegmentationsOfOthersAreRead(t *testing.T) {
 		t.Fatalf("%d segmentations", len(all))
 	}
 	for name, d := range all {
-		s, err := others.Segments(d)
+		s, err := evidence.Segments(d)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -157,17 +157,17 @@ func TestSegmentationsOfOthersAreRead(t *testing.T) {
 			t.Errorf("%s: fractional, and of what?", name)
 		}
 	}
-	if s, err := others.Segments(all["highdicom__seg_image_ct_binary.dcm"]); err != nil || s.Segments[0].TrackingUID != "1.2.826.0.1.3680043.10.511.3.10019350872562748248892382642075888" {
+	if s, err := evidence.Segments(all["highdicom__seg_image_ct_binary.dcm"]); err != nil || s.Segments[0].TrackingUID != "1.2.826.0.1.3680043.10.511.3.10019350872562748248892382642075888" {
 		t.Errorf("%+v, %v", s.Segments, err)
 	}
 }
 
 func TestWhatIsNeitherIsRefused(t *testing.T) {
 	d := objects(t, dicom.SegmentSequence)["pydicom__liver_1frame.dcm"]
-	if _, err := others.Read(d); !errors.Is(err, study.ErrInvalid) {
+	if _, err := evidence.Read(d); !errors.Is(err, study.ErrInvalid) {
 		t.Error(err)
 	}
-	if _, err := others.Segments(objects(t, dicom.ContentSequence)["pydicom__test-SR.dcm"]); !errors.Is(err, study.ErrInvalid) {
+	if _, err := evidence.Segments(objects(t, dicom.ContentSequence)["pydicom__test-SR.dcm"]); !errors.Is(err, study.ErrInvalid) {
 		t.Error(err)
 	}
 }
@@ -195,8 +195,8 @@ func TestDamagedReportsDoNoHarm(t *testing.T) {
 				continue
 			}
 			for _, read := range []func(*dicom.Dataset) error{
-				func(d *dicom.Dataset) error { _, err := others.Read(d); return err },
-				func(d *dicom.Dataset) error { _, err := others.Segments(d); return err },
+				func(d *dicom.Dataset) error { _, err := evidence.Read(d); return err },
+				func(d *dicom.Dataset) error { _, err := evidence.Segments(d); return err },
 			} {
 				if err := read(h.Data); err != nil && !errors.Is(err, study.ErrInvalid) {
 					t.Fatalf("%s: %v", name, err)

@@ -1,18 +1,18 @@
-// Package others reads what other makers found: their structured reports and their
+// Package evidence reads what other makers found: their structured reports and their
 // segmentations of a patient's images, as priors and follow-up need them.
 //
 //	Read      the findings of a report, measurement group by measurement group
 //	Segments  what is drawn in a segmentation, and on which frames
 //
 // Nothing that a report says is lost: what fits no finding stands in the tree, which
-// comes with the findings. No page shows it yet.
-package others
+// comes with the findings.
+package evidence
 
 import (
 	"fmt"
 
 	"varde/internal/dicom"
-	"varde/report/tree"
+	"varde/internal/dicom/tree"
 	"varde/study"
 )
 
