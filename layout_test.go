@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 var doors = map[string][]string{
 	"github.com/hibiken/asynq":               {"queue"},
 	"github.com/redis/go-redis":              {"queue", "internal/embedded"}, // embedded hands out a client over a pipe
-	"github.com/minio/minio-go":              {"store"},
+	"github.com/minio/minio-go":              {"store/objects"},
 	"modernc.org/sqlite":                     {"store"},
 	"github.com/lib/pq":                      {"store"},
 	"github.com/yalue/onnxruntime_go":        {"internal/onnx"},

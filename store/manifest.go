@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -219,7 +220,7 @@ func (l *Ledger) KeptManifest(ctx context.Context, name string, changed int64) e
 // behind the ledger by a few seconds and holds up nobody.
 type Manifester struct {
 	Ledger  *Ledger
-	Objects Objects
+	Objects objects.Store
 	Log     *slog.Logger
 }
 

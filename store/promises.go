@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -114,7 +115,7 @@ func (l *Ledger) BeginStep(ctx context.Context, id study.UID, expected []study.E
 	err := l.change(ctx, func(t *tx) error {
 		n, err := t.exec(`INSERT INTO step (id, status, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, stepInProgress, ms(t.now))
 		if err == nil && n == 0 {
-			err = ErrExists
+			err = objects.ErrExists
 		}
 		if err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -25,7 +26,7 @@ import (
 // are those that were acknowledged.
 type Rebuilder struct {
 	Ledger  *Ledger // new, or with nothing in it
-	Objects Objects
+	Objects objects.Store
 	// Scan reads the object under a key and says what the ledger should know of it.
 	// It reads strangers' bytes, and [study.ErrInvalid] and [study.ErrUnsupported]
 	// are its word for what is no object of ours to take in.
@@ -318,7 +319,7 @@ func (v *verifying) object(ctx context.Context, row map[string]any) error {
 	switch {
 	case err != nil:
 	case own || image != "":
-		a.Instance.SHA256, err = hashOf(ctx, v.Objects, key)
+		a.Instance.SHA256, err = objects.HashOf(ctx, v.Objects, key)
 	default:
 		a, err = v.Scan(ctx, key)
 	}
@@ -376,7 +377,7 @@ func (v *verifying) slideFile(ctx context.Context, image string) error {
 	v.mu.Unlock()
 	if !ok {
 		var err error
-		if sum, err = hashOf(ctx, v.Objects, img.Origin.Key); err != nil {
+		if sum, err = objects.HashOf(ctx, v.Objects, img.Origin.Key); err != nil {
 			return err
 		}
 		v.mu.Lock()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -129,7 +130,7 @@ func (r *Rebuilder) look(ctx context.Context, key string) (u untold, err error) 
 
 // came gives when the bytes under a key came; zero when nobody can say.
 func (r *Rebuilder) came(ctx context.Context, key string) (at time.Time, err error) {
-	if d, ok := r.Objects.(dated); ok {
+	if d, ok := r.Objects.(objects.Dated); ok {
 		return d.At(ctx, key)
 	}
 	return at, nil

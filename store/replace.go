@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -118,7 +119,7 @@ func replaceFile(location string, force bool, build func(temp string) error) (er
 	if err := os.Rename(temp, location); err != nil {
 		return err
 	}
-	return errors.Join(removeLedger(temp), os.Remove(temp+".lock"), syncFolder(filepath.Dir(location)))
+	return errors.Join(removeLedger(temp), os.Remove(temp+".lock"), objects.SyncFolder(filepath.Dir(location)))
 }
 
 // The files of a ledger, by what is added to its name.

@@ -1,8 +1,8 @@
 // Package store keeps what must not be lost: the bytes of studies under keys,
 // and the ledger of everything that happened to them.
 //
-//	OpenObjects   a folder or an S3 bucket: bytes under keys, immutable and durable
-//	OpenLedger    the SQL tables: studies, instances, jobs, results, reports, audit
+//	objects.Open   a folder or an S3 bucket: bytes under keys, immutable and durable
+//	OpenLedger     the SQL tables: studies, instances, jobs, results, reports, audit
 //
 // The objects are the truth for bytes and the ledger is the truth for state. The
 // ledger is also the queue of record: a job is a row, and every step of a study

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -32,7 +33,7 @@ var manifestPromises = []promise{
 // A shelf is an object store beside a ledger.
 type shelf struct {
 	*Bench
-	*store.Dir
+	*objects.Dir
 	root     string
 	arrivals map[string]study.Arrival // by key
 }
@@ -40,7 +41,7 @@ type shelf struct {
 func newShelf(b *Bench) *shelf {
 	b.T.Helper()
 	root := b.T.TempDir()
-	dir, err := store.OpenDir(root)
+	dir, err := objects.OpenDir(root)
 	b.OK(err)
 	return &shelf{b, dir, root, map[string]study.Arrival{}}
 }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -26,12 +26,12 @@ const (
 	threePieces = 33<<20 + 12345
 )
 
-// TestObjects holds the store that open makes to what [store.Objects] says. Each
+// TestObjects holds the store that open makes to what [objects.Store] says. Each
 // call of open must make an empty one.
-func TestObjects(t *testing.T, open func(*testing.T) store.Objects) {
+func TestObjects(t *testing.T, open func(*testing.T) objects.Store) {
 	promises := []struct {
 		name string
-		test func(*testing.T, store.Objects)
+		test func(*testing.T, objects.Store)
 	}{
 		{"what is put can be read, whole and in ranges", putAndRange},
 		{"ranges beyond the end are refused or short", rangesAtTheEnd},
@@ -66,7 +66,7 @@ func Bytes(seed uint64, n int) []byte {
 	return b
 }
 
-func put(t *testing.T, o store.Objects, key string, b []byte) {
+func put(t *testing.T, o objects.Store, key string, b []byte) {
 	t.Helper()
 	sum, err := o.PutOnce(t.Context(), key, bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -77,7 +77,7 @@ func put(t *testing.T, o store.Objects, key string, b []byte) {
 	}
 }
 
-func read(t *testing.T, o store.Objects, key string, off, n int64) []byte {
+func read(t *testing.T, o objects.Store, key string, off, n int64) []byte {
 	t.Helper()
 	r, err := o.Range(t.Context(), key, off, n)
 	if err != nil {
@@ -91,14 +91,14 @@ func read(t *testing.T, o store.Objects, key string, off, n int64) []byte {
 }
 
 // Absent fails the test when there is anything under key.
-func Absent(t *testing.T, o store.Objects, key string) {
+func Absent(t *testing.T, o objects.Store, key string) {
 	t.Helper()
 	if n, err := o.Stat(t.Context(), key); !errors.Is(err, study.ErrNotFound) {
 		t.Errorf("%s: %d bytes, %v; want nothing there", key, n, err)
 	}
 }
 
-func putAndRange(t *testing.T, o store.Objects) {
+func putAndRange(t *testing.T, o objects.Store) {
 	for _, size := range []int{0, 1, 100_000} {
 		key := fmt.Sprintf("dicom/1.2/3.4/%d.dcm", size)
 		want := Bytes(uint64(size), size)
@@ -131,7 +131,7 @@ func putAndRange(t *testing.T, o store.Objects) {
 	}
 }
 
-func rangesAtTheEnd(t *testing.T, o store.Objects) {
+func rangesAtTheEnd(t *testing.T, o objects.Store) {
 	want := Bytes(1, 1000)
 	put(t, o, "a", want)
 	put(t, o, "empty", nil)
@@ -151,7 +151,7 @@ func rangesAtTheEnd(t *testing.T, o store.Objects) {
 	}
 }
 
-func takenKey(t *testing.T, o store.Objects) {
+func takenKey(t *testing.T, o objects.Store) {
 	for _, size := range []int{300, longObject} {
 		key := fmt.Sprintf("taken/%d", size)
 		first, other := Bytes(1, size), Bytes(2, size)
@@ -162,7 +162,7 @@ func takenKey(t *testing.T, o store.Objects) {
 		}{{first, true}, {other, false}} {
 			sum, err := o.PutOnce(t.Context(), key, bytes.NewReader(tt.b), int64(size))
 			var held interface{ Held() study.Hash }
-			if !errors.Is(err, fs.ErrExist) || !errors.Is(err, store.ErrExists) || !errors.As(err, &held) {
+			if !errors.Is(err, fs.ErrExist) || !errors.Is(err, objects.ErrExists) || !errors.As(err, &held) {
 				t.Fatalf("put over %s: %v, want that it exists", key, err)
 			}
 			if sum != sha256.Sum256(tt.b) || held.Held() != sha256.Sum256(first) || (sum == held.Held()) != tt.again {
@@ -175,7 +175,7 @@ func takenKey(t *testing.T, o store.Objects) {
 	}
 }
 
-func oneWins(t *testing.T, o store.Objects) {
+func oneWins(t *testing.T, o objects.Store) {
 	const writers = 12
 	var wg sync.WaitGroup
 	won := make([]bool, writers)
@@ -183,7 +183,7 @@ func oneWins(t *testing.T, o store.Objects) {
 		wg.Go(func() {
 			_, err := o.PutOnce(t.Context(), "race/key", bytes.NewReader(Bytes(uint64(i), 5000)), -1)
 			won[i] = err == nil
-			if err != nil && !errors.Is(err, store.ErrExists) {
+			if err != nil && !errors.Is(err, objects.ErrExists) {
 				t.Errorf("writer %d: %v", i, err)
 			}
 		})
@@ -197,7 +197,7 @@ func oneWins(t *testing.T, o store.Objects) {
 	}
 }
 
-func neverTorn(t *testing.T, o store.Objects) {
+func neverTorn(t *testing.T, o objects.Store) {
 	a, b := bytes.Repeat([]byte("a"), 300_000), bytes.Repeat([]byte("b"), 200_000)
 	overwrite := func(p []byte) {
 		if err := o.Put(t.Context(), "r/x", bytes.NewReader(p), int64(len(p))); err != nil {
@@ -231,7 +231,7 @@ func neverTorn(t *testing.T, o store.Objects) {
 	wg.Wait()
 }
 
-func longObjects(t *testing.T, o store.Objects) {
+func longObjects(t *testing.T, o objects.Store) {
 	want := Bytes(7, threePieces)
 	for key, size := range map[string]int64{"long/unknown": -1, "long/known": threePieces} {
 		sum, err := o.PutOnce(t.Context(), key, iotest.HalfReader(bytes.NewReader(want)), size)
@@ -247,7 +247,7 @@ func longObjects(t *testing.T, o store.Objects) {
 	}
 }
 
-func brokenSources(t *testing.T, o store.Objects) {
+func brokenSources(t *testing.T, o objects.Store) {
 	for _, size := range []int{1000, longObject} {
 		for _, cause := range []error{io.ErrUnexpectedEOF, errors.New("the sender is gone")} {
 			for _, announced := range []int64{-1, int64(size) + 1} {
@@ -266,7 +266,7 @@ func brokenSources(t *testing.T, o store.Objects) {
 	Absent(t, o, "broken/over")
 }
 
-func wrongLengths(t *testing.T, o store.Objects) {
+func wrongLengths(t *testing.T, o objects.Store) {
 	for _, size := range []int{0, 1000, 16 << 20, longObject} {
 		for _, off := range []int64{-1, 1} {
 			if int64(size)+off < 0 {
@@ -281,7 +281,7 @@ func wrongLengths(t *testing.T, o store.Objects) {
 	Absent(t, o, "length")
 }
 
-func badKeys(t *testing.T, o store.Objects) {
+func badKeys(t *testing.T, o objects.Store) {
 	for _, key := range []string{
 		"", "/a", "a/", "a//b", "..", "a/../b", "./a", ".put/x", "a b", "a\x00", `a\b`, "æ", "a%2fb",
 		strings.Repeat("a", 256), strings.Repeat("a/", 460) + "a",
@@ -307,7 +307,7 @@ func badKeys(t *testing.T, o store.Objects) {
 	put(t, o, strings.Repeat("segment/", 112)+"end", []byte("x"))
 }
 
-func deletes(t *testing.T, o store.Objects) {
+func deletes(t *testing.T, o objects.Store) {
 	put(t, o, "d/x", []byte("x"))
 	for range 2 {
 		if err := o.Delete(t.Context(), "d/x"); err != nil {
@@ -318,7 +318,7 @@ func deletes(t *testing.T, o store.Objects) {
 	put(t, o, "d/x", []byte("y")) // a deleted key is free again
 }
 
-func lists(t *testing.T, o store.Objects) {
+func lists(t *testing.T, o objects.Store) {
 	want := []string{"l-x/1", "l/0.dcm", "l/a-b", "l/a/1", "l/a/2", "l/a.b", "l/b/c/d/e", "m"}
 	for i := range 230 { // more than a page
 		want = append(want, fmt.Sprintf("l/many/%03d", i))
@@ -357,7 +357,7 @@ func lists(t *testing.T, o store.Objects) {
 	}
 }
 
-func endedContext(t *testing.T, o store.Objects) {
+func endedContext(t *testing.T, o objects.Store) {
 	ctx, stop := context.WithCancel(t.Context())
 	r := io.MultiReader(bytes.NewReader(Bytes(4, 20<<20)), readerFunc(func([]byte) (int, error) {
 		stop()

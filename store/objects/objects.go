@@ -1,4 +1,14 @@
-package store
+// Package objects keeps the bytes of studies under keys: immutable, durable, and
+// the truth for bytes. It knows no study and no table.
+//
+//	Open      the store at a location: a folder, or an S3 bucket
+//	PutOnce   an object is kept for good; a key that is taken tells what holds it
+//	Range     a part of it is read, a tile of a slide for instance
+//	List      all keys, from which a lost ledger is read back
+//
+// [Dir] acknowledges after the bytes and the names of their folders are flushed,
+// [S3] after the server's answer. storetest.TestObjects is the test of both.
+package objects
 
 import (
 	"context"
@@ -14,7 +24,7 @@ import (
 	"varde/study"
 )
 
-// Objects keeps bytes under keys. [Dir] and [S3] are the two that there are, and
+// A Store keeps bytes under keys. [Dir] and [S3] are the two that there are, and
 // storetest.TestObjects holds both to what is said here. All methods may be
 // called by many goroutines at once.
 //
@@ -22,7 +32,7 @@ import (
 // [study.ErrNotFound] when nothing lies under a key, [study.ErrInvalid] for a key
 // or a range that can't be, and [study.ErrBusy] when the store is full, slow or
 // not there: try again later.
-type Objects interface {
+type Store interface {
 	// PutOnce keeps r under key, unless the key is taken: then the error is an
 	// [*ExistsError]. After nil, and after an ExistsError, the bytes under key are
 	// durable. After any other error the key holds all of r, because the answer
@@ -53,7 +63,7 @@ type Objects interface {
 	String() string
 }
 
-// ErrExists is the error of a [Objects.PutOnce] whose key is taken. It wraps
+// ErrExists is the error of a [Store.PutOnce] whose key is taken. It wraps
 // [fs.ErrExist], by which a stage that may not import this package knows it.
 var ErrExists = fmt.Errorf("key is taken: %w", fs.ErrExist)
 
@@ -83,7 +93,7 @@ type Credentials struct {
 	Token     string // of a session; mostly empty
 }
 
-// OpenObjects opens the store at location: a folder, which is made when it is
+// Open opens the store at location: a folder, which is made when it is
 // missing, or
 //
 //	s3://bucket?endpoint=host:port&secure=0|1&region=us-east-1&trailing=0|1&prefix=a/b
@@ -91,7 +101,7 @@ type Credentials struct {
 // Only endpoint must be given. Secure is 1 unless told otherwise. Trailing
 // sends checksums behind the body, which MinIO takes and some other servers do
 // not; it is 1 unless told otherwise. A bucket that is missing is made.
-func OpenObjects(ctx context.Context, location string, c Credentials) (Objects, error) {
+func Open(ctx context.Context, location string, c Credentials) (Store, error) {
 	if strings.HasPrefix(location, "s3://") {
 		o, err := parseS3(location)
 		if err != nil {

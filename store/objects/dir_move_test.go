@@ -1,4 +1,4 @@
-package store_test
+package objects_test
 
 import (
 	"crypto/sha256"
@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
 func TestMovedObjectHasItsNewKeyAlone(t *testing.T) {
-	d, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	d, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestMovedObjectHasItsNewKeyAlone(t *testing.T) {
 		t.Errorf("the old key: %v", err)
 	}
 	put("a/2", "two")
-	var taken *store.ExistsError
+	var taken *objects.ExistsError
 	if err := d.Move(ctx, "a/2", "b/c/1"); !errors.As(err, &taken) || taken.Hash != study.Hash(sha256.Sum256([]byte("one"))) {
 		t.Errorf("to a key that is taken: %v", err)
 	}

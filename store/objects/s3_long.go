@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"bytes"
@@ -72,7 +72,7 @@ func (s *S3) isThere(ctx context.Context, key string, src *source) bool {
 	if err != nil || size != src.n {
 		return false
 	}
-	held, err := hashOf(ctx, s, key)
+	held, err := HashOf(ctx, s, key)
 	return err == nil && held == src.sum()
 }
 

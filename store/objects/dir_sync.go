@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"errors"
@@ -50,7 +50,7 @@ func (f *folders) Sync(dir string) error {
 		f.mu.Lock()
 		at.next = nil // whoever comes from here on needs the next one
 		f.mu.Unlock()
-		mine.err = syncFolder(dir)
+		mine.err = SyncFolder(dir)
 		at.mu.Unlock()
 		close(mine.done)
 	}
@@ -63,7 +63,8 @@ func (f *folders) Sync(dir string) error {
 	return mine.err
 }
 
-func syncFolder(dir string) error {
+// SyncFolder makes durable what names a folder holds.
+func SyncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err

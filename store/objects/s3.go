@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"bytes"
@@ -128,7 +128,7 @@ func (s *S3) Close() error {
 // Free is not known of an S3 store.
 func (s *S3) Free(context.Context) (int64, bool) { return 0, false }
 
-// PutOnce is described at [Objects].
+// PutOnce is described at [Store].
 func (s *S3) PutOnce(ctx context.Context, key string, r io.Reader, size int64) (study.Hash, error) {
 	sum, err := s.put(ctx, key, r, size, true)
 	if responseTo(err).Code != "PreconditionFailed" {
@@ -141,7 +141,7 @@ func (s *S3) PutOnce(ctx context.Context, key string, r io.Reader, size int64) (
 	return sum, &ExistsError{Key: key, Hash: held}
 }
 
-// Put is described at [Objects].
+// Put is described at [Store].
 func (s *S3) Put(ctx context.Context, key string, r io.Reader, size int64) error {
 	_, err := s.put(ctx, key, r, size, false)
 	return err
@@ -186,7 +186,7 @@ func (s *S3) held(ctx context.Context, key string) (study.Hash, error) {
 	if sum, ok := sumOf(info); ok {
 		return sum, nil
 	}
-	return hashOf(ctx, s, key)
+	return HashOf(ctx, s, key)
 }
 
 func sumOf(info minio.ObjectInfo) (study.Hash, bool) {
@@ -194,7 +194,7 @@ func sumOf(info minio.ObjectInfo) (study.Hash, bool) {
 	return sum, err == nil
 }
 
-// Range is described at [Objects]. A whole object whose hash lies beside it is
+// Range is described at [Store]. A whole object whose hash lies beside it is
 // compared with it on the way.
 func (s *S3) Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	if err := CheckKey(key); err != nil {
@@ -264,7 +264,7 @@ func (s *S3) beyond(ctx context.Context, key string, off int64) (io.ReadCloser, 
 	return nil, pastEnd(key, off, size)
 }
 
-// Stat is described at [Objects].
+// Stat is described at [Store].
 func (s *S3) Stat(ctx context.Context, key string) (int64, error) {
 	if err := CheckKey(key); err != nil {
 		return 0, fmt.Errorf("look at: %w", err)
@@ -273,7 +273,7 @@ func (s *S3) Stat(ctx context.Context, key string) (int64, error) {
 	return info.Size, s3Error("look at", key, err)
 }
 
-// Delete is described at [Objects].
+// Delete is described at [Store].
 func (s *S3) Delete(ctx context.Context, key string) error {
 	if err := CheckKey(key); err != nil {
 		return fmt.Errorf("delete: %w", err)
@@ -285,7 +285,7 @@ func (s *S3) Delete(ctx context.Context, key string) error {
 	return s3Error("delete", key, err)
 }
 
-// List is described at [Objects].
+// List is described at [Store].
 func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		ctx, stop := context.WithCancel(ctx)

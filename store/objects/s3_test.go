@@ -1,4 +1,4 @@
-package store_test
+package objects_test
 
 import (
 	"bytes"
@@ -16,18 +16,18 @@ import (
 	"time"
 
 	"varde/internal/s3test"
-	"varde/store"
+	"varde/store/objects"
 	"varde/store/storetest"
 	"varde/study"
 )
 
-var testCredentials = store.Credentials{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey}
+var testCredentials = objects.Credentials{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey}
 
 // openS3 opens the bucket of s; each setting of trailing checksums is a road of
 // its own through the client.
-func openS3(t *testing.T, s *s3test.Server, trailing bool) *store.S3 {
+func openS3(t *testing.T, s *s3test.Server, trailing bool) *objects.S3 {
 	t.Helper()
-	o, err := store.OpenS3(t.Context(), store.S3Options{
+	o, err := objects.OpenS3(t.Context(), objects.S3Options{
 		Endpoint: s.Endpoint(), Bucket: "varde", Trailing: trailing, Credentials: testCredentials, AnswerLimit: 2 * time.Second,
 	})
 	if err != nil {
@@ -39,14 +39,14 @@ func openS3(t *testing.T, s *s3test.Server, trailing bool) *store.S3 {
 func TestS3(t *testing.T) {
 	for _, trailing := range []bool{false, true} {
 		t.Run(fmt.Sprintf("trailing %v", trailing), func(t *testing.T) {
-			storetest.TestObjects(t, func(t *testing.T) store.Objects { return openS3(t, s3test.Start(t), trailing) })
+			storetest.TestObjects(t, func(t *testing.T) objects.Store { return openS3(t, s3test.Start(t), trailing) })
 		})
 	}
 }
 
 func TestPrefixIsSeenByTheBucketAlone(t *testing.T) {
 	s := s3test.Start(t)
-	o, err := store.OpenObjects(t.Context(), "s3://varde?secure=0&prefix=hospital/one&endpoint="+s.Endpoint(), testCredentials)
+	o, err := objects.Open(t.Context(), "s3://varde?secure=0&prefix=hospital/one&endpoint="+s.Endpoint(), testCredentials)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestPrefixIsSeenByTheBucketAlone(t *testing.T) {
 
 func TestWrongSecretIsRefused(t *testing.T) {
 	s := s3test.Start(t)
-	_, err := store.OpenObjects(t.Context(), "s3://varde?secure=0&endpoint="+s.Endpoint(), store.Credentials{AccessKey: s3test.AccessKey, SecretKey: "guess"})
+	_, err := objects.Open(t.Context(), "s3://varde?secure=0&endpoint="+s.Endpoint(), objects.Credentials{AccessKey: s3test.AccessKey, SecretKey: "guess"})
 	if err == nil || strings.Contains(err.Error(), "guess") {
 		t.Errorf("a wrong secret: %v", err)
 	}
@@ -85,9 +85,9 @@ func TestRealMinIO(t *testing.T) {
 	bucket := 0
 	for _, trailing := range []bool{false, true} {
 		t.Run(fmt.Sprintf("trailing %v", trailing), func(t *testing.T) {
-			storetest.TestObjects(t, func(t *testing.T) store.Objects {
+			storetest.TestObjects(t, func(t *testing.T) objects.Store {
 				bucket++
-				o, err := store.OpenS3(t.Context(), store.S3Options{
+				o, err := objects.OpenS3(t.Context(), objects.S3Options{
 					Endpoint: endpoint, Bucket: fmt.Sprintf("varde-%d", bucket), Trailing: trailing, Credentials: testCredentials,
 				})
 				if err != nil {
@@ -320,7 +320,7 @@ func TestStaleListTakesNothingAway(t *testing.T) {
 	if n != 3 {
 		t.Fatalf("the stale list has %d keys: the fault does not work", n)
 	}
-	if _, err := o.PutOnce(t.Context(), "k/4", strings.NewReader("y"), 1); !errors.Is(err, store.ErrExists) {
+	if _, err := o.PutOnce(t.Context(), "k/4", strings.NewReader("y"), 1); !errors.Is(err, objects.ErrExists) {
 		t.Errorf("a key that the list lacks: %v", err)
 	}
 	s.Break(s3test.ListObjects, 99, s3test.Fault{Status: 503, Code: "SlowDown"})
@@ -340,7 +340,7 @@ func TestDeadStoreIsBusy(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = store.OpenObjects(context.Background(), "s3://varde?secure=0&endpoint="+dead, testCredentials)
+	_, err = objects.Open(context.Background(), "s3://varde?secure=0&endpoint="+dead, testCredentials)
 	if !errors.Is(err, study.ErrBusy) {
 		t.Errorf("%v, want busy", err)
 	}

@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func (d *Dir) Move(ctx context.Context, from, to string) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("move %s: %w", from, study.ErrNotFound)
 	case errors.Is(err, fs.ErrExist):
-		held, err := hashOf(ctx, d, to)
+		held, err := HashOf(ctx, d, to)
 		if err != nil {
 			return err
 		}

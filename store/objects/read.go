@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"context"
@@ -130,8 +130,8 @@ func (c *checked) Read(p []byte) (int, error) {
 // help; if it does not, an operator must hear of it.
 var errChanged = errors.New("checksum differs")
 
-// hashOf reads what lies under key and hashes it.
-func hashOf(ctx context.Context, o Objects, key string) (study.Hash, error) {
+// HashOf reads what lies under key and hashes it.
+func HashOf(ctx context.Context, o Store, key string) (study.Hash, error) {
 	r, err := o.Range(ctx, key, 0, -1)
 	if err != nil {
 		return study.Hash{}, err

@@ -1,4 +1,4 @@
-package store_test
+package objects_test
 
 import (
 	"bufio"
@@ -18,14 +18,14 @@ import (
 	"testing"
 	"time"
 
-	"varde/store"
+	"varde/store/objects"
 	"varde/store/storetest"
 	"varde/study"
 )
 
-func openDir(t *testing.T, root string) *store.Dir {
+func openDir(t *testing.T, root string) *objects.Dir {
 	t.Helper()
-	d, err := store.OpenDir(root)
+	d, err := objects.OpenDir(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,12 +33,12 @@ func openDir(t *testing.T, root string) *store.Dir {
 }
 
 func TestDir(t *testing.T) {
-	storetest.TestObjects(t, func(t *testing.T) store.Objects { return openDir(t, t.TempDir()) })
+	storetest.TestObjects(t, func(t *testing.T) objects.Store { return openDir(t, t.TempDir()) })
 }
 
 func TestDirIsFoundByItsPath(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "not", "yet", "there")
-	o, err := store.OpenObjects(t.Context(), root, store.Credentials{})
+	o, err := objects.Open(t.Context(), root, objects.Credentials{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestUnknownLocationIsRefused(t *testing.T) {
 		"gs://bucket", "s3://bucket", "s3://?endpoint=h:1", "s3://b?endpoint=h:1&secure=maybe",
 		"s3://b?endpoint=h:1&colour=red", "s3://b/folder?endpoint=h:1", "s3://user:word@b?endpoint=h:1",
 	} {
-		_, err := store.OpenObjects(t.Context(), location, store.Credentials{})
+		_, err := objects.Open(t.Context(), location, objects.Credentials{})
 		if !errors.Is(err, study.ErrInvalid) {
 			t.Errorf("%s: %v", location, err)
 		}
@@ -162,7 +162,7 @@ func TestCrashWriter(t *testing.T) {
 				sum := sha256.Sum256(b)
 				key := fmt.Sprintf("o/%x/%s", sum[:1], hex.EncodeToString(sum[:]))
 				_, err := d.PutOnce(context.Background(), key, bytes.NewReader(b), int64(n))
-				if err != nil && !errors.Is(err, store.ErrExists) {
+				if err != nil && !errors.Is(err, objects.ErrExists) {
 					t.Error(err)
 					return
 				}

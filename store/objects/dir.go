@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"context"
@@ -153,7 +153,7 @@ func (d *Dir) Close() error {
 // String gives the folder.
 func (d *Dir) String() string { return d.root }
 
-// PutOnce is described at [Objects].
+// PutOnce is described at [Store].
 func (d *Dir) PutOnce(ctx context.Context, key string, r io.Reader, size int64) (study.Hash, error) {
 	name, sum, err := d.write(ctx, key, r, size)
 	if err != nil {
@@ -169,7 +169,7 @@ func (d *Dir) PutOnce(ctx context.Context, key string, r io.Reader, size int64) 
 			d.rooted.clear() // perhaps a folder was taken away
 			return sum, diskError("put", key, err)
 		}
-		held, herr := hashOf(ctx, d, key)
+		held, herr := HashOf(ctx, d, key)
 		if herr != nil {
 			return sum, herr
 		}
@@ -186,7 +186,7 @@ func (d *Dir) PutOnce(ctx context.Context, key string, r io.Reader, size int64) 
 	return sum, nil
 }
 
-// Put is described at [Objects].
+// Put is described at [Store].
 func (d *Dir) Put(ctx context.Context, key string, r io.Reader, size int64) error {
 	name, _, err := d.write(ctx, key, r, size)
 	if err != nil {
@@ -254,7 +254,7 @@ func (d *Dir) branch(dir string) error {
 	return nil
 }
 
-// Range is described at [Objects].
+// Range is described at [Store].
 func (d *Dir) Range(_ context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	f, size, err := d.open(key)
 	if err != nil {
@@ -272,7 +272,7 @@ func (d *Dir) Range(_ context.Context, key string, off, n int64) (io.ReadCloser,
 	return &part{exact{r: io.NewSectionReader(f, off, n), key: key, left: n}, f}, nil
 }
 
-// Stat is described at [Objects].
+// Stat is described at [Store].
 func (d *Dir) Stat(_ context.Context, key string) (int64, error) {
 	f, size, err := d.open(key)
 	if err != nil {
@@ -302,7 +302,7 @@ func (d *Dir) open(key string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// Delete is described at [Objects].
+// Delete is described at [Store].
 func (d *Dir) Delete(_ context.Context, key string) error {
 	if err := CheckKey(key); err != nil {
 		return fmt.Errorf("delete: %w", err)
@@ -317,7 +317,7 @@ func (d *Dir) Delete(_ context.Context, key string) error {
 	return d.syncs.Sync(filepath.Dir(d.path(key)))
 }
 
-// List is described at [Objects].
+// List is described at [Store].
 func (d *Dir) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		_ = d.walk(ctx, "", prefix, yield)

@@ -1,4 +1,4 @@
-package store
+package objects
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 	"varde/study"
 )
 
-// A dated store can say when the bytes under a key came. Both of ours can.
-type dated interface {
+// A Dated store can say when the bytes under a key came. Both of ours can.
+type Dated interface {
 	// At gives the time, and [study.ErrInvalid] for what is no object at all.
 	At(ctx context.Context, key string) (time.Time, error)
 }
 
 var (
-	_ dated = (*Dir)(nil)
-	_ dated = (*S3)(nil)
+	_ Dated = (*Dir)(nil)
+	_ Dated = (*S3)(nil)
 )
 
 // At gives when the bytes under a key came. A pipe, a link or a folder under a key

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package store
-
-import "os"
-
-// beginFlush does nothing where the system can't be asked: Sync does it all.
-func beginFlush(*os.File, int64, int64) {}
