@@ -19,6 +19,7 @@ import (
 	"varde/models"
 	"varde/queue"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -28,7 +29,7 @@ var (
 	_ inference.Records = (*store.Ledger)(nil)
 	_ inference.Index   = (*store.Ledger)(nil)
 	_ inference.Models  = (*models.Registry)(nil)
-	_ inference.Objects = store.Objects(nil)
+	_ inference.Objects = objects.Store(nil)
 	_ inference.Gate    = (*queue.Gate)(nil)
 )
 

@@ -24,13 +24,14 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/studytest/shared"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
 // A house is a receiver over a real folder and a real ledger.
 type house struct {
 	*ingest.Receiver
-	objects *store.Dir
+	objects *objects.Dir
 	ledger  *store.Ledger
 	log     *bytes.Buffer
 	traffic *ingest.Traffic
@@ -38,7 +39,7 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	objects, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -45,7 +46,7 @@ func TestMain(m *testing.M) {
 // receiveUntilKilled takes objects in over DIMSE and says on stdout where.
 func receiveUntilKilled(dir string) error {
 	ctx := context.Background()
-	objects, err := store.OpenDir(filepath.Join(dir, "objects"))
+	objects, err := objects.OpenDir(filepath.Join(dir, "objects"))
 	if err != nil {
 		return err
 	}
@@ -275,7 +276,7 @@ func TestAcknowledgedObjectsSurviveKills(t *testing.T) {
 // checkSurvivors opens what the last receiver left.
 func checkSurvivors(t *testing.T, dir string, all []parcel) {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(dir, "objects"))
+	objects, err := objects.OpenDir(filepath.Join(dir, "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"varde/internal/studytest"
 	"varde/models"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -88,7 +89,7 @@ type scalePlant struct {
 	env     []string
 	servers []*exec.Cmd
 	front   *scaleProcess
-	objects store.Objects
+	objects objects.Store
 	ledger  *store.Ledger
 	slide   studytest.Drawn // which is sent again and again, each time another
 	sent    int
@@ -111,7 +112,7 @@ func openScalePlant(ctx context.Context) (p *scalePlant, err error) {
 	if err != nil {
 		return p, err
 	}
-	objects, err := store.OpenObjects(ctx, where["store"], access)
+	objects, err := objects.Open(ctx, where["store"], access)
 	if err != nil {
 		return p, err
 	}

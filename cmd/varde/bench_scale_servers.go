@@ -19,13 +19,13 @@ import (
 	"syscall"
 	"time"
 
-	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
 // startServers starts a Redis, a PostgreSQL and a MinIO of our own, and says where
 // they are. One that is not installed is [study.ErrNotFound].
-func (p *scalePlant) startServers(ctx context.Context) (where map[string]string, access store.Credentials, err error) {
+func (p *scalePlant) startServers(ctx context.Context) (where map[string]string, access objects.Credentials, err error) {
 	where = map[string]string{}
 	if where["queue"], err = p.startRedis(ctx); err != nil {
 		return nil, access, err
@@ -42,7 +42,7 @@ func (p *scalePlant) startServers(ctx context.Context) (where map[string]string,
 			return nil, access, fmt.Errorf("no MinIO: make minio builds one, VARDE_MINIO names one: %w", study.ErrNotFound)
 		}
 	}
-	access = store.Credentials{AccessKey: "varde-bench", SecretKey: "varde-bench-key"}
+	access = objects.Credentials{AccessKey: "varde-bench", SecretKey: "varde-bench-key"}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, access, err

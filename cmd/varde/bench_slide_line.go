@@ -20,13 +20,14 @@ import (
 	"varde/models"
 	"varde/queue"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
 // A slideLine is the way of a slide through the house, with a real store, ledger
 // and queue, and one model.
 type slideLine struct {
-	objects store.Objects
+	objects objects.Store
 	ledger  *store.Ledger
 	card    models.Card
 }
@@ -37,7 +38,7 @@ func openSlideLine(ctx context.Context, dir string, card models.Card) (*slideLin
 		return nil, err
 	}
 	var err error
-	if l.objects, err = store.OpenObjects(ctx, filepath.Join(dir, "objects"), store.Credentials{}); err != nil {
+	if l.objects, err = objects.Open(ctx, filepath.Join(dir, "objects"), objects.Credentials{}); err != nil {
 		return nil, err
 	}
 	if l.ledger, err = store.OpenLedger(ctx, filepath.Join(dir, "ledger.db"), store.LedgerOptions{}); err != nil {

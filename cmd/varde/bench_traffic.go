@@ -17,7 +17,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
-	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -123,7 +123,7 @@ func withReceiver(ctx context.Context, n int64, do func(context.Context, *served
 }
 
 func checkRoom(ctx context.Context, dir string, n int64) error {
-	d, err := store.OpenDir(dir + "/room")
+	d, err := objects.OpenDir(dir + "/room")
 	if err != nil {
 		return err
 	}

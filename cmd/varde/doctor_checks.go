@@ -19,6 +19,7 @@ import (
 	"varde/models"
 	"varde/queue"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -93,7 +94,7 @@ func lookAtObjects(ctx context.Context, s Settings) []check {
 	if where == "" {
 		where = s.folder("objects")
 	}
-	o, err := store.OpenObjects(ctx, where, store.Credentials{AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey})
+	o, err := objects.Open(ctx, where, objects.Credentials{AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey})
 	if err != nil {
 		return []check{verdict(name, "", err, remedy)}
 	}
@@ -112,7 +113,7 @@ func lookAtObjects(ctx context.Context, s Settings) []check {
 	return all
 }
 
-func probe(ctx context.Context, o store.Objects) error {
+func probe(ctx context.Context, o objects.Store) error {
 	key, want := "probe/"+strings.ToLower(rand.Text()), []byte("varde")
 	if err := o.Put(ctx, key, bytes.NewReader(want), int64(len(want))); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"varde/models"
 	"varde/queue"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 	"varde/worldlist"
 	"varde/worldlist/pathway"
@@ -27,7 +28,7 @@ import (
 type house struct {
 	Settings
 	log      *slog.Logger
-	objects  store.Objects
+	objects  objects.Store
 	ledger   *store.Ledger
 	registry *models.Registry
 	runtime  *onnx.Runtime // nil unless this process scores
@@ -134,7 +135,7 @@ func (h *house) openStore(ctx context.Context) error {
 		where = h.folder("objects")
 	}
 	var err error
-	h.objects, err = store.OpenObjects(ctx, where, store.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
+	h.objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
 	if err != nil {
 		return fmt.Errorf("open the object store; see --store: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"varde/ingest"
 	"varde/ingest/slidefile"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 	"varde/worldlist"
 )
@@ -36,10 +37,10 @@ func ledgerVerb() *cobra.Command {
 func restoreVerb() *cobra.Command {
 	var force bool
 	c := archiveVerb("restore FILE", "Put a backup in the ledger's place, and take in what has come since", cobra.ExactArgs(1),
-		func(ctx context.Context, d *desk, objects store.Objects, args []string) error {
+		func(ctx context.Context, d *desk, keep objects.Store, args []string) error {
 			var got store.Rebuilt
 			err := store.RestoreLedger(ctx, args[0], d.ledgerPath(), store.LedgerOptions{Place: worldlist.Place}, force, func(l *store.Ledger) (err error) {
-				got, err = d.rebuilder(l, objects).CatchUp(ctx, d.who, filepath.Base(args[0]))
+				got, err = d.rebuilder(l, keep).CatchUp(ctx, d.who, filepath.Base(args[0]))
 				return err
 			})
 			if err != nil {
@@ -56,17 +57,17 @@ func restoreVerb() *cobra.Command {
 // rebuildVerb makes the ledger anew from the object store.
 func rebuildVerb() *cobra.Command {
 	return archiveVerb("rebuild", "Make a lost ledger anew from the object store", cobra.NoArgs,
-		func(ctx context.Context, d *desk, objects store.Objects, _ []string) error {
+		func(ctx context.Context, d *desk, keep objects.Store, _ []string) error {
 			var got store.Rebuilt
 			err := store.FillLedger(ctx, d.ledgerPath(), store.LedgerOptions{Place: worldlist.Place}, func(l *store.Ledger) (err error) {
-				got, err = d.rebuilder(l, objects).Run(ctx, d.who)
+				got, err = d.rebuilder(l, keep).Run(ctx, d.who)
 				return err
 			})
 			if err != nil {
 				return err
 			}
 			d.print(got, "ledger made anew from %s:\n%d studies, %d results and %d reports of %d objects\n%d objects without a manifest: their studies are received anew\n"+
-				"%d objects missing, %d changed and left out, %d files and %d manifests passed over", objects, got.Studies, got.Results, got.Reports, got.Objects,
+				"%d objects missing, %d changed and left out, %d files and %d manifests passed over", keep, got.Studies, got.Results, got.Reports, got.Objects,
 				got.Unplanned, got.Missing, got.Changed, got.Skipped, got.Manifests)
 			if !got.Models && !d.asJSON {
 				d.print(nil, "the states of the models are not known: see varde model list before anyone is let in")
@@ -76,10 +77,10 @@ func rebuildVerb() *cobra.Command {
 }
 
 // rebuilder is who reads the object store into a ledger.
-func (d *desk) rebuilder(l *store.Ledger, objects store.Objects) *store.Rebuilder {
-	files := &slidefile.Files{Archive: objects}
-	return &store.Rebuilder{Ledger: l, Objects: objects, Log: d.logger(), Scan: func(ctx context.Context, key string) (study.Arrival, error) {
-		a, err := ingest.Rescan(ctx, objects, key, d.Charset)
+func (d *desk) rebuilder(l *store.Ledger, keep objects.Store) *store.Rebuilder {
+	files := &slidefile.Files{Archive: keep}
+	return &store.Rebuilder{Ledger: l, Objects: keep, Log: d.logger(), Scan: func(ctx context.Context, key string) (study.Arrival, error) {
+		a, err := ingest.Rescan(ctx, keep, key, d.Charset)
 		if err != nil || a.Frames.Len() > 0 {
 			return a, err
 		}
@@ -90,7 +91,7 @@ func (d *desk) rebuilder(l *store.Ledger, objects store.Objects) *store.Rebuilde
 }
 
 // archiveVerb makes a verb that needs the object store and no ledger that is open.
-func archiveVerb(use, short string, args cobra.PositionalArgs, do func(context.Context, *desk, store.Objects, []string) error) *cobra.Command {
+func archiveVerb(use, short string, args cobra.PositionalArgs, do func(context.Context, *desk, objects.Store, []string) error) *cobra.Command {
 	var l loader
 	var asJSON bool
 	c := &cobra.Command{Use: use, Short: short, Args: args}
@@ -106,12 +107,12 @@ func archiveVerb(use, short string, args cobra.PositionalArgs, do func(context.C
 				return fmt.Errorf("look for the objects; name the data folder with --dir, or the object store with --store: %w", err)
 			}
 		}
-		objects, err := d.openObjects(cmd.Context())
+		keep, err := d.openObjects(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, objects.Close()) }()
-		return do(cmd.Context(), d, objects, args)
+		defer func() { err = errors.Join(err, keep.Close()) }()
+		return do(cmd.Context(), d, keep, args)
 	}
 	return c
 }

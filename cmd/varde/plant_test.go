@@ -17,7 +17,7 @@ import (
 	_ "github.com/lib/pq"
 
 	"varde/internal/studytest/peers"
-	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -87,7 +87,7 @@ func (p *plant) parts(t testing.TB, uid study.UID) map[string][]byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	objects, err := store.OpenObjects(ctx, p.minio.Bucket(p.bucket), store.Credentials{AccessKey: peers.MinIOAccessKey, SecretKey: peers.MinIOSecretKey})
+	objects, err := objects.Open(ctx, p.minio.Bucket(p.bucket), objects.Credentials{AccessKey: peers.MinIOAccessKey, SecretKey: peers.MinIOSecretKey})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"varde/report/masks"
 	"varde/report/slides"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -134,12 +135,12 @@ func exportVerb() *cobra.Command {
 }
 
 // openObjects opens the objects of the folder beside whoever serves it.
-func (d *desk) openObjects(ctx context.Context) (store.Objects, error) {
+func (d *desk) openObjects(ctx context.Context) (objects.Store, error) {
 	where := d.Store
 	if where == "" {
 		where = d.folder("objects")
 	}
-	return store.OpenObjects(ctx, where, store.Credentials{AccessKey: d.S3AccessKey, SecretKey: d.S3SecretKey})
+	return objects.Open(ctx, where, objects.Credentials{AccessKey: d.S3AccessKey, SecretKey: d.S3SecretKey})
 }
 
 // onlyModel gives the model that is named, or the only one that has a result.

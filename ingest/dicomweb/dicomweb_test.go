@@ -28,6 +28,7 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/studytest/shared"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -37,13 +38,13 @@ type site struct {
 	receiver *ingest.Receiver
 	service  *dicomweb.Service
 	ledger   *store.Ledger
-	objects  *store.Dir
+	objects  *objects.Dir
 	ended    []study.UID
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	objects, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}

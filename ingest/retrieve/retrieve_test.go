@@ -21,6 +21,7 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/studytest/peers"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -29,7 +30,7 @@ type house struct {
 	addr     string
 	provider *retrieve.Provider
 	receiver *ingest.Receiver
-	objects  *store.Dir
+	objects  *objects.Dir
 	ledger   *store.Ledger
 	studies  []studytest.Drawn
 	peers    sync.Map // addresses by AE title
@@ -37,7 +38,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	objects, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}

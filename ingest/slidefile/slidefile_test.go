@@ -25,13 +25,14 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/studytest/shared"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
 // A house has a real ledger and real objects.
 type house struct {
 	*slidefile.Keeper
-	objects store.Objects
+	objects objects.Store
 	ledger  *store.Ledger
 	ended   []study.UID
 	log     bytes.Buffer
@@ -39,7 +40,7 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	objects, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func newHouse(t testing.TB) *house {
 }
 
 // houseOver puts a keeper over objects.
-func houseOver(t testing.TB, objects store.Objects) *house {
+func houseOver(t testing.TB, objects objects.Store) *house {
 	t.Helper()
 	ledger, err := store.OpenLedger(context.Background(), filepath.Join(t.TempDir(), "ledger.db"), store.LedgerOptions{})
 	if err != nil {
@@ -285,7 +286,7 @@ func TestSlideThatHasLostTilesIsKeptAndHeld(t *testing.T) {
 
 // faulty fails at the nth call that writes.
 type faulty struct {
-	store.Objects
+	objects.Store
 	at, n int
 }
 
@@ -295,24 +296,24 @@ func (f *faulty) PutOnce(ctx context.Context, key string, r io.Reader, size int6
 	if f.n++; f.n == f.at {
 		return study.Hash{}, errFault
 	}
-	return f.Objects.PutOnce(ctx, key, r, size)
+	return f.Store.PutOnce(ctx, key, r, size)
 }
 
 func (f *faulty) Delete(ctx context.Context, key string) error {
 	if f.at > 0 && f.n >= f.at { // nothing happens after the power is gone
 		return errFault
 	}
-	return f.Objects.Delete(ctx, key)
+	return f.Store.Delete(ctx, key)
 }
 
 func TestWhatBreaksOffIsNotAcknowledgedAndCanBeSentAgain(t *testing.T) {
 	b := small(t)
 	for step := 1; ; step++ {
-		dir, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+		dir, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &faulty{Objects: dir, at: step}
+		f := &faulty{Store: dir, at: step}
 		h := houseOver(t, f)
 		_, err = h.Keep(t.Context(), folder, someone, "a.svs", bytes.NewReader(b), 0)
 		if err == nil {
@@ -348,8 +349,8 @@ func TestWhatLiesAsideIsSweptAfterADay(t *testing.T) {
 
 func TestSlideFileOverS3(t *testing.T) {
 	s := s3test.Start(t)
-	objects, err := store.OpenObjects(t.Context(), "s3://varde?secure=0&endpoint="+s.Endpoint(),
-		store.Credentials{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey})
+	objects, err := objects.Open(t.Context(), "s3://varde?secure=0&endpoint="+s.Endpoint(),
+		objects.Credentials{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey})
 	if err != nil {
 		t.Fatal(err)
 	}

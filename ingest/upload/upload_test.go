@@ -21,6 +21,7 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -41,14 +42,14 @@ type desk struct {
 	*httptest.Server
 	site    *webui.Site
 	ledger  *store.Ledger
-	objects *store.Dir
+	objects *objects.Dir
 	ended   []study.UID
 	log     bytes.Buffer
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	objects, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}

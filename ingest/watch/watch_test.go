@@ -16,6 +16,7 @@ import (
 	"varde/ingest/watch"
 	"varde/internal/studytest"
 	"varde/store"
+	"varde/store/objects"
 	"varde/study"
 )
 
@@ -23,7 +24,7 @@ import (
 type place struct {
 	*watch.Watcher
 	ledger  *store.Ledger
-	objects *store.Dir
+	objects *objects.Dir
 	stop    func()
 
 	mu    sync.Mutex
@@ -32,7 +33,7 @@ type place struct {
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	objects, err := store.OpenDir(filepath.Join(t.TempDir(), "objects"))
+	objects, err := objects.OpenDir(filepath.Join(t.TempDir(), "objects"))
 	if err != nil {
 		t.Fatal(err)
 	}
