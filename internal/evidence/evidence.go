@@ -158,8 +158,8 @@ func (f *Finding) place(i tree.Item) {
 	switch {
 	case i.Type == tree.TypeSCoord || i.Type == tree.TypeSCoord3D:
 		f.Regions = append(f.Regions, i)
-	case i.Type == tree.TypeImage && len(i.Theirs.Segments) > 0:
-		for _, n := range i.Theirs.Segments {
+	case i.Type == tree.TypeImage && len(i.Segments) > 0:
+		for _, n := range i.Segments {
 			f.Segments = append(f.Segments, Segment{Of: i.Image.Instance, Number: n})
 		}
 	case i.Type == tree.TypeImage:

@@ -164,7 +164,7 @@ func (r *reader) reference(d *dicom.Dataset, i *Item) {
 	if n := d.Ints(dicom.ReferencedFrameNumber); len(n) > 1 {
 		i.Theirs.Frames = n
 	}
-	i.Theirs.Segments = d.Ints(dicom.ReferencedSegmentNumber)
+	i.Segments = d.Ints(dicom.ReferencedSegmentNumber)
 	i.Theirs.Channels = d.Ints(dicom.ReferencedWaveformChannels)
 	i.Theirs.Presentation = referenceOf(d.Item(dicom.ReferencedSOPSequence))
 }

@@ -59,6 +59,7 @@ type Item struct {
 	Measured bool       // of a NUM: there is a number; another maker's may only have a reason why not
 	Unit     study.Code // of a NUM
 	Image    Reference  // of an IMAGE or a COMPOSITE
+	Segments []int      // of an IMAGE that is a segmentation: the segments that are meant; none stands for all
 	Shape    study.Shape
 	Points   []float64 // of an SCOORD: column, row, in pixels; of an SCOORD3D: x, y, z in mm
 	Total    bool      // of an SCOORD: Points are in the total pixel matrix of a slide
@@ -78,7 +79,6 @@ type Theirs struct {
 	Continuous   bool       // of a CONTAINER: its items read as one text
 	Qualifier    study.Code // of a NUM: why there is no number, or what kind of number it is
 	Frames       []int      // of an IMAGE: all frames that are meant, where they are more than one
-	Segments     []int      // of an IMAGE that is a segmentation
 	Channels     []int      // of a WAVEFORM: pairs of group and channel
 	Presentation Reference  // of an IMAGE: how it is shown
 	Range        string     // of a TCOORD: POINT, SEGMENT …; Points are seconds or numbers of samples, or Text has times
@@ -206,8 +206,11 @@ func (i Item) value() string {
 		}
 		return strings.TrimSpace(strings.Join(words, " ") + " " + i.Text)
 	case TypeImage, TypeComposite, TypeWaveform:
-		if len(i.Theirs.Frames)+len(i.Theirs.Segments)+len(i.Theirs.Channels) > 0 {
-			return fmt.Sprintf("%s frames %v segments %v channels %v", i.Image.Instance, i.Theirs.Frames, i.Theirs.Segments, i.Theirs.Channels)
+		if len(i.Theirs.Frames)+len(i.Theirs.Channels) > 0 {
+			return fmt.Sprintf("%s frames %v segments %v channels %v", i.Image.Instance, i.Theirs.Frames, i.Segments, i.Theirs.Channels)
+		}
+		if len(i.Segments) > 0 {
+			return fmt.Sprintf("%s segments %v", i.Image.Instance, i.Segments)
 		}
 		if i.Image.Frame > 0 {
 			return fmt.Sprintf("%s frame %d", i.Image.Instance, i.Image.Frame)

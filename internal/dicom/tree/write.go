@@ -47,6 +47,13 @@ func (i Item) Write(o *dicom.Item) {
 		if i.Image.Frame > 0 {
 			ref.Set(dicom.ReferencedFrameNumber, i.Image.Frame)
 		}
+		if len(i.Segments) > 0 {
+			numbers := make([]any, len(i.Segments))
+			for k, n := range i.Segments {
+				numbers[k] = n
+			}
+			ref.Set(dicom.ReferencedSegmentNumber, numbers...)
+		}
 		o.Seq(dicom.ReferencedSOPSequence, ref)
 	case TypeSCoord:
 		o.Set(dicom.GraphicType, string(i.Shape)).Set(dicom.GraphicData, i.Points)
