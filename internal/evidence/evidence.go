@@ -1,16 +1,17 @@
-// Package evidence reads what other makers found: their structured reports and their
-// segmentations of a patient's images, as priors and follow-up need them.
+// Package evidence reads what other makers found: their structured reports, their
+// segmentations, and what they drew over a patient's images, as priors and follow-up
+// need them.
 //
-//	Read      the findings of a report, measurement group by measurement group
-//	Segments  what is drawn in a segmentation, and on which frames
+//	Read      a report: the findings, group by group, and all that it says besides
+//	Segments  what is drawn in a segmentation, on which frames, and where these lie
+//	Drawn     the marks and texts of a presentation state
 //
 // Nothing that a report says is lost: what fits no finding stands in the tree, which
-// comes with the findings.
+// comes with the findings. What is read is bounded; who made it is told as far as the
+// object tells it, and no maker is taken for a person that does not say so.
 package evidence
 
 import (
-	"fmt"
-
 	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
 	"varde/study"
@@ -18,20 +19,24 @@ import (
 
 // A Document is a structured report or a key object selection of any maker.
 type Document struct {
-	UID          study.UID
-	Class        study.UID
-	Title        study.Code
-	Maker, Model string // of whoever wrote it
-	At           string // date and time of the content, as DICOM writes them: 20260105080000
-	Complete     bool   // the maker calls it complete
-	Verified     bool   // somebody has verified it
-	Preliminary  bool
-	Findings     []Finding
-	Tree         tree.Item // all of it
+	UID         study.UID
+	Class       study.UID
+	Title       study.Code
+	Source      Source
+	At          string // date and time of the content, as DICOM writes them: 20260105080000
+	Complete    bool   // the maker calls it complete
+	Verified    bool   // somebody has verified it
+	Preliminary bool
+	Authors     []Author    // whoever it names as such, observers included
+	Verifiers   []string    // names of persons
+	Programs    []Program   // algorithms that it names anywhere, once each
+	Replaces    []study.UID // documents before it
+	Findings    []Finding
+	Tree        tree.Item // all of it
 }
 
-// A Finding is one measurement group, PS3.16 TID 1410, 1411 and 1501, with everything
-// in it.
+// A Finding is one measurement group, PS3.16 TID 1410, 1411 and 1501, or one single
+// image finding of computer aided detection, TID 4006 and 4104, with everything in it.
 type Finding struct {
 	Tracking     string // the words by which it is followed
 	TrackingUID  study.UID
@@ -42,7 +47,9 @@ type Finding struct {
 	Regions      []tree.Item      // SCOORD and SCOORD3D, with the images that they are selected from
 	Segments     []Segment        // by number, of a segmentation
 	Images       []tree.Reference // that are named without a region
-	Notes        []string         // texts
+	Notes        []Note           // texts
+	Program      Program          // that found it, where the group names one
+	Unshown      bool             // its maker wants it not to be presented, PS3.16 CID 6034
 }
 
 // A Measurement is a number with its unit, or the reason why there is none.
@@ -58,12 +65,23 @@ type Measurement struct {
 // An Evaluation is a concept with the code that was found for it.
 type Evaluation struct{ Name, Value study.Code }
 
+// A Note is a text, and what it is about.
+type Note struct {
+	Name study.Code
+	Text string
+}
+
 // The concepts by which a group is known, PS3.16.
 var (
-	group       = study.Code{Value: "125007", Scheme: "DCM"}
-	trackingID  = study.Code{Value: "112039", Scheme: "DCM"}
-	trackingUID = study.Code{Value: "112040", Scheme: "DCM"}
-	finding     = study.Code{Value: "121071", Scheme: "DCM"}
+	group           = study.Code{Value: "125007", Scheme: "DCM"}
+	singleFinding   = study.Code{Value: "111059", Scheme: "DCM"}
+	library         = study.Code{Value: "111028", Scheme: "DCM"}
+	language        = study.Code{Value: "121049", Scheme: "DCM"}
+	trackingID      = study.Code{Value: "112039", Scheme: "DCM"}
+	trackingUID     = study.Code{Value: "112040", Scheme: "DCM"}
+	finding         = study.Code{Value: "121071", Scheme: "DCM"}
+	renderingIntent = study.Code{Value: "111056", Scheme: "DCM"}
+	notPresented    = study.Code{Value: "111152", Scheme: "DCM"}
 )
 
 // sites are the concepts of where something is: finding site and laterality, as SNOMED
@@ -85,22 +103,34 @@ func Read(d *dicom.Dataset) (Document, error) {
 		return Document{}, err
 	}
 	out := Document{UID: study.UID(d.Text(dicom.SOPInstanceUID)), Class: study.UID(d.Text(dicom.SOPClassUID)), Title: root.Name,
-		Maker: d.Text(dicom.Manufacturer), Model: d.Text(dicom.ManufacturerModelName), At: d.Text(dicom.ContentDate) + d.Text(dicom.ContentTime),
+		Source: sourceOf(d), At: d.Text(dicom.ContentDate) + d.Text(dicom.ContentTime),
 		Complete: d.Text(dicom.CompletionFlag) == "COMPLETE", Verified: d.Text(dicom.VerificationFlag) == "VERIFIED",
-		Preliminary: d.Text(dicom.PreliminaryFlag) == "PRELIMINARY", Tree: root}
+		Preliminary: d.Text(dicom.PreliminaryFlag) == "PRELIMINARY", Replaces: replaced(d), Tree: root}
+	out.makers(d)
 	root.Walk(func(i tree.Item) {
-		if i.Type == tree.TypeContainer && is(i.Name, group) {
+		if grouped(i) {
 			out.Findings = append(out.Findings, gather(i))
 		}
 	})
 	return out, nil
 }
 
+// grouped reports whether an item is a finding with all that is below it.
+func grouped(i tree.Item) bool {
+	return i.Type == tree.TypeContainer && is(i.Name, group) || i.Type == tree.TypeCode && is(i.Name, singleFinding) && len(i.Target) == 0
+}
+
 // gather reads one group.
 func gather(g tree.Item) Finding {
 	var f Finding
+	if g.Type == tree.TypeCode {
+		f.What = g.Code
+	}
 	for _, i := range g.Items {
 		f.take(i)
+	}
+	if all := programsIn(g); len(all) > 0 {
+		f.Program = all[0]
 	}
 	return f
 }
@@ -109,11 +139,7 @@ func gather(g tree.Item) Finding {
 func (f *Finding) take(i tree.Item) {
 	switch i.Type {
 	case tree.TypeText:
-		if is(i.Name, trackingID) {
-			f.Tracking = i.Text
-		} else {
-			f.Notes = append(f.Notes, i.Text)
-		}
+		f.note(i)
 	case tree.TypeUIDRef:
 		if is(i.Name, trackingUID) {
 			f.TrackingUID = study.UID(i.Text)
@@ -123,15 +149,28 @@ func (f *Finding) take(i tree.Item) {
 	case tree.TypeNum:
 		m := Measurement{What: i.Name, Value: i.Number, Measured: i.Measured, Unit: i.Unit, Qualifier: i.Theirs.Qualifier}
 		for _, c := range i.Items {
-			if c.Type == tree.TypeCode {
+			switch c.Type {
+			case tree.TypeCode:
 				m.Modifiers = append(m.Modifiers, Evaluation{c.Name, c.Code})
-			} else {
+			case tree.TypeText:
+				f.note(c)
+			default:
 				f.place(c)
 			}
 		}
 		f.Measurements = append(f.Measurements, m)
 	default:
 		f.place(i)
+	}
+}
+
+// note takes a text. What an algorithm is called is told elsewhere.
+func (f *Finding) note(i tree.Item) {
+	switch {
+	case is(i.Name, trackingID):
+		f.Tracking = i.Text
+	case !is(i.Name, programName) && !is(i.Name, programVersion):
+		f.Notes = append(f.Notes, Note{i.Name, i.Text})
 	}
 }
 
@@ -146,11 +185,20 @@ func (f *Finding) code(i tree.Item) {
 			return
 		}
 	}
-	if is(i.Name, finding) && f.What.Zero() {
-		f.What = i.Code
+	switch {
+	case is(i.Name, renderingIntent):
+		f.Unshown = is(i.Code, notPresented)
 		return
+	case is(i.Name, finding) && f.What.Zero():
+		f.What = i.Code
+	default:
+		f.Evaluations = append(f.Evaluations, Evaluation{i.Name, i.Code})
 	}
-	f.Evaluations = append(f.Evaluations, Evaluation{i.Name, i.Code})
+	for _, c := range i.Items {
+		if c.Type == tree.TypeCode {
+			f.code(c)
+		}
+	}
 }
 
 // place takes what says where in the images it is.
@@ -167,103 +215,51 @@ func (f *Finding) place(i tree.Item) {
 	}
 }
 
-// A Segment is one thing that is drawn.
-type Segment struct {
-	Of            study.UID // the segmentation
-	Number        int
-	Label         string
-	Description   string
-	Category      study.Code
-	What          study.Code
-	Sites         []study.Code
-	AlgorithmType string // AUTOMATIC, SEMIAUTOMATIC or MANUAL
-	Algorithm     string
-	Tracking      string
-	TrackingUID   study.UID
-	Frames        []int // of the segmentation that hold it, from 1; a label map and tiles laid out in full name none
-}
-
-// A Segmentation is what is drawn in one object.
-type Segmentation struct {
-	UID         study.UID
-	Class       study.UID
-	Form        string // BINARY, FRACTIONAL or LABELMAP
-	Label       string
-	Maker       string
-	FrameOfRef  study.UID
-	Rows        int
-	Columns     int
-	FrameCount  int // as the object says, or else as many as it describes
-	Segments    []Segment
-	Sources     []study.UID // the images that it was drawn on, once each
-	Fractional  string      // PROBABILITY or OCCUPANCY
-	MostPercent int         // the number that stands for all of it, of a fractional one
-}
-
-// Segments reads the head of a segmentation of any maker. An error wraps
-// study.ErrInvalid: the object has no segments.
-func Segments(d *dicom.Dataset) (Segmentation, error) {
-	s := Segmentation{UID: study.UID(d.Text(dicom.SOPInstanceUID)), Class: study.UID(d.Text(dicom.SOPClassUID)), Form: d.Text(dicom.SegmentationType),
-		Label: d.Text(dicom.ContentLabel), Maker: d.Text(dicom.Manufacturer), FrameOfRef: study.UID(d.Text(dicom.FrameOfReferenceUID)), Fractional: d.Text(dicom.SegmentationFractionalType)}
-	s.Rows, _ = d.Int(dicom.Rows)
-	s.Columns, _ = d.Int(dicom.Columns)
-	s.FrameCount, _ = d.Int(dicom.NumberOfFrames)
-	s.MostPercent, _ = d.Int(dicom.MaximumFractionalValue)
-	at := map[int]int{}
-	for one := range d.Each(dicom.SegmentSequence) {
-		x := segment(one)
-		x.Of = s.UID
-		at[x.Number] = len(s.Segments)
-		s.Segments = append(s.Segments, x)
-	}
-	if len(s.Segments) == 0 {
-		return s, fmt.Errorf("read segmentation %s: it has no segments: %w", s.UID, study.ErrInvalid)
-	}
-	seen := map[study.UID]bool{}
-	n := 0
-	for frame := range d.Each(dicom.PerFrameFunctionalGroupsSequence) {
-		n++
-		if k, ok := frame.Item(dicom.SegmentIdentificationSequence).Int(dicom.ReferencedSegmentNumber); ok {
-			if i, ok := at[k]; ok {
-				s.Segments[i].Frames = append(s.Segments[i].Frames, n)
+// Besides gives what a document says outside of its findings, in its order: items
+// with a value, without those of the images that it is about, of the language, and of
+// who made it. most bounds how many; more tells that there were more.
+func (d Document) Besides(most int) (all []tree.Item, more bool) {
+	var walk func(i tree.Item)
+	walk = func(i tree.Item) {
+		switch {
+		case grouped(i), is(i.Name, library), is(i.Name, language), i.Relation == tree.HasObsContext, i.Relation == tree.HasAcqContext,
+			is(i.Name, programName), is(i.Name, programVersion):
+			return
+		}
+		switch i.Type {
+		case tree.TypeText, tree.TypeCode, tree.TypeNum, tree.TypePName, tree.TypeDate, tree.TypeTime, tree.TypeDateTime:
+			if len(all) == most {
+				more = true
+				return
+			}
+			all = append(all, i)
+		}
+		for _, c := range i.Items {
+			if !more {
+				walk(c)
 			}
 		}
-		s.sources(frame, seen)
 	}
-	if !d.Has(dicom.NumberOfFrames) {
-		s.FrameCount = n
-	}
-	for series := range d.Each(dicom.ReferencedSeriesSequence) {
-		for one := range series.Each(dicom.ReferencedInstanceSequence) {
-			s.source(one, seen)
+	walk(d.Tree)
+	return all, more
+}
+
+// Places gives the images that a document names outside of its findings, without
+// those of its image library, as a key object selection names them; most bounds how
+// many.
+func (d Document) Places(most int) (all []tree.Reference) {
+	var walk func(i tree.Item)
+	walk = func(i tree.Item) {
+		if grouped(i) || is(i.Name, library) || len(all) == most {
+			return
+		}
+		if i.Type == tree.TypeImage && len(i.Target) == 0 {
+			all = append(all, i.Image)
+		}
+		for _, c := range i.Items {
+			walk(c)
 		}
 	}
-	return s, nil
-}
-
-// sources notes what a frame was drawn on.
-func (s *Segmentation) sources(frame *dicom.Dataset, seen map[study.UID]bool) {
-	for derived := range frame.Each(dicom.DerivationImageSequence) {
-		for one := range derived.Each(dicom.SourceImageSequence) {
-			s.source(one, seen)
-		}
-	}
-}
-
-func (s *Segmentation) source(d *dicom.Dataset, seen map[study.UID]bool) {
-	if uid := study.UID(d.Text(dicom.ReferencedSOPInstanceUID)); uid != "" && !seen[uid] {
-		seen[uid] = true
-		s.Sources = append(s.Sources, uid)
-	}
-}
-
-func segment(d *dicom.Dataset) Segment {
-	s := Segment{Label: d.Text(dicom.SegmentLabel), Description: d.Text(dicom.SegmentDescription), Category: tree.CodeOf(d.Item(dicom.SegmentedPropertyCategoryCodeSequence)),
-		What: tree.CodeOf(d.Item(dicom.SegmentedPropertyTypeCodeSequence)), AlgorithmType: d.Text(dicom.SegmentAlgorithmType), Algorithm: d.Text(dicom.SegmentAlgorithmName),
-		Tracking: d.Text(dicom.TrackingID), TrackingUID: study.UID(d.Text(dicom.TrackingUID))}
-	s.Number, _ = d.Int(dicom.SegmentNumber)
-	for site := range d.Each(dicom.AnatomicRegionSequence) {
-		s.Sites = append(s.Sites, tree.CodeOf(site))
-	}
-	return s
+	walk(d.Tree)
+	return all
 }
