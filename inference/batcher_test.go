@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/study"
 )
@@ -117,9 +118,9 @@ func (g *oneAtATime) next() {
 }
 
 // batcher puts a batcher before a fake device.
-func batcher(d *fakeDevice) *inference.Batcher {
-	return &inference.Batcher{What: "test", Session: d,
-		Device: &inference.Device{Provider: "cuda", Most: 16, Gate: &oneAtATime{}}}
+func batcher(d *fakeDevice) *sessions.Batcher {
+	return &sessions.Batcher{What: "test", Session: d,
+		Device: &sessions.Device{Provider: "cuda", Most: 16, Gate: &oneAtATime{}}}
 }
 
 // tiles makes a request of n tiles that all begin with v.
@@ -142,7 +143,7 @@ func answered(out map[string]pixel.Tensor, n int, v float32) error {
 
 // crowd lets blocks ask at once, each some requests of a few tiles one after the
 // other, and checks every answer.
-func crowd(t *testing.T, b *inference.Batcher, blocks, each int) (lent []inference.Share) {
+func crowd(t *testing.T, b *sessions.Batcher, blocks, each int) (lent []sessions.Share) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for i := range blocks {
@@ -192,7 +193,7 @@ func TestRequestsOfManyBlocksGoTogether(t *testing.T) {
 func TestRunThatIsNotFullGoesAfterAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := batcher(&fakeDevice{memory: 1000})
-		ask := func(s inference.Share) time.Duration {
+		ask := func(s sessions.Share) time.Duration {
 			begun := time.Now()
 			if _, err := s.Run(t.Context(), tiles(2, 1)); err != nil {
 				t.Error(err)
@@ -241,9 +242,9 @@ func TestDeviceThatIsFullIsAskedForLess(t *testing.T) {
 }
 
 // spare adds a processor to a batcher.
-func spare(b *inference.Batcher) *fakeDevice {
+func spare(b *sessions.Batcher) *fakeDevice {
 	cpu := &fakeDevice{memory: 1000}
-	b.Spare, b.Gate = func() (inference.Session, error) { return cpu, nil }, &oneAtATime{}
+	b.Spare, b.Gate = func() (sessions.Session, error) { return cpu, nil }, &oneAtATime{}
 	return cpu
 }
 
@@ -435,8 +436,8 @@ func TestBatcherChangesNoBit(t *testing.T) {
 		blocks = append(blocks, study.Block{Kind: study.Patches, Tiles: all[i:min(i+11, len(all))]})
 	}
 	var want study.Result
-	for _, session := range []inference.Session{run, &inference.Batcher{What: "test", Session: run,
-		Device: &inference.Device{Provider: "cpu", Most: 16, Gate: &oneAtATime{}}}} {
+	for _, session := range []sessions.Session{run, &sessions.Batcher{What: "test", Session: run,
+		Device: &sessions.Device{Provider: "cpu", Most: 16, Gate: &oneAtATime{}}}} {
 		got, err := inference.ScoreFiles(t.Context(), scorer(s), inference.Files{Study: "2.25.1", Instances: s.instances, Card: card,
 			Plan: study.ModelPlan{Blocks: blocks}, Session: session, Runners: 5, At: time.UnixMilli(0)})
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/study"
 )
@@ -25,7 +27,7 @@ type Throughput struct {
 // Measure scores a block in some rounds and, after each, runs the network alone
 // on the tensors of the block, which are the same in every round. Processor time is the whole process's: nothing
 // else should run in it.
-func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput, error) {
+func Measure(ctx context.Context, s *scores.Scorer, q scores.Question, rounds int) (Throughput, error) {
 	session := q.Session
 	recorded := &Recorder{Session: session}
 	q.Session = recorded
@@ -65,7 +67,7 @@ func Measure(ctx context.Context, s *Scorer, q Question, rounds int) (Throughput
 
 // A Recorder keeps copies of what its session was given.
 type Recorder struct {
-	Session
+	sessions.Session
 	mu     sync.Mutex // held for an append
 	inputs []map[string]pixel.Tensor
 }

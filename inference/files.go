@@ -7,6 +7,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/inference/findings"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/models"
 	"varde/study"
 )
@@ -16,17 +19,17 @@ type Files struct {
 	Study     study.UID
 	Instances []study.Instance
 	Card      models.Card
-	Plan      study.ModelPlan // with its blocks, or with the reason why there are none
-	Session   Session         // not needed without blocks
-	Second    Session         // of the second network, where the card names one
-	Runners   int             // blocks at once; 0 = 1
+	Plan      study.ModelPlan  // with its blocks, or with the reason why there are none
+	Session   sessions.Session // not needed without blocks
+	Second    sessions.Session // of the second network, where the card names one
+	Runners   int              // blocks at once; 0 = 1
 	At        time.Time
 }
 
 // ScoreFiles scores a study with no service at all, by the same steps as a
 // worker: each block of the plan, then the conclusion. The result depends neither
 // on Runners nor on the order in which blocks end.
-func ScoreFiles(ctx context.Context, s *Scorer, f Files) (study.Result, error) {
+func ScoreFiles(ctx context.Context, s *scores.Scorer, f Files) (study.Result, error) {
 	if len(f.Plan.Blocks) == 0 {
 		return NotAsked(f), nil
 	}
@@ -35,7 +38,7 @@ func ScoreFiles(ctx context.Context, s *Scorer, f Files) (study.Result, error) {
 	group.SetLimit(max(1, f.Runners))
 	for i, b := range f.Plan.Blocks {
 		group.Go(func() error {
-			p, err := s.Score(running, Question{Card: f.Card, Session: f.Session, Instances: f.Instances, Block: b})
+			p, err := s.Score(running, scores.Question{Card: f.Card, Session: f.Session, Instances: f.Instances, Block: b})
 			if err != nil {
 				return fmt.Errorf("score block %d of %d of study %s by %s: %w", i+1, len(parts), f.Study, f.Card.Ref(), err)
 			}
@@ -65,6 +68,6 @@ func NotAsked(f Files) study.Result {
 	return study.Result{
 		Study: f.Study, Model: f.Card.Ref(), Name: f.Card.Name, Shadow: f.Plan.Shadow, AI: f.Plan.State, Reason: f.Plan.Reason,
 		Findings: []study.Finding{}, Measurements: []study.Measurement{}, Slides: f.Plan.Unscored(), Planned: f.Plan.Planned,
-		Ran: study.Provenance{Card: f.Card.Hash}, Parameters: parameters(f.Card), At: f.At.UTC().Truncate(time.Millisecond),
+		Ran: study.Provenance{Card: f.Card.Hash}, Parameters: findings.Parameters(f.Card), At: f.At.UTC().Truncate(time.Millisecond),
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"varde/inference"
+	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/models"
 	"varde/study"
@@ -38,12 +38,12 @@ func (s sums) Run(_ context.Context, in map[string]pixel.Tensor) (map[string]pix
 }
 
 // fleet has one CUDA device that is off by a factor, or fails to load.
-func fleet(off float32, load error) *inference.Fleet {
-	return &inference.Fleet{
+func fleet(off float32, load error) *sessions.Fleet {
+	return &sessions.Fleet{
 		Networks: &files{}, Gate: &oneAtATime{},
-		CPU: &inference.Pool{Networks: &files{}, Load: func(models.Card, []byte) (inference.Session, error) { return sums{1}, nil }},
-		Devices: []*inference.Device{{Provider: "cuda", Gate: &oneAtATime{},
-			Load: func(models.Card, []byte) (inference.Session, error) { return sums{off}, load }}},
+		CPU: &sessions.Pool{Networks: &files{}, Load: func(models.Card, []byte) (sessions.Session, error) { return sums{1}, nil }},
+		Devices: []*sessions.Device{{Provider: "cuda", Gate: &oneAtATime{},
+			Load: func(models.Card, []byte) (sessions.Session, error) { return sums{off}, load }}},
 	}
 }
 
@@ -83,7 +83,7 @@ func TestProvidersAreThoseOfTheCardAndNoOthers(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
-			shared, ok := s.(inference.Shared)
+			shared, ok := s.(sessions.Shared)
 			if ok != (tt.ran != "") {
 				t.Fatalf("%s: a %T", tt.name, s)
 			}
@@ -110,7 +110,7 @@ func TestWorkGoesToTheDeviceWithTheFewest(t *testing.T) {
 	f := fleet(1, nil)
 	loads := map[int]int{}
 	first := f.Devices[0]
-	f.Devices = append(f.Devices, &inference.Device{Provider: "cuda", Number: 1, Gate: first.Gate, Load: first.Load})
+	f.Devices = append(f.Devices, &sessions.Device{Provider: "cuda", Number: 1, Gate: first.Gate, Load: first.Load})
 	card := smCard()
 	card.Providers = []string{"cuda"}
 	for range 6 {
@@ -125,9 +125,9 @@ func TestWorkGoesToTheDeviceWithTheFewest(t *testing.T) {
 	}
 }
 
-func deviceOf(t *testing.T, s inference.Session) int {
+func deviceOf(t *testing.T, s sessions.Session) int {
 	t.Helper()
-	d, ok := s.(interface{ On() *inference.Device })
+	d, ok := s.(interface{ On() *sessions.Device })
 	if !ok {
 		t.Fatalf("a %T", s)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/sessions"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/onnx/graph"
@@ -265,11 +266,11 @@ func judged(bag [][]float32, look, judge []float32, bias float32) (slide float64
 
 // A pairOf is the sessions of a model with two networks.
 type pairOf struct {
-	first, second inference.Session
+	first, second sessions.Session
 	card          models.Card
 }
 
-func (p pairOf) Acquire(_ context.Context, card models.Card) (inference.Session, func(), error) {
+func (p pairOf) Acquire(_ context.Context, card models.Card) (sessions.Session, func(), error) {
 	if card.SHA256 == p.card.MIL.SHA256 {
 		return p.second, func() {}, nil
 	}

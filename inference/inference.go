@@ -2,33 +2,37 @@
 // from what they answer.
 //
 //	Worker.Handle   one job: a block to score, or a result to conclude
-//	Scorer.Score    one block: read, decode, prepare, run, take down
-//	Pool            one session a model, shared by all who run it
-//	Conclude        the parts of a study make one result, a case of slides its worst slide's
+//	Conclude        the parts of a study make one result
 //	ScoreFiles      the same from files, with no service at all
 //	Replayer.Replay a result anew from what is stored, held against what was recorded
+//	Measure         the whole way held against the bare network
+//
+// The rooms, each of which knows those below it only:
+//
+//	findings        what was scored becomes a result: no network, no store
+//	scores          one block: read, decode, prepare, run, take down
+//	sessions        networks in the memory of processors and devices, shared by all
+//	outputs         what a network gave, as its card says
+//	gate            is that a picture that the model should judge?
+//	sliding         a network that sees windows is shown one after the other
+//	place           where a tile and what lies in it are
+//	regions         what is drawn, measured in the patient's own millimeters
+//
+// What is kept beside a part, masks and features, is read back and written here,
+// and here a second network is asked of all patches of a slide.
 //
 // Whether the model may still speak is asked before every batch, so that a stop
 // is felt within a second. A tile whose pixels can't be had is written down as
 // missed: nothing is guessed, and a study of which a part went unseen is never
 // called negative.
-//
-// Images are looked at before a network is asked: what is no picture that a model
-// should judge is out of scope (gate). A network that sees windows is shown one
-// after the other (sliding), and what it draws is measured in the patient's own
-// millimeters (regions) and kept beside the part.
-//
-// Of a slide a model may give scores, a map, boxes, or features that a second
-// network judges. Maps are put together on one grid (mosaic), what was detected
-// twice counts once (single), and neither depends on how the slide was cut into
-// blocks.
 package inference
 
 import (
 	"context"
 	"io"
 
-	"varde/internal/pixel"
+	"varde/inference/findings"
+	"varde/inference/sessions"
 	"varde/models"
 	"varde/study"
 )
@@ -51,11 +55,6 @@ type Records interface {
 	Parts(ctx context.Context, study study.UID, rev int, model study.ModelRef) ([]study.PartRow, error)
 }
 
-// An Index tells where the frames of a stored object lie.
-type Index interface {
-	Frames(ctx context.Context, instance study.UID) (study.Frames, error)
-}
-
 // Models gives cards, and says whether a model may speak.
 type Models interface {
 	Card(ref study.ModelRef) (models.Card, error)
@@ -67,13 +66,7 @@ type Models interface {
 // Sessions hands out networks in memory. Release must be called once the session
 // is no longer used.
 type Sessions interface {
-	Acquire(ctx context.Context, card models.Card) (s Session, release func(), err error)
-}
-
-// A Session is a network in memory. Many may run it at once; it keeps nothing of
-// what it is given.
-type Session interface {
-	Run(ctx context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error)
+	Acquire(ctx context.Context, card models.Card) (s sessions.Session, release func(), err error)
 }
 
 // Objects is where pixels are read and parts are written.
@@ -82,9 +75,9 @@ type Objects interface {
 	Put(ctx context.Context, key string, r io.Reader, size int64) error
 }
 
-// A Gate limits how many networks run at once, lets the best lane go first, and
-// watches over each run. It tells f how many threads it may use: more than one
-// only when the turn asks for them.
-type Gate interface {
-	Run(ctx context.Context, turn study.Turn, f func(threads int) error) error
-}
+// Facts is all that a result depends on.
+type Facts = findings.Facts
+
+// Conclude draws one model's result from its parts: [findings.Conclude]. It decides
+// by its argument alone.
+func Conclude(f Facts) study.Result { return findings.Conclude(f) }

@@ -6,21 +6,14 @@ import (
 	"fmt"
 	"slices"
 
+	"varde/inference/findings"
+	"varde/inference/outputs"
 	"varde/inference/regions"
+	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/models"
 	"varde/study"
 )
-
-// A Judgment is what the second network of a card said of one slide.
-type Judgment struct {
-	Series study.UID
-	Values []float64 // one for each of the card's MIL outputs, in its order
-	// Attention is how much each patch weighed, by part and by its score: 1 for
-	// the one that weighed most on the slide. It is empty when the network does
-	// not say.
-	Attention map[int][]float32
-}
 
 // A bagged patch is one whose features are in the bag of its slide.
 type bagged struct {
@@ -32,8 +25,8 @@ type bagged struct {
 // A jury asks the second network of a card.
 type jury struct {
 	card    models.Card
-	session Session
-	gate    Gate // nil = none
+	session sessions.Session
+	gate    sessions.Gate // nil = none
 	lane    study.Lane
 }
 
@@ -41,7 +34,7 @@ type jury struct {
 // them as the slide is read, so that its answer does not depend on how the slide
 // was cut into blocks. A slide with more patches than the card allows, or for
 // which the network gives no number, gets no judgment.
-func (j jury) judge(ctx context.Context, f Facts) ([]Judgment, error) {
+func (j jury) judge(ctx context.Context, f Facts) ([]findings.Judgment, error) {
 	bags := map[study.UID][]bagged{}
 	var order []study.UID
 	for n, p := range f.Parts {
@@ -51,7 +44,7 @@ func (j jury) judge(ctx context.Context, f Facts) ([]Judgment, error) {
 		if p.Features.Count != len(p.Scores) || len(p.Features.Values) != p.Features.Count*p.Features.Dim {
 			return nil, fmt.Errorf("part %d has features of %d tiles and scores of %d: %w", p.Index, p.Features.Count, len(p.Scores), study.ErrInvalid)
 		}
-		series := f.slideOf(p)
+		series := f.SlideOf(p)
 		if bags[series] == nil {
 			order = append(order, series)
 		}
@@ -62,7 +55,7 @@ func (j jury) judge(ctx context.Context, f Facts) ([]Judgment, error) {
 		}
 	}
 	slices.Sort(order)
-	var all []Judgment
+	var all []findings.Judgment
 	for _, series := range order {
 		bag := bags[series]
 		if len(bag) > j.card.MIL.MostPatches() {
@@ -80,13 +73,13 @@ func (j jury) judge(ctx context.Context, f Facts) ([]Judgment, error) {
 }
 
 // one judges one slide.
-func (j jury) one(ctx context.Context, series study.UID, bag []bagged) (Judgment, bool, error) {
+func (j jury) one(ctx context.Context, series study.UID, bag []bagged) (findings.Judgment, bool, error) {
 	slices.SortStableFunc(bag, func(a, b bagged) int { return regions.ReadingOrder(a.tile, b.tile) })
 	dim := len(bag[0].features)
 	data := make([]float32, 0, len(bag)*dim)
 	for _, b := range bag {
 		if len(b.features) != dim {
-			return Judgment{}, false, fmt.Errorf("%d features among others of %d: %w", len(b.features), dim, study.ErrInvalid)
+			return findings.Judgment{}, false, fmt.Errorf("%d features among others of %d: %w", len(b.features), dim, study.ErrInvalid)
 		}
 		data = append(data, b.features...)
 	}
@@ -96,19 +89,19 @@ func (j jury) one(ctx context.Context, series study.UID, bag []bagged) (Judgment
 	}
 	out, err := j.run(ctx, in)
 	if err != nil {
-		return Judgment{}, false, err
+		return findings.Judgment{}, false, err
 	}
-	d := Judgment{Series: series}
+	d := findings.Judgment{Series: series}
 	for _, o := range j.card.MIL.Output {
 		values, err := asked(out, o.Name)
 		if err != nil {
 			return d, false, err
 		}
-		v, err := pick(o, values)
+		v, err := outputs.Pick(o, values)
 		if err != nil {
 			return d, false, err
 		}
-		if isNone(v) {
+		if outputs.IsNone(v) {
 			return d, false, nil
 		}
 		d.Values = append(d.Values, float64(v))
@@ -121,10 +114,10 @@ func (j jury) one(ctx context.Context, series study.UID, bag []bagged) (Judgment
 		if len(weights) != len(bag) {
 			return d, false, fmt.Errorf("output %s weighs %d patches of %d: %w", name, len(weights), len(bag), study.ErrInvalid)
 		}
-		if slices.ContainsFunc(weights, isNone) {
+		if slices.ContainsFunc(weights, outputs.IsNone) {
 			return d, false, nil
 		}
-		d.weigh(bag, weights)
+		d.Attention = weighed(bag, weights)
 	}
 	return d, true, nil
 }
@@ -150,7 +143,7 @@ func asked(out map[string]pixel.Tensor, name string) ([]float32, error) {
 	if !ok {
 		return nil, fmt.Errorf("the second network gave no %s: %w", name, study.ErrInvalid)
 	}
-	v, err := numbers(t)
+	v, err := outputs.Numbers(t)
 	if err == nil && len(v) == 0 {
 		err = fmt.Errorf("an output of shape %v: %w", t.Shape, study.ErrInvalid)
 	}
@@ -160,26 +153,28 @@ func asked(out map[string]pixel.Tensor, name string) ([]float32, error) {
 	return v, nil
 }
 
-// weigh notes the weight of each patch beside its score, as a share of the highest.
-func (d *Judgment) weigh(bag []bagged, weights []float32) {
+// weighed gives the weight of each patch by part and score, as a share of the
+// highest.
+func weighed(bag []bagged, weights []float32) map[int][]float32 {
 	top := slices.Max(weights)
-	d.Attention = map[int][]float32{}
+	all := map[int][]float32{}
 	for i, b := range bag {
-		of := d.Attention[b.part]
+		of := all[b.part]
 		for len(of) <= b.score {
 			of = append(of, 0)
 		}
 		if of[b.score] = 0; top > 0 {
 			of[b.score] = max(weights[i], 0) / top
 		}
-		d.Attention[b.part] = of
+		all[b.part] = of
 	}
+	return all
 }
 
 // attend writes the attention of each patch behind the numbers of its score, the
 // same numbers however often it is done. It gives the parts that it changed, by
 // their place.
-func attend(card models.Card, parts []study.Part, all []Judgment) []int {
+func attend(card models.Card, parts []study.Part, all []findings.Judgment) []int {
 	if card.MIL == nil || card.MIL.Attention == "" {
 		return nil
 	}

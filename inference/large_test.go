@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"varde/inference"
+	"varde/inference/scores"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/pixel"
@@ -118,7 +118,7 @@ func TestMemoryDoesNotGrowWithTheSlide(t *testing.T) {
 			t.Fatalf("%d patches", n)
 		}
 		scoring[i] = peak(func() {
-			part, err := (&inference.Scorer{Objects: s, Index: s}).Score(t.Context(), inference.Question{Card: card, Instances: s.instances,
+			part, err := (&scores.Scorer{Objects: s, Index: s}).Score(t.Context(), scores.Question{Card: card, Instances: s.instances,
 				Session: network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) { return bright(in) }), Block: blocks[len(blocks)/2]})
 			if err != nil || len(part.Scores) < 64 || len(part.Missed) > 0 {
 				t.Errorf("%d scored, %d missed, %v", len(part.Scores), len(part.Missed), err)

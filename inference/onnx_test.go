@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/scores"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/dicom"
@@ -223,7 +224,7 @@ func TestMeasureComparesWithTheBareNetwork(t *testing.T) {
 	s := shelve(t, d)
 	b := plan(t, s, d, card).Blocks[0]
 	b.Tiles = b.Tiles[:min(16, len(b.Tiles))]
-	m, err := inference.Measure(t.Context(), scorer(s), inference.Question{Card: card, Session: run, Instances: s.instances, Block: b}, 3)
+	m, err := inference.Measure(t.Context(), scorer(s), scores.Question{Card: card, Session: run, Instances: s.instances, Block: b}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/sessions"
 	"varde/internal/onnx/graph"
 	"varde/models"
 	"varde/study"
@@ -166,7 +167,7 @@ func drawnCard() models.Card {
 }
 
 // throughORT scores blocks through the real runtime.
-func throughORT(t *testing.T, s *shelf, card models.Card, run inference.Session, blocks []study.Block) study.Result {
+func throughORT(t *testing.T, s *shelf, card models.Card, run sessions.Session, blocks []study.Block) study.Result {
 	t.Helper()
 	r, err := inference.ScoreFiles(t.Context(), scorer(s), inference.Files{Study: "2.25.1", Instances: s.instances, Card: card,
 		Plan: study.ModelPlan{Blocks: blocks}, Session: run, Runners: 2, At: time.UnixMilli(0)})

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"varde/inference"
+	"varde/inference/sessions"
 	"varde/models"
 	"varde/study"
 )
@@ -35,12 +35,12 @@ func model(n byte) models.Card { return models.Card{ID: "m", Version: "1", SHA25
 func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 	networks := &files{}
 	gate := make(chan struct{})
-	pool := &inference.Pool{Networks: networks, Load: func(models.Card, []byte) (inference.Session, error) {
+	pool := &sessions.Pool{Networks: networks, Load: func(models.Card, []byte) (sessions.Session, error) {
 		<-gate
 		return &door{network: bright}, nil
 	}}
 	var wg sync.WaitGroup
-	sessions := make([]inference.Session, 16)
+	sessions := make([]sessions.Session, 16)
 	for i := range sessions {
 		wg.Go(func() {
 			s, release, err := pool.Acquire(t.Context(), model(1))
@@ -66,7 +66,7 @@ func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 
 func TestLongestUnusedSessionIsClosed(t *testing.T) {
 	doors := map[study.Hash]*door{}
-	pool := &inference.Pool{Networks: &files{}, Idle: 2, Load: func(c models.Card, _ []byte) (inference.Session, error) {
+	pool := &sessions.Pool{Networks: &files{}, Idle: 2, Load: func(c models.Card, _ []byte) (sessions.Session, error) {
 		doors[c.SHA256] = &door{network: bright}
 		return doors[c.SHA256], nil
 	}}
@@ -106,7 +106,7 @@ func TestLongestUnusedSessionIsClosed(t *testing.T) {
 
 func TestFailedLoadIsToldAndTriedAgain(t *testing.T) {
 	broken := true
-	pool := &inference.Pool{Networks: &files{}, Load: func(models.Card, []byte) (inference.Session, error) {
+	pool := &sessions.Pool{Networks: &files{}, Load: func(models.Card, []byte) (sessions.Session, error) {
 		if broken {
 			return nil, study.ErrUnsupported
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"varde/inference"
+	"varde/inference/scores"
 	"varde/internal/dicom"
 	"varde/internal/pixel"
 	"varde/internal/studytest/shared"
@@ -49,7 +49,7 @@ func TestRealImagesPassTheGate(t *testing.T) {
 		s := newShelf()
 		in.Key = "dicom/x"
 		s.objects[in.Key], s.frames[in.UID], s.instances = file, h.Frames, []study.Instance{in}
-		p, err := scorer(s).Score(t.Context(), inference.Question{Card: card, Session: silent, Instances: s.instances,
+		p, err := scorer(s).Score(t.Context(), scores.Question{Card: card, Session: silent, Instances: s.instances,
 			Block: study.Block{Kind: study.Images, Series: in.Series, Tiles: []study.Tile{{Instance: in.UID, W: in.Image.Columns, H: in.Image.Rows}}}})
 		if err != nil || len(p.Looks) == 0 { // an encoding that is not decoded here
 			continue

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/inference/scores"
 	"varde/internal/codec"
 	"varde/models"
 	"varde/study"
@@ -24,8 +25,8 @@ type Replayer struct {
 	Card     func(ref study.ModelRef) (models.Card, error)
 	Sessions Sessions
 	Objects  codec.Ranger
-	Scorer   *Scorer // reads through the same Objects
-	Runners  int     // blocks at once; 0 = 1
+	Scorer   *scores.Scorer // reads through the same Objects
+	Runners  int            // blocks at once; 0 = 1
 	// Calibrations give the one that a recorded result bears; nil: there are none.
 	Calibrations Calibrations
 }
@@ -172,7 +173,7 @@ func (r *Replayer) hashes(ctx context.Context, e evidence, out *Replay) error {
 		want[key] = sum
 	}
 	for _, p := range e.parts {
-		all := sources(e.facts.Instances, p.Block)
+		all := scores.Sources(e.facts.Instances, p.Block)
 		have := map[study.UID]bool{}
 		for _, in := range all {
 			have[in.UID] = true
@@ -230,7 +231,7 @@ func (r *Replayer) again(ctx context.Context, e evidence) ([]study.Part, error) 
 	group.SetLimit(max(1, r.Runners))
 	for i, was := range e.parts {
 		group.Go(func() error {
-			p, err := r.Scorer.Score(running, Question{Card: card, Session: session, Instances: e.facts.Instances, Block: was.Block})
+			p, err := r.Scorer.Score(running, scores.Question{Card: card, Session: session, Instances: e.facts.Instances, Block: was.Block})
 			if err != nil {
 				return fmt.Errorf("part %d: %w", was.Index, err)
 			}

@@ -12,19 +12,20 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/scores"
 	"varde/internal/pixel"
 	"varde/models"
 	"varde/study"
 )
 
-func scorer(s *shelf) *inference.Scorer {
-	return &inference.Scorer{Objects: s, Index: s, Ran: study.Provenance{Runtime: "test", Varde: "test"}}
+func scorer(s *shelf) *scores.Scorer {
+	return &scores.Scorer{Objects: s, Index: s, Ran: study.Provenance{Runtime: "test", Varde: "test"}}
 }
 
 // score scores one block, and the test ends when that fails.
 func score(t *testing.T, s *shelf, card models.Card, n network, b study.Block) study.Part {
 	t.Helper()
-	p, err := scorer(s).Score(t.Context(), inference.Question{Card: card, Session: n, Instances: s.instances, Block: b})
+	p, err := scorer(s).Score(t.Context(), scores.Question{Card: card, Session: n, Instances: s.instances, Block: b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestStoreErrorIsNoMiss(t *testing.T) {
 	s := newShelf()
 	ct, mg, sm := s.ct(6, 16, balls()), s.projection(1, 8, 8, nil, func(int, int) uint8 { return 0 }), s.slide(2, 2, func(int, int) uint8 { return 9 })
 	s.broken = fmt.Errorf("the store is away: %w", study.ErrBusy)
-	for _, q := range []inference.Question{
+	for _, q := range []scores.Question{
 		{Card: ctCard(), Block: cut(ct, 1, 2)[0]},
 		{Card: mgCard(), Block: study.Block{Kind: study.Images, Tiles: []study.Tile{mg}}},
 		{Card: smCard(), Block: study.Block{Kind: study.Patches, Tiles: sm}},
@@ -337,7 +338,7 @@ func TestStopIsFeltBeforeTheNextBatch(t *testing.T) {
 	s := newShelf()
 	tiles := s.slide(4, 4, func(x, y int) uint8 { return uint8(x) })
 	var runs atomic.Int32
-	_, err := scorer(s).Score(t.Context(), inference.Question{
+	_, err := scorer(s).Score(t.Context(), scores.Question{
 		Card: smCard(), Instances: s.instances, Block: study.Block{Kind: study.Patches, Tiles: tiles},
 		Session: network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 			runs.Add(1)
@@ -360,7 +361,7 @@ func TestEndedContextEndsTheBlock(t *testing.T) {
 	tiles := s.slide(4, 4, func(x, y int) uint8 { return uint8(x) })
 	ctx, stop := context.WithCancel(t.Context())
 	runs := 0
-	_, err := scorer(s).Score(ctx, inference.Question{
+	_, err := scorer(s).Score(ctx, scores.Question{
 		Card: smCard(), Instances: s.instances, Block: study.Block{Kind: study.Patches, Tiles: tiles},
 		Session: network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 			if runs++; runs == 2 {
@@ -406,7 +407,7 @@ func TestCardAndNetworkThatDoNotFitAreAnError(t *testing.T) {
 		{"a block of another kind", mgCard(), bright, cut(ct, 1, 2)[0]},
 		{"a tile of no instance", mgCard(), bright, study.Block{Kind: study.Images, Tiles: []study.Tile{{Instance: "2.25.9", W: 8, H: 8}}}},
 	} {
-		_, err := scorer(s).Score(t.Context(), inference.Question{Card: tt.card, Session: tt.net, Instances: s.instances, Block: tt.b})
+		_, err := scorer(s).Score(t.Context(), scores.Question{Card: tt.card, Session: tt.net, Instances: s.instances, Block: tt.b})
 		if !errors.Is(err, study.ErrInvalid) {
 			t.Errorf("%s: %v, want invalid", tt.name, err)
 		}
@@ -456,7 +457,7 @@ func TestEveryRunPassesTheGate(t *testing.T) {
 	sc.Gate = g
 	card := smCard()
 	card.Input.Batch = 5
-	if _, err := sc.Score(t.Context(), inference.Question{Card: card, Session: network(bright), Instances: s.instances,
+	if _, err := sc.Score(t.Context(), scores.Question{Card: card, Session: network(bright), Instances: s.instances,
 		Lane: study.Urgent, Block: study.Block{Kind: study.Patches, Tiles: tiles}}); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"varde/inference"
+	"varde/inference/scores"
 	"varde/internal/pixel"
 	"varde/study"
 )
@@ -73,7 +73,7 @@ func TestStainAndCardMustAgree(t *testing.T) {
 	} {
 		card := smCard()
 		card.Input.Stain = tt.asked
-		_, err := scorer(s).Score(t.Context(), inference.Question{Card: card, Instances: s.instances,
+		_, err := scorer(s).Score(t.Context(), scores.Question{Card: card, Instances: s.instances,
 			Session: network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) { return bright(in) }),
 			Block:   study.Block{Kind: study.Patches, Tiles: tiles, Stain: tt.stain}})
 		if !errors.Is(err, study.ErrInvalid) {

@@ -8,14 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/queue"
 	"varde/study"
 )
 
 // A traced gate writes down when a run asks for its turn and when it has it.
 type traced struct {
-	inference.Gate
+	sessions.Gate
 	routine atomic.Int64 // runs of routine blocks that have begun
 
 	mu      sync.Mutex // held to write down
@@ -58,7 +59,7 @@ func TestStatBehindTwentyThousandTilesWaitsForOneBatch(t *testing.T) {
 	sc := scorer(s)
 	sc.Gate = g
 	score := func(ctx context.Context, lane study.Lane) error {
-		_, err := sc.Score(ctx, inference.Question{Card: card, Session: run, Instances: s.instances, Lane: lane,
+		_, err := sc.Score(ctx, scores.Question{Card: card, Session: run, Instances: s.instances, Lane: lane,
 			Block: study.Block{Kind: study.Patches, Tiles: all}})
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"varde/inference"
+	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/internal/pixel"
 	"varde/models"
@@ -16,15 +16,15 @@ import (
 )
 
 // prover measures networks in the real runtime.
-func prover(t *testing.T) *inference.Prover {
+func prover(t *testing.T) *sessions.Prover {
 	t.Helper()
 	session(t, smallNet(t)) // skips without the library
 	r, err := onnx.Open(onnx.Options{Library: os.Getenv("VARDE_ONNX_LIBRARY")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &inference.Prover{Dir: t.TempDir(), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: 4,
-		Open: func(network []byte, p inference.Profile) (inference.Session, error) {
+	return &sessions.Prover{Dir: t.TempDir(), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: 4,
+		Open: func(network []byte, p sessions.Profile) (sessions.Session, error) {
 			return r.Session(network, onnx.SessionOptions{Threads: p.Threads, Lean: p.Lean})
 		}}
 }
@@ -55,10 +55,10 @@ func TestTuningIsKeptUntilTheMachineChanges(t *testing.T) {
 	if !ok || again.Batch != k.Batch || again.Lean != k.Lean {
 		t.Errorf("remembered %+v", again)
 	}
-	for what, change := range map[string]func(*inference.Prover){
-		"another processor": func(c *inference.Prover) { c.CPU = "another" },
-		"another library":   func(c *inference.Prover) { c.Library = study.Hash{9} },
-		"more cores":        func(c *inference.Prover) { c.Cores++ },
+	for what, change := range map[string]func(*sessions.Prover){
+		"another processor": func(c *sessions.Prover) { c.CPU = "another" },
+		"another library":   func(c *sessions.Prover) { c.Library = study.Hash{9} },
+		"more cores":        func(c *sessions.Prover) { c.Cores++ },
 	} {
 		other := *c
 		change(&other)
@@ -97,7 +97,7 @@ func (f fickle) Run(_ context.Context, in map[string]pixel.Tensor) (map[string]p
 // TestSettingThatChangesABitIsNotChosen, however fast it is, nor one that the
 // network can't do.
 func TestSettingThatChangesABitIsNotChosen(t *testing.T) {
-	c := &inference.Prover{Dir: t.TempDir(), Cores: 4, Open: func([]byte, inference.Profile) (inference.Session, error) { return fickle{4}, nil }}
+	c := &sessions.Prover{Dir: t.TempDir(), Cores: 4, Open: func([]byte, sessions.Profile) (sessions.Session, error) { return fickle{4}, nil }}
 	k, err := c.Measure(t.Context(), smCard(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -115,11 +115,11 @@ func TestSettingThatChangesABitIsNotChosen(t *testing.T) {
 // TestNetworkIsTunedAtItsFirstUse in the background, and used as found.
 func TestNetworkIsTunedAtItsFirstUse(t *testing.T) {
 	c := prover(t)
-	tuner := &inference.Tuner{Prover: c}
+	tuner := &sessions.Tuner{Prover: c}
 	card := smCard()
 	card.Input.Type, card.Input.Layout, card.SHA256 = "float32", "NCHW", study.Hash{3}
 	type batched interface {
-		inference.Session
+		sessions.Session
 		Batch() int
 		Close() error
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"varde/inference/scores"
 	"varde/models"
 	"varde/study"
 )
@@ -27,7 +28,7 @@ type Worker struct {
 	Models   Models
 	Sessions Sessions
 	Objects  Objects
-	Scorer   *Scorer // reads through the same Objects
+	Scorer   *scores.Scorer // reads through the same Objects
 	// Calibrations are asked when a result is concluded; nil: there are none.
 	Calibrations Calibrations
 	Log          *slog.Logger
@@ -72,7 +73,7 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	defer release()
 	ctx, cancel := w.whileAllowed(ctx, job.Model)
 	defer cancel()
-	part, err := w.Scorer.Score(ctx, Question{
+	part, err := w.Scorer.Score(ctx, scores.Question{
 		Card: card, Session: session, Instances: instances, Block: job.Block, Lane: job.Lane,
 		Allowed: func() error { return w.Models.Allowed(job.Model) },
 	})

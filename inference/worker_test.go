@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/models"
 	"varde/queue"
@@ -27,10 +29,10 @@ import (
 var (
 	_ inference.Ledger  = (*store.Ledger)(nil)
 	_ inference.Records = (*store.Ledger)(nil)
-	_ inference.Index   = (*store.Ledger)(nil)
+	_ scores.Index      = (*store.Ledger)(nil)
 	_ inference.Models  = (*models.Registry)(nil)
+	_ sessions.Gate     = (*queue.Gate)(nil)
 	_ inference.Objects = objects.Store(nil)
-	_ inference.Gate    = (*queue.Gate)(nil)
 )
 
 // A clerk is ledger, records, registry and sessions of one study and one model.
@@ -86,7 +88,7 @@ func (c *clerk) Allowed(ref study.ModelRef) error {
 	return nil
 }
 
-func (c *clerk) Acquire(context.Context, models.Card) (inference.Session, func(), error) {
+func (c *clerk) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
 	return c.net, func() {}, nil
 }
 
@@ -200,7 +202,7 @@ func (s *stuck) Run(ctx context.Context, _ map[string]pixel.Tensor) (map[string]
 	return nil, ctx.Err()
 }
 
-func (s *stuck) Acquire(context.Context, models.Card) (inference.Session, func(), error) {
+func (s *stuck) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
 	return s, func() {}, nil
 }
 
@@ -246,7 +248,7 @@ func TestErrorsOfAJobKeepTheirKind(t *testing.T) {
 // altered is a model whose network is not what its card says.
 type altered struct{}
 
-func (altered) Acquire(context.Context, models.Card) (inference.Session, func(), error) {
+func (altered) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
 	return nil, nil, fmt.Errorf("the network was altered: %w", study.ErrInvalid)
 }
 

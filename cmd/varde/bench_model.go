@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
 	"varde/models"
@@ -123,8 +125,8 @@ func benchWhole(cmd *cobra.Command, session *onnx.Session, card models.Card, bat
 	if err != nil {
 		return err
 	}
-	t, err := inference.Measure(cmd.Context(), &inference.Scorer{Objects: files, Index: files},
-		inference.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
+	t, err := inference.Measure(cmd.Context(), &scores.Scorer{Objects: files, Index: files},
+		scores.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
 	if err != nil {
 		return err
 	}
@@ -136,8 +138,8 @@ func benchWhole(cmd *cobra.Command, session *onnx.Session, card models.Card, bat
 
 // timed runs a sample over and over, and gives how long each run took in seconds
 // and how many tiles a second that makes.
-func timed(ctx context.Context, s inference.Session, card models.Card, batch, runners int, atLeast time.Duration) (times []float64, rate float64, err error) {
-	in := inference.Sample(card, batch)
+func timed(ctx context.Context, s sessions.Session, card models.Card, batch, runners int, atLeast time.Duration) (times []float64, rate float64, err error) {
+	in := sessions.Sample(card, batch)
 	if _, err := s.Run(ctx, in); err != nil { // the first run also allocates
 		return nil, 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/inference"
+	"varde/inference/scores"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/onnx"
@@ -95,8 +96,8 @@ func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files 
 	if err != nil {
 		return inference.Throughput{}, err
 	}
-	s := &inference.Scorer{Objects: files, Index: files}
-	return inference.Measure(ctx, s, inference.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
+	s := &scores.Scorer{Objects: files, Index: files}
+	return inference.Measure(ctx, s, scores.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
 }
 
 func fullestBlock(ctx context.Context, card models.Card, files *scoreFiles) (block study.Block, instances []study.Instance, err error) {

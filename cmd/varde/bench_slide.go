@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/inference"
+	"varde/inference/scores"
 	"varde/ingest"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
@@ -178,10 +179,10 @@ func (b *slideBench) decode(ctx context.Context, _ int) error {
 // without scores blocks with a network that takes no time, and gives how many
 // patches it was shown.
 func (b *slideBench) without(ctx context.Context, blocks []study.Block) (int, error) {
-	scorer := &inference.Scorer{Objects: b.line.objects, Index: b.line.ledger}
+	scorer := &scores.Scorer{Objects: b.line.objects, Index: b.line.ledger}
 	counts := make([]int, len(blocks))
 	err := inParallel(ctx, b.workers, len(blocks), func(ctx context.Context, i int) error {
-		part, err := scorer.Score(ctx, inference.Question{Card: b.card, Session: noNetwork{b.card}, Instances: b.instances, Block: blocks[i]})
+		part, err := scorer.Score(ctx, scores.Question{Card: b.card, Session: noNetwork{b.card}, Instances: b.instances, Block: blocks[i]})
 		counts[i] = len(part.Scores)
 		return err
 	})

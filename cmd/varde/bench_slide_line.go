@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/ingest"
 	"varde/ingest/slidefile"
 	"varde/internal/embedded"
@@ -72,20 +74,20 @@ func (l *slideLine) takeIn(ctx context.Context, path string) ([]study.Instance, 
 // has one model.
 type oneModel struct {
 	card    models.Card
-	session inference.Session
+	session sessions.Session
 }
 
 func (m oneModel) Card(study.ModelRef) (models.Card, error) { return m.card, nil }
 
 func (m oneModel) Allowed(study.ModelRef) error { return nil }
 
-func (m oneModel) Acquire(context.Context, models.Card) (inference.Session, func(), error) {
+func (m oneModel) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
 	return m.session, func() {}, nil
 }
 
 // A shown counts what a network is shown while the line runs.
 type shown struct {
-	inference.Session
+	sessions.Session
 	patches atomic.Int64
 	busy    atomic.Int64 // nanoseconds
 }
@@ -112,7 +114,7 @@ type stretch struct {
 }
 
 // run has workers score what is planned until so many blocks are done.
-func (l *slideLine) run(ctx context.Context, session inference.Session, workers, blocks int) (s stretch, err error) {
+func (l *slideLine) run(ctx context.Context, session sessions.Session, workers, blocks int) (s stretch, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	redis := embedded.NewRedis()
@@ -121,7 +123,7 @@ func (l *slideLine) run(ctx context.Context, session inference.Session, workers,
 	counted := &shown{Session: session}
 	model := oneModel{l.card, counted}
 	worker := &inference.Worker{Ledger: l.ledger, Records: l.ledger, Models: model, Sessions: model, Objects: l.objects,
-		Scorer: &inference.Scorer{Objects: l.objects, Index: l.ledger, Gate: queue.NewGate(workers, runLimit, slog.New(slog.DiscardHandler))}}
+		Scorer: &scores.Scorer{Objects: l.objects, Index: l.ledger, Gate: queue.NewGate(workers, runLimit, slog.New(slog.DiscardHandler))}}
 	begun, cpu := time.Now(), inference.ProcessorTime()
 	var done atomic.Int64
 	server := &queue.Server{Ledger: l.ledger, Conveyor: conveyor, Pool: study.PoolCPU, Slots: workers + ahead, Stat: 1, Drain: time.Nanosecond,

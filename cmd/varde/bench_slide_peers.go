@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/scores"
 	"varde/internal/pixel"
 	"varde/internal/slide/openslide"
 	"varde/study"
@@ -126,8 +127,8 @@ func (b *slideBench) tensors(ctx context.Context) ([]map[string]pixel.Tensor, er
 	block := b.fullest()
 	block.Tiles = block.Tiles[:min(len(block.Tiles), 64)]
 	kept := &inference.Recorder{Session: noNetwork{b.card}}
-	scorer := &inference.Scorer{Objects: b.line.objects, Index: b.line.ledger}
-	_, err := scorer.Score(ctx, inference.Question{Card: b.card, Session: kept, Instances: b.instances, Block: block})
+	scorer := &scores.Scorer{Objects: b.line.objects, Index: b.line.ledger}
+	_, err := scorer.Score(ctx, scores.Question{Card: b.card, Session: kept, Instances: b.instances, Block: block})
 	return kept.Inputs(), err
 }
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"varde/inference"
+	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/models"
 	"varde/study"
@@ -71,7 +71,7 @@ func wanting(e models.Entry, slots int) (check, bool) {
 }
 
 // tuned says in a few words how a network runs best here.
-func tuned(t inference.Tuning) string {
+func tuned(t sessions.Tuning) string {
 	text := fmt.Sprintf("%d tiles in one run", t.Batch)
 	if t.Threads > 1 {
 		text += fmt.Sprintf(", %d threads on a single image", t.Threads)

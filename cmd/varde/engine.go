@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"varde/inference"
+	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/models"
 	"varde/queue"
@@ -74,8 +75,8 @@ func (s Settings) deviceBatch() int {
 // GPUs that a child has found to be sound.
 type engine struct {
 	gate    *queue.Gate // the one semaphore over all networks on the processors
-	prover  *inference.Prover
-	fleet   *inference.Fleet
+	prover  *sessions.Prover
+	fleet   *sessions.Fleet
 	refused map[string]string // why a provider is not trusted
 }
 
@@ -85,17 +86,17 @@ const quietFor = 3 * time.Second
 
 // newEngine makes one. Each device is tried in a child first; one that crashes,
 // hangs or calculates wrongly is left out, and the log says why.
-func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks inference.Networks, log *slog.Logger, lost func(error)) (*engine, error) {
+func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks sessions.Networks, log *slog.Logger, lost func(error)) (*engine, error) {
 	e := &engine{gate: queue.NewGate(s.workers(), runLimit, log), refused: map[string]string{}}
 	e.prover = newProver(s, r, e.gate)
-	tuner := &inference.Tuner{Prover: e.prover, Fixed: s.Batch, Log: log}
+	tuner := &sessions.Tuner{Prover: e.prover, Fixed: s.Batch, Log: log}
 	load := tuner.Load
 	if !s.Tune {
-		load = func(_ models.Card, network []byte) (inference.Session, error) {
+		load = func(_ models.Card, network []byte) (sessions.Session, error) {
 			return r.Session(network, onnx.SessionOptions{})
 		}
 	}
-	e.fleet = &inference.Fleet{Networks: networks, Gate: e.gate, CPU: &inference.Pool{Networks: networks, Load: load},
+	e.fleet = &sessions.Fleet{Networks: networks, Gate: e.gate, CPU: &sessions.Pool{Networks: networks, Load: load},
 		Why: func(provider string) string { return e.refused[provider] }}
 	for _, text := range s.Devices {
 		p, err := parsePlace(text)
@@ -115,26 +116,26 @@ func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks infere
 }
 
 // newProver measures how networks run best on the processors.
-func newProver(s Settings, r *onnx.Runtime, gate inference.Gate) *inference.Prover {
-	return &inference.Prover{Dir: s.folder("models", ".tuning"), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: s.workers(), Gate: gate,
-		Open: func(network []byte, p inference.Profile) (inference.Session, error) {
+func newProver(s Settings, r *onnx.Runtime, gate sessions.Gate) *sessions.Prover {
+	return &sessions.Prover{Dir: s.folder("models", ".tuning"), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: s.workers(), Gate: gate,
+		Open: func(network []byte, p sessions.Profile) (sessions.Session, error) {
 			return r.Session(network, onnx.SessionOptions{Threads: p.Threads, Lean: p.Lean})
 		}}
 }
 
 // newDevice makes a device of one that was found sound.
-func newDevice(s Settings, r *onnx.Runtime, p place, log *slog.Logger, lost func(error)) *inference.Device {
+func newDevice(s Settings, r *onnx.Runtime, p place, log *slog.Logger, lost func(error)) *sessions.Device {
 	limit := runLimit
 	if p.provider == onnx.TensorRT {
 		limit = compileLimit
 	}
-	return &inference.Device{Provider: p.provider, Number: p.number, Most: s.deviceBatch(), Gate: queue.NewGate(deviceRunners, limit, log), Lost: lost,
+	return &sessions.Device{Provider: p.provider, Number: p.number, Most: s.deviceBatch(), Gate: queue.NewGate(deviceRunners, limit, log), Lost: lost,
 		Check: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 			defer cancel()
 			return r.Check(ctx, onnx.SessionOptions{Provider: p.provider, Device: p.number})
 		},
-		Load: func(card models.Card, network []byte) (inference.Session, error) {
+		Load: func(card models.Card, network []byte) (sessions.Session, error) {
 			session, err := r.Session(network, s.options(p, card))
 			if err != nil {
 				return nil, err

@@ -13,7 +13,8 @@ import (
 	"reflect"
 	"slices"
 
-	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/onnx"
@@ -31,7 +32,7 @@ const (
 
 // reproduce runs the golden case and holds every output that was recorded against
 // what comes now. All outputs that differ are faults.
-func reproduce(ctx context.Context, g models.Golden, session inference.Session, in, want map[string]pixel.Tensor, c *checked) []error {
+func reproduce(ctx context.Context, g models.Golden, session sessions.Session, in, want map[string]pixel.Tensor, c *checked) []error {
 	got, err := session.Run(ctx, in)
 	if err != nil {
 		return []error{fmt.Errorf("%w: %w", errNotGolden, err)}
@@ -102,7 +103,7 @@ func asNumber(v reflect.Value) float64 {
 
 // A goldenTape is a session that keeps what went into its first run and what came out.
 type goldenTape struct {
-	inference.Session
+	sessions.Session
 	in, out map[string]pixel.Tensor
 }
 
@@ -133,7 +134,7 @@ func copied(tensors map[string]pixel.Tensor) map[string]pixel.Tensor {
 // recordGolden runs the network on the first tiles of a study, as a worker would
 // prepare them, and writes them with what came out beside the card, and a section
 // golden into the card.
-func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, card models.Card, session inference.Session, runtime onnx.Info) error {
+func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, card models.Card, session sessions.Session, runtime onnx.Info) error {
 	if card.Golden != nil {
 		return fmt.Errorf("record a golden case: the card has one; take its section golden out first: %w", study.ErrRefused)
 	}
@@ -176,7 +177,7 @@ func (t *goldenTape) record(ctx context.Context, path string, card models.Card, 
 	if err != nil {
 		return err
 	}
-	scorer := &inference.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version}}
+	scorer := &scores.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version}}
 	reason := study.Reason{Code: study.ReasonModality}
 	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
 		facts := ingest.Facts{Study: files.described[uid], Instances: files.studies[uid], Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
@@ -188,7 +189,7 @@ func (t *goldenTape) record(ctx context.Context, path string, card models.Card, 
 			if len(p.Blocks) == 0 {
 				continue
 			}
-			_, err := scorer.Score(ctx, inference.Question{Card: card, Session: t, Instances: files.studies[uid], Block: p.Blocks[0]})
+			_, err := scorer.Score(ctx, scores.Question{Card: card, Session: t, Instances: files.studies[uid], Block: p.Blocks[0]})
 			if t.in != nil {
 				return nil
 			}

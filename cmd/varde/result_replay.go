@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/models"
 	"varde/queue"
@@ -95,11 +97,11 @@ func (d *desk) replayer(ctx context.Context) (*inference.Replayer, func() error,
 	if err != nil {
 		return nil, nil, errors.Join(err, objects.Close())
 	}
-	pool := &inference.Pool{Networks: d.registry, Load: func(_ models.Card, network []byte) (inference.Session, error) {
+	pool := &sessions.Pool{Networks: d.registry, Load: func(_ models.Card, network []byte) (sessions.Session, error) {
 		return runtime.Session(network, onnx.SessionOptions{})
 	}}
 	i := runtime.Info()
-	scorer := &inference.Scorer{Objects: objects, Index: d.ledger, Gate: queue.NewGate(d.workers(), runLimit, d.logger()),
+	scorer := &scores.Scorer{Objects: objects, Index: d.ledger, Gate: queue.NewGate(d.workers(), runLimit, d.logger()),
 		Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256, Route: i.Route, Provider: onnx.CPU, Varde: version, CPU: onnx.CPUClass()}}
 	r := &inference.Replayer{Records: d.ledger, Card: d.registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.workers(), Calibrations: d.ledger}
 	return r, func() error { return errors.Join(pool.Close(), objects.Close()) }, nil

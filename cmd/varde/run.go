@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/embedded"
@@ -152,8 +154,8 @@ func (h *house) openQueue(ctx context.Context) error {
 // worker is who scores and concludes. Concluding needs no runtime.
 func (h *house) worker() *inference.Worker {
 	ran := study.Provenance{Varde: version}
-	var gate inference.Gate = queue.NewGate(h.workers(), runLimit, h.log)
-	var sessions inference.Sessions = &inference.Pool{Networks: h.registry, Load: func(models.Card, []byte) (inference.Session, error) {
+	var gate sessions.Gate = queue.NewGate(h.workers(), runLimit, h.log)
+	var sessions inference.Sessions = &sessions.Pool{Networks: h.registry, Load: func(models.Card, []byte) (sessions.Session, error) {
 		return nil, fmt.Errorf("this process does not score: %w", study.ErrUnsupported)
 	}}
 	if h.runtime != nil {
@@ -163,7 +165,7 @@ func (h *house) worker() *inference.Worker {
 		gate, sessions = h.engine.gate, h.engine.fleet
 	}
 	return &inference.Worker{Ledger: h.ledger, Records: h.ledger, Models: h.registry, Sessions: sessions, Objects: h.objects,
-		Scorer: &inference.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran, Observe: h.metrics.Network}, Log: h.log, Calibrations: h.ledger}
+		Scorer: &scores.Scorer{Objects: h.objects, Index: h.ledger, Gate: gate, Ran: ran, Observe: h.metrics.Network}, Log: h.log, Calibrations: h.ledger}
 }
 
 // writer is who writes reports.

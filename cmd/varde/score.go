@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
 	"varde/ingest"
 	"varde/internal/codec"
 	"varde/internal/dicom"
@@ -86,7 +88,7 @@ func (o *scoring) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("load %s: %w", card.Ref(), err)
 	}
 	defer session.Close()
-	var second inference.Session // of the second network, where the card names one
+	var second sessions.Session // of the second network, where the card names one
 	if card.MIL != nil {
 		network, err := registry.Network(card.Second().Ref())
 		if err != nil {
@@ -100,14 +102,14 @@ func (o *scoring) run(ctx context.Context, args []string) error {
 		second = s
 	}
 	i := runtime.Info()
-	scorer := &inference.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256,
+	scorer := &scores.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256,
 		Route: i.Route, Provider: onnx.CPU, Varde: version, CPU: onnx.CPUClass()}}
-	return o.each(ctx, files, card, [2]inference.Session{session, second}, scorer)
+	return o.each(ctx, files, card, [2]sessions.Session{session, second}, scorer)
 }
 
 // each scores study by study, in the order of their UIDs, and prints a line for
 // each. A study that could not be scored makes the verb fail at the end.
-func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card, sessions [2]inference.Session, scorer *inference.Scorer) error {
+func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card, sessions [2]sessions.Session, scorer *scores.Scorer) error {
 	failed := 0
 	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
 		instances := files.studies[uid]
