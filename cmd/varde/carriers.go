@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -84,15 +86,33 @@ func (s Settings) carrier(d Destination, timeout time.Duration) (carry.Carrier, 
 		}
 		return &carry.STOW{Web: web}, nil
 	case sortFolder:
-		return &carry.Folder{Path: d.Path}, nil
+		return &carry.Folder{Path: d.Path, Form: s.form(d)}, nil
 	case sortMLLP:
 		config, err := s.secure(d)
 		if err != nil {
 			return nil, err
 		}
-		return &carry.MLLP{Dialer: &hl7.Dialer{Addr: d.Addr, TLS: config, Timeout: min(timeout, peerTimeout)}, App: d.App, Facility: d.Facility}, nil
+		return &carry.MLLP{Dialer: &hl7.Dialer{Addr: d.Addr, TLS: config, Timeout: min(timeout, peerTimeout)}, App: d.App, Facility: d.Facility, Form: s.form(d)}, nil
 	}
 	return nil, nil
+}
+
+// form is how a destination is told HL7 messages: as it says, else as the site does.
+func (s Settings) form(d Destination) hl7.Form {
+	return hl7.Form{Version: cmp.Or(d.Version, s.ORUVersion), Charset: cmp.Or(d.Charset, s.ORUCharset)}
+}
+
+// poorer tells of a message whose character set lacks letters, by their number. What
+// has become a question mark may be a name, so that is a warning.
+func (h *house) poorer(to string) func(carry.Parcel, hl7.Loss) {
+	return func(p carry.Parcel, l hl7.Loss) {
+		level := slog.LevelInfo
+		if l.Lost > 0 {
+			level = slog.LevelWarn
+		}
+		h.log.Log(context.Background(), level, "message told in a poorer character set", "destination", to, "study", p.Study, "instance", p.UID,
+			"replaced", l.Replaced, "lost", l.Lost)
+	}
 }
 
 // deliver sends reports to their destinations until ctx ends.
@@ -112,8 +132,12 @@ func (h *house) deliver(ctx context.Context) error {
 		if to.Commit {
 			asked = append(asked, to.Name)
 		}
-		if m, ok := carrier.(*carry.MLLP); ok {
-			defer m.Dialer.Close()
+		switch c := carrier.(type) {
+		case *carry.MLLP:
+			c.Poorer = h.poorer(to.Name)
+			defer c.Dialer.Close()
+		case *carry.Folder:
+			c.Poorer = h.poorer(to.Name)
 		}
 	}
 	if err := h.ledger.WaiveCommitments(ctx, asked); err != nil && ctx.Err() == nil {

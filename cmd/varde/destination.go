@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"varde/internal/dimse"
+	"varde/internal/hl7"
 	"varde/report"
 	"varde/study"
 )
@@ -57,7 +58,10 @@ type Destination struct {
 	// They are read anew for each request.
 	TokenFile string `toml:"token_file" json:"token_file,omitempty"`
 	LoginFile string `toml:"login_file" json:"login_file,omitempty"`
-	Version   string `toml:"version" json:"version,omitempty"` // of fhir: r4 or r5; empty stands for r4
+	// Version is of fhir r4 or r5, and empty stands for r4. Of HL7 messages, to mllp or
+	// into a folder, it is MSH-12, and Charset is MSH-18; empty stands for the site's.
+	Version string `toml:"version" json:"version,omitempty"`
+	Charset string `toml:"charset" json:"charset,omitempty"`
 	// App and Facility name the receiver of HL7 messages, MSH-5 and MSH-6.
 	App      string `toml:"app" json:"app,omitempty"`
 	Facility string `toml:"facility" json:"facility,omitempty"`
@@ -76,7 +80,7 @@ func (d *Destination) options() []destinationOption {
 		{"lang", &d.Lang, nil},
 		{"ca", &d.CA, sortsTLS}, {"cert", &d.Cert, sortsTLS}, {"key", &d.Key, sortsTLS}, {"name", &d.ServerName, sortsTLS},
 		{"token_file", &d.TokenFile, sortsWeb}, {"login_file", &d.LoginFile, sortsWeb},
-		{"version", &d.Version, []string{sortFHIR}},
+		{"version", &d.Version, []string{sortFHIR, sortMLLP, sortFolder}}, {"charset", &d.Charset, sortsHL7},
 		{"app", &d.App, []string{sortMLLP}}, {"facility", &d.Facility, []string{sortMLLP}},
 	}
 }
@@ -90,6 +94,7 @@ type destinationOption struct {
 var (
 	sortsTLS = []string{sortDIMSE, sortSTOW, sortMLLP, sortFHIR}
 	sortsWeb = []string{sortSTOW, sortFHIR}
+	sortsHL7 = []string{sortMLLP, sortFolder}
 )
 
 // sort gives what a destination is.
@@ -304,6 +309,11 @@ func (d Destination) check() error {
 	}
 	if d.sort() == sortFHIR && !slices.Contains([]string{"", "r4", "r5"}, d.Version) {
 		bad("has FHIR version %q, which is neither r4 nor r5", d.Version)
+	}
+	if slices.Contains(sortsHL7, d.sort()) {
+		if err := (hl7.Form{Version: d.Version, Charset: d.Charset}).Check(); err != nil {
+			bad("can't be told so: %w", err)
+		}
 	}
 	for _, v := range []string{d.App, d.Facility} {
 		if v != "" && !hl7Name.MatchString(v) {

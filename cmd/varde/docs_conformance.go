@@ -62,10 +62,28 @@ type conformanceFacts struct {
 }
 
 type oruFacts struct {
-	Version string `json:"version"`
-	Charset string `json:"charset"`
-	Final   bool   `json:"final"`
-	Filler  string `json:"filler"`
+	Version string    `json:"version"`
+	Charset string    `json:"charset"`
+	Final   bool      `json:"final"`
+	Filler  string    `json:"filler"`
+	Forms   []oruForm `json:"forms,omitempty"` // of destinations that want another
+}
+
+// An oruForm is how one destination is told.
+type oruForm struct {
+	Destination string `json:"destination"`
+	Version     string `json:"version"`
+	Charset     string `json:"charset"`
+}
+
+// oruForms lists the destinations that are told otherwise than the site says.
+func (s Settings) oruForms() (all []oruForm) {
+	for _, d := range s.Destinations {
+		if f := s.form(d); d.sort() == sortMLLP && f != s.form(Destination{}) {
+			all = append(all, oruForm{d.Name, f.Version, f.Charset})
+		}
+	}
+	return all
 }
 
 // A service is a line of the table of network services.
@@ -129,7 +147,7 @@ func conformance(s Settings, entries []modelEntry) conformanceFacts {
 		HTTP: s.HTTPAddr, Callers: s.Callers, Associations: s.Associations, PerCaller: dimse.MaxPerCalling, MaxPDU: dimse.MaxPDU,
 		Syntaxes: name(dimse.Accepts(nil, dicom.CTImage)...), Fetched: name(ingest.FetchedSyntaxes()...), Storage: name(dicom.StorageClasses()...),
 		WebKeys: dicomweb.Keys(), UPS: worklistService(), Charsets: dicom.CharacterSets(), AskSenders: s.AskSenders, Priors: s.Priors,
-		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller},
+		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller, s.oruForms()},
 		Keys:    queryKeys(),
 		Written: writtenKinds(s), Destinations: destinationsOf(s), Concepts: ownConcepts(entries), Settings: documented(s),
 	}

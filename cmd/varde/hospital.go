@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 
@@ -86,13 +87,13 @@ func (s Settings) checkHL7(bad func(format string, a ...any)) {
 			bad("%s %q: letters, digits, blanks and _.- only", key, name)
 		}
 	}
-	if err := s.messages().Check(); err != nil {
+	if err := errors.Join(s.messages().Check(), s.form(Destination{}).Check()); err != nil {
 		bad("oru_version, oru_charset or oru_country: %v", err)
 	}
 }
 
 // messages is how results are told in HL7 v2.
 func (s Settings) messages() messages.Options {
-	return messages.Options{Version: s.ORUVersion, Charset: s.ORUCharset, App: s.ORUApp, Facility: s.ORUFacility,
+	return messages.Options{App: s.ORUApp, Facility: s.ORUFacility,
 		Country: s.ORUCountry, Final: s.ORUFinal, OrderFiller: s.ORUFiller == "order"}
 }

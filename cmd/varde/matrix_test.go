@@ -28,6 +28,7 @@ type ris struct {
 	mu    sync.Mutex
 	err   error
 	heard []string // MSH-10 and OBR-25
+	form  string   // of the last: MSH-12 and MSH-18
 }
 
 func (r *ris) Handle(_ context.Context, m *hl7.Message) error {
@@ -41,6 +42,9 @@ func (r *ris) Handle(_ context.Context, m *hl7.Message) error {
 		status = s.Text(25, 1)
 	}
 	r.heard = append(r.heard, m.Header(time.UTC).ID+" "+status)
+	if s, ok := m.First("MSH"); ok {
+		r.form = s.Text(12, 1) + " " + s.Text(18, 1)
+	}
 	return nil
 }
 
@@ -200,7 +204,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	for _, text := range []string{
 		"PACS=ORTHANC@" + orthanc.DICOM + "?kinds=sr,gsps&lang=nb",
 		"VNA=" + dicomweb + "?kinds=sr&lang=da",
-		"RIS=mllp://" + addr + "?app=RIS&facility=OUH",
+		"RIS=mllp://" + addr + "?app=RIS&facility=OUH&version=2.3&charset=8859/1",
 		"EPR=fhir+" + base,
 		"FILES=folder:" + folder + "?kinds=sr,oru,fhir-r4",
 	} {
@@ -248,6 +252,10 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	if !strings.HasSuffix(heard[0], " P") || !strings.HasSuffix(heard[1], " C") || heard[0][:8] == heard[1][:8] {
 		t.Errorf("the RIS has heard %q", heard)
 	}
+	if told.mu.Lock(); told.form != "2.3 8859/1" {
+		t.Errorf("it was told in %s", told.form)
+	}
+	told.mu.Unlock()
 	if n := records.count("DiagnosticReport"); n == 0 {
 		t.Error("no DiagnosticReport in the record")
 	}

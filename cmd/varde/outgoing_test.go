@@ -31,6 +31,8 @@ func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
 		"VNA=https://vna.test/dicom-web?kinds=sr&token_file=%2Frun%2Ftoken": {Name: "VNA", Sort: "stow", URL: "https://vna.test/dicom-web",
 			Kinds: []string{"sr"}, TokenFile: "/run/token"},
 		"RIS=mllp://ris:2575?lang=da&app=RIS&facility=OUH": {Name: "RIS", Sort: "mllp", Addr: "ris:2575", Lang: "da", App: "RIS", Facility: "OUH"},
+		"RIS=mllp://ris:2575?version=2.3&charset=8859%2F1": {Name: "RIS", Sort: "mllp", Addr: "ris:2575", Version: "2.3", Charset: "8859/1"},
+		"FILES=folder:/srv?kinds=oru&charset=ASCII":        {Name: "FILES", Sort: "folder", Path: "/srv", Kinds: []string{"oru"}, Charset: "ASCII"},
 		"RIS=mllps://ris:2575?ca=ca.pem":                   {Name: "RIS", Sort: "mllp", Addr: "ris:2575", TLS: true, CA: "ca.pem"},
 		"EPR=fhir+https://epr.test/r5?version=r5":          {Name: "EPR", Sort: "fhir", URL: "https://epr.test/r5", Version: "r5"},
 		"FILES=folder:/srv/results?kinds=sr,oru,fhir-r4":   {Name: "FILES", Sort: "folder", Path: "/srv/results", Kinds: []string{"sr", "oru", "fhir-r4"}},
@@ -45,13 +47,15 @@ func TestDestinationsReadAsTheyAreWritten(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 	for _, bad := range []string{"", "A", "A@", "@h:1", "A@h:1+tsl", "A@h:1?cn=x", "A@h:1+commit+x", "https://h/dicom-web", "folder:/srv",
-		"R=mllp://h:1?token_file=x", "F=folder:/srv?ca=x", "P=A@h:1?version=r4", "V=ftp://h/x"} {
+		"R=mllp://h:1?token_file=x", "F=folder:/srv?ca=x", "P=A@h:1?version=r4", "P=A@h:1?charset=ASCII", "E=fhir+https://h/x?charset=ASCII", "V=ftp://h/x"} {
 		if err := d.UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
 	for _, bad := range []Destination{
 		{Name: "P", AET: "A", Addr: "h:1", CA: "ca.pem"},
+		{Name: "R", Sort: "mllp", Addr: "h:1", Version: "r4"},
+		{Name: "R", Sort: "mllp", Addr: "h:1", Charset: "8859/2"},
 		{Name: "P", AET: "A", Addr: "h:1", TLS: true, CA: "missing.pem"},
 		{Name: "P", AET: "A", Addr: "h:1", TLS: true, Cert: "c.pem"},
 		{Name: "P", AET: "A", Addr: "h"},

@@ -16,7 +16,6 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/hl7"
 	"varde/report"
-	"varde/report/messages"
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
@@ -59,8 +58,8 @@ type Settings struct {
 	HL7TLSCert   string        `toml:"hl7_tls_cert" help:"certificate of the HL7 listener, PEM; empty for no TLS"`
 	HL7TLSKey    string        `toml:"hl7_tls_key" help:"its key, PEM"`
 	HL7TLSCA     string        `toml:"hl7_tls_ca" help:"who signs the senders' certificates, PEM; empty asks for none"`
-	ORUVersion   string        `toml:"oru_version" help:"HL7 version of the messages (kind oru) that tell of results: 2.5.1, 2.3.1"`
-	ORUCharset   string        `toml:"oru_charset" help:"their character set: UNICODE UTF-8, 8859/1"`
+	ORUVersion   string        `toml:"oru_version" help:"HL7 version of the messages (kind oru) that tell of results, where a destination names none: 2.3, 2.3.1, 2.4, 2.5, 2.5.1, 2.6, 2.7, 2.8"`
+	ORUCharset   string        `toml:"oru_charset" help:"their character set, where a destination names none: UNICODE UTF-8, 8859/1, ASCII"`
 	ORUApp       string        `toml:"oru_app" help:"their sending application, MSH-3"`
 	ORUFacility  string        `toml:"oru_facility" help:"their sending facility, MSH-4"`
 	ORUCountry   string        `toml:"oru_country" help:"their country code, MSH-17: DNK, NOR"`
@@ -99,7 +98,7 @@ type Settings struct {
 func defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
-		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", ORUVersion: messages.V251, ORUCharset: hl7.UTF8, ORUApp: "VARDE", ORUFiller: "own", Charset: "ISO_IR 100", Tune: true,
+		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", ORUVersion: "2.5.1", ORUCharset: hl7.UTF8, ORUApp: "VARDE", ORUFiller: "own", Charset: "ISO_IR 100", Tune: true,
 		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, ClaimIdle: 20 * time.Minute, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }

@@ -61,11 +61,12 @@ func codeOf(err error) Code {
 type Acknowledgment string
 
 // The acknowledgments: of the application, and of having been taken in (enhanced
-// mode).
+// mode). HL7 2.5.1 §2.9.2.2 and §2.9.3.2; what they mean for a sender is decided in
+// [Ack.Err] alone.
 const (
 	AppAccept    Acknowledgment = "AA"
 	AppError     Acknowledgment = "AE" // the message is at fault; it will be so again
-	AppReject    Acknowledgment = "AR" // not ours to take, or no room now: the message may be sound
+	AppReject    Acknowledgment = "AR" // for a reason that is not in the message: no room, not on; or a type that is not taken
 	CommitAccept Acknowledgment = "CA"
 	CommitError  Acknowledgment = "CE"
 	CommitReject Acknowledgment = "CR"

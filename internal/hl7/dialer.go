@@ -50,18 +50,23 @@ type Dialer struct {
 type Ack struct {
 	Code   Acknowledgment // MSA-1
 	ID     string         // MSA-2: the message's own control ID
-	Errors []Code         // of table 0357: ERR-3, or ERR-1 before version 2.5
+	Errors []Code         // of table 0357: ERR-3, or ERR-1 and MSA-6 before version 2.5
 	// Text is MSA-3, or the first ERR-8 or ERR-7. It is a stranger's and may name
 	// a patient, so it is never logged and stands in no error.
 	Text string
 }
 
-// Err says what an answer means for the sender. Accepted is nil. An error of kind
-// [study.ErrInvalid] (the message is at fault, AE and CE) or [study.ErrUnsupported]
-// (a type, event or version that is not taken, codes 200 to 203) comes again
-// however often the message is sent. One of kind [study.ErrBusy] (AR and CR, or
-// codes 206 and 207) or [study.ErrIncomplete] (code 204: the receiver does not
-// know the patient or the order yet) may pass.
+// Err says what an answer means for the sender, once for all of Varde (decision 0009).
+// Accepted is nil. A code of table 0357 says more than the letters, and counts first:
+//
+//	200 to 203   a type, event or version that is not taken   [study.ErrUnsupported]
+//	204          a patient or an order that is not known yet  [study.ErrIncomplete]
+//	206, 207     a record in use, a fault of the receiver     [study.ErrBusy]
+//
+// Without one of these AE and CE are [study.ErrInvalid]: the content is at fault, and
+// the same would be answered the same. AR and CR are [study.ErrBusy]: the reason is
+// not in the content, and the same message may be taken later. [Hopeless] tells the
+// two apart.
 func (a Ack) Err() error {
 	if a.Code == AppAccept || a.Code == CommitAccept {
 		return nil
@@ -285,6 +290,7 @@ func ParseAck(b []byte) (Ack, error) {
 		return Ack{}, fmt.Errorf("no MSA: %w", study.ErrInvalid)
 	}
 	a := Ack{Code: Acknowledgment(msa.Text(1, 1)), ID: msa.Text(2, 1), Text: msa.Text(3, 1)}
+	a.note(msa.Text(6, 1)) // the error condition of versions 2.2 to 2.6
 	switch a.Code {
 	case AppAccept, AppError, AppReject, CommitAccept, CommitError, CommitReject:
 	default:
@@ -295,11 +301,15 @@ func ParseAck(b []byte) (Ack, error) {
 			continue
 		}
 		// ERR-1.4 bears the code in its first subcomponent until version 2.4.
-		n, err := strconv.Atoi(firstOf(s.Text(3, 1), s.At(1, 1, 4, 1)))
-		if err == nil && n >= 0 && n < 1000 {
-			a.Errors = append(a.Errors, Code(n))
-		}
+		a.note(firstOf(s.Text(3, 1), s.At(1, 1, 4, 1)))
 		a.Text = firstOf(a.Text, s.Text(8, 1), s.Text(7, 1))
 	}
 	return a, nil
+}
+
+// note keeps an error code, if it is one.
+func (a *Ack) note(text string) {
+	if n, err := strconv.Atoi(text); err == nil && n > 0 && n < 1000 {
+		a.Errors = append(a.Errors, Code(n))
+	}
 }

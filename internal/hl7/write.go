@@ -9,10 +9,11 @@ import (
 	"varde/study"
 )
 
-// The character sets that messages are written in, as MSH-18 names them.
+// The character sets that messages are sent in, as MSH-18 names them.
 const (
 	UTF8   = "UNICODE UTF-8"
 	Latin1 = "8859/1"
+	ASCII  = "ASCII"
 )
 
 // A Component is one component of a field, made by [Text], [Exact], [Subs] or
@@ -29,8 +30,8 @@ type Component struct {
 // Text is a component of text. Line ends become blanks.
 func Text(s string) Component { return Component{subs: []string{s}} }
 
-// Exact is an identifier or a code: a message whose character set lacks a letter
-// of it is not written, since with another letter it could be another's.
+// Exact is an identifier or a code: a message with a letter in it that is none is not
+// written, since with another letter it could be another's.
 func Exact(s string) Component { return Component{subs: []string{s}, exact: true} }
 
 // Subs is a component of subcomponents of text.
@@ -64,16 +65,10 @@ func Again(fields ...Field) Field {
 	return f
 }
 
-// A Writer makes one message, with the encoding characters |^~\&. Segments stand
-// in the order in which they are added; the first must be MSH, whose fields 1, 2
-// and 18 the Writer sets itself.
-type Writer struct {
-	// Charset is [UTF8] or [Latin1]; empty stands for UTF8. A letter that the set
-	// lacks becomes the plain ones that stand for it in print, else a question
-	// mark; in what is [Exact] it is an error.
-	Charset  string
-	segments []*Draft
-}
+// A Writer makes one message in UTF-8, with the encoding characters |^~\&. Segments
+// stand in the order in which they are added; the first must be MSH, whose fields 1, 2
+// and 18 the Writer sets itself. [Form.Fit] brings it into what a receiver wants.
+type Writer struct{ segments []*Draft }
 
 // A Draft is a segment that is being written.
 type Draft struct {
@@ -106,26 +101,17 @@ func (d *Draft) Put(field int, components ...Component) *Draft {
 	return d.Set(field, Of(components...))
 }
 
-// Bytes gives the message in its character set, each segment ended by CR. What
-// can't be written in it, or is longer than [MaxMessage], is an error of kind
+// Bytes gives the message, each segment ended by CR. What can't be written, or is longer than [MaxMessage], is an error of kind
 // [study.ErrInvalid], which names the segment and the field and nothing of what
 // stands there.
 func (w *Writer) Bytes() ([]byte, error) {
-	latin := false
-	switch w.Charset {
-	case "", UTF8:
-	case Latin1:
-		latin = true
-	default:
-		return nil, fmt.Errorf("character set %q is none of %s and %s: %w", w.Charset, UTF8, Latin1, study.ErrInvalid)
-	}
 	if len(w.segments) == 0 || w.segments[0].id != "MSH" {
 		return nil, fmt.Errorf("a message begins with MSH: %w", study.ErrInvalid)
 	}
 	var out []byte
 	for _, d := range w.segments {
 		var err error
-		if out, err = d.append(out, latin); err != nil {
+		if out, err = d.append(out); err != nil {
 			return nil, err
 		}
 		if len(out) > MaxMessage {
@@ -136,7 +122,7 @@ func (w *Writer) Bytes() ([]byte, error) {
 }
 
 // append writes the segment behind what is written.
-func (d *Draft) append(out []byte, latin bool) ([]byte, error) {
+func (d *Draft) append(out []byte) ([]byte, error) {
 	if len(d.id) != 3 || strings.Trim(d.id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
 		return nil, fmt.Errorf("segment name %q: %w", d.id, study.ErrInvalid)
 	}
@@ -144,11 +130,7 @@ func (d *Draft) append(out []byte, latin bool) ([]byte, error) {
 	fields := d.fields
 	first := 1
 	if d.id == "MSH" {
-		set := UTF8
-		if latin {
-			set = Latin1
-		}
-		d.Put(18, Text(set))
+		d.Put(18, Text(UTF8))
 		out = append(out, `|^~\&`...)
 		fields, first = d.fields[2:], 3
 	}
@@ -161,7 +143,7 @@ func (d *Draft) append(out []byte, latin bool) ([]byte, error) {
 				out = append(out, '~')
 			}
 			var err error
-			if out, err = appendComponents(out, rep, latin); err != nil {
+			if out, err = appendComponents(out, rep); err != nil {
 				return nil, fmt.Errorf("write %s-%d: %w", d.id, n+first, err)
 			}
 		}
@@ -172,7 +154,7 @@ func (d *Draft) append(out []byte, latin bool) ([]byte, error) {
 	return append(out[:end], '\r'), nil // and no empty fields at the end
 }
 
-func appendComponents(out []byte, components []Component, latin bool) ([]byte, error) {
+func appendComponents(out []byte, components []Component) ([]byte, error) {
 	end := len(out)
 	for i, c := range components {
 		if i > 0 {
@@ -180,7 +162,7 @@ func appendComponents(out []byte, components []Component, latin bool) ([]byte, e
 		}
 		was := len(out)
 		var err error
-		if out, err = c.append(out, latin); err != nil {
+		if out, err = c.append(out); err != nil {
 			return nil, err
 		}
 		if len(out) > was {
@@ -191,7 +173,7 @@ func appendComponents(out []byte, components []Component, latin bool) ([]byte, e
 }
 
 // append writes the subcomponents, and no empty ones at the end.
-func (c Component) append(out []byte, latin bool) ([]byte, error) {
+func (c Component) append(out []byte) ([]byte, error) {
 	if c.null {
 		return append(out, `""`...), nil
 	}
@@ -202,7 +184,7 @@ func (c Component) append(out []byte, latin bool) ([]byte, error) {
 		}
 		was := len(out)
 		var err error
-		if out, err = c.appendText(out, sub, latin); err != nil {
+		if out, err = c.appendText(out, sub); err != nil {
 			return nil, err
 		}
 		if string(out[was:]) == `""` {
@@ -222,7 +204,7 @@ var escapes = [...]struct {
 }{{'|', `\F\`}, {'^', `\S\`}, {'~', `\R\`}, {'\\', `\E\`}, {'&', `\T\`}}
 
 // appendText writes text: without what could end a field, a segment or a frame.
-func (c Component) appendText(out []byte, text string, latin bool) ([]byte, error) {
+func (c Component) appendText(out []byte, text string) ([]byte, error) {
 	text = strings.ReplaceAll(strings.TrimSpace(text), "\r\n", "\n")
 next:
 	for _, r := range text {
@@ -240,48 +222,11 @@ next:
 				return nil, fmt.Errorf("a control character in an identifier: %w", study.ErrInvalid)
 			}
 			out = append(out, ' ')
-		case c.exact && (r == utf8.RuneError || latin && r > 0xFF):
-			return nil, fmt.Errorf("a letter of an identifier that the character set lacks; choose %s: %w", UTF8, study.ErrInvalid)
-		case !latin:
-			out = utf8.AppendRune(out, r)
-		case r <= 0xFF:
-			out = append(out, byte(r))
+		case c.exact && r == utf8.RuneError:
+			return nil, fmt.Errorf("a letter of an identifier that is none: %w", study.ErrInvalid)
 		default:
-			out = append(out, printed(r)...)
+			out = utf8.AppendRune(out, r)
 		}
 	}
 	return out, nil
-}
-
-// printed is what stands for a letter that 8859/1 lacks.
-func printed(r rune) string {
-	switch r {
-	case '–', '—', '−', '‐', '‑':
-		return "-"
-	case '‘', '’', '‚', '′':
-		return "'"
-	case '“', '”', '„', '″':
-		return `"`
-	case '…':
-		return "..."
-	case '•':
-		return "*"
-	case '€':
-		return "EUR"
-	case '≤':
-		return "<="
-	case '≥':
-		return ">="
-	case '≈':
-		return "ca."
-	case 'μ':
-		return "\xB5"
-	case 'œ':
-		return "oe"
-	case 'Œ':
-		return "OE"
-	case '\u2009', '\u202F':
-		return " "
-	}
-	return "?"
 }

@@ -1,6 +1,7 @@
 package carry_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -329,10 +331,17 @@ func TestAnAcknowledgmentSaysWhetherToTryAgain(t *testing.T) {
 	for _, tt := range []struct{ name, answer, want string }{
 		{"AA", ack("AA|C1"), taken},
 		{"CA", ack("CA|C1"), taken},
-		{"AE", ack("AE|C1"), again},
-		{"CE", ack("CE|C1"), again},
-		{"AR", ack("AR|C1"), hopeless},
-		{"CR", ack("CR|C1"), hopeless},
+		{"AE", ack("AE|C1"), hopeless},
+		{"CE", ack("CE|C1"), hopeless},
+		{"AR", ack("AR|C1"), again},
+		{"CR", ack("CR|C1"), again},
+		{"AE of a field that is missing", ack("AE|C1", "ERR|||101^x^HL70357|E"), hopeless},
+		{"AR of a version that is not taken", ack("AR|C1", "ERR|||203^x^HL70357|E"), hopeless},
+		{"AE of a fault of its own", ack("AE|C1", "ERR|||207^x^HL70357|E"), again},
+		{"AE with its condition in MSA-6", ack("AE|C1||||204^x"), again},
+		{"AR with its condition in MSA-6", ack("AR|C1||||200"), hopeless},
+		{"AE that can't name the message", ack("AE|"), hopeless},
+		{"AR that can't name the message", ack("AR|"), again},
 		{"AE of a message type that is not taken", ack("AE|C1", "ERR|||200^x^HL70357|E"), hopeless},
 		{"AE of an order that is not there yet", ack("AE|C1", "ERR|||204^x^HL70357|E"), again},
 		{"AR while the record is locked", ack("AR|C1", "ERR|||206^x^HL70357|E"), again},
@@ -344,10 +353,6 @@ func TestAnAcknowledgmentSaysWhetherToTryAgain(t *testing.T) {
 		if got := meaning(err); got != tt.want {
 			t.Errorf("%s: %s, want %s: %v", tt.name, got, tt.want, err)
 		}
-	}
-	err := mllp(t, answering(t, ack("AE|C1"))).Carry(t.Context(), p)
-	if carry.FaultOf(err).Most == 0 {
-		t.Error("a message that is at fault stands in the way of its correction for a week")
 	}
 	if err := mllp(t, peers.Addr(t)).Carry(t.Context(), p); meaning(err) != down {
 		t.Errorf("nobody there: %v", err)
@@ -383,4 +388,68 @@ func TestAMessageIsTheSameEachTime(t *testing.T) {
 	if len(h.seen) != 2 || h.seen[0] != h.seen[1] || h.seen[0] != "C1" {
 		t.Errorf("%q", h.seen)
 	}
+}
+
+// TestAMessageLeavesInTheFormOfItsDestination holds what is heard, and what lies in a
+// folder, against the form that each wants.
+func TestAMessageLeavesInTheFormOfItsDestination(t *testing.T) {
+	p := carry.Parcel{Study: "1.2", UID: "1.2.3", Kind: "oru", Media: study.MediaHL7,
+		Bytes: []byte("MSH|^~\\&|VARDE||||20260101120000||ORU^R01^ORU_R01|C1|P|2.5.1||||||UNICODE UTF-8\rPID|1||7||Ødegård 中\r")}
+	dir := t.TempDir()
+	var told []hl7.Loss
+	count := func(_ carry.Parcel, l hl7.Loss) { told = append(told, l) }
+	for _, tt := range []struct {
+		form hl7.Form
+		want string
+		loss []hl7.Loss
+	}{
+		{hl7.Form{Version: "2.3", Charset: hl7.Latin1}, "|ORU^R01|C1|P|2.3||||||8859/1\rPID|1||7||\xD8deg\xE5rd ?\r", []hl7.Loss{{Lost: 1}}},
+		{hl7.Form{Charset: hl7.ASCII}, "|ORU^R01^ORU_R01|C1|P|2.5.1||||||ASCII\rPID|1||7||Oedegaard ?\r", []hl7.Loss{{Replaced: 2, Lost: 1}}},
+		{hl7.Form{}, "|ORU^R01^ORU_R01|C1|P|2.5.1||||||UNICODE UTF-8\rPID|1||7||Ødegård 中\r", nil},
+	} {
+		told = nil
+		f := &carry.Folder{Path: dir, Form: tt.form, Poorer: count}
+		if err := f.Carry(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(f.File(p)); err != nil || !strings.HasSuffix(string(b), tt.want) || !slices.Equal(told, tt.loss) {
+			t.Errorf("folder, %+v: %q, %+v, %v", tt.form, b, told, err)
+		}
+		var heard []byte
+		m := mllp(t, listening(t, &heard))
+		told, m.Form, m.Poorer = nil, tt.form, count
+		if err := m.Carry(t.Context(), p); err != nil || !strings.HasSuffix(string(heard), tt.want) || !slices.Equal(told, tt.loss) {
+			t.Errorf("mllp, %+v: %q, %+v, %v", tt.form, heard, told, err)
+		}
+	}
+	p.Bytes = []byte(strings.Replace(string(p.Bytes), "|7|", "|7Å|", 1))
+	m := mllp(t, answering(t, ""))
+	m.Form = hl7.Form{Charset: hl7.ASCII}
+	if err := m.Carry(t.Context(), p); meaning(err) != hopeless || strings.Contains(err.Error(), "7Å") {
+		t.Errorf("an identifier that does not fit: %v", err)
+	}
+}
+
+// listening takes one message whole, keeps it and accepts it.
+func listening(t testing.TB, heard *[]byte) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = c.Close() }()
+		b, err := bufio.NewReader(c).ReadBytes(0x1c)
+		if err != nil {
+			return
+		}
+		*heard = b[1 : len(b)-1]
+		_, _ = io.WriteString(c, "\x0bMSH|^~\\&|R||V||2026||ACK|A|P|2.5.1\rMSA|AA|C1\r\x1c\r")
+	}()
+	return l.Addr().String()
 }

@@ -9,12 +9,19 @@ import (
 	"os"
 	"path/filepath"
 
+	"varde/internal/hl7"
 	"varde/study"
 )
 
 // Folder writes files below a folder, each whole or not at all: STUDY/KIND-UID with
 // an ending for what it is. The names hold no patient, and are the same each time.
-type Folder struct{ Path string }
+type Folder struct {
+	Path string
+	// Form is the version and the character set that messages are written in, and
+	// Poorer is told how many letters of one that set has not; nil leaves it untold.
+	Form   hl7.Form
+	Poorer func(p Parcel, loss hl7.Loss)
+}
 
 // Carry writes one file. One that is there already with the same bytes is left as it
 // is; with others it is replaced. The folder itself must be there: one that is not
@@ -24,6 +31,11 @@ func (f *Folder) Carry(_ context.Context, p Parcel) (err error) {
 		return down(fmt.Errorf("folder %s: %w", f.Path, cause(err)))
 	} else if !i.IsDir() {
 		return hopeless(fmt.Errorf("%s is no folder: %w", f.Path, study.ErrInvalid))
+	}
+	if p.Media == study.MediaHL7 {
+		if p.Bytes, err = fitted(p, f.Form, f.Poorer); err != nil {
+			return hopeless(err)
+		}
 	}
 	to := f.File(p)
 	if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, p.Bytes) {

@@ -16,23 +16,25 @@ type MLLP struct {
 	// App and Facility name the receiver, MSH-5 and MSH-6; what is empty stays as
 	// the message has it.
 	App, Facility string
+	// Form is the version and the character set that it is told in.
+	Form hl7.Form
+	// Poorer is told how many letters of a message its character set has not; nil
+	// leaves it untold.
+	Poorer func(p Parcel, loss hl7.Loss)
 }
 
-// mostErrors is how often a message is tried that the receiver answers with an error
-// (AE, CE) and no code: three hours. Some answer so when they do not know the patient
-// yet; a message that is really at fault must not stand in the way of its correction
-// for days.
-const mostErrors = 20
-
 // Carry sends one message. The answers AA and CA to its own control ID say that it
-// was taken. AE and CE are tried again for some hours, AR and CR need a person, unless
-// a code of table 0357 says better what became of it. No answer, or one to another
-// message, says nothing: it is sent again as it is.
+// was taken. What the others mean is said by [hl7.Ack.Err]: at AE and CE the content is
+// at fault and a person has to look, while AR and CR are tried again. No answer, or one
+// to another message, says nothing: it is sent again as it is.
 func (m *MLLP) Carry(ctx context.Context, p Parcel) error {
 	if p.Media != study.MediaHL7 {
 		return hopeless(fmt.Errorf("%s is no HL7 message: %w", p.Kind, study.ErrInvalid))
 	}
-	message, err := m.addressed(p.Bytes)
+	message, err := fitted(p, m.Form, m.Poorer)
+	if err == nil {
+		message, err = m.addressed(message)
+	}
 	if err != nil {
 		return hopeless(err)
 	}
@@ -40,23 +42,21 @@ func (m *MLLP) Carry(ctx context.Context, p Parcel) error {
 	switch {
 	case err == nil:
 		return nil
-	case ack.Code == "" && hl7.Hopeless(err):
-		return hopeless(err) // it can't be sent at all
+	case hl7.Hopeless(err): // or it can't be sent at all
+		return hopeless(err)
 	case ack.Code == "":
 		return down(err)
 	}
-	for _, c := range ack.Errors {
-		switch {
-		case c >= hl7.UnsupportedType && c <= hl7.UnsupportedVersn:
-			return hopeless(err)
-		case c == hl7.UnknownKey, c == hl7.RecordLocked, c == hl7.InternalError:
-			return &Fault{Err: err}
-		}
+	return &Fault{Err: err}
+}
+
+// fitted brings a message into the form that a destination wants.
+func fitted(p Parcel, form hl7.Form, poorer func(Parcel, hl7.Loss)) ([]byte, error) {
+	b, loss, err := form.Fit(p.Bytes)
+	if err == nil && loss != (hl7.Loss{}) && poorer != nil {
+		poorer(p, loss)
 	}
-	if ack.Code == hl7.AppReject || ack.Code == hl7.CommitReject {
-		return hopeless(err)
-	}
-	return &Fault{Err: err, Most: mostErrors}
+	return b, err
 }
 
 var errHeader = errors.New("a message without a header")

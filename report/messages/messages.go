@@ -24,17 +24,13 @@ import (
 	"varde/study"
 )
 
-// The versions that messages are written in.
-const (
-	V251 = "2.5.1"
-	V231 = "2.3.1"
-)
+// version is that in which messages are written, in UTF-8. [hl7.Form] brings them into
+// what each receiver wants.
+const version = "2.5.1"
 
-// Options are what a site decides of its messages. The zero value is a message of
-// version 2.5.1 in UTF-8 that is preliminary.
+// Options are what a site decides of its messages. The zero value is a message that is
+// preliminary.
 type Options struct {
-	Version  string // [V251] or [V231]; empty is the first
-	Charset  string // [hl7.UTF8] or [hl7.Latin1]; empty is the first
 	App      string // MSH-3; empty stands for VARDE
 	Facility string // MSH-4
 	Country  string // MSH-17, ISO 3166 in three letters: DNK, NOR
@@ -49,12 +45,7 @@ type Options struct {
 
 // Check says what is wrong with options, as an error of kind [study.ErrInvalid].
 func (o Options) Check() error {
-	switch {
-	case o.Version != "" && o.Version != V251 && o.Version != V231:
-		return fmt.Errorf("HL7 version %q is none of %s and %s: %w", o.Version, V251, V231, study.ErrInvalid)
-	case o.Charset != "" && o.Charset != hl7.UTF8 && o.Charset != hl7.Latin1:
-		return fmt.Errorf("HL7 character set %q is none of %q and %q: %w", o.Charset, hl7.UTF8, hl7.Latin1, study.ErrInvalid)
-	case o.Country != "" && (len(o.Country) != 3 || strings.Trim(o.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != ""):
+	if o.Country != "" && (len(o.Country) != 3 || strings.Trim(o.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
 		return fmt.Errorf("country %q is not three letters of ISO 3166: %w", o.Country, study.ErrInvalid)
 	}
 	return nil
@@ -151,7 +142,7 @@ func ORU(in Input) ([]byte, error) {
 	if err := in.Options.Check(); err != nil {
 		return nil, err
 	}
-	m := &message{Input: in, w: &hl7.Writer{Charset: in.Options.Charset}, status: in.Status(), old: in.Options.Version == V231}
+	m := &message{Input: in, w: &hl7.Writer{}, status: in.Status()}
 	m.Device = in.Device.Filled()
 	if m.Location == nil {
 		m.Location = time.Local
@@ -181,8 +172,7 @@ type message struct {
 	w      *hl7.Writer
 	status Status
 	order  study.Order
-	old    bool // version 2.3.1
-	rows   int  // observations so far
+	rows   int // observations so far
 }
 
 // short makes a number of 20 letters and digits, which fits every field and
@@ -203,10 +193,6 @@ func (m *message) stamp(t time.Time) hl7.Component {
 // header writes MSH.
 func (m *message) header() {
 	o := m.Options
-	version, kind := V251, []hl7.Component{hl7.Text("ORU"), hl7.Text("R01"), hl7.Text("ORU_R01")}
-	if m.old {
-		version, kind = V231, kind[:2]
-	}
 	app := o.App
 	if app == "" {
 		app = "VARDE"
@@ -214,7 +200,7 @@ func (m *message) header() {
 	m.w.Add("MSH").
 		Put(3, hl7.Text(app)).Put(4, hl7.Text(o.Facility)).
 		Put(7, m.stamp(m.At)).
-		Put(9, kind...).
+		Put(9, hl7.Text("ORU"), hl7.Text("R01"), hl7.Text("ORU_R01")).
 		Put(10, hl7.Exact(short(string(m.UID), string(m.status)))).
 		Put(11, hl7.Text("P")).
 		Put(12, hl7.Text(version)).

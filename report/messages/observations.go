@@ -125,9 +125,6 @@ type row struct {
 // kind, and puts together those of one finding or slide.
 func (m *message) row(kind string, what study.Code, sub string) row {
 	m.rows++
-	if kind == "CWE" && m.old {
-		kind = "CE" // CWE came with version 2.5
-	}
 	d := m.w.Add("OBX").
 		Put(1, hl7.Text(strconv.Itoa(m.rows))).
 		Put(2, hl7.Text(kind)).
@@ -135,10 +132,8 @@ func (m *message) row(kind string, what study.Code, sub string) row {
 		Put(4, hl7.Text(sub)).
 		Put(11, hl7.Text(string(m.status))).
 		Put(14, m.stamp(m.Result.At)).
-		Put(17, hl7.Exact(m.Result.Model.String()), hl7.Text(or(m.Result.Name, m.Result.Model.ID)), hl7.Text("99VARDE"))
-	if !m.old {
-		d.Put(18, hl7.Exact(m.Device.Serial), hl7.Text(m.Device.Name), hl7.Exact(string(m.Device.UID)), hl7.Text("ISO"))
-	}
+		Put(17, hl7.Exact(m.Result.Model.String()), hl7.Text(or(m.Result.Name, m.Result.Model.ID)), hl7.Text("99VARDE")).
+		Put(18, hl7.Exact(m.Device.Serial), hl7.Text(m.Device.Name), hl7.Exact(string(m.Device.UID)), hl7.Text("ISO"))
 	return row{m, d, m.status == Withdrawal}
 }
 
