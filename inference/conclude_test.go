@@ -208,6 +208,9 @@ func TestFindingsAreSiftedByThresholdsAndNumberedByPeak(t *testing.T) {
 	if r.AI != study.Flagged {
 		t.Errorf("%s: the count that flags is that of all findings, not only of those reported", r.AI)
 	}
+	if r.Unlisted != 1 {
+		t.Errorf("%d findings are said to be left out of the list, 1 is", r.Unlisted)
+	}
 }
 
 func TestRingStaysWithinItsFrame(t *testing.T) {
@@ -229,6 +232,9 @@ func TestHeaviestPatchesAreOutlined(t *testing.T) {
 	r := conclude(t, s, smCard(), bright, []study.Block{{Kind: study.Patches, Series: "2.25.1.4", Tiles: tiles}})
 	if len(r.Findings) != 3 || r.AI != study.NotFlagged && r.AI != study.Flagged {
 		t.Fatalf("%d findings", len(r.Findings))
+	}
+	if r.Unlisted != r.Slides[0].Findings-3 {
+		t.Errorf("%d are not listed of %d", r.Unlisted, r.Slides[0].Findings)
 	}
 	want := study.Region{Instance: "2.25.1.4.1", Class: smClass, Frame: 1, Frames: 8, Shape: study.Outline, Total: true,
 		Points: []float64{112, 0, 128, 0, 128, 16, 112, 16, 112, 0}}

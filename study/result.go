@@ -211,8 +211,11 @@ type Result struct {
 	Raw         *float64 `json:"raw,omitempty"` // the number that Probability was made of by the site's calibration
 	// Frequency is what the site's calibration says of this result in natural
 	// frequencies. Without it no percentage is shown to anybody.
-	Frequency    *Frequency    `json:"frequency,omitempty"`
-	Findings     []Finding     `json:"findings"` // empty and AI not_flagged: ran, nothing found
+	Frequency *Frequency `json:"frequency,omitempty"`
+	Findings  []Finding  `json:"findings"` // empty and AI not_flagged: ran, nothing found
+	// Unlisted is how many findings there are beyond Findings: those are as many as
+	// the card lists, the most suspicious ones.
+	Unlisted     int           `json:"findings_unlisted,omitempty"`
 	Measurements []Measurement `json:"measurements"`
 	Labels       []Label       `json:"labels,omitempty"` // in the card's order
 	// Slide is the worst of the slides that were scored: Probability and

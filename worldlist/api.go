@@ -43,6 +43,7 @@ type resultJSON struct {
 	Frequency    *study.Frequency    `json:"frequency,omitempty" doc:"what this hospital's calibration says in natural frequencies; without it no percentage is to be shown to a reader"`
 	CE           string              `json:"ce,omitempty" doc:"what the model's card says of its CE mark; absent: it has none"`
 	Findings     []study.Finding     `json:"findings"`
+	Unlisted     int                 `json:"findings_unlisted,omitempty" doc:"how many findings there are beyond those listed"`
 	Measurements []study.Measurement `json:"measurements"`
 	Labels       []study.Label       `json:"labels,omitempty"` // what the model says in words, in the order of its card
 	TilesPlanned int                 `json:"tiles_planned"`
@@ -310,7 +311,7 @@ func resultOf(r study.Result) resultJSON {
 	j := resultJSON{
 		Model: r.Model.ID, Version: r.Model.Version, ModelSHA256: r.Model.SHA256.String(),
 		State: "live", Status: runStatus(r), AIState: string(r.AI), Probability: r.Probability, Calibrated: r.Calibrated, Raw: r.Raw, Frequency: r.Frequency, CE: r.CE,
-		Findings: r.Findings, Measurements: r.Measurements, Labels: r.Labels,
+		Findings: r.Findings, Unlisted: r.Unlisted, Measurements: r.Measurements, Labels: r.Labels,
 		TilesPlanned: r.Planned, TilesScored: r.Seen, Seconds: r.Seconds, Ran: r.Ran,
 	}
 	if r.Shadow {

@@ -104,6 +104,10 @@ func (f Facts) concludeCase(r study.Result) study.Result {
 	}
 	r.Slide, r.Measurements, r.Probability = worst.Series, worst.Measurements, worst.Probability
 	r.Findings = f.report(f.ofAll(all))
+	for _, g := range all {
+		r.Unlisted += g.Findings
+	}
+	r.Unlisted -= len(r.Findings)
 	f.calibrate(&r, worst.number)
 	f.calibrateSlides(&r, all)
 	return r

@@ -98,6 +98,7 @@ func Conclude(f Facts) study.Result {
 		return r
 	}
 	r.Findings = f.report(d.all)
+	r.Unlisted = len(d.all) - len(r.Findings)
 	r.Measurements, r.Probability, r.Labels = d.measurements, d.probability, d.labels
 	f.calibrate(&r, d.number)
 	return r

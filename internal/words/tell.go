@@ -170,6 +170,8 @@ func (l Lang) summary(r study.Result, bare bool) string {
 		return says
 	case bare:
 		return says + " " + l.T("result.bare")
+	case r.Unlisted > 0:
+		return says + " " + l.T("result.findings.most", len(r.Findings)+r.Unlisted, len(r.Findings))
 	case len(r.Findings) > 0:
 		return says + " " + l.T("result.findings", len(r.Findings))
 	case r.AI == study.Flagged:

@@ -145,6 +145,7 @@ func outcomes() map[string]telling {
 		}),
 		"flagged-nowhere": chest(0).alter(func(r *study.Result) { r.AI, r.Planned, r.Seen = study.Flagged, 1, 1 }),
 		"flagged-many":    chest(23),
+		"flagged-most":    chest(10).alter(func(r *study.Result) { r.Unlisted = 14 }),
 		"flagged-breast":  breast(),
 		"flagged-labels":  labeled,
 		"flagged-undated": chest(1).alter(func(r *study.Result) { r.Calibrated, r.Probability = true, ptr(0.31) }),
