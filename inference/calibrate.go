@@ -3,8 +3,8 @@ package inference
 import (
 	"context"
 	"errors"
-	"fmt"
 
+	"varde/inference/findings"
 	"varde/models"
 	"varde/models/calibration"
 	"varde/study"
@@ -17,22 +17,6 @@ type Calibrations interface {
 	Calibration(ctx context.Context, model study.ModelRef) (study.Calibration, error)
 	// Calibrations gives all of a model, the first one first.
 	Calibrations(ctx context.Context, model study.ModelRef) ([]study.Calibration, error)
-}
-
-// Calibrated reads a calibration and makes sure that it was made for this very
-// network, card and number. Anything else wraps [study.ErrInvalid].
-func Calibrated(card models.Card, kept study.Calibration) (*calibration.File, error) {
-	f, err := calibration.Parse(kept.File)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("calibration of %s: %w", card.Ref(), err)
-	case f.Hash != kept.SHA256:
-		return nil, fmt.Errorf("calibration of %s has SHA-256 %s, and %s was recorded: %w", card.Ref(), f.Hash, kept.SHA256, study.ErrInvalid)
-	case f.Model != card.Ref().String() || f.SHA256 != card.SHA256 || f.Card != card.Hash || f.Output != card.Flag.By:
-		return nil, fmt.Errorf("calibration %s is of %s of %s with network %s and card %s, and not of %s: %w",
-			f.Hash.Short(), f.Output, f.Model, f.SHA256.Short(), f.Card.Short(), card.Ref(), study.ErrInvalid)
-	}
-	return &f, nil
 }
 
 // calibration gives the calibration that holds for a card. One that can't be used
@@ -49,7 +33,7 @@ func (w *Worker) calibration(ctx context.Context, card models.Card) (*calibratio
 	if err != nil {
 		return nil, err
 	}
-	f, err := Calibrated(card, kept)
+	f, err := findings.Calibrated(card, kept)
 	if err != nil {
 		w.log().ErrorContext(ctx, "calibration not used", "model", card.Ref().String(), "err", err)
 		return nil, nil
@@ -70,7 +54,7 @@ func (r *Replayer) calibration(ctx context.Context, card models.Card, recorded s
 	}
 	for _, c := range all {
 		if c.SHA256 == recorded && !c.Withdrawn() {
-			if f, err := Calibrated(card, c); err == nil {
+			if f, err := findings.Calibrated(card, c); err == nil {
 				return f, nil
 			}
 		}

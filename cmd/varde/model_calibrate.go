@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"varde/inference"
+	"varde/inference/findings"
 	"varde/models"
 	"varde/models/calibration"
 	"varde/study"
@@ -79,7 +79,7 @@ func (o *calibrating) run(ctx context.Context, d *desk, args []string) error {
 	}
 	if !o.try {
 		kept := study.Calibration{Model: card.Ref(), SHA256: f.Hash, File: b, By: d.who, Reason: o.reason}
-		if _, err := inference.Calibrated(card, kept); err != nil {
+		if _, err := findings.Calibrated(card, kept); err != nil {
 			return err
 		}
 		if err := d.ledger.SetCalibration(ctx, kept); err != nil {
@@ -194,7 +194,7 @@ func (d *desk) showCalibrations(card models.Card, all []study.Calibration) {
 		d.print(nil, "no local calibration holds: probabilities are the model's own")
 	}
 	for i, c := range all {
-		switch f, err := inference.Calibrated(card, c); {
+		switch f, err := findings.Calibrated(card, c); {
 		case c.Withdrawn():
 			d.print(nil, "%s  calibration ended by %s: %s", c.At.Format("2006-01-02 15:04:05"), c.By, c.Reason)
 		case err != nil:

@@ -4,8 +4,26 @@ import (
 	"fmt"
 	"slices"
 
+	"varde/models"
+	"varde/models/calibration"
 	"varde/study"
 )
+
+// Calibrated reads a calibration and makes sure that it was made for this very
+// network, card and number. Anything else wraps [study.ErrInvalid].
+func Calibrated(card models.Card, kept study.Calibration) (*calibration.File, error) {
+	f, err := calibration.Parse(kept.File)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("calibration of %s: %w", card.Ref(), err)
+	case f.Hash != kept.SHA256:
+		return nil, fmt.Errorf("calibration of %s has SHA-256 %s, and %s was recorded: %w", card.Ref(), f.Hash, kept.SHA256, study.ErrInvalid)
+	case f.Model != card.Ref().String() || f.SHA256 != card.SHA256 || f.Card != card.Hash || f.Output != card.Flag.By:
+		return nil, fmt.Errorf("calibration %s is of %s of %s with network %s and card %s, and not of %s: %w",
+			f.Hash.Short(), f.Output, f.Model, f.SHA256.Short(), f.Card.Short(), card.Ref(), study.ErrInvalid)
+	}
+	return &f, nil
+}
 
 // calibrate turns the number that decided into a probability, where a calibration
 // holds. Whether something is flagged, and in which order findings and slides

@@ -1,4 +1,4 @@
-package inference_test
+package sessions_test
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func prover(t *testing.T) *sessions.Prover {
 // looks for what is remembered on this machine and on another.
 func TestTuningIsKeptUntilTheMachineChanges(t *testing.T) {
 	c := prover(t)
-	card := smCard()
+	card := patchCard()
 	card.Input.Type, card.Input.Layout, card.SHA256 = "float32", "NCHW", study.Hash{1}
 	if _, ok := c.Known(card.SHA256); ok {
 		t.Error("known before it was measured")
@@ -98,7 +98,7 @@ func (f fickle) Run(_ context.Context, in map[string]pixel.Tensor) (map[string]p
 // network can't do.
 func TestSettingThatChangesABitIsNotChosen(t *testing.T) {
 	c := &sessions.Prover{Dir: t.TempDir(), Cores: 4, Open: func([]byte, sessions.Profile) (sessions.Session, error) { return fickle{4}, nil }}
-	k, err := c.Measure(t.Context(), smCard(), nil)
+	k, err := c.Measure(t.Context(), patchCard(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestSettingThatChangesABitIsNotChosen(t *testing.T) {
 func TestNetworkIsTunedAtItsFirstUse(t *testing.T) {
 	c := prover(t)
 	tuner := &sessions.Tuner{Prover: c}
-	card := smCard()
+	card := patchCard()
 	card.Input.Type, card.Input.Layout, card.SHA256 = "float32", "NCHW", study.Hash{3}
 	type batched interface {
 		sessions.Session

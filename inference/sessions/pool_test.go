@@ -1,4 +1,4 @@
-package inference_test
+package sessions_test
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ func (f *files) Network(study.ModelRef) ([]byte, error) {
 
 // A door is a session that knows whether it is closed.
 type door struct {
-	network
+	sums
 	closed atomic.Bool
 }
 
@@ -37,11 +37,11 @@ func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 	gate := make(chan struct{})
 	pool := &sessions.Pool{Networks: networks, Load: func(models.Card, []byte) (sessions.Session, error) {
 		<-gate
-		return &door{network: bright}, nil
+		return &door{sums: sums{1}}, nil
 	}}
 	var wg sync.WaitGroup
-	sessions := make([]sessions.Session, 16)
-	for i := range sessions {
+	got := make([]sessions.Session, 16)
+	for i := range got {
 		wg.Go(func() {
 			s, release, err := pool.Acquire(t.Context(), model(1))
 			if err != nil {
@@ -49,13 +49,13 @@ func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 				return
 			}
 			defer release()
-			sessions[i] = s
+			got[i] = s
 		})
 	}
 	close(gate)
 	wg.Wait()
-	for _, s := range sessions {
-		if s != sessions[0] {
+	for _, s := range got {
+		if s != got[0] {
 			t.Error("there are two sessions of one network")
 		}
 	}
@@ -67,7 +67,7 @@ func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 func TestLongestUnusedSessionIsClosed(t *testing.T) {
 	doors := map[study.Hash]*door{}
 	pool := &sessions.Pool{Networks: &files{}, Idle: 2, Load: func(c models.Card, _ []byte) (sessions.Session, error) {
-		doors[c.SHA256] = &door{network: bright}
+		doors[c.SHA256] = &door{sums: sums{1}}
 		return doors[c.SHA256], nil
 	}}
 	acquire := func(n byte) func() {
@@ -110,7 +110,7 @@ func TestFailedLoadIsToldAndTriedAgain(t *testing.T) {
 		if broken {
 			return nil, study.ErrUnsupported
 		}
-		return network(bright), nil
+		return sums{1}, nil
 	}}
 	if _, _, err := pool.Acquire(t.Context(), model(1)); !errors.Is(err, study.ErrUnsupported) {
 		t.Errorf("%v", err)

@@ -1,11 +1,11 @@
-package inference_test
+package findings_test
 
 import (
 	"math/rand/v2"
 	"testing"
 	"time"
 
-	"varde/inference"
+	"varde/inference/findings"
 	"varde/models"
 	"varde/models/calibration"
 	"varde/study"
@@ -54,10 +54,10 @@ func TestCalibrationChangesTheProbabilityAndNothingElse(t *testing.T) {
 	cal, _ := calibrationOf(t, card)
 	last := -1.0
 	for _, score := range []float32{0, 0.2, 0.5, 0.8, 1} {
-		f := inference.Facts{Card: card, Parts: []study.Part{scored(0, score)}}
-		plain := inference.Conclude(f)
+		f := findings.Facts{Card: card, Parts: []study.Part{scored(0, score)}}
+		plain := findings.Conclude(f)
 		f.Calibration = cal
-		r := inference.Conclude(f)
+		r := findings.Conclude(f)
 		if plain.Calibrated || plain.Raw != nil || plain.Ran.Calibration != (study.Hash{}) {
 			t.Errorf("calibrated by nothing: %+v", plain)
 		}
@@ -77,11 +77,11 @@ func TestCalibrationChangesTheProbabilityAndNothingElse(t *testing.T) {
 		}
 	}
 	part := scored(0, 0.9)
-	partial := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{part}, Plan: study.ModelPlan{Planned: 5}, Calibration: cal})
+	partial := findings.Conclude(findings.Facts{Card: card, Parts: []study.Part{part}, Plan: study.ModelPlan{Planned: 5}, Calibration: cal})
 	if partial.Calibrated || partial.Raw != nil || partial.Frequency != nil {
 		t.Errorf("a partial result is calibrated: %+v", partial)
 	}
-	stopped := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{part}, Stopped: true, Calibration: cal})
+	stopped := findings.Conclude(findings.Facts{Card: card, Parts: []study.Part{part}, Stopped: true, Calibration: cal})
 	if stopped.Calibrated || stopped.Probability != nil || stopped.Frequency != nil {
 		t.Errorf("a model that was stopped speaks: %+v", stopped)
 	}
@@ -101,7 +101,7 @@ func TestResultSaysWhatTheCardSaysOfTheMark(t *testing.T) {
 	} {
 		card := mgCard()
 		card.Device = tt.device
-		if r := inference.Conclude(inference.Facts{Card: card, Parts: []study.Part{scored(0, 0.9)}}); r.CE != tt.want {
+		if r := findings.Conclude(findings.Facts{Card: card, Parts: []study.Part{scored(0, 0.9)}}); r.CE != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.device, r.CE, tt.want)
 		}
 	}
@@ -112,7 +112,7 @@ func TestResultSaysWhatTheCardSaysOfTheMark(t *testing.T) {
 func TestCalibrationOfAnotherModelIsNotUsed(t *testing.T) {
 	card := probabilityCard()
 	_, kept := calibrationOf(t, card)
-	if _, err := inference.Calibrated(card, kept); err != nil {
+	if _, err := findings.Calibrated(card, kept); err != nil {
 		t.Fatal(err)
 	}
 	for name, alter := range map[string]func(*models.Card, *study.Calibration){
@@ -125,7 +125,7 @@ func TestCalibrationOfAnotherModelIsNotUsed(t *testing.T) {
 	} {
 		c, k := card, kept
 		alter(&c, &k)
-		if _, err := inference.Calibrated(c, k); err == nil {
+		if _, err := findings.Calibrated(c, k); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

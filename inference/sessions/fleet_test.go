@@ -1,4 +1,4 @@
-package inference_test
+package sessions_test
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func TestProvidersAreThoseOfTheCardAndNoOthers(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := fleet(tt.off, tt.load)
-			card := smCard()
+			card := patchCard()
 			card.Providers = tt.providers
 			begun := time.Now()
 			s, release, err := f.Acquire(t.Context(), card)
@@ -111,7 +111,7 @@ func TestWorkGoesToTheDeviceWithTheFewest(t *testing.T) {
 	loads := map[int]int{}
 	first := f.Devices[0]
 	f.Devices = append(f.Devices, &sessions.Device{Provider: "cuda", Number: 1, Gate: first.Gate, Load: first.Load})
-	card := smCard()
+	card := patchCard()
 	card.Providers = []string{"cuda"}
 	for range 6 {
 		s, _, err := f.Acquire(t.Context(), card)

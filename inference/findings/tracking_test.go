@@ -1,10 +1,10 @@
-package inference_test
+package findings_test
 
 import (
 	"testing"
 	"time"
 
-	"varde/inference"
+	"varde/inference/findings"
 	"varde/models"
 	"varde/study"
 )
@@ -21,7 +21,7 @@ func TestFindingIsKnownAgainInItsStudyAlone(t *testing.T) {
 		card := models.Card{ID: "nodules", Version: version, Input: models.Input{Kind: study.Images}, Flag: models.Flag{By: "findings", Flagged: 1},
 			Output:  []models.Output{{Name: "classes", Role: models.RoleSegments}},
 			Segment: []models.Segment{{Name: "nodule", Output: "classes", Lesions: true}}}
-		r := inference.Conclude(inference.Facts{Card: card, Study: uid, Rev: rev, Instances: []study.Instance{in}, At: time.Unix(0, 0), Parts: []study.Part{{Study: uid, Rev: rev,
+		r := findings.Conclude(findings.Facts{Card: card, Study: uid, Rev: rev, Instances: []study.Instance{in}, At: time.Unix(0, 0), Parts: []study.Part{{Study: uid, Rev: rev,
 			Block: study.Block{Kind: study.Images, Series: in.Series, Tiles: []study.Tile{{Instance: in.UID, W: 64, H: 64}}}, Scores: []study.Score{{}},
 			Masks: &study.Masks{Grids: []study.MaskGrid{{Columns: 64, Rows: 64, Planes: 1, Scale: [2]float64{1, 1}, SpacingMM: [2]float64{1, 1}, Runs: [][]int32{{0, 9, 9, 14, 0, 10, 9, 14}}}}}}}})
 		if len(r.Findings) != 1 {
