@@ -32,8 +32,10 @@ type Options struct {
 	Lang        string // en, nb, da; anything else stands for en
 	Device      Device
 	Predecessor *study.Report // that this report replaces, or nil
-	// Objects are what was written beside this report: heatmaps and annotations.
+	// Objects are what was written beside this report, and is where the report goes:
+	// heatmaps, annotations and masks; Segments are the findings that are in masks.
 	Objects  []study.Report
+	Segments Segments
 	Location *time.Location // for dates and times; nil is the machine's
 }
 
@@ -68,7 +70,7 @@ func Build(s study.Study, instances []study.Instance, r study.Result, o Options)
 			d.Evidence = append(d.Evidence, i)
 		}
 	}
-	b := builder{language: tongue(o.Lang), result: r, document: &d, planes: planes(d.Evidence)}
+	b := builder{language: tongue(o.Lang), result: r, document: &d, planes: planes(d.Evidence), numbers: o.Segments}
 	d.Root = b.report()
 	return d
 }
@@ -79,6 +81,8 @@ type builder struct {
 	result   study.Result
 	document *Document
 	planes   map[study.UID]slides.Plane // by instance, of slides that say where they lie
+	numbers  Segments
+	drawn    map[study.UID]segment // the findings that refer to their segments, by tracking UID
 }
 
 // answered reports whether the model gave a result, be it a partial one.
@@ -130,26 +134,35 @@ func (b *builder) library() tree.Item {
 
 // groups makes a measurement group for each finding and one for the study.
 func (b *builder) groups() []tree.Item {
+	own, whole := append(b.slides(), b.labels()...), b.whole()
+	if len(own) == 0 { // a label has neither region nor segment
+		b.drawn = b.segments()
+	}
+	if whole != nil && len(b.drawn) > 0 && !b.drawnWhole(whole) {
+		b.drawn = nil
+	}
 	var groups []tree.Item
 	for _, f := range b.result.Findings {
 		groups = append(groups, b.finding(f))
 	}
-	own := append(b.slides(), b.labels()...)
-	if study := b.whole(); study != nil {
-		own = append(own, *study)
+	if whole != nil {
+		own = append(own, *whole)
 	}
-	if len(own) > 0 && regions(groups) == 1 {
+	if len(groups)+len(own) > 1 && regions(groups) == 1 {
 		mark(groups)
 	}
 	return append(groups, own...)
 }
 
 // finding makes the measurement group of one finding: TID 1410 where it lies in
-// one plane, TID 1411 where it is outlined in several, TID 1501 where it has no
-// region.
+// one plane, TID 1411 where it is outlined in several or refers to its segment, TID
+// 1501 where it has no region.
 func (b *builder) finding(f study.Finding) tree.Item {
 	template := "1410"
+	drawn, isDrawn := b.drawn[f.Tracking]
 	switch n := len(f.Regions); {
+	case isDrawn:
+		template = "1411"
 	case n == 0:
 		template = "1501"
 	case n > 1:
@@ -168,8 +181,12 @@ func (b *builder) finding(f study.Finding) tree.Item {
 		items = append(items, site)
 	}
 	items = append(items, b.algorithm(tree.HasConceptMod)...)
-	for _, g := range f.Regions {
-		items = append(items, b.region(g))
+	if isDrawn {
+		items = append(items, drawn.rows()...)
+	} else {
+		for _, g := range f.Regions {
+			items = append(items, b.region(g))
+		}
 	}
 	if center := b.center(f); center != nil {
 		items = append(items, *center)
@@ -207,6 +224,9 @@ func (b *builder) whole() *tree.Item {
 		tree.UIDRef(tree.HasObsContext, conceptTrackingUID, study.DerivedUID(string(r.Study), r.Model.ID, "study")),
 	}
 	items = append(items, b.algorithm(tree.HasConceptMod)...)
+	if len(r.Slides) == 1 {
+		items = append(items, b.source(r.Slides[0].Series)...)
+	}
 	g := tree.Container(tree.Contains, conceptGroup, "1501", append(items, nums...)...)
 	return &g
 }

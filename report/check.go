@@ -66,7 +66,8 @@ func Check(b []byte) error {
 // A checker gathers faults.
 type checker struct {
 	faults []error
-	person bool // it is a reader's, who has verified a result
+	person bool               // it is a reader's, who has verified a result
+	series map[study.UID]bool // in the evidence
 }
 
 // maxFaults is how many are told: the rest follows from them.
@@ -118,12 +119,14 @@ func (c *checker) verification(d *dicom.Dataset) {
 // and nothing of another study.
 func (c *checker) references(d *dicom.Dataset, root tree.Item) {
 	listed := map[study.UID]study.UID{}
+	c.series = map[study.UID]bool{}
 	for _, list := range []dicom.Tag{dicom.CurrentRequestedProcedureEvidenceSequence, dicom.PertinentOtherEvidenceSequence} {
 		for s := range d.Each(list) {
 			if s.Text(dicom.StudyInstanceUID) != d.Text(dicom.StudyInstanceUID) {
 				c.fault(list.Keyword(), "lists another study")
 			}
 			for series := range s.Each(dicom.ReferencedSeriesSequence) {
+				c.series[study.UID(series.Text(dicom.SeriesInstanceUID))] = true
 				for o := range series.Each(dicom.ReferencedSOPSequence) {
 					listed[study.UID(o.Text(dicom.ReferencedSOPInstanceUID))] = study.UID(o.Text(dicom.ReferencedSOPClassUID))
 				}
@@ -246,6 +249,9 @@ func (c *checker) groups(of tree.Item) {
 			continue
 		}
 		c.rows(where, g, rows)
+		if g.Template == "1411" {
+			c.volume(where, g)
+		}
 		for _, i := range g.Items {
 			if i.Name == conceptTrackingUID {
 				if seen[i.Text] {
@@ -254,6 +260,35 @@ func (c *checker) groups(of tree.Item) {
 				seen[i.Text] = true
 			}
 		}
+	}
+}
+
+// volume holds a volumetric group to one way of giving its region: several regions, or
+// a segment with the series that it was drawn over. Only a group of everything that was
+// drawn, whose segments have no numbers, is of no finding.
+func (c *checker) volume(where string, g tree.Item) {
+	count := func(name study.Code) (n int) {
+		for _, i := range g.Items {
+			if i.Name.Value == name.Value && i.Name.Scheme == name.Scheme {
+				n++
+			}
+		}
+		return n
+	}
+	whole := false
+	for _, i := range g.Items {
+		whole = whole || i.Name.Value == conceptSegment.Value && len(i.Segments) == 0
+		if i.Name.Value == conceptSegmented.Value && !c.series[study.UID(i.Text)] {
+			c.fault(where, "names a source series that is not in the evidence")
+		}
+	}
+	switch regions, segments := count(conceptRegion), count(conceptSegment); {
+	case segments == 0 && regions < 2, segments > 0 && regions > 0:
+		c.fault(where, "has %d regions and %d segments, where it must have several of the one or one of the other", regions, segments)
+	case segments != count(conceptSegmented):
+		c.fault(where, "does not say of which series its segment is")
+	case count(conceptFinding) == 0 && !whole:
+		c.fault(where, "has no finding")
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 func TestEveryReportPassesItsTemplate(t *testing.T) {
 	for name, s := range kinds {
 		for _, lang := range langs {
-			d := report.Build(s.study, s.instances, s.result, report.Options{Lang: lang, Location: time.UTC, Objects: s.beside})
+			d := report.Build(s.study, s.instances, s.result, report.Options{Lang: lang, Location: time.UTC, Objects: s.beside, Segments: s.drawn})
 			if err := report.Check(encode(t, d)); err != nil {
 				t.Errorf("%s, %s: %v", name, lang, err)
 			}
@@ -33,7 +33,7 @@ func TestEveryReportPassesItsTemplate(t *testing.T) {
 // what was meant.
 func TestTreeIsReadAsItWasWritten(t *testing.T) {
 	for name, s := range kinds {
-		d := report.Build(s.study, s.instances, s.result, report.Options{Location: time.UTC, Objects: s.beside})
+		d := report.Build(s.study, s.instances, s.result, report.Options{Location: time.UTC, Objects: s.beside, Segments: s.drawn})
 		h, err := dicom.Scan(bytes.NewReader(encode(t, d)), dicom.ScanOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -152,6 +152,42 @@ func TestFaultyReportIsHeld(t *testing.T) {
 			d.Root.Items = append(slices.Clone(d.Root.Items), tree.Text(tree.Contains, dcm("121060"), "history"))
 			return true
 		}, "not in its template"},
+		{"with a segment beside outlines", "CT drawn", func(d *report.Document) bool {
+			return edit(&d.Root, "125007", func(i *tree.Item) {
+				outline := tree.SCoord(tree.Contains, dcm("111030"), study.Point, []float64{1, 2}, false, tree.Reference{Class: dicom.CTImage, Instance: d.Evidence[0].UID})
+				i.Items = append(slices.Clone(i.Items), outline)
+			})
+		}, "one of the other"},
+		{"with a segment of nobody knows which series", "CT drawn", func(d *report.Document) bool { return drop(&d.Root, "121232") }, "of which series"},
+		{"with a segment of another series", "CT drawn", func(d *report.Document) bool {
+			return edit(&d.Root, "121232", func(i *tree.Item) { i.Text = "2.25.4711" })
+		}, "not in the evidence"},
+		{"with a segment of an image", "CT drawn", func(d *report.Document) bool {
+			return edit(&d.Root, "121191", func(i *tree.Item) { i.Image = tree.Reference{Class: dicom.CTImage, Instance: d.Evidence[0].UID} })
+		}, "no segmentation"},
+		{"with a segment of number 0", "CT drawn", func(d *report.Document) bool {
+			return edit(&d.Root, "121191", func(i *tree.Item) { i.Segments = []int{0} })
+		}, "by number"},
+		{"with two segments of one finding", "CT drawn", func(d *report.Document) bool {
+			return edit(&d.Root, "125007", func(i *tree.Item) {
+				n := slices.IndexFunc(i.Items, func(x tree.Item) bool { return x.Name.Value == "121191" })
+				i.Items = slices.Insert(slices.Clone(i.Items), n, i.Items[n])
+			})
+		}, "Referenced Segment"},
+		{"volume in a single plane", "CT flagged, volumes", func(d *report.Document) bool {
+			return edit(&d.Root, "125007", func(i *tree.Item) {
+				for range 2 {
+					n := slices.IndexFunc(i.Items, func(x tree.Item) bool { return x.Name.Value == "111030" })
+					i.Items = slices.Delete(slices.Clone(i.Items), n, n+1)
+				}
+			})
+		}, "several of the one"},
+		{"drawn, and of no finding", "CT drawn", func(d *report.Document) bool { return drop(&d.Root, "121071") }, "no finding"},
+		{"with a map that is an image", "case flagged", func(d *report.Document) bool {
+			return edit(&d.Root, "121112", func(i *tree.Item) {
+				i.Image = tree.Reference{Class: dicom.WholeSlideImage, Instance: d.Evidence[0].UID}
+			})
+		}, "no segmentation"},
 		{"with a group of an unknown template", "MG flagged", func(d *report.Document) bool {
 			return edit(&d.Root, "125007", func(i *tree.Item) { i.Template = "9999" })
 		}, "9999"},
@@ -161,7 +197,7 @@ func TestFaultyReportIsHeld(t *testing.T) {
 			if !ok {
 				t.Fatalf("no sample %q", tt.kind)
 			}
-			d := report.Build(s.study, s.instances, s.result, report.Options{Location: time.UTC, Objects: s.beside})
+			d := report.Build(s.study, s.instances, s.result, report.Options{Location: time.UTC, Objects: s.beside, Segments: s.drawn})
 			if !tt.do(&d) {
 				t.Fatal("nothing was changed")
 			}

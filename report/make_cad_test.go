@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
 	"varde/internal/mask"
 	"varde/report"
 	"varde/report/cad"
@@ -159,11 +161,14 @@ func TestWrongCADReportIsHeld(t *testing.T) {
 	}
 }
 
-// TestMasksGoToThoseWhoWantThem: in the form that the card asks for, known to the
-// report, and only where something was drawn.
-func TestMasksGoToThoseWhoWantThem(t *testing.T) {
-	s := chestCT(1, 1)
-	runs := []int32{2, 210, 195, 205, 2, 211, 195, 205}
+// drawnChest is a CT whose network drew its one finding, which goes through so many
+// slices.
+func drawnChest(slices int) (sample, study.MaskGrid) {
+	s := chestCT(1, slices)
+	var runs []int32
+	for plane := range int32(slices) {
+		runs = append(runs, 2+plane, 210, 195, 205, 2+plane, 211, 195, 205)
+	}
 	grid := study.MaskGrid{Columns: 512, Rows: 512, Planes: 10, StepMM: 2, SpacingMM: [2]float64{0.7, 0.7}, Scale: [2]float64{1, 1},
 		Position: &[3]float64{0, 0, 0}, Orientation: &[6]float64{1, 0, 0, 0, 1, 0}, Runs: [][]int32{runs}}
 	for n := range s.instances {
@@ -171,14 +176,29 @@ func TestMasksGoToThoseWhoWantThem(t *testing.T) {
 			img.Position, img.Orientation, img.SpacingMM, img.Samples, img.BitsAllocated = &[3]float64{0, 0, 2 * float64(n)}, grid.Orientation, [2]float64{0.7, 0.7}, 1, 16
 		}
 	}
-	s.result.Findings[0].CenterMM = grid.At([3]float64{200, 210.5, 2})
-	s.result.Findings[0].Regions[0].Instance = s.instances[2].UID
+	s.result.Findings[0].CenterMM = grid.At([3]float64{200, 210.5, 2 + float64(slices-1)/2})
+	for n := range s.result.Findings[0].Regions {
+		s.result.Findings[0].Regions[n].Instance = s.instances[2+n].UID
+	}
+	return s, grid
+}
+
+// newDrawnBench is a bench with it.
+func newDrawnBench(t *testing.T, slices int, form masks.Form) *bench {
+	s, grid := drawnChest(slices)
+	m := newBench(t, s, 0, func(p *study.Part) {
+		p.Block.Last = 9
+		p.Masks = &study.Masks{Grids: []study.MaskGrid{grid}}
+	})
+	m.about = report.About{Form: form, Segments: []masks.Segment{{Name: "nodule", What: nodule, Site: lung, Lesions: true}}}
+	return m
+}
+
+// TestMasksGoToThoseWhoWantThem: in the form that the card asks for, known to the
+// report, and only where something was drawn.
+func TestMasksGoToThoseWhoWantThem(t *testing.T) {
 	for _, form := range []masks.Form{masks.Binary, masks.Fractional, masks.LabelMap} {
-		m := newBench(t, s, 0, func(p *study.Part) {
-			p.Block.Last = 9
-			p.Masks = &study.Masks{Grids: []study.MaskGrid{grid}}
-		})
-		m.about = report.About{Form: form, Segments: []masks.Segment{{Name: "nodule", What: nodule, Site: lung, Lesions: true}}}
+		m := newDrawnBench(t, 1, form)
 		if err := m.writer(report.KindMask).Handle(t.Context(), job(m.sample)); err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +208,7 @@ func TestMasksGoToThoseWhoWantThem(t *testing.T) {
 		}
 		h := header(t, m.objects[r.Key])
 		segment := h.Item(dicom.SegmentSequence)
-		if !strings.EqualFold(h.Text(dicom.SegmentationType), string(form)) || segment.Text(dicom.TrackingUID) != string(s.result.Findings[0].Tracking) || r.Class != study.UID(h.Text(dicom.SOPClassUID)) {
+		if !strings.EqualFold(h.Text(dicom.SegmentationType), string(form)) || segment.Text(dicom.TrackingUID) != string(m.sample.result.Findings[0].Tracking) || r.Class != study.UID(h.Text(dicom.SOPClassUID)) {
 			t.Errorf("%s: %s of %s, recorded as %s", form, h.Text(dicom.SegmentationType), segment.Text(dicom.TrackingUID), r.Class)
 		}
 		sr, _ := m.of(report.KindSR)
@@ -204,4 +224,108 @@ func TestMasksGoToThoseWhoWantThem(t *testing.T) {
 	if _, ok := none.of(report.KindMask); ok {
 		t.Error("a mask of nothing")
 	}
+}
+
+// TestAReportRefersToSegmentsThatItsDestinationsHave, in every form of masks, and tells
+// by outlines where one of them does not get the mask, or has not got it yet.
+func TestAReportRefersToSegmentsThatItsDestinationsHave(t *testing.T) {
+	has := func(name string, kinds ...string) report.Want {
+		return report.Want{Destination: name, Kinds: kinds, Lang: "nb"}
+	}
+	all := []string{report.KindSR, report.KindVerified, report.KindMask}
+	for name, tt := range map[string]struct {
+		wants  []report.Want
+		slices int
+		late   bool // the mask has not left the house when the reader answers
+		refers bool
+	}{
+		"all get it":                      {[]report.Want{has("PACS", all...), has("VNA", all...)}, 3, false, true},
+		"one does not":                    {[]report.Want{has("PACS", all...), has("OLD", report.KindSR, report.KindVerified)}, 3, false, false},
+		"one that hears nothing does not": {[]report.Want{has("PACS", all...), has("RIS", report.KindMessage)}, 3, false, true},
+		"one that speaks another tongue":  {[]report.Want{has("PACS", all...), {Destination: "OLD", Kinds: []string{report.KindSR}, Lang: "da"}}, 3, false, true},
+		"nobody gets it":                  {[]report.Want{has("PACS", report.KindSR, report.KindVerified)}, 3, false, false},
+		"a single plane":                  {[]report.Want{has("PACS", all...)}, 1, false, false},
+		"it is late":                      {[]report.Want{has("PACS", all...)}, 3, true, true},
+	} {
+		for _, form := range []masks.Form{masks.Binary, masks.LabelMap} {
+			m := newDrawnBench(t, tt.slices, form)
+			w := m.writer()
+			w.Wants, w.Steps = tt.wants, func(context.Context, study.UID) ([]study.ReadingStep, error) {
+				return []study.ReadingStep{{Rev: 1, By: "A. Dahl", Step: study.StepFinal, Verdict: "agree", At: at}}, nil
+			}
+			w.Told = func(context.Context, study.UID, int, study.ModelRef) (told []study.Report, err error) {
+				for _, r := range m.reports {
+					for _, d := range r.To {
+						if !tt.late || r.Kind != report.KindMask {
+							r.Deliveries = append(r.Deliveries, study.Delivery{Destination: d})
+						}
+					}
+					told = append(told, r)
+				}
+				return told, nil
+			}
+			if err := w.Handle(t.Context(), job(m.sample)); err != nil {
+				t.Fatal(name, err)
+			}
+			mask, _ := m.of(report.KindMask)
+			check := func(kind string, refers bool) {
+				t.Helper()
+				r, ok := m.of(kind)
+				said := refersTo(t, m.objects[r.Key], mask.UID)
+				if !ok || r.Held != "" || said != refers {
+					t.Errorf("%s, %s: %s refers to its segment: %v; held %q", name, form, kind, said, r.Held)
+				}
+				if knows := mask.UID != "" && bytes.Contains(m.objects[r.Key], []byte(mask.UID)); knows != refers && tt.slices > 1 {
+					t.Errorf("%s, %s: %s names the mask: %v", name, form, kind, knows)
+				}
+			}
+			check(report.KindSR, tt.refers)
+			if !slices.ContainsFunc(tt.wants, func(x report.Want) bool { return slices.Contains(x.Kinds, report.KindVerified) }) {
+				continue
+			}
+			before := slices.Clone(m.reports)
+			m.old = nil
+			w.Ledger = &again{m, before}
+			j := job(m.sample)
+			j.Task = study.TaskVerify
+			if err := w.Handle(t.Context(), j); err != nil {
+				t.Fatal(name, err)
+			}
+			check(report.KindVerified, tt.refers && !tt.late)
+		}
+	}
+}
+
+// again is a bench that knows what was written before.
+type again struct {
+	*bench
+	before []study.Report
+}
+
+func (a *again) Predecessors(context.Context, study.UID, int, study.ModelRef) ([]study.Report, error) {
+	return a.before, nil
+}
+
+// refersTo reports whether a finding of a report is a segment of a segmentation, and of
+// no other.
+func refersTo(t *testing.T, b []byte, mask study.UID) bool {
+	t.Helper()
+	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := tree.Read(h.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	root.Walk(func(i tree.Item) {
+		if i.Name.Value != "121191" {
+			return
+		}
+		if found = true; i.Image.Instance != mask || !slices.Equal(i.Segments, []int{1}) {
+			t.Errorf("it refers to %v of %s", i.Segments, i.Image.Instance)
+		}
+	})
+	return found
 }

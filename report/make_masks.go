@@ -54,7 +54,9 @@ func makeMasks(ctx context.Context, w *Writer, k work) ([]made, error) {
 	}
 	var all []made
 	for n, o := range objects {
-		all = append(all, k.made(KindMask, n, "", o.Class, o.Bytes))
+		one := k.made(KindMask, n, "", o.Class, o.Bytes)
+		one.segments = o.Segments
+		all = append(all, one)
 	}
 	return all, nil
 }

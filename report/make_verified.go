@@ -22,8 +22,12 @@ func makeVerified(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
+	objects, segments, err := w.have(ctx, KindVerified, k)
+	if err != nil {
+		return nil, err
+	}
 	b, err := Verify(k.study, k.instances, k.result, g, Options{Lang: k.lang, Device: k.device, Location: k.location,
-		Predecessor: k.predecessor(KindSR, ""), Objects: k.before}).Encode()
+		Predecessor: k.predecessor(KindSR, ""), Objects: objects, Segments: segments}).Encode()
 	if err != nil {
 		return nil, err
 	}

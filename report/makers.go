@@ -99,8 +99,10 @@ type work struct {
 	// what names its predecessor; of a result that is withdrawn, what was written
 	// of itself.
 	before []study.Report
-	// beside is what this writing has made so far, in this language or in none.
-	beside []study.Report
+	// beside is what this writing has made so far, in this language or in none, and
+	// segments are the findings in the masks among it.
+	beside   []study.Report
+	segments Segments
 	// slides gives the study's slides with the result's heat maps; it reads them
 	// once for all makers. It gives none where the writer has none.
 	slides func() ([]slides.Slide, error)
@@ -153,6 +155,7 @@ type made struct {
 	class       study.UID // empty of what is no DICOM object
 	uid, series study.UID
 	bytes       []byte
+	segments    map[study.UID]int // the numbers of the findings' segments, by tracking UID
 }
 
 // makeAll makes, checks and keeps everything that is wanted of a result.
@@ -161,6 +164,7 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 		return w.withdrawAll(ctx, k)
 	}
 	var all []study.Report
+	k.segments = Segments{}
 	for _, m := range makers() {
 		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent || k.purpose == study.PurposeVerified && !m.verifies {
 			continue
@@ -216,6 +220,9 @@ func (w *Writer) makeKind(ctx context.Context, m maker, k work) ([]study.Report,
 		r, err := w.keep(ctx, k, o)
 		if err != nil {
 			return nil, err
+		}
+		if o.segments != nil {
+			k.segments[r.UID] = o.segments
 		}
 		r.Held, r.To = held, k.to
 		back := k.purpose == study.PurposeWithdrawn || k.purpose == study.PurposeCorrected

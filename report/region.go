@@ -153,7 +153,7 @@ func (b *builder) slides() []tree.Item {
 			tree.Text(tree.HasObsContext, conceptTrackingID, b.result.Model.ID+" "+slideName(s)),
 			tree.UIDRef(tree.HasObsContext, conceptTrackingUID, study.DerivedUID(string(b.result.Study), b.result.Model.ID, "slide", string(s.Series))),
 		}
-		items = append(items, b.algorithm(tree.HasConceptMod)...)
+		items = append(append(items, b.algorithm(tree.HasConceptMod)...), b.source(s.Series)...)
 		groups = append(groups, tree.Container(tree.Contains, conceptGroup, "1501", append(items, nums...)...))
 	}
 	return groups

@@ -39,6 +39,7 @@ type sample struct {
 	instances []study.Instance
 	result    study.Result
 	beside    []study.Report
+	drawn     report.Segments
 }
 
 // chestCT is a CT of ten slices with findings, each outlined in so many slices.
@@ -182,6 +183,24 @@ func (s sample) withHeatmaps() sample {
 		}
 	}
 	slices.SortFunc(s.beside, func(a, b study.Report) int { return cmp.Compare(a.Kind+string(a.Slide), b.Kind+string(b.Slide)) })
+	return s
+}
+
+// withMasks says that a network drew the first so many findings, and that the masks
+// were written beside the report.
+func (s sample) withMasks(findings int) sample {
+	o := study.Report{Kind: report.KindMask, UID: study.DerivedUID(string(s.study.UID), "mask"), Series: study.DerivedUID(string(s.study.UID), "masks"),
+		Class: dicom.Segmentation, Study: s.study.UID}
+	s.beside, s.drawn = append(s.beside, o), report.Segments{o.UID: {}}
+	for n, f := range s.result.Findings[:findings] {
+		s.drawn[o.UID][f.Tracking] = n + 1
+	}
+	return s
+}
+
+// measured gives the study a number of its own.
+func (s sample) measured() sample {
+	s.result.Measurements = []study.Measurement{{Name: volume, Value: 620.25, Unit: mm3}}
 	return s
 }
 

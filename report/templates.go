@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
 	"varde/report/identity"
 	"varde/study"
@@ -109,7 +110,8 @@ func qualitativeRows() []row {
 }
 
 // groupRows is a measurement group by its template: a planar one has one region, a
-// volumetric one has several, the others have what they have.
+// volumetric one has several or the segment that was drawn of it, the others have what
+// they have. In which way a volumetric one gives its region is held by the checker.
 func groupRows(template string) ([]row, bool) {
 	rows := append([]row{
 		text(tree.HasObsContext, conceptTrackingID, 1, 1, nil),
@@ -120,8 +122,13 @@ func groupRows(template string) ([]row, bool) {
 	case "1410":
 		least, most, finding = 1, 1, 1
 	case "1411":
-		least, most, finding = 2, many, 1
+		segment := image(tree.Contains, 0, 1)
+		segment.name, segment.holds = conceptSegment, isSegment
+		rows = append(rows, segment, uid(tree.Contains, conceptSegmented, 0, 1))
 	case "1501":
+		source := image(tree.Contains, 0, many)
+		source.name, source.holds = conceptSource, isSegment
+		rows = append(rows, source)
 	default:
 		return nil, false
 	}
@@ -134,4 +141,16 @@ func groupRows(template string) ([]row, bool) {
 		row{relation: tree.Contains, kinds: shapes, name: conceptCenter, most: 1, holds: hasPlace, below: []row{selected}},
 		row{relation: tree.Contains, kinds: []tree.ValueType{tree.TypeNum, tree.TypeCode, tree.TypeText}, most: many}, // what the card names
 	), true
+}
+
+// isSegment checks what refers to segments: the object is a segmentation, and the
+// segments, where they are told, are numbers of some.
+func isSegment(i tree.Item) string {
+	if i.Image.Class != dicom.Segmentation && i.Image.Class != dicom.LabelMapSegmentation {
+		return "is no segmentation"
+	}
+	if i.Image.Frame != 0 || slices.ContainsFunc(i.Segments, func(n int) bool { return n < 1 }) {
+		return "names no segments by number"
+	}
+	return ""
 }

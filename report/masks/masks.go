@@ -3,6 +3,7 @@
 //
 //	Work.Segmentations   a Segmentation for each volume and each image
 //	ParseForm            binary, fractional or labelmap, by its word
+//	Numbers              which segment is which finding, of one that was written
 //
 // A lesion is a segment of its own, with the identity that the structured report
 // gives the finding; what a card measures as a whole, as an organ, is one segment.
@@ -15,6 +16,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"varde/internal/dicom"
 	"varde/internal/words"
 	"varde/report/identity"
 	"varde/study"
@@ -99,6 +101,19 @@ func (w Work) Segmentations() ([]Object, error) {
 		}
 	}
 	return out, nil
+}
+
+// Numbers gives the numbers of the segments of a Segmentation that this package wrote,
+// by their tracking UID.
+func Numbers(d *dicom.Dataset) map[study.UID]int {
+	all := map[study.UID]int{}
+	for s := range d.Each(dicom.SegmentSequence) {
+		n, ok := s.Int(dicom.SegmentNumber)
+		if uid := study.UID(s.Text(dicom.TrackingUID)); ok && uid != "" {
+			all[uid] = n
+		}
+	}
+	return all
 }
 
 // name is the model's for people.

@@ -1,0 +1,161 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"varde/internal/dicom"
+	"varde/internal/dicom/tree"
+	"varde/report/masks"
+	"varde/study"
+)
+
+// Segments are the numbers of the segments that are findings, by the segmentation that
+// they are in and by the tracking UID of the finding.
+type Segments map[study.UID]map[study.UID]int
+
+// A segment is what a network drew of one finding.
+type segment struct {
+	of     study.Report // the segmentation
+	number int
+	series study.UID // that it was drawn over
+}
+
+// segments finds the findings that say where they are by their segment, and not by
+// outlines: those of every segmentation in which some finding goes through several
+// frames, for outlines tell of such a one frame by frame only. What lies in a single
+// frame is told whole by its outline, which every workstation can draw. TID 1410 and
+// TID 1411 want exactly one way.
+func (b *builder) segments() map[study.UID]segment {
+	all := map[study.UID]segment{}
+	for _, o := range b.document.Objects {
+		numbers := b.numbers[o.UID]
+		deep := slices.ContainsFunc(b.result.Findings, func(f study.Finding) bool { return numbers[f.Tracking] > 0 && len(f.Regions) > 1 })
+		for _, f := range b.result.Findings {
+			n, series := numbers[f.Tracking], b.seriesOf(f)
+			if _, known := all[f.Tracking]; deep && n > 0 && !known && series != "" {
+				all[f.Tracking] = segment{o, n, series}
+			}
+		}
+	}
+	return all
+}
+
+// seriesOf gives the series that a finding lies in, or none.
+func (b *builder) seriesOf(f study.Finding) study.UID {
+	for _, i := range b.document.Evidence {
+		if len(f.Regions) > 0 && i.UID == f.Regions[0].Instance {
+			return i.Series
+		}
+	}
+	return ""
+}
+
+// rows gives the rows of TID 1411 that name a segment and what it was drawn over;
+// without a number all segments are meant.
+func (s segment) rows() []tree.Item {
+	image := tree.Image(tree.Contains, tree.Reference{Class: s.of.Class, Instance: s.of.UID})
+	image.Name = conceptSegment
+	if s.number > 0 {
+		image.Segments = []int{s.number}
+	}
+	return []tree.Item{image, tree.UIDRef(tree.Contains, conceptSegmented, s.series)}
+}
+
+// drawnWhole makes the study's own numbers ones of everything that was drawn, where
+// findings refer to their segments: a validator in wide use (PixelMed's, 2022) holds
+// every group of such a report against TID 1411. It reports false where that is not
+// true of them, for what was drawn is in several segmentations.
+func (b *builder) drawnWhole(whole *tree.Item) bool {
+	var one segment
+	for _, f := range b.result.Findings {
+		s, ok := b.drawn[f.Tracking]
+		if ok && one.of.UID != "" && one.of.UID != s.of.UID {
+			return false
+		}
+		if ok {
+			one = segment{of: s.of, series: s.series}
+		}
+	}
+	whole.Template = "1411"
+	whole.Items = append(whole.Items, one.rows()...)
+	return true
+}
+
+// source names the map of a slide that numbers of it were taken from, TID 1501; none
+// where there is no map beside the report.
+func (b *builder) source(slide study.UID) []tree.Item {
+	for _, o := range b.document.Objects {
+		if o.Kind == KindHeatmap && o.Slide == slide && slide != "" {
+			image := tree.Image(tree.Contains, tree.Reference{Class: o.Class, Instance: o.UID})
+			image.Name, image.Segments = conceptSource, []int{1} // of the model's numbers
+			return []tree.Item{image}
+		}
+	}
+	return nil
+}
+
+// besides gives those of our objects that everybody gets who gets a report of this
+// kind, in the language of the work: it may refer to these, and to no others.
+func (w *Writer) besides(kind string, k work, all []study.Report) []study.Report {
+	to := w.to(study.Report{Kind: kind, Lang: k.lang})
+	return slices.DeleteFunc(slices.Clone(all), func(o study.Report) bool {
+		theirs := w.to(o)
+		return slices.ContainsFunc(to, func(name string) bool { return !slices.Contains(theirs, name) })
+	})
+}
+
+// have is besides for what was written by an earlier job: what is known not to have
+// left the house for somebody is left out too. A segmentation that stays has its
+// segments read.
+func (w *Writer) have(ctx context.Context, kind string, k work) ([]study.Report, Segments, error) {
+	all := w.besides(kind, k, k.before)
+	to := w.to(study.Report{Kind: kind, Lang: k.lang})
+	if w.Told != nil && len(to) > 0 {
+		told, err := w.Told(ctx, k.result.Study, k.result.Rev, k.result.Model)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read what was told before: %w", err)
+		}
+		has := map[[2]string]bool{}
+		for _, r := range told {
+			for _, d := range r.Deliveries {
+				has[[2]string{string(r.UID), d.Destination}] = true
+			}
+		}
+		all = slices.DeleteFunc(all, func(o study.Report) bool {
+			return slices.ContainsFunc(to, func(name string) bool { return !has[[2]string{string(o.UID), name}] })
+		})
+	}
+	segments := Segments{}
+	for _, o := range all {
+		if basic(o.Kind) != KindMask || w.Slides == nil {
+			continue
+		}
+		numbers, err := w.Slides.numbers(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		segments[o.UID] = numbers
+	}
+	return all, segments, nil
+}
+
+// numbers reads which segments of a segmentation of ours are findings. One that is
+// there no more has none.
+func (f *Slides) numbers(ctx context.Context, r study.Report) (map[study.UID]int, error) {
+	body, err := f.Objects.Range(ctx, r.Key, 0, -1)
+	if errors.Is(err, study.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read segmentation %s: %w", r.UID, err)
+	}
+	h, err := dicom.Scan(io.LimitReader(body, maxReport), dicom.ScanOptions{Size: r.Bytes})
+	if err = errors.Join(err, body.Close()); err != nil {
+		return nil, fmt.Errorf("read segmentation %s: %w", r.UID, err)
+	}
+	return masks.Numbers(h.Data), nil
+}
