@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -29,7 +30,7 @@ func benchFair(cmd *cobra.Command, rounds int, show func(figure)) error {
 	if err != nil {
 		return err
 	}
-	ct := outgoingDrawn(d)
+	ct := scu.FromStudy(d)
 	var alone, beside, times []float64
 	for range rounds {
 		if err := withReceiver(cmd.Context(), 2*long, func(ctx context.Context, s *served) error {
@@ -49,7 +50,7 @@ func benchFair(cmd *cobra.Command, rounds int, show func(figure)) error {
 }
 
 // compare sends slices alone, and then others beside long objects.
-func (s *served) compare(ctx context.Context, ct []outgoing, long int64) (alone, beside []float64, err error) {
+func (s *served) compare(ctx context.Context, ct []scu.Object, long int64) (alone, beside []float64, err error) {
 	third := len(ct) / 3
 	if _, err := s.latencies(ctx, "WARM", ct[:third]); err != nil {
 		return nil, nil, err
@@ -74,8 +75,8 @@ func (s *served) compare(ctx context.Context, ct []outgoing, long int64) (alone,
 
 // latencies sends objects one after the other over one association, and gives the
 // seconds that each took to be acknowledged.
-func (s *served) latencies(ctx context.Context, calling string, objects []outgoing) ([]float64, error) {
-	contexts, _ := propose(objects)
+func (s *served) latencies(ctx context.Context, calling string, objects []scu.Object) ([]float64, error) {
+	contexts, _ := scu.Propose(objects)
 	a, err := dimse.Dialer{Calling: calling, Called: "VARDE"}.Dial(ctx, s.dicom, contexts...)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (s *served) latencies(ctx context.Context, calling string, objects []outgoi
 	var took []float64
 	for _, o := range objects {
 		began := time.Now()
-		if err := sendOne(ctx, a, o); err != nil {
+		if err := scu.Store(ctx, a, o); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(began).Seconds())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
 	"varde/study"
@@ -187,7 +188,7 @@ func awaitEcho(ctx context.Context, aet, addr string) error {
 	defer cancel()
 	d := dimse.Dialer{Calling: "BENCH", Called: aet, Timeout: 2 * time.Second}
 	for {
-		err := echo(ctx, d, addr)
+		err := scu.Echo(ctx, d, addr)
 		if err == nil {
 			return nil
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
 	"varde/study"
@@ -131,7 +132,7 @@ func (l *load) send(ctx context.Context, during time.Duration) error {
 		case <-time.After(time.Until(begun.Add(due))):
 		}
 		g.Go(func() error {
-			if _, err := sendAll(ctx, dimse.Dialer{Calling: fmt.Sprintf("LOAD%d", n%7), Called: "VARDE"}, l.dicom, outgoingDrawn(drawn), nil); err != nil {
+			if _, err := scu.Send(ctx, dimse.Dialer{Calling: fmt.Sprintf("LOAD%d", n%7), Called: "VARDE"}, l.dicom, scu.FromStudy(drawn), nil); err != nil {
 				return fmt.Errorf("send exam %d: %w", n, err)
 			}
 			l.mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/inference/sessions"
@@ -64,11 +65,11 @@ func benchModel(cmd *cobra.Command, r *onnx.Runtime, rounds int, show func(figur
 	}
 	o, runners := onnx.SessionOptions{}, runtime.GOMAXPROCS(0)
 	if provider != onnx.CPU {
-		p, err := parsePlace(provider)
+		p, err := settings.ParsePlace(provider)
 		if err != nil {
 			return err
 		}
-		o = onnx.SessionOptions{Provider: p.provider, Device: p.number, FP16: card.Engine.FP16, Batch: batch, MemoryMiB: card.Engine.MemoryMiB}
+		o = onnx.SessionOptions{Provider: p.Provider, Device: p.Number, FP16: card.Engine.FP16, Batch: batch, MemoryMiB: card.Engine.MemoryMiB}
 		runners = deviceRunners
 		if err := (onnx.Prober{Runtime: r}).Probe(ctx, o); err != nil {
 			return err

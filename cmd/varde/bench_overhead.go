@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
 	"varde/study"
@@ -151,7 +152,7 @@ func (s *served) overhead(ctx context.Context, to *sink, draw func(uint64) (stud
 	if err != nil {
 		return 0, err
 	}
-	if _, err := sendAll(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom, outgoingDrawn(d), nil); err != nil {
+	if _, err := scu.Send(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom, scu.FromStudy(d), nil); err != nil {
 		return 0, err
 	}
 	ended := time.Now()

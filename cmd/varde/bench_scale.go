@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
 	"varde/internal/onnx/graph"
 	"varde/internal/studytest"
@@ -242,7 +243,7 @@ func (p *scalePlant) send(ctx context.Context, blocks int) error {
 		}
 		for range scaleSlides {
 			p.sent++
-			_, err = sendAll(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, p.front.dicom, outgoingDrawn(again(p.slide, p.sent)), nil)
+			_, err = scu.Send(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, p.front.dicom, scu.FromStudy(again(p.slide, p.sent)), nil)
 			if err != nil {
 				return err
 			}

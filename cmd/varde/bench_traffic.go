@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -135,13 +136,13 @@ func checkRoom(ctx context.Context, dir string, n int64) error {
 }
 
 // drawMany draws a study for each sender.
-func drawMany() ([][]outgoing, error) {
-	many := make([][]outgoing, senders)
+func drawMany() ([][]scu.Object, error) {
+	many := make([][]scu.Object, senders)
 	var g errgroup.Group
 	for i := range many {
 		g.Go(func() error {
 			d, err := studytest.ChestCT(studytest.CT{Seed: uint64(1000 + i), Slices: senderSlices, Size: 512, StepMM: 1})
-			many[i] = outgoingDrawn(d)
+			many[i] = scu.FromStudy(d)
 			return err
 		})
 	}
@@ -149,14 +150,14 @@ func drawMany() ([][]outgoing, error) {
 }
 
 // parallel sends all studies at once and gives objects a second.
-func (s *served) parallel(ctx context.Context, many [][]outgoing) (float64, error) {
+func (s *served) parallel(ctx context.Context, many [][]scu.Object) (float64, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	total := 0
 	began := time.Now()
 	for i, objects := range many {
 		total += len(objects)
 		g.Go(func() error {
-			_, err := sendAll(ctx, dimse.Dialer{Calling: fmt.Sprintf("SENDER%d", i), Called: "VARDE"}, s.dicom, objects, nil)
+			_, err := scu.Send(ctx, dimse.Dialer{Calling: fmt.Sprintf("SENDER%d", i), Called: "VARDE"}, s.dicom, objects, nil)
 			return err
 		})
 	}
@@ -229,8 +230,8 @@ func (s *served) long(ctx context.Context, o longObject) (rate, resident float64
 	}
 	forgetPeak(s.process.Process.Pid)
 	began := time.Now()
-	_, err = sendAll(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom,
-		[]outgoing{{name: "long object", class: dicom.SecondaryCapture, uid: o.uid, kind: dicom.ExplicitLE, open: open}}, nil)
+	_, err = scu.Send(ctx, dimse.Dialer{Calling: "BENCH", Called: "VARDE"}, s.dicom,
+		[]scu.Object{{Name: "long object", Class: dicom.SecondaryCapture, UID: o.uid, Syntax: dicom.ExplicitLE, Open: open}}, nil)
 	if err != nil {
 		return 0, 0, err
 	}

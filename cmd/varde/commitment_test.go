@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/scu"
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -118,9 +120,9 @@ func deliveryOf(t *testing.T, h *house, uid study.UID, destination string) study
 // denied got it again.
 func TestTakenIsNotDelivered(t *testing.T) {
 	honest, liar, silent, deaf := &vault{}, &vault{lies: 2}, &vault{silent: true}, &vault{}
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr, s.GapCap = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", 2*time.Second
-	s.Destinations = []Destination{
+	s.Destinations = []settings.Destination{
 		{Name: "HONEST", AET: "HONEST", Addr: honest.open(t, false), Commit: true},
 		{Name: "LIAR", AET: "LIAR", Addr: liar.open(t, false), Commit: true},
 		{Name: "SILENT", AET: "SILENT", Addr: silent.open(t, false), Commit: true},
@@ -131,7 +133,7 @@ func TestTakenIsNotDelivered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sendAll(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), outgoingDrawn(d), nil); err != nil {
+	if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), scu.FromStudy(d), nil); err != nil {
 		t.Fatal(err)
 	}
 	is := func(destination, status string) func() bool {
@@ -187,7 +189,7 @@ func TestTakenIsNotDelivered(t *testing.T) {
 }
 
 // startedHouse runs a house that can be stopped before the test ends.
-func startedHouse(t *testing.T, s Settings) (h *house, stop func()) {
+func startedHouse(t *testing.T, s settings.Settings) (h *house, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	h, err := openHouse(ctx, s, slog.New(slog.DiscardHandler), true)

@@ -7,18 +7,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/settings"
 	"varde/store"
 )
 
 func configVerb() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Show or check the settings"}
-	var l loader
-	l.bind(c.PersistentFlags())
+	var l settings.Loader
+	l.Bind(c.PersistentFlags())
 	var asJSON bool
 	show := &cobra.Command{
 		Use: "show", Short: "List every setting, its value and where it came from", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := l.load()
+			err := l.Load()
 			v := reflect.ValueOf(l.Settings)
 			for i := range v.NumField() {
 				key := v.Type().Field(i).Tag.Get("toml")
@@ -27,10 +28,10 @@ func configVerb() *cobra.Command {
 				}
 				if asJSON {
 					_ = json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{
-						"key": key, "value": store.HideSecret(fmt.Sprint(v.Field(i))), "source": l.source[key]})
+						"key": key, "value": store.HideSecret(fmt.Sprint(v.Field(i))), "source": l.Source[key]})
 					continue
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %-42v # %s\n", key, store.HideSecret(fmt.Sprint(v.Field(i))), l.source[key])
+				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %-42v # %s\n", key, store.HideSecret(fmt.Sprint(v.Field(i))), l.Source[key])
 			}
 			return err
 		},
@@ -39,7 +40,7 @@ func configVerb() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check", Short: "Check the settings; every fault at once", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := l.load(); err != nil {
+			if err := l.Load(); err != nil {
 				return exitError{exitFound, err}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "settings are sound")

@@ -13,11 +13,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 )
 
 func demoVerb() *cobra.Command {
-	d := demo{Settings: defaults()}
+	d := demo{Settings: settings.Defaults()}
 	var dir string
 	c := &cobra.Command{
 		Use:   "demo",
@@ -41,7 +42,7 @@ func demoVerb() *cobra.Command {
 
 // A demo is the main job on synthetic studies.
 type demo struct {
-	Settings
+	settings.Settings
 	exit, asJSON bool
 	out          io.Writer
 	began        time.Time
@@ -73,7 +74,7 @@ func (d *demo) inFolder(ctx context.Context, dir string) error {
 		d.Dir = temp
 	}
 	if d.DICOMAddr == "" {
-		d.DICOMAddr = defaults().DICOMAddr // the demo sends to itself
+		d.DICOMAddr = settings.Defaults().DICOMAddr // the demo sends to itself
 	}
 	d.DICOMAddr, d.HTTPAddr = usable(d.DICOMAddr), usable(d.HTTPAddr)
 	d.HL7Addr = "127.0.0.1:0" // the demo's orders come from itself

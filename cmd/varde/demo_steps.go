@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/scu"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -54,8 +55,8 @@ func (d *demo) send(ctx context.Context, h *house, drawn []studytest.Drawn) erro
 	g, ctx := errgroup.WithContext(ctx)
 	for i, s := range drawn {
 		g.Go(func() error {
-			scu := dimse.Dialer{Calling: fmt.Sprintf("DEMO-%s-%d", s.Modality, i), Called: h.AET}
-			n, err := sendAll(ctx, scu, h.dicom.Addr().String(), outgoingDrawn(s), nil)
+			caller := dimse.Dialer{Calling: fmt.Sprintf("DEMO-%s-%d", s.Modality, i), Called: h.AET}
+			n, err := scu.Send(ctx, caller, h.dicom.Addr().String(), scu.FromStudy(s), nil)
 			sent.Add(int64(n))
 			for _, o := range s.Objects {
 				bytes.Add(int64(len(o.DataSet)))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/settings"
 	"varde/models"
 	"varde/store"
 	"varde/study"
@@ -29,15 +30,15 @@ var docTemplates embed.FS
 type docKind struct {
 	name, short string
 	// build gathers what the document is made from.
-	build func(s Settings, entries []modelEntry) any
+	build func(s settings.Settings, entries []modelEntry) any
 }
 
 // docKinds lists them, in the order in which they are written.
 func docKinds() []docKind {
 	return []docKind{
-		{"conformance", "DICOM conformance statement, in the order of PS3.2", func(s Settings, entries []modelEntry) any { return conformance(s, entries) }},
-		{"ihe", "IHE integration statement", func(s Settings, entries []modelEntry) any { return integration(s, entries) }},
-		{"models", "Inventory of the models", func(s Settings, entries []modelEntry) any { return inventory(s, entries) }},
+		{"conformance", "DICOM conformance statement, in the order of PS3.2", func(s settings.Settings, entries []modelEntry) any { return conformance(s, entries) }},
+		{"ihe", "IHE integration statement", func(s settings.Settings, entries []modelEntry) any { return integration(s, entries) }},
+		{"models", "Inventory of the models", func(s settings.Settings, entries []modelEntry) any { return inventory(s, entries) }},
 	}
 }
 
@@ -52,16 +53,16 @@ func docsVerb() *cobra.Command {
 }
 
 func docVerb(k docKind) *cobra.Command {
-	var l loader
+	var l settings.Loader
 	var asJSON bool
 	var out string
 	c := &cobra.Command{
 		Use: k.name, Short: k.short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := l.load(); err != nil {
+			if err := l.Load(); err != nil {
 				return exitError{exitUsage, err}
 			}
-			entries, err := l.inventory(cmd.Context())
+			entries, err := modelsOf(cmd.Context(), l.Settings)
 			if err != nil {
 				return err
 			}
@@ -81,7 +82,7 @@ func docVerb(k docKind) *cobra.Command {
 			return nil
 		},
 	}
-	l.bind(c.Flags())
+	l.Bind(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "print what the document is made from as JSON")
 	c.Flags().StringVar(&out, "out", "", "folder to write the document into, in place of standard output")
 	return c
@@ -93,18 +94,18 @@ type modelEntry struct {
 	Calibration *study.Calibration // that holds here; nil for none
 }
 
-// inventory reads the models of the data folder. A folder without a ledger has the
+// modelsOf reads the models of the data folder. A folder without a ledger has the
 // reference models, as they will be installed there.
-func (s Settings) inventory(ctx context.Context) ([]modelEntry, error) {
-	if _, err := os.Stat(s.ledgerPath()); err != nil && !store.IsPostgres(s.ledgerPath()) {
-		return s.toBeInstalled()
+func modelsOf(ctx context.Context, s settings.Settings) ([]modelEntry, error) {
+	if _, err := os.Stat(s.LedgerPath()); err != nil && !store.IsPostgres(s.LedgerPath()) {
+		return toBeInstalled(s)
 	}
 	d, err := openDesk(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = d.ledger.Close() }()
-	if d.shared() {
+	if d.Shared() {
 		objects, err := d.openObjects(ctx)
 		if err != nil {
 			return nil, err
@@ -134,7 +135,7 @@ func (s Settings) inventory(ctx context.Context) ([]modelEntry, error) {
 }
 
 // toBeInstalled are the models of an installation that was never started.
-func (s Settings) toBeInstalled() ([]modelEntry, error) {
+func toBeInstalled(s settings.Settings) ([]modelEntry, error) {
 	if !s.ReferenceModels {
 		return nil, nil
 	}
@@ -164,7 +165,7 @@ func (s Settings) toBeInstalled() ([]modelEntry, error) {
 }
 
 // renderDoc writes one document.
-func renderDoc(k docKind, s Settings, entries []modelEntry, asJSON bool) ([]byte, error) {
+func renderDoc(k docKind, s settings.Settings, entries []modelEntry, asJSON bool) ([]byte, error) {
 	facts := k.build(s, entries)
 	if asJSON {
 		b, err := json.MarshalIndent(facts, "", "  ")

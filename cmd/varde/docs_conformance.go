@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/dicomweb"
 	"varde/ingest/retrieve"
@@ -77,9 +78,9 @@ type oruForm struct {
 }
 
 // oruForms lists the destinations that are told otherwise than the site says.
-func (s Settings) oruForms() (all []oruForm) {
+func oruForms(s settings.Settings) (all []oruForm) {
 	for _, d := range s.Destinations {
-		if f := s.form(d); d.sort() == sortMLLP && f != s.form(Destination{}) {
+		if f := s.Form(d); d.Way() == settings.ByMLLP && f != s.Form(settings.Destination{}) {
 			all = append(all, oruForm{d.Name, f.Version, f.Charset})
 		}
 	}
@@ -141,20 +142,20 @@ func name(uids ...study.UID) []named {
 
 // conformance gathers the facts, of the settings and of the tables that negotiation,
 // queries and writers work by.
-func conformance(s Settings, entries []modelEntry) conformanceFacts {
+func conformance(s settings.Settings, entries []modelEntry) conformanceFacts {
 	f := conformanceFacts{
-		Version: version, Implementation: named{dicom.ImplementationName, dicom.ImplementationUID}, AET: s.AET, Roles: s.Roles,
+		Version: settings.Version, Implementation: named{dicom.ImplementationName, dicom.ImplementationUID}, AET: s.AET, Roles: s.Roles,
 		HTTP: s.HTTPAddr, Callers: s.Callers, Associations: s.Associations, PerCaller: dimse.MaxPerCalling, MaxPDU: dimse.MaxPDU,
 		Syntaxes: name(dimse.Accepts(nil, dicom.CTImage)...), Fetched: name(ingest.FetchedSyntaxes()...), Storage: name(dicom.StorageClasses()...),
 		WebKeys: dicomweb.Keys(), UPS: worklistService(), Charsets: dicom.CharacterSets(), AskSenders: s.AskSenders, Priors: s.Priors,
-		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller, s.oruForms()},
+		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller, oruForms(s)},
 		Keys:    queryKeys(),
 		Written: writtenKinds(s), Destinations: destinationsOf(s), Concepts: ownConcepts(entries), Settings: documented(s),
 	}
 	for _, v := range fhir.Versions {
 		f.FHIR = append(f.FHIR, fhirBase+string(v))
 	}
-	if s.has("ingest") {
+	if s.Has("ingest") {
 		f.Plain, f.TLS, f.HL7 = s.DICOMAddr, s.TLSAddr, s.HL7Addr
 		f.Certificates = s.TLSAddr != "" && s.TLSCA != ""
 	}
@@ -165,7 +166,7 @@ func conformance(s Settings, entries []modelEntry) conformanceFacts {
 			f.Provided = append(f.Provided, provided{name(u)[0], taken, len(taken) == len(f.Syntaxes)})
 		}
 	}
-	if a, err := s.archive(); err == nil && a.Addr != "" {
+	if a, err := s.ArchivePeer(); err == nil && a.Addr != "" {
 		f.Archive = a.AET
 	}
 	for _, e := range []struct {
@@ -191,7 +192,7 @@ func (f conformanceFacts) networkServices() []service {
 	door := f.Plain != "" || f.TLS != ""
 	to, commits := false, false
 	for _, d := range f.Destinations {
-		to, commits = to || d.Sort == sortDIMSE, commits || d.Commit
+		to, commits = to || d.Sort == settings.ByDIMSE, commits || d.Commit
 	}
 	asks := f.Archive != "" || f.AskSenders
 	return []service{
@@ -202,7 +203,7 @@ func (f conformanceFacts) networkServices() []service {
 		{"Query and retrieve, Study Root: C-MOVE, C-GET", asks, door, "as user: what a study lacks, and priors"},
 		{"Modality performed procedure step", false, door, "how long a study is waited for"},
 		{"Instance availability notification", false, door, "how long a study is waited for"},
-		{"STOW-RS", slices.ContainsFunc(f.Destinations, func(d destinationOf) bool { return d.Sort == sortSTOW }), f.HTTP != "", "as user: DICOMweb destinations"},
+		{"STOW-RS", slices.ContainsFunc(f.Destinations, func(d destinationOf) bool { return d.Sort == settings.BySTOW }), f.HTTP != "", "as user: DICOMweb destinations"},
 		{"QIDO-RS, WADO-RS", false, f.HTTP != "", ""},
 		{"UPS-RS", false, f.HTTP != "", "the reading worklist"},
 	}
@@ -226,14 +227,14 @@ func queryKeys() []queryLevel {
 }
 
 // destinationsOf tells where results go, and what of them.
-func destinationsOf(s Settings) []destinationOf {
+func destinationsOf(s settings.Settings) []destinationOf {
 	all := []destinationOf{}
 	for _, d := range s.Destinations {
 		_, where, _ := strings.Cut(d.String(), "=")
 		where, _, _ = strings.Cut(where, "?")
 		where = strings.TrimSuffix(strings.TrimSuffix(where, "+tls"), "+commit")
-		all = append(all, destinationOf{Name: d.Name, Sort: d.sort(), Address: where,
-			TLS: d.TLS || strings.HasPrefix(d.URL, "https:"), Commit: d.Commit, Kinds: d.want().Gets(s.Marks), Lang: cmp.Or(d.Lang, s.Lang)})
+		all = append(all, destinationOf{Name: d.Name, Sort: d.Way(), Address: where,
+			TLS: d.TLS || strings.HasPrefix(d.URL, "https:"), Commit: d.Commit, Kinds: d.Want().Gets(s.Marks), Lang: cmp.Or(d.Lang, s.Lang)})
 	}
 	return all
 }
@@ -280,7 +281,7 @@ var documentedKeys = []string{"aet", "dicom_addr", "tls_addr", "tls_ca", "caller
 	"archive", "ask_senders", "priors", "priors_months", "priors_same", "priors_score", "charset", "gap_cap", "keep_notices", "min_free", "reference_models"}
 
 // documented lists these settings with their values, without secrets.
-func documented(s Settings) []setting {
+func documented(s settings.Settings) []setting {
 	var all []setting
 	v := reflect.ValueOf(s)
 	for _, key := range documentedKeys {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	"varde/cmd/varde/settings"
 )
 
 // integrationFacts are what the IHE integration statement is made from.
@@ -32,7 +34,7 @@ type notClaim struct {
 
 // integration gathers which actors hold. What is claimed is what the code does with
 // these settings; none of it was shown at a Connectathon.
-func integration(s Settings, entries []modelEntry) integrationFacts {
+func integration(s settings.Settings, entries []modelEntry) integrationFacts {
 	c := conformance(s, entries)
 	written := map[string]bool{}
 	for _, k := range c.Written {
@@ -40,7 +42,7 @@ func integration(s Settings, entries []modelEntry) integrationFacts {
 	}
 	var archives []destinationOf
 	for _, d := range c.Destinations {
-		if d.Sort == sortDIMSE || d.Sort == sortSTOW {
+		if d.Sort == settings.ByDIMSE || d.Sort == settings.BySTOW {
 			archives = append(archives, d)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/report"
 	"varde/study"
@@ -50,7 +51,7 @@ func kindFacts() []writtenKind {
 }
 
 // writtenKinds are the kinds that this build writes, with those who get them.
-func writtenKinds(s Settings) []writtenKind {
+func writtenKinds(s settings.Settings) []writtenKind {
 	kept := report.Want{}.Gets(s.Marks)
 	known := report.Kinds("")
 	var all []writtenKind
@@ -60,8 +61,8 @@ func writtenKinds(s Settings) []writtenKind {
 		}
 		k.Media, k.Always, k.To = study.MediaOf(k.Kind), slices.Contains(kept, k.Kind), []string{}
 		for _, d := range s.Destinations {
-			takesBack := k.Kind == report.KindReject && slices.Contains(d.media(), study.MediaDICOM)
-			if takesBack || slices.Contains(d.want().Gets(s.Marks), k.Kind) {
+			takesBack := k.Kind == report.KindReject && slices.Contains(d.Media(), study.MediaDICOM)
+			if takesBack || slices.Contains(d.Want().Gets(s.Marks), k.Kind) {
 				k.To = append(k.To, d.Name)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"varde/cmd/varde/settings"
 	"varde/models"
 	"varde/study"
 )
@@ -46,15 +47,15 @@ type filter struct {
 
 // inventory tells of every model of the registry, the live ones first as the
 // registry sorts them.
-func inventory(s Settings, entries []modelEntry) inventoryFacts {
-	f := inventoryFacts{Version: version, Models: []modelFacts{}}
+func inventory(s settings.Settings, entries []modelEntry) inventoryFacts {
+	f := inventoryFacts{Version: settings.Version, Models: []modelFacts{}}
 	for _, e := range entries {
 		f.Models = append(f.Models, factsOf(s, e))
 	}
 	return f
 }
 
-func factsOf(s Settings, e modelEntry) modelFacts {
+func factsOf(s settings.Settings, e modelEntry) modelFacts {
 	c := e.Card
 	m := modelFacts{Ref: c.Ref(), Name: c.Name, Vendor: c.Vendor, Description: c.Description, State: e.State, Share: e.Share.String(), Card: c.Hash,
 		Regulatory: c.Regulatory, Device: []string{}, Use: c.Use, Filters: filters(c.Use), Input: inputText(c.Input), Thresholds: thresholds(c),

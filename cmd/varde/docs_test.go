@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/models"
 	"varde/report"
@@ -19,10 +20,10 @@ import (
 var updateDocs = flag.Bool("update-docs", false, "write docs/conformance.md anew")
 
 // installed are the models of an installation that was never started.
-var installed = sync.OnceValues(func() ([]modelEntry, error) { return defaults().toBeInstalled() })
+var installed = sync.OnceValues(func() ([]modelEntry, error) { return toBeInstalled(settings.Defaults()) })
 
 // document renders one document of these settings.
-func document(t *testing.T, name string, s Settings, asJSON bool) string {
+func document(t *testing.T, name string, s settings.Settings, asJSON bool) string {
 	t.Helper()
 	entries, err := installed()
 	if err != nil {
@@ -31,7 +32,7 @@ func document(t *testing.T, name string, s Settings, asJSON bool) string {
 	return documentOf(t, name, s, entries, asJSON)
 }
 
-func documentOf(t *testing.T, name string, s Settings, entries []modelEntry, asJSON bool) string {
+func documentOf(t *testing.T, name string, s settings.Settings, entries []modelEntry, asJSON bool) string {
 	t.Helper()
 	for _, k := range docKinds() {
 		if k.name == name {
@@ -49,7 +50,7 @@ func documentOf(t *testing.T, name string, s Settings, entries []modelEntry, asJ
 // TestConformanceStatementIsThatOfTheDefaults holds docs/conformance.md against the
 // code: a class, a transfer syntax, a key or a kind that comes or goes changes it.
 func TestConformanceStatementIsThatOfTheDefaults(t *testing.T) {
-	got := document(t, "conformance", defaults(), false)
+	got := document(t, "conformance", settings.Defaults(), false)
 	file := filepath.Join("..", "..", "docs", "conformance.md")
 	if *updateDocs {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -73,29 +74,29 @@ func TestConformanceStatementIsThatOfTheDefaults(t *testing.T) {
 }
 
 func TestStatementChangesWithTheSettings(t *testing.T) {
-	usual := document(t, "conformance", defaults(), false)
+	usual := document(t, "conformance", settings.Defaults(), false)
 	for _, tt := range []struct {
 		name      string
-		change    func(*Settings)
+		change    func(*settings.Settings)
 		has, lost []string
 	}{
-		{"AE title", func(s *Settings) { s.AET = "KI_OUS" }, []string{"Application entity KI_OUS", "AE title `KI_OUS`"}, []string{"AE title `VARDE`"}},
-		{"TLS", func(s *Settings) { s.TLSAddr, s.TLSCA = ":2762", "ca.pem" }, []string{"| over TLS | `:2762`; each peer must have a certificate |"}, []string{"| over TLS | closed |"}},
-		{"no door in the clear", func(s *Settings) { s.DICOMAddr = "" }, []string{"| in the clear | closed |", "This process opens no DICOM door", "| Storage | no | no |"},
+		{"AE title", func(s *settings.Settings) { s.AET = "KI_OUS" }, []string{"Application entity KI_OUS", "AE title `KI_OUS`"}, []string{"AE title `VARDE`"}},
+		{"TLS", func(s *settings.Settings) { s.TLSAddr, s.TLSCA = ":2762", "ca.pem" }, []string{"| over TLS | `:2762`; each peer must have a certificate |"}, []string{"| over TLS | closed |"}},
+		{"no door in the clear", func(s *settings.Settings) { s.DICOMAddr = "" }, []string{"| in the clear | closed |", "This process opens no DICOM door", "| Storage | no | no |"},
 			[]string{"Study Root Query/Retrieve Information Model - FIND"}},
-		{"another role", func(s *Settings) { s.Roles = []string{"score"} }, []string{"| in the clear | closed |"}, []string{"`127.0.0.1:11112` |\n| over TLS"}},
-		{"callers", func(s *Settings) { s.Callers = []string{"CT1@10.0.0.0/8"} }, []string{"| who is let in (`callers`) | `CT1@10.0.0.0/8` |"}, nil},
-		{"destinations", func(s *Settings) {
-			s.Destinations = []Destination{{Name: "PACS", AET: "ARCHIVE", Addr: "pacs:104", Commit: true, Kinds: []string{"sr", "gsps"}, Lang: "da"},
-				{Name: "EPR", Sort: sortMLLP, Addr: "epr:2575"}}
+		{"another role", func(s *settings.Settings) { s.Roles = []string{"score"} }, []string{"| in the clear | closed |"}, []string{"`127.0.0.1:11112` |\n| over TLS"}},
+		{"callers", func(s *settings.Settings) { s.Callers = []string{"CT1@10.0.0.0/8"} }, []string{"| who is let in (`callers`) | `CT1@10.0.0.0/8` |"}, nil},
+		{"destinations", func(s *settings.Settings) {
+			s.Destinations = []settings.Destination{{Name: "PACS", AET: "ARCHIVE", Addr: "pacs:104", Commit: true, Kinds: []string{"sr", "gsps"}, Lang: "da"},
+				{Name: "EPR", Sort: settings.ByMLLP, Addr: "epr:2575"}}
 		}, []string{"| `PACS` | dimse | `ARCHIVE@pacs:104` | no | yes | gsps, sr | da |", "| `EPR` | mllp | `mllp://epr:2575` | no | no | oru | en |", "| Storage commitment, push model | yes | yes |"},
 			[]string{"| none | | | | | | |"}},
-		{"messages", func(s *Settings) { s.ORUVersion, s.ORUFiller, s.ORUFinal = "2.3.1", "order", true },
+		{"messages", func(s *settings.Settings) { s.ORUVersion, s.ORUFiller, s.ORUFinal = "2.3.1", "order", true },
 			[]string{"ORU^R01 of version 2.3.1", "OBR-3 the order's filler number", "F, for this site sends as final"}, []string{"a number of our own"}},
-		{"archive", func(s *Settings) { s.Archive, s.Priors = "VNA@vna:104", 2 }, []string{"The archive `VNA` is asked", "2 priors are fetched"}, []string{"Nobody is asked"}},
-		{"HL7 listener", func(s *Settings) { s.HL7Addr = ":2575" }, []string{"On `:2575`."}, []string{"Off: `hl7_addr` is not set."}},
+		{"archive", func(s *settings.Settings) { s.Archive, s.Priors = "VNA@vna:104", 2 }, []string{"The archive `VNA` is asked", "2 priors are fetched"}, []string{"Nobody is asked"}},
+		{"HL7 listener", func(s *settings.Settings) { s.HL7Addr = ":2575" }, []string{"On `:2575`."}, []string{"Off: `hl7_addr` is not set."}},
 	} {
-		s := defaults()
+		s := settings.Defaults()
 		tt.change(&s)
 		got := document(t, "conformance", s, false)
 		for _, want := range tt.has {
@@ -112,7 +113,7 @@ func TestStatementChangesWithTheSettings(t *testing.T) {
 }
 
 func TestStatementHoldsNoSecret(t *testing.T) {
-	s := defaults()
+	s := settings.Defaults()
 	s.Ledger, s.Queue = "postgres://varde:hunter2@db/varde", "redis://:hunter2@q/0"
 	s.S3AccessKey, s.S3SecretKey = "hunter2", "hunter2"
 	for _, k := range docKinds() {
@@ -147,10 +148,10 @@ func TestEveryKindIsDescribed(t *testing.T) {
 
 func TestJSONHasWhatTheTextHas(t *testing.T) {
 	var f conformanceFacts
-	if err := json.Unmarshal([]byte(document(t, "conformance", defaults(), true)), &f); err != nil {
+	if err := json.Unmarshal([]byte(document(t, "conformance", settings.Defaults(), true)), &f); err != nil {
 		t.Fatal(err)
 	}
-	text := document(t, "conformance", defaults(), false)
+	text := document(t, "conformance", settings.Defaults(), false)
 	if len(f.Storage) < 150 || len(f.Provided) != 7 || len(f.Syntaxes) < 40 {
 		t.Errorf("%d storage classes, %d services, %d transfer syntaxes", len(f.Storage), len(f.Provided), len(f.Syntaxes))
 	}
@@ -162,7 +163,7 @@ func TestJSONHasWhatTheTextHas(t *testing.T) {
 }
 
 func TestIntegrationStatementClaimsOnlyWhatHolds(t *testing.T) {
-	claims := func(s Settings) map[string]bool {
+	claims := func(s settings.Settings) map[string]bool {
 		out := map[string]bool{}
 		for _, a := range integration(s, nil).Claims {
 			out[a.Profile+" "+a.Actor] = a.Holds
@@ -172,12 +173,12 @@ func TestIntegrationStatementClaimsOnlyWhatHolds(t *testing.T) {
 		}
 		return out
 	}
-	s := defaults()
+	s := settings.Defaults()
 	const air, kin = "AI Results (AIR) Evidence Creator", "Key Image Note (KIN) Evidence Creator"
 	if got := claims(s); got[air] || got[kin] {
 		t.Error("claimed without a destination")
 	}
-	s.Destinations = []Destination{{Name: "PACS", AET: "A", Addr: "a:1"}}
+	s.Destinations = []settings.Destination{{Name: "PACS", AET: "A", Addr: "a:1"}}
 	if got := claims(s); !got[air] || got[kin] {
 		t.Errorf("with an archive: %v", got)
 	}
@@ -185,7 +186,7 @@ func TestIntegrationStatementClaimsOnlyWhatHolds(t *testing.T) {
 	if got := claims(s); got[air] || !got[kin] {
 		t.Errorf("with an archive that gets key images only: %v", got)
 	}
-	s.Destinations = []Destination{{Name: "EPR", Sort: sortMLLP, Addr: "a:1"}}
+	s.Destinations = []settings.Destination{{Name: "EPR", Sort: settings.ByMLLP, Addr: "a:1"}}
 	if got := claims(s); got[air] {
 		t.Error("claimed though no archive gets anything")
 	}
@@ -195,8 +196,8 @@ func TestIntegrationStatementClaimsOnlyWhatHolds(t *testing.T) {
 }
 
 func TestInventoryTellsOfEveryModel(t *testing.T) {
-	s := defaults()
-	s.Destinations = []Destination{{Name: "PACS", AET: "A", Addr: "a:1"}}
+	s := settings.Defaults()
+	s.Destinations = []settings.Destination{{Name: "PACS", AET: "A", Addr: "a:1"}}
 	entries, err := installed()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"varde/cmd/varde/settings"
 )
 
 // The outcomes of a check.
@@ -28,7 +30,7 @@ type check struct {
 }
 
 func doctorVerb() *cobra.Command {
-	var l loader
+	var l settings.Loader
 	var asJSON bool
 	var live string
 	c := &cobra.Command{
@@ -39,7 +41,7 @@ func doctorVerb() *cobra.Command {
 			if live != "" {
 				return askAlive(cmd.Context(), live)
 			}
-			checks := l.examine(cmd.Context())
+			checks := examine(cmd.Context(), &l)
 			failed := 0
 			for _, k := range checks {
 				k.print(cmd.OutOrStdout(), asJSON)
@@ -54,7 +56,7 @@ func doctorVerb() *cobra.Command {
 		},
 	}
 	c.AddCommand(destinationVerb())
-	l.bind(c.Flags())
+	l.Bind(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.Flags().StringVar(&live, "live", "", "only ask whether the service at this URL is alive")
 	return c

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"varde/cmd/varde/scu"
+	"varde/cmd/varde/settings"
 	"varde/internal/dimse"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
@@ -28,12 +30,12 @@ const examineLimit = 20 * time.Second
 
 // examine makes all checks. One that finds nothing to stand on does not keep the
 // later ones from being made.
-func (l *loader) examine(ctx context.Context) []check {
-	if err := l.load(); err != nil {
+func examine(ctx context.Context, l *settings.Loader) []check {
+	if err := l.Load(); err != nil {
 		return []check{verdict("settings", "", err, "mend what is named; varde config show lists all settings")}
 	}
-	all := []check{verdict("settings", "sound", l.checkServing(), "a service with these settings would not start")}
-	for _, look := range []func(context.Context, Settings) []check{
+	all := []check{verdict("settings", "sound", l.CheckServing(), "a service with these settings would not start")}
+	for _, look := range []func(context.Context, settings.Settings) []check{
 		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtDevices, lookAtModels, lookAtWorkers, lookAtDecoders, lookAtPeers,
 	} {
 		limited, cancel := context.WithTimeout(ctx, examineLimit)
@@ -51,7 +53,7 @@ func verdict(name, found string, err error, remedy string) check {
 	return check{name, checkOK, found, ""}
 }
 
-func lookAtFolder(_ context.Context, s Settings) []check {
+func lookAtFolder(_ context.Context, s settings.Settings) []check {
 	err := os.MkdirAll(s.Dir, 0o750)
 	if err == nil {
 		var f *os.File
@@ -64,7 +66,7 @@ func lookAtFolder(_ context.Context, s Settings) []check {
 }
 
 // lookAtPorts tells a free port from one on which Varde itself answers.
-func lookAtPorts(ctx context.Context, s Settings) (all []check) {
+func lookAtPorts(ctx context.Context, s settings.Settings) (all []check) {
 	for _, p := range []struct{ name, addr, flag string }{{"DICOM port", s.DICOMAddr, "--dicom-addr"}, {"HTTP port", s.HTTPAddr, "--http-addr"}} {
 		if p.addr == "" { // a door that is switched off
 			continue
@@ -75,7 +77,7 @@ func lookAtPorts(ctx context.Context, s Settings) (all []check) {
 			all = append(all, verdict(p.name, p.addr+" is free", nil, ""))
 			continue
 		}
-		ours := p.name == "DICOM port" && echo(ctx, dimse.Dialer{Calling: "DOCTOR", Called: s.AET, Timeout: 3 * time.Second}, p.addr) == nil ||
+		ours := p.name == "DICOM port" && scu.Echo(ctx, dimse.Dialer{Calling: "DOCTOR", Called: s.AET, Timeout: 3 * time.Second}, p.addr) == nil ||
 			p.name == "HTTP port" && askAlive(ctx, "http://"+p.addr) == nil
 		if ours {
 			all = append(all, verdict(p.name, p.addr+" is answered, as by a running Varde", nil, ""))
@@ -87,12 +89,12 @@ func lookAtPorts(ctx context.Context, s Settings) (all []check) {
 }
 
 // lookAtObjects writes, reads and deletes an object.
-func lookAtObjects(ctx context.Context, s Settings) []check {
+func lookAtObjects(ctx context.Context, s settings.Settings) []check {
 	const name = "object store"
 	const remedy = "see --store; for S3 also VARDE_S3_ACCESS_KEY and VARDE_S3_SECRET_KEY"
 	where := s.Store
 	if where == "" {
-		where = s.folder("objects")
+		where = s.Folder("objects")
 	}
 	o, err := objects.Open(ctx, where, objects.Credentials{AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey})
 	if err != nil {
@@ -133,7 +135,7 @@ func probe(ctx context.Context, o objects.Store) error {
 	return o.Delete(ctx, key)
 }
 
-func lookAtLedger(ctx context.Context, s Settings) []check {
+func lookAtLedger(ctx context.Context, s settings.Settings) []check {
 	d, err := openDesk(ctx, s)
 	if err != nil {
 		return []check{verdict("ledger", "", err, "restore it from a backup, or name another with --ledger")}
@@ -141,12 +143,12 @@ func lookAtLedger(ctx context.Context, s Settings) []check {
 	defer d.ledger.Close()
 	n, err := d.ledger.VerifyAudit(ctx)
 	return []check{
-		verdict("ledger", store.HideSecret(s.ledgerPath())+" opens", nil, ""),
+		verdict("ledger", store.HideSecret(s.LedgerPath())+" opens", nil, ""),
 		verdict("audit trail", fmt.Sprintf("%d rows, chain unbroken", n), err, "the trail was changed by hand or damaged: keep the file, restore a backup, find out who"),
 	}
 }
 
-func lookAtQueue(ctx context.Context, s Settings) []check {
+func lookAtQueue(ctx context.Context, s settings.Settings) []check {
 	if s.Queue == "" {
 		return []check{verdict("queue", "embedded: one process, nothing to ask", nil, "")}
 	}
@@ -158,7 +160,7 @@ func lookAtQueue(ctx context.Context, s Settings) []check {
 }
 
 // lookAtRuntime loads ONNX Runtime and runs one tiny network on it.
-func lookAtRuntime(ctx context.Context, s Settings) []check {
+func lookAtRuntime(ctx context.Context, s settings.Settings) []check {
 	r, err := onnx.Open(onnx.Options{Library: s.ONNXLibrary})
 	if err != nil {
 		return []check{verdict("ONNX Runtime", "", err, "the message ends with the command that helps")}
@@ -195,7 +197,7 @@ func tinyRun(ctx context.Context, r *onnx.Runtime) error {
 }
 
 // lookAtModels reads every network that may run and checks its hash.
-func lookAtModels(ctx context.Context, s Settings) []check {
+func lookAtModels(ctx context.Context, s settings.Settings) []check {
 	const remedy = "add the model again as a new version: varde model add"
 	d, err := openDesk(ctx, s)
 	if err != nil {
@@ -232,15 +234,15 @@ func examineModels(r *models.Registry, entries []models.Entry, remedy string) (a
 
 // lookAtPeers asks the destinations, the archive and whoever is called back whether
 // they are there, over TLS where that is set.
-func lookAtPeers(ctx context.Context, s Settings) (all []check) {
-	ask := func(what string, d Destination) {
+func lookAtPeers(ctx context.Context, s settings.Settings) (all []check) {
+	ask := func(what string, d settings.Destination) {
 		began := time.Now()
 		var dialer dimse.Dialer
 		var err error
-		if d.sort() != sortDIMSE {
+		if d.Way() != settings.ByDIMSE {
 			err = lookAtDestination(ctx, s, d)
-		} else if dialer, err = s.dialer(d, 5*time.Second); err == nil {
-			err = echo(ctx, dialer, d.Addr)
+		} else if dialer, err = s.Dialer(d, 5*time.Second); err == nil {
+			err = scu.Echo(ctx, dialer, d.Addr)
 		}
 		k := verdict(what, fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err,
 			"is it on, does it know our AE title "+s.AET+", may we reach its port?")
@@ -252,7 +254,7 @@ func lookAtPeers(ctx context.Context, s Settings) (all []check) {
 	for _, d := range s.Destinations {
 		ask("destination", d)
 	}
-	if a, err := s.archive(); err == nil && a.Addr != "" {
+	if a, err := s.ArchivePeer(); err == nil && a.Addr != "" {
 		ask("archive", a)
 	}
 	for _, d := range s.Peers {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/scu"
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/report"
@@ -21,17 +23,17 @@ import (
 // destinationVerb tries one destination with a test object, reads it back and
 // compares.
 func destinationVerb() *cobra.Command {
-	var l loader
+	var l settings.Loader
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "destination NAME",
 		Short: "Try a destination with a test object of no patient: send it, read it back, compare",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := l.load(); err != nil {
+			if err := l.Load(); err != nil {
 				return exitError{exitFound, err}
 			}
-			n := slices.IndexFunc(l.Destinations, func(d Destination) bool { return d.Name == args[0] })
+			n := slices.IndexFunc(l.Destinations, func(d settings.Destination) bool { return d.Name == args[0] })
 			if n < 0 {
 				return exitError{exitUsage, fmt.Errorf("no destination is called %q; varde config show lists them: %w", args[0], study.ErrNotFound)}
 			}
@@ -48,7 +50,7 @@ func destinationVerb() *cobra.Command {
 			return nil
 		},
 	}
-	l.bind(c.Flags())
+	l.Bind(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	return c
 }
@@ -58,8 +60,8 @@ const trialTimeout = 15 * time.Second
 
 // A trial gathers what is found of a destination.
 type trial struct {
-	Settings
-	to     Destination
+	settings.Settings
+	to     settings.Destination
 	trial  report.Trial
 	checks []check
 }
@@ -75,21 +77,21 @@ func (t *trial) warn(name, found, remedy string) {
 }
 
 // tryDestination tries one destination to the end.
-func tryDestination(ctx context.Context, s Settings, d Destination) []check {
+func tryDestination(ctx context.Context, s settings.Settings, d settings.Destination) []check {
 	ctx, cancel := context.WithTimeout(ctx, 8*trialTimeout)
 	defer cancel()
 	t := &trial{Settings: s, to: d, trial: report.NewTrial(s.AET)}
-	if err := d.check(); !t.say("settings", d.String(), err, "mend the destination in the settings") {
+	if err := d.Check(); !t.say("settings", d.String(), err, "mend the destination in the settings") {
 		return t.checks
 	}
-	switch d.sort() {
-	case sortSTOW:
+	switch d.Way() {
+	case settings.BySTOW:
 		t.stow(ctx)
-	case sortFHIR:
+	case settings.ByFHIR:
 		t.fhir(ctx)
-	case sortMLLP:
+	case settings.ByMLLP:
 		t.mllp(ctx)
-	case sortFolder:
+	case settings.ByFolder:
 		t.folder(ctx)
 	default:
 		t.dimse(ctx)
@@ -99,7 +101,7 @@ func tryDestination(ctx context.Context, s Settings, d Destination) []check {
 
 // parcel makes the test report.
 func (t *trial) parcel() (carry.Parcel, bool) {
-	p, err := t.trial.Report(t.lang(), report.Device{Version: version})
+	p, err := t.trial.Report(t.lang(), report.Device{Version: settings.Version})
 	return p, err == nil || t.say("test report", "", err, "this is a fault of Varde: report it")
 }
 
@@ -127,9 +129,9 @@ func (t *trial) kinds() []string {
 
 // dimse tries a DICOM archive.
 func (t *trial) dimse(ctx context.Context) {
-	dialer, err := t.dialer(t.to, trialTimeout)
+	dialer, err := t.Dialer(t.to, trialTimeout)
 	if err == nil {
-		err = echo(ctx, dialer, t.to.Addr)
+		err = scu.Echo(ctx, dialer, t.to.Addr)
 	}
 	if !t.say("C-ECHO", "it answers", err, "is it on, does it know our AE title "+t.AET+", may we reach its port?") {
 		return

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/models"
@@ -18,15 +19,15 @@ const deviceProbe = 18 * time.Second
 
 // lookAtDevices tries each GPU of the settings in a child, tells of models that
 // want one which nobody has, and how the networks here were found to run best.
-func lookAtDevices(ctx context.Context, s Settings) (all []check) {
+func lookAtDevices(ctx context.Context, s settings.Settings) (all []check) {
 	r, err := onnx.Open(onnx.Options{Library: s.ONNXLibrary})
 	if err != nil {
 		return nil // told of above
 	}
 	for _, text := range s.Devices {
-		p, err := parsePlace(text)
+		p, err := settings.ParsePlace(text)
 		if err == nil {
-			err = onnx.Prober{Runtime: r, Limit: deviceProbe}.Probe(ctx, onnx.SessionOptions{Provider: p.provider, Device: p.number})
+			err = onnx.Prober{Runtime: r, Limit: deviceProbe}.Probe(ctx, onnx.SessionOptions{Provider: p.Provider, Device: p.Number})
 		}
 		all = append(all, verdict("device", text+" runs a network in a child and gives the cpu's numbers", err,
 			"is there a driver, and an ONNX Runtime with this provider in --onnx-library? Models whose card lists cpu run on the cpu meanwhile"))

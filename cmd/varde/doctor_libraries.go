@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/internal/slide/openslide"
@@ -12,7 +13,7 @@ import (
 
 // lookAtDecoders names the decoders in use, and the native libraries that this
 // machine could have besides.
-func lookAtDecoders(context.Context, Settings) []check {
+func lookAtDecoders(context.Context, settings.Settings) []check {
 	decoders := codec.Decoders()
 	all := []check{verdict("decoders", strings.Join(decoders, ", "), nil, "")}
 	all = append(all, libraries(codec.Supported, decoders)...)

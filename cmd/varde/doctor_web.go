@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/hl7"
 	"varde/internal/words"
 	"varde/report"
@@ -21,7 +22,7 @@ import (
 
 // carrierOf makes the carrier of the destination, with the patience of a person.
 func (t *trial) carrierOf() (carry.Carrier, bool) {
-	c, err := t.carrier(t.to, trialTimeout)
+	c, err := t.Carrier(t.to, trialTimeout)
 	return c, err == nil || t.say("settings", "", err, "see the certificates and files of the destination")
 }
 
@@ -79,7 +80,7 @@ func (t *trial) fhir(ctx context.Context) {
 	}
 	wanted := map[string]string{"": "4.", "r4": "4.", "r5": "5."}[t.to.Version]
 	if !strings.HasPrefix(told.Version, wanted) {
-		t.say("version", "", fmt.Errorf("it is FHIR %s, and is sent version %s: %w", told.Version, t.to.want().Kinds[0], study.ErrInvalid), "write version=r4 or version=r5 behind it, as it is")
+		t.say("version", "", fmt.Errorf("it is FHIR %s, and is sent version %s: %w", told.Version, t.to.Want().Kinds[0], study.ErrInvalid), "write version=r4 or version=r5 behind it, as it is")
 	}
 	if !slices.Contains(told.System, "transaction") {
 		t.warn("transaction", "it does not say that it takes transactions", "results go as transactions: have its owner switch them on")
@@ -134,7 +135,7 @@ func (t *trial) mllp(ctx context.Context) {
 	defer m.Dialer.Close()
 	l, _ := words.ParseLang(t.lang())
 	b, err := messages.ORU(messages.Input{UID: study.DerivedUID(string(t.trial.Study.UID), "oru"), Study: t.trial.Study, Result: t.trial.Result, Lang: l,
-		Lines: []string{"VARDE TEST - NO PATIENT - NO RESULT"}, Device: report.Device{Version: version}, Location: time.UTC})
+		Lines: []string{"VARDE TEST - NO PATIENT - NO RESULT"}, Device: report.Device{Version: settings.Version}, Location: time.UTC})
 	if err == nil {
 		b, err = training(b)
 	}
@@ -192,8 +193,8 @@ func (t *trial) folder(ctx context.Context) {
 
 // lookAtDestination asks a destination that is no DICOM peer whether it is there,
 // without sending it anything.
-func lookAtDestination(ctx context.Context, s Settings, d Destination) error {
-	c, err := s.carrier(d, 5*time.Second)
+func lookAtDestination(ctx context.Context, s settings.Settings, d settings.Destination) error {
+	c, err := s.Carrier(d, 5*time.Second)
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/sessions"
 	"varde/internal/onnx"
@@ -33,30 +31,10 @@ const (
 	movedEvery = 10 * time.Second
 )
 
-// A place is a GPU that the settings name: cuda:0.
-type place struct {
-	provider string
-	number   int
-}
-
-// parsePlace reads PROVIDER or PROVIDER:NUMBER.
-func parsePlace(text string) (p place, err error) {
-	number := "0"
-	p.provider, number, _ = strings.Cut(text+":0", ":")
-	number, _, _ = strings.Cut(number, ":")
-	p.number, err = strconv.Atoi(number)
-	for _, known := range onnx.Providers()[1:] {
-		if known == p.provider && err == nil && p.number >= 0 {
-			return p, nil
-		}
-	}
-	return p, fmt.Errorf("device %q is not one of %s with a number behind it, as cuda:0: %w", text, strings.Join(onnx.Providers()[1:], ", "), study.ErrInvalid)
-}
-
-// options are those of a session on a device for a model.
-func (s Settings) options(p place, card models.Card) onnx.SessionOptions {
-	o := onnx.SessionOptions{Provider: p.provider, Device: p.number, Strict: !card.AllowsCPU(), FP16: card.Engine.FP16, Batch: s.deviceBatch(),
-		MemoryMiB: card.Engine.MemoryMiB, Cache: s.folder("cache", p.provider, card.SHA256.Short())}
+// sessionOptions are those of a session on a device for a model.
+func sessionOptions(s settings.Settings, p settings.Place, card models.Card) onnx.SessionOptions {
+	o := onnx.SessionOptions{Provider: p.Provider, Device: p.Number, Strict: !card.AllowsCPU(), FP16: card.Engine.FP16, Batch: deviceBatch(s),
+		MemoryMiB: card.Engine.MemoryMiB, Cache: s.Folder("cache", p.Provider, card.SHA256.Short())}
 	if o.MemoryMiB == 0 || s.DeviceMemory > 0 && s.DeviceMemory < o.MemoryMiB {
 		o.MemoryMiB = s.DeviceMemory
 	}
@@ -64,7 +42,7 @@ func (s Settings) options(p place, card models.Card) onnx.SessionOptions {
 }
 
 // deviceBatch is how many tiles go into one run on a GPU.
-func (s Settings) deviceBatch() int {
+func deviceBatch(s settings.Settings) int {
 	if s.Batch > 0 {
 		return s.Batch
 	}
@@ -86,8 +64,8 @@ const quietFor = 3 * time.Second
 
 // newEngine makes one. Each device is tried in a child first; one that crashes,
 // hangs or calculates wrongly is left out, and the log says why.
-func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks sessions.Networks, log *slog.Logger, lost func(error)) (*engine, error) {
-	e := &engine{gate: queue.NewGate(s.workers(), runLimit, log), refused: map[string]string{}}
+func newEngine(ctx context.Context, s settings.Settings, r *onnx.Runtime, networks sessions.Networks, log *slog.Logger, lost func(error)) (*engine, error) {
+	e := &engine{gate: queue.NewGate(s.Runners(), runLimit, log), refused: map[string]string{}}
 	e.prover = newProver(s, r, e.gate)
 	tuner := &sessions.Tuner{Prover: e.prover, Fixed: s.Batch, Log: log}
 	load := tuner.Load
@@ -99,13 +77,13 @@ func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks sessio
 	e.fleet = &sessions.Fleet{Networks: networks, Gate: e.gate, CPU: &sessions.Pool{Networks: networks, Load: load},
 		Why: func(provider string) string { return e.refused[provider] }}
 	for _, text := range s.Devices {
-		p, err := parsePlace(text)
+		p, err := settings.ParsePlace(text)
 		if err != nil {
 			return nil, err
 		}
-		o := onnx.SessionOptions{Provider: p.provider, Device: p.number}
+		o := onnx.SessionOptions{Provider: p.Provider, Device: p.Number}
 		if err := (onnx.Prober{Runtime: r}).Probe(ctx, o); err != nil {
-			e.refused[p.provider] = err.Error()
+			e.refused[p.Provider] = err.Error()
 			log.WarnContext(ctx, "device not trusted", "device", text, "err", err)
 			continue
 		}
@@ -116,35 +94,35 @@ func newEngine(ctx context.Context, s Settings, r *onnx.Runtime, networks sessio
 }
 
 // newProver measures how networks run best on the processors.
-func newProver(s Settings, r *onnx.Runtime, gate sessions.Gate) *sessions.Prover {
-	return &sessions.Prover{Dir: s.folder("models", ".tuning"), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: s.workers(), Gate: gate,
+func newProver(s settings.Settings, r *onnx.Runtime, gate sessions.Gate) *sessions.Prover {
+	return &sessions.Prover{Dir: s.Folder("models", ".tuning"), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: s.Runners(), Gate: gate,
 		Open: func(network []byte, p sessions.Profile) (sessions.Session, error) {
 			return r.Session(network, onnx.SessionOptions{Threads: p.Threads, Lean: p.Lean})
 		}}
 }
 
 // newDevice makes a device of one that was found sound.
-func newDevice(s Settings, r *onnx.Runtime, p place, log *slog.Logger, lost func(error)) *sessions.Device {
+func newDevice(s settings.Settings, r *onnx.Runtime, p settings.Place, log *slog.Logger, lost func(error)) *sessions.Device {
 	limit := runLimit
-	if p.provider == onnx.TensorRT {
+	if p.Provider == onnx.TensorRT {
 		limit = compileLimit
 	}
-	return &sessions.Device{Provider: p.provider, Number: p.number, Most: s.deviceBatch(), Gate: queue.NewGate(deviceRunners, limit, log), Lost: lost,
+	return &sessions.Device{Provider: p.Provider, Number: p.Number, Most: deviceBatch(s), Gate: queue.NewGate(deviceRunners, limit, log), Lost: lost,
 		Check: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 			defer cancel()
-			return r.Check(ctx, onnx.SessionOptions{Provider: p.provider, Device: p.number})
+			return r.Check(ctx, onnx.SessionOptions{Provider: p.Provider, Device: p.Number})
 		},
 		Load: func(card models.Card, network []byte) (sessions.Session, error) {
-			session, err := r.Session(network, s.options(p, card))
+			session, err := r.Session(network, sessionOptions(s, p, card))
 			if err != nil {
 				return nil, err
 			}
 			if n := session.Restored(); n > 0 {
-				log.Info("signal handlers put back", "provider", p.provider, "handlers", n)
+				log.Info("signal handlers put back", "provider", p.Provider, "handlers", n)
 			}
 			if session.Helped() {
-				log.Warn("device leaves some nodes to the cpu", "model", card.Ref().String(), "provider", p.provider)
+				log.Warn("device leaves some nodes to the cpu", "model", card.Ref().String(), "provider", p.Provider)
 			}
 			return session, nil
 		}}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 	"varde/internal/words"
 	"varde/report"
@@ -20,7 +21,7 @@ func (h *house) addFHIR() {
 	for _, v := range fhir.Versions {
 		base := fhirBase + string(v)
 		s := &rest.Server{Version: v, Base: base, Cases: h.ledger, Past: h.ledger, Lang: lang,
-			Device: report.Device{Version: version}, Models: h.fhirModels, Allowed: h.registry.Allowed, Mask: h.hides, DICOMweb: dicomwebBase, Log: h.log}
+			Device: report.Device{Version: settings.Version}, Models: h.fhirModels, Allowed: h.registry.Allowed, Mask: h.hides, DICOMweb: dicomwebBase, Log: h.log}
 		h.site.Handle(base+"/", webui.SeeStudies, s)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // in.
 func (h *house) parts() []webui.Part {
 	parts := []webui.Part{worldlist.Part()}
-	if h.has("ingest") {
+	if h.Has("ingest") {
 		parts = append(parts, upload.Part())
 	}
 	return append(parts, oversight.Part())

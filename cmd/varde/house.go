@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/hl7"
 	"varde/internal/metrics"
 	"varde/internal/onnx"
@@ -26,7 +27,7 @@ import (
 
 // A house is one Varde that runs: what the stages stand on, and the doors.
 type house struct {
-	Settings
+	settings.Settings
 	log      *slog.Logger
 	objects  objects.Store
 	ledger   *store.Ledger
@@ -55,7 +56,7 @@ type house struct {
 
 // openHouse opens everything that this process needs before it says that it is
 // ready. What can't be had is an error with its remedy, and nothing stays open.
-func openHouse(ctx context.Context, s Settings, log *slog.Logger, demo bool) (*house, error) {
+func openHouse(ctx context.Context, s settings.Settings, log *slog.Logger, demo bool) (*house, error) {
 	h := &house{Settings: s, log: log, demo: demo}
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -93,12 +94,12 @@ func (h *house) closing(f func() error) { h.close = append(h.close, f) }
 // openDoors binds the ports first: a port in use must end the start before
 // anything is touched.
 func (h *house) openDoors(context.Context) (err error) {
-	if h.has("ingest") && h.DICOMAddr != "" {
+	if h.Has("ingest") && h.DICOMAddr != "" {
 		if h.dicom, err = h.listen("DICOM", h.DICOMAddr, "--dicom-addr"); err != nil {
 			return err
 		}
 	}
-	if h.has("ingest") && h.TLSAddr != "" {
+	if h.Has("ingest") && h.TLSAddr != "" {
 		if h.tls, err = h.listenTLS(); err != nil {
 			return err
 		}
@@ -123,16 +124,11 @@ func (h *house) listen(what, addr, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// folder is a place inside the data folder.
-func (s Settings) folder(parts ...string) string {
-	return filepath.Join(append([]string{s.Dir}, parts...)...)
-}
-
 // openStore opens the objects and the ledger.
 func (h *house) openStore(ctx context.Context) error {
 	where := h.Store
 	if where == "" {
-		where = h.folder("objects")
+		where = h.Folder("objects")
 	}
 	var err error
 	h.objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
@@ -140,12 +136,12 @@ func (h *house) openStore(ctx context.Context) error {
 		return fmt.Errorf("open the object store; see --store: %w", err)
 	}
 	h.closing(h.objects.Close)
-	options, tables, err := h.ledgerOptions()
+	options, tables, err := ledgerOptions(h.Settings)
 	if err != nil {
 		return err
 	}
 	h.pathways = tables
-	h.ledger, err = store.OpenLedger(ctx, h.ledgerPath(), options)
+	h.ledger, err = store.OpenLedger(ctx, h.LedgerPath(), options)
 	if errors.Is(err, study.ErrBusy) {
 		return fmt.Errorf("one process serves a data folder; stop it, or choose another with --dir: %w", err)
 	}
@@ -161,21 +157,14 @@ func (h *house) openStore(ctx context.Context) error {
 	return nil
 }
 
-func (s Settings) ledgerPath() string {
-	if s.Ledger != "" {
-		return s.Ledger
-	}
-	return s.folder("ledger.db")
-}
-
 // openModels opens the registry, keeps the reference models in it and, where
 // this process scores, loads ONNX Runtime.
 func (h *house) openModels(ctx context.Context) error {
 	var err error
-	if h.registry, err = models.Open(h.folder("models"), h.ledger); err != nil {
+	if h.registry, err = models.Open(h.Folder("models"), h.ledger); err != nil {
 		return err
 	}
-	if h.shared() {
+	if h.Shared() {
 		if err := h.registry.Share(ctx, h.objects); err != nil {
 			return err
 		}
@@ -188,7 +177,7 @@ func (h *house) openModels(ctx context.Context) error {
 			return err
 		}
 	}
-	if !h.has("score") {
+	if !h.Has("score") {
 		return nil
 	}
 	if h.runtime, err = onnx.Open(onnx.Options{Library: h.ONNXLibrary}); err != nil {
@@ -196,7 +185,7 @@ func (h *house) openModels(ctx context.Context) error {
 	}
 	i := h.runtime.Info()
 	h.log.InfoContext(ctx, "ONNX Runtime loaded", "version", i.Version, "route", i.Route, "sha256", i.SHA256.Short())
-	h.metrics.BuildInfo(version, i.Version, i.SHA256.Short(), h.workers())
+	h.metrics.BuildInfo(settings.Version, i.Version, i.SHA256.Short(), h.Runners())
 	h.engine, err = newEngine(ctx, h.Settings, h.runtime, h.registry, h.log, h.lostDevice)
 	if err == nil {
 		h.engine.prover.Quiet = func(ctx context.Context) error { return h.speeds.Quiet(ctx, quietFor) }
@@ -216,7 +205,21 @@ func (h *house) describe(ctx context.Context) {
 	if h.tls != nil {
 		secure = h.tls.Addr().String()
 	}
-	h.log.InfoContext(ctx, "varde ready", "version", version, "dicom", dicom, "dicom_tls", secure, "aet", h.AET, "http", h.web.Addr().String(),
-		"roles", roles, "objects", h.objects.String(), "ledger", store.HideSecret(h.ledgerPath()), "workers", h.workers(), "lang", h.Lang,
+	h.log.InfoContext(ctx, "varde ready", "version", settings.Version, "dicom", dicom, "dicom_tls", secure, "aet", h.AET, "http", h.web.Addr().String(),
+		"roles", roles, "objects", h.objects.String(), "ledger", store.HideSecret(h.LedgerPath()), "workers", h.Runners(), "lang", h.Lang,
 		"destinations", len(h.Destinations))
+}
+
+// listenTLS opens the secure door after the profile, with certificates on both
+// sides where it is said who may sign them.
+func (h *house) listenTLS() (net.Listener, error) {
+	config, err := h.ServerTLS()
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.listen("DICOM over TLS", h.TLSAddr, "--tls-addr")
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, config), nil
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/scu"
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/hl7"
@@ -178,7 +180,7 @@ func welcome(t *testing.T) (*house, strangers) {
 	x.vna, x.dicomweb = peers.StartDICOMweb(t, nil)
 	var base string
 	x.records, base = openEPR(t)
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr, s.GapCap, s.Lang, s.Organization = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", time.Second, "en", "Oslo University Hospital"
 	objects := strings.Join(report.Kinds(study.MediaDICOM), ",")
 	for _, text := range []string{
@@ -188,13 +190,13 @@ func welcome(t *testing.T) (*house, strangers) {
 		"EPR=fhir+" + base + "?lang=da",
 		"FILES=folder:" + x.folder + "?kinds=" + strings.Join(report.Kinds(""), ","),
 	} {
-		var d Destination
+		var d settings.Destination
 		if err := d.UnmarshalText([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		s.Destinations = append(s.Destinations, d)
 	}
-	if err := s.checkPeers(); err != nil {
+	if err := s.CheckPeers(); err != nil {
 		t.Fatal(err)
 	}
 	return startHouse(t, s), x
@@ -344,7 +346,7 @@ func TestEverythingThatIsSentStandsBeforeOthers(t *testing.T) {
 	drawer := addDrawer(t, h)
 	studies := outcomes(t)
 	for _, d := range studies {
-		if _, err := sendAll(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), outgoingDrawn(d), nil); err != nil {
+		if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), scu.FromStudy(d), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

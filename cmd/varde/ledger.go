@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/slidefile"
 	"varde/store"
@@ -39,14 +40,14 @@ func restoreVerb() *cobra.Command {
 	c := archiveVerb("restore FILE", "Put a backup in the ledger's place, and take in what has come since", cobra.ExactArgs(1),
 		func(ctx context.Context, d *desk, keep objects.Store, args []string) error {
 			var got store.Rebuilt
-			err := store.RestoreLedger(ctx, args[0], d.ledgerPath(), store.LedgerOptions{Place: worldlist.Place}, force, func(l *store.Ledger) (err error) {
+			err := store.RestoreLedger(ctx, args[0], d.LedgerPath(), store.LedgerOptions{Place: worldlist.Place}, force, func(l *store.Ledger) (err error) {
 				got, err = d.rebuilder(l, keep).CatchUp(ctx, d.who, filepath.Base(args[0]))
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			d.print(map[string]any{"file": args[0], "ledger": store.HideSecret(d.ledgerPath()), "came_since": got.Unplanned, "skipped": got.Skipped},
+			d.print(map[string]any{"file": args[0], "ledger": store.HideSecret(d.LedgerPath()), "came_since": got.Unplanned, "skipped": got.Skipped},
 				"ledger restored from %s; %d objects had come since", args[0], got.Unplanned)
 			return nil
 		})
@@ -59,7 +60,7 @@ func rebuildVerb() *cobra.Command {
 	return archiveVerb("rebuild", "Make a lost ledger anew from the object store", cobra.NoArgs,
 		func(ctx context.Context, d *desk, keep objects.Store, _ []string) error {
 			var got store.Rebuilt
-			err := store.FillLedger(ctx, d.ledgerPath(), store.LedgerOptions{Place: worldlist.Place}, func(l *store.Ledger) (err error) {
+			err := store.FillLedger(ctx, d.LedgerPath(), store.LedgerOptions{Place: worldlist.Place}, func(l *store.Ledger) (err error) {
 				got, err = d.rebuilder(l, keep).Run(ctx, d.who)
 				return err
 			})
@@ -79,7 +80,7 @@ func rebuildVerb() *cobra.Command {
 // rebuilder is who reads the object store into a ledger.
 func (d *desk) rebuilder(l *store.Ledger, keep objects.Store) *store.Rebuilder {
 	files := &slidefile.Files{Archive: keep}
-	return &store.Rebuilder{Ledger: l, Objects: keep, Log: d.logger(), Scan: func(ctx context.Context, key string) (study.Arrival, error) {
+	return &store.Rebuilder{Ledger: l, Objects: keep, Log: logger(d.Settings), Scan: func(ctx context.Context, key string) (study.Arrival, error) {
 		a, err := ingest.Rescan(ctx, keep, key, d.Charset)
 		if err != nil || a.Frames.Len() > 0 {
 			return a, err
@@ -92,18 +93,18 @@ func (d *desk) rebuilder(l *store.Ledger, keep objects.Store) *store.Rebuilder {
 
 // archiveVerb makes a verb that needs the object store and no ledger that is open.
 func archiveVerb(use, short string, args cobra.PositionalArgs, do func(context.Context, *desk, objects.Store, []string) error) *cobra.Command {
-	var l loader
+	var l settings.Loader
 	var asJSON bool
 	c := &cobra.Command{Use: use, Short: short, Args: args}
-	l.bindSome(c.Flags(), "dir", "ledger", "store")
+	l.Bind(c.Flags(), "dir", "ledger", "store")
 	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		if err := l.load(); err != nil {
+		if err := l.Load(); err != nil {
 			return exitError{exitUsage, err}
 		}
 		d := &desk{Settings: l.Settings, out: cmd.OutOrStdout(), asJSON: asJSON, who: whoever()}
 		if where := d.Store; where == "" { // a folder that is misspelled must not look like an empty one
-			if _, err := os.Stat(d.folder("objects")); err != nil {
+			if _, err := os.Stat(d.Folder("objects")); err != nil {
 				return fmt.Errorf("look for the objects; name the data folder with --dir, or the object store with --store: %w", err)
 			}
 		}

@@ -16,14 +16,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/codec"
 	"varde/internal/onnx"
 	"varde/internal/slide/openslide"
 )
-
-// version is what results and reports name as the software that made them; a
-// release build sets it by the linker.
-var version = "0.1.0"
 
 // The exit codes beside 0.
 const (
@@ -95,7 +92,7 @@ func root() *cobra.Command {
 		Short: "AI inference for pathology and radiology: from a pushed study to a structured report",
 		Long: "Varde receives studies, keeps them, runs AI models over them, and writes the results\n" +
 			"back as structured reports. Decision support only, never a diagnosis.",
-		Version:       version,
+		Version:       settings.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -115,7 +112,7 @@ func root() *cobra.Command {
 
 // logger writes to stderr: JSON, or text on a terminal. stdout carries results
 // only.
-func (s Settings) logger() *slog.Logger {
+func logger(s settings.Settings) *slog.Logger {
 	o := &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: inSeconds}
 	if s.Log == "text" || s.Log != "json" && term.IsTerminal(int(os.Stderr.Fd())) {
 		return slog.New(slog.NewTextHandler(os.Stderr, o))

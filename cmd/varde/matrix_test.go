@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/scu"
+	"varde/cmd/varde/settings"
 	"varde/internal/dimse"
 	"varde/internal/hl7"
 	"varde/internal/studytest"
@@ -199,7 +201,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	orthanc, dicomweb := peers.StartDICOMweb(t, map[string]any{"DicomAlwaysAllowFind": true, "DicomAlwaysAllowGet": true})
 	records, base := openEPR(t)
 	told, folder, addr := &ris{}, t.TempDir(), peers.Addr(t)
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr, s.GapCap, s.Lang = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", 2*time.Second, "en"
 	for _, text := range []string{
 		"PACS=ORTHANC@" + orthanc.DICOM + "?kinds=sr,gsps&lang=nb",
@@ -208,13 +210,13 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 		"EPR=fhir+" + base,
 		"FILES=folder:" + folder + "?kinds=sr,oru,fhir-r4",
 	} {
-		var d Destination
+		var d settings.Destination
 		if err := d.UnmarshalText([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		s.Destinations = append(s.Destinations, d)
 	}
-	if err := s.checkPeers(); err != nil {
+	if err := s.CheckPeers(); err != nil {
 		t.Fatal(err)
 	}
 	h := startHouse(t, s)
@@ -222,12 +224,12 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	send := func(objects []outgoing) {
-		if _, err := sendAll(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), objects, nil); err != nil {
+	send := func(objects []scu.Object) {
+		if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), objects, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	send(outgoingDrawn(d)[:22])
+	send(scu.FromStudy(d)[:22])
 	settled := func(want ...string) func() bool {
 		slices.Sort(want)
 		return func() bool { return slices.Equal(deliveriesOf(t, h, d.Study), want) }
@@ -236,7 +238,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 		all := strings.Join(deliveriesOf(t, h, d.Study), ", ")
 		return strings.Count(all, " delivered") >= 6 && strings.Count(all, " waiting") == 1 && strings.Contains(all, "oru:en RIS waiting")
 	})
-	send(outgoingDrawn(d)[22:]) // the study changes: its report is corrected
+	send(scu.FromStudy(d)[22:]) // the study changes: its report is corrected
 	eventually(t, "no correction", func() bool {
 		c, err := h.ledger.Case(t.Context(), d.Study)
 		return err == nil && len(c.Reports) > 0 && c.Reports[0].Rev == 2 && len(c.Results) > 0
@@ -326,9 +328,9 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	}
 }
 
-func lookAtDestinationOrEcho(t *testing.T, s Settings, d Destination) error {
+func lookAtDestinationOrEcho(t *testing.T, s settings.Settings, d settings.Destination) error {
 	t.Helper()
-	if d.sort() == sortDIMSE {
+	if d.Way() == settings.ByDIMSE {
 		return nil // TestEverythingGoesOutOverTLS asks one
 	}
 	return lookAtDestination(t.Context(), s, d)

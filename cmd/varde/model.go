@@ -87,7 +87,7 @@ func printCard(ctx context.Context, d *desk, args []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(d.folder("models", card.Ref().String(), "card.toml"))
+	b, err := os.ReadFile(d.Folder("models", card.Ref().String(), "card.toml"))
 	if err != nil {
 		return fmt.Errorf("read card: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 	"varde/internal/webui/webuitest"
 )
@@ -16,7 +17,7 @@ import (
 // VARDE_SHOTS=FOLDER it leaves pictures there.
 func TestPagesShowWhatTheDemoFound(t *testing.T) {
 	b := webuitest.Open(t, 1440, 900, "en")
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	h := startHouse(t, s)
 	rows := demoRows(t.Context(), t, h)

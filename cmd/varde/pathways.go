@@ -1,104 +1,31 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"varde/report"
-	"varde/store"
+	"varde/cmd/varde/settings"
 	"varde/study"
-	"varde/worldlist"
 	"varde/worldlist/pathway"
-	"varde/worldlist/screening"
 )
-
-// tables reads the pathways that are in force.
-func (s Settings) tables() (*pathway.Tables, error) { return pathway.Load(s.Pathways, s.Country) }
-
-// ledgerOptions are the ledger's choices: how studies are placed, by which tables
-// orders are timed, and how examinations of screenings are read.
-func (s Settings) ledgerOptions() (store.LedgerOptions, *pathway.Tables, error) {
-	t, err := s.tables()
-	if err != nil {
-		return store.LedgerOptions{}, nil, err
-	}
-	programs, err := screening.Load(s.Screening)
-	if err != nil {
-		return store.LedgerOptions{}, nil, err
-	}
-	o := store.LedgerOptions{Place: worldlist.Place, Timer: t.Read, Verified: s.verified()}
-	if len(programs.All) > 0 {
-		o.Screener = programs.Plan
-	}
-	return o, t, nil
-}
-
-// screenings are how far examinations of screenings are; nil where the site has no
-// program, and the pages say nothing of any.
-func (h *house) screenings() worldlist.Screenings {
-	if h.Screening == "" {
-		return nil
-	}
-	return h.ledger
-}
-
-// lookEvery is how often the line is looked at for deadlines that pass or are at
-// risk, and for models that nobody answers for.
-const lookEvery = 30 * time.Second
-
-// watchLine moves studies up when the clock says so, while nothing else happens to
-// them. First it places anew what an older rule placed, and times anew what other
-// tables timed.
-func (h *house) watchLine(ctx context.Context) error {
-	for tick := time.NewTicker(lookEvery); ; {
-		if err := h.lookAtLine(ctx); err != nil && ctx.Err() == nil {
-			h.log.WarnContext(ctx, "waiting line not looked at; tried again", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-func (h *house) lookAtLine(ctx context.Context) error {
-	if !h.placed {
-		n, err := h.ledger.PlaceByRule(ctx, worldlist.Rule)
-		if err != nil {
-			return err
-		}
-		timed, err := h.ledger.TimeAgain(ctx, h.pathways.Version)
-		if err != nil {
-			return err
-		}
-		if h.placed = true; n+timed > 0 {
-			h.log.InfoContext(ctx, "studies placed anew", "rule", worldlist.Rule, "studies", n, "pathways", h.pathways.Version, "timed", timed)
-		}
-	}
-	return h.outlook.Watch(ctx, h.ledger, h.log)
-}
 
 func pathwayVerb() *cobra.Command {
 	c := &cobra.Command{Use: "pathway", Short: "See the legal clocks: pathways, their steps and limits"}
-	var l loader
+	var l settings.Loader
 	var asJSON bool
-	l.bindSome(c.PersistentFlags(), "pathways", "country")
+	l.Bind(c.PersistentFlags(), "pathways", "country")
 	c.PersistentFlags().BoolVar(&asJSON, "json", false, "print as JSON")
 	with := func(use, short string, args cobra.PositionalArgs, do func(cmd *cobra.Command, t *pathway.Tables, args []string) error) {
 		c.AddCommand(&cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
-			if err := l.load(); err != nil {
+			if err := l.Load(); err != nil {
 				return exitError{exitFound, err}
 			}
-			t, err := l.tables()
+			t, err := l.PathwayTables()
 			if err != nil {
 				return exitError{exitFound, err}
 			}
@@ -162,11 +89,4 @@ func stepOf(s pathway.Step, lang string) string {
 		text += " (examinations are read in it)"
 	}
 	return text
-}
-
-// verified reports whether a destination wants to know what readers make of results.
-func (s Settings) verified() bool {
-	return slices.ContainsFunc(s.Destinations, func(d Destination) bool {
-		return slices.Contains(d.Kinds, report.KindVerified) || slices.Contains(d.Kinds, report.KindFinalMessage)
-	})
 }

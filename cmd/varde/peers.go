@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/retrieve"
 	"varde/internal/dicom"
@@ -17,12 +17,9 @@ import (
 	"varde/study"
 )
 
-// peerTimeout bounds each wait for a peer that we call.
-const peerTimeout = 30 * time.Second
-
 // serveDICOM answers peers at every door that is open, until ctx ends.
 func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic, services map[study.UID]dimse.Service) error {
-	admit, err := h.admits()
+	admit, err := h.Admits()
 	if err != nil {
 		return err
 	}
@@ -60,7 +57,7 @@ func (h *house) services(committer *ingest.Committer) map[study.UID]dimse.Servic
 // mayAsk says who may query and retrieve: whoever is named in callers, peers or
 // destinations. A site that lets all in lets them send, and no more.
 func (h *house) mayAsk(ae, _ string) bool {
-	_, known := h.peer(ae)
+	_, known := h.Peer(ae)
 	return known || len(h.Callers) > 0
 }
 
@@ -103,21 +100,9 @@ func (h *house) heardCommitment(ctx context.Context, ae string, data *dicom.Data
 	return dimse.Success
 }
 
-// peer finds the address of an AE title among the peers and the destinations.
-func (s Settings) peer(ae string) (Destination, bool) {
-	for _, list := range [][]Destination{s.Peers, s.Destinations} {
-		for _, p := range list {
-			if p.AET == ae {
-				return p, true
-			}
-		}
-	}
-	return Destination{}, false
-}
-
 // dialPeer opens an association with a peer by its AE title.
 func (h *house) dialPeer(ctx context.Context, ae string, contexts ...dimse.Context) (*dimse.Association, error) {
-	p, ok := h.peer(ae)
+	p, ok := h.Peer(ae)
 	if !ok {
 		return nil, fmt.Errorf("no address of %s; add it to peers: %w", ae, study.ErrNotFound)
 	}
@@ -125,8 +110,8 @@ func (h *house) dialPeer(ctx context.Context, ae string, contexts ...dimse.Conte
 }
 
 // call opens an association with a peer, over TLS where that is set.
-func (h *house) call(ctx context.Context, d Destination, contexts ...dimse.Context) (*dimse.Association, error) {
-	dialer, err := h.dialer(d, peerTimeout)
+func (h *house) call(ctx context.Context, d settings.Destination, contexts ...dimse.Context) (*dimse.Association, error) {
+	dialer, err := h.Dialer(d, settings.PeerTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/report"
@@ -20,7 +21,7 @@ import (
 // token opens: pages, API, live messages, QIDO-RS, WADO-RS, files. Once the reader has
 // answered all is there. An operator sees it from the beginning, and is noted.
 func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	s.Tune = false
 	s.Protocols, s.Marks = []string{"*=independent"}, []string{report.KindRings, report.KindKeys}

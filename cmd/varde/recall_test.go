@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/scu"
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -19,10 +21,10 @@ import (
 func TestARecallOutlivesItsProcess(t *testing.T) {
 	orthanc := peers.StartOrthanc(t, nil)
 	told, addr := &ris{}, peers.Addr(t)
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr, s.GapCap, s.Organization = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", 2*time.Second, "Oslo University Hospital"
 	for _, text := range []string{"PACS=ORTHANC@" + orthanc.DICOM + "?kinds=sr,verified", "RIS=mllp://" + addr + "?kinds=oru,oru-final"} {
-		var d Destination
+		var d settings.Destination
 		if err := d.UnmarshalText([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +35,7 @@ func TestARecallOutlivesItsProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sendAll(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), outgoingDrawn(d), nil); err != nil {
+	if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), scu.FromStudy(d), nil); err != nil {
 		t.Fatal(err)
 	}
 	said := func() string { return strings.Join(deliveriesOf(t, h, d.Study), ", ") }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/inference/sessions"
@@ -101,9 +102,9 @@ func (d *desk) replayer(ctx context.Context) (*inference.Replayer, func() error,
 		return runtime.Session(network, onnx.SessionOptions{})
 	}}
 	i := runtime.Info()
-	scorer := &scores.Scorer{Objects: objects, Index: d.ledger, Gate: queue.NewGate(d.workers(), runLimit, d.logger()),
-		Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256, Route: i.Route, Provider: onnx.CPU, Varde: version, CPU: onnx.CPUClass()}}
-	r := &inference.Replayer{Records: d.ledger, Card: d.registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.workers(), Calibrations: d.ledger}
+	scorer := &scores.Scorer{Objects: objects, Index: d.ledger, Gate: queue.NewGate(d.Runners(), runLimit, logger(d.Settings)),
+		Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256, Route: i.Route, Provider: onnx.CPU, Varde: settings.Version, CPU: onnx.CPUClass()}}
+	r := &inference.Replayer{Records: d.ledger, Card: d.registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.Runners(), Calibrations: d.ledger}
 	return r, func() error { return errors.Join(pool.Close(), objects.Close()) }, nil
 }
 

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/inference/sessions"
@@ -39,14 +39,6 @@ const (
 	reporters = 2
 )
 
-// workers is how many jobs are scored at once.
-func (s Settings) workers() int {
-	if s.Workers > 0 {
-		return s.Workers
-	}
-	return runtime.GOMAXPROCS(0)
-}
-
 // run serves until ctx ends, then lets what is in hand come to its end. An error
 // of one part stops the others.
 func (h *house) run(ctx context.Context) error {
@@ -55,7 +47,7 @@ func (h *house) run(ctx context.Context) error {
 	receiver := &ingest.Receiver{Archive: h.objects, Keeper: h.objects, Register: h.ledger, Traffic: traffic,
 		Log: h.log, MinFree: h.MinFree, Charset: h.Charset}
 	g.Go(func() error { return h.serveWeb(ctx, h.routes(receiver, traffic)) })
-	if h.has("ingest") {
+	if h.Has("ingest") {
 		committer := h.committer()
 		g.Go(func() error { return committer.Run(ctx) })
 		g.Go(func() error { return h.prune(ctx) })
@@ -95,13 +87,13 @@ type crew struct {
 // crews lists those that this process has.
 func (h *house) crews() (all []crew) {
 	worker := h.worker()
-	if h.has("score") {
-		all = append(all, crew{study.PoolCPU, h.workers() + ahead, 1, worker.Handle})
+	if h.Has("score") {
+		all = append(all, crew{study.PoolCPU, h.Runners() + ahead, 1, worker.Handle})
 		if c, ok := h.gpuCrew(worker); ok {
 			all = append(all, c)
 		}
 	}
-	if h.has("report") {
+	if h.Has("report") {
 		writer := h.writer()
 		all = append(all, crew{study.PoolReport, reporters, 1, func(ctx context.Context, j study.Job) error {
 			if j.Task == study.TaskReport || j.Task == study.TaskWithdraw || j.Task == study.TaskVerify {
@@ -127,7 +119,7 @@ func (h *house) runQueue(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return (&queue.Sweeper{Ledger: h.ledger, Conveyor: h.conveyor, Log: h.log}).Run(ctx) })
 	g.Go(func() error { return h.watchLine(ctx) })
 	g.Go(func() error { return h.moveJobs(ctx) })
-	if h.has("report") {
+	if h.Has("report") {
 		g.Go(func() error { return h.deliver(ctx) })
 	}
 }
@@ -153,8 +145,8 @@ func (h *house) openQueue(ctx context.Context) error {
 
 // worker is who scores and concludes. Concluding needs no runtime.
 func (h *house) worker() *inference.Worker {
-	ran := study.Provenance{Varde: version}
-	var gate sessions.Gate = queue.NewGate(h.workers(), runLimit, h.log)
+	ran := study.Provenance{Varde: settings.Version}
+	var gate sessions.Gate = queue.NewGate(h.Runners(), runLimit, h.log)
 	var sessions inference.Sessions = &sessions.Pool{Networks: h.registry, Load: func(models.Card, []byte) (sessions.Session, error) {
 		return nil, fmt.Errorf("this process does not score: %w", study.ErrUnsupported)
 	}}
@@ -171,11 +163,11 @@ func (h *house) worker() *inference.Worker {
 // writer is who writes reports.
 func (h *house) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.ledger, Objects: h.objects, Lang: h.Lang, Log: h.log,
-		Device: report.Device{Version: version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks,
-		Messages: h.messages(), Orders: h.ledger.Orders, Told: h.ledger.Told, RejectSuperseded: h.RejectSuperseded,
+		Device: report.Device{Version: settings.Version}, Slides: slideFiles(h.ledger, h.objects, h.registry), Marks: h.Marks,
+		Messages: h.Messages(), Orders: h.ledger.Orders, Told: h.ledger.Told, RejectSuperseded: h.RejectSuperseded,
 		Steps: h.ledger.Steps, Organization: h.Organization}
 	for _, d := range h.Destinations {
-		w.Wants = append(w.Wants, d.want())
+		w.Wants = append(w.Wants, d.Want())
 	}
 	return w
 }

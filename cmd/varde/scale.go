@@ -55,7 +55,7 @@ func (h *house) watchWork(ctx context.Context) {
 			if h.runtime == nil {
 				return 0
 			}
-			return float64(h.workers())
+			return float64(h.Runners())
 		})
 	if _, ok := h.objects.Free(ctx); ok {
 		h.metrics.WatchNumber("varde_disk_free_bytes", "Bytes free where objects are kept. Below min_free senders are refused.", func() float64 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/study"
@@ -27,7 +28,7 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := defaults()
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	s.Tune, s.Screening, s.Protocols = false, file, []string{"*=independent"}
 	h := startHouse(t, s)

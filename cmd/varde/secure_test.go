@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/certs"
 	"varde/internal/studytest/peers"
 	"varde/study"
 )
@@ -20,10 +22,10 @@ import (
 func TestStudySentOverTLSIsReported(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	ca := newSigner(t, dir)
-	ca.issue(t, "varde", false)
-	ca.issue(t, "ct1", false)
-	s := defaults()
+	ca := certs.New(t, dir)
+	ca.Issue(t, "varde")
+	ca.Issue(t, "ct1")
+	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = filepath.Join(dir, "data"), "", "127.0.0.1:0"
 	s.TLSAddr, s.TLSCert, s.TLSKey, s.TLSCA = "127.0.0.1:0", at("varde.pem"), at("varde.key"), at("ca.pem")
 	s.Callers = []string{"CT1@127.0.0.0/8#ct1"}
@@ -51,7 +53,7 @@ func TestStudySentOverTLSIsReported(t *testing.T) {
 }
 
 // startHouse runs a whole house in this process until the test ends.
-func startHouse(t *testing.T, s Settings) *house {
+func startHouse(t *testing.T, s settings.Settings) *house {
 	t.Helper()
 	h, _ := startedHouse(t, s)
 	return h

@@ -4,22 +4,24 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"varde/cmd/varde/settings"
 )
 
 func serveVerb() *cobra.Command {
-	var l loader
+	var l settings.Loader
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Receive, score, report and show, until stopped",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return l.serve(cmd.Context()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), &l) },
 	}
-	l.bind(c.Flags())
+	l.Bind(c.Flags())
 	return c
 }
 
 func workerVerb() *cobra.Command {
-	var l loader
+	var l settings.Loader
 	c := &cobra.Command{
 		Use:   "worker",
 		Short: "Only score: the same as serve --roles score",
@@ -28,21 +30,21 @@ func workerVerb() *cobra.Command {
 			if err := cmd.Flags().Set("roles", "score"); err != nil {
 				return err
 			}
-			return l.serve(cmd.Context())
+			return serve(cmd.Context(), &l)
 		},
 	}
-	l.bind(c.Flags())
+	l.Bind(c.Flags())
 	return c
 }
 
-func (l *loader) serve(ctx context.Context) error {
-	if err := l.load(); err != nil {
+func serve(ctx context.Context, l *settings.Loader) error {
+	if err := l.Load(); err != nil {
 		return exitError{exitUsage, err}
 	}
-	if err := l.checkServing(); err != nil {
+	if err := l.CheckServing(); err != nil {
 		return exitError{exitUsage, err}
 	}
-	log := l.logger()
+	log := logger(l.Settings)
 	h, err := openHouse(ctx, l.Settings, log, false)
 	if ctx.Err() != nil && h == nil {
 		return nil // asked to stop before it was ready

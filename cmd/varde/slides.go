@@ -21,7 +21,7 @@ type slideDoor struct {
 // asks has what processes that died have left removed.
 func (h *house) slideKeeper(receiver *ingest.Receiver, traffic *ingest.Traffic) *slidefile.Keeper {
 	h.door.once.Do(func() {
-		retiler := &openslide.Retiler{Folder: h.folder("work"), Log: h.log}
+		retiler := &openslide.Retiler{Folder: h.Folder("work"), Log: h.log}
 		h.door.keeper = &slidefile.Keeper{Archive: h.objects, Receiver: slideReceiver{countingReceiver{h, receiver}}, Traffic: traffic,
 			Ended: traffic.StudiesEnded, Log: h.log, Retiler: retiler}
 		if err := errors.Join(h.door.keeper.Sweep(context.Background()), retiler.Sweep()); err != nil {

@@ -3,13 +3,14 @@ package main
 import (
 	"github.com/spf13/pflag"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/dimse"
 )
 
 // A speaker is who calls a DICOM node from the command line.
 type speaker struct {
 	calling string
-	to      Destination
+	to      settings.Destination
 }
 
 func (s *speaker) bind(flags *pflag.FlagSet) {
@@ -27,5 +28,5 @@ func (s *speaker) dialer(addr string) (dimse.Dialer, error) {
 	d := s.to
 	d.Name, d.Addr = d.AET, addr
 	d.TLS = d.TLS || d.CA != "" || d.Cert != "" || d.Key != "" || d.ServerName != ""
-	return Settings{AET: s.calling}.dialer(d, 0)
+	return settings.Settings{AET: s.calling}.Dialer(d, 0)
 }

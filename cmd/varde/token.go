@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 	"varde/store"
 	"varde/study"
@@ -22,8 +23,8 @@ const tokenFile = "admin.token"
 // firstToken gives the first administrator's token: the one in the file, or a
 // new one. A token that the ledger does not know, because the ledger is new, is
 // made known again.
-func firstToken(ctx context.Context, s Settings, l *store.Ledger) (string, error) {
-	file := s.folder(tokenFile)
+func firstToken(ctx context.Context, s settings.Settings, l *store.Ledger) (string, error) {
+	file := s.Folder(tokenFile)
 	b, err := os.ReadFile(file)
 	token := strings.TrimSpace(string(b))
 	switch {

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"varde/cmd/varde/settings"
 )
 
 func versionVerb() *cobra.Command {
@@ -13,7 +15,7 @@ func versionVerb() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "varde %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(cmd.OutOrStdout(), "varde %s %s %s/%s\n", settings.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	}
 }

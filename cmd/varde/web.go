@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/dicomweb"
 	"varde/internal/dimse"
@@ -23,7 +24,7 @@ const dicomwebBase = "/dicom-web"
 
 // openSite puts the pages of the stages together.
 func (h *house) openSite(ctx context.Context) (err error) {
-	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Preferences: h.ledger, Log: h.log, Version: version, Demo: h.demo, Notices: oversight.Notices(h.ledger, nil)},
+	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Preferences: h.ledger, Log: h.log, Version: settings.Version, Demo: h.demo, Notices: oversight.Notices(h.ledger, nil)},
 		h.parts()...)
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func (h *house) openSite(ctx context.Context) (err error) {
 	}
 	worldlist.Simulator{History: h.ledger}.Add(h.site)
 	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
-		Desk: h.ledger, Judged: h.ledger, Screenings: h.screenings(), Lab: h.ledger, Record: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: version,
+		Desk: h.ledger, Judged: h.ledger, Screenings: h.screenings(), Lab: h.ledger, Record: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: settings.Version,
 		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames}, Headers: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
 		Segments: h.segments, PACS: h.PACSLink,
 		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.site)
@@ -61,7 +62,7 @@ func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.
 	h.addExports()
 	h.addFHIR()
 	h.addUPS()
-	if h.has("ingest") {
+	if h.Has("ingest") {
 		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
 		h.addUpload(receiver, traffic)
 	}
@@ -120,7 +121,7 @@ func (h *house) ready(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{"ready": code == http.StatusOK, "version": version, "dependencies": all})
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": code == http.StatusOK, "version": settings.Version, "dependencies": all})
 }
 
 func (h *house) dependencies(ctx context.Context) []dependency {
@@ -131,7 +132,7 @@ func (h *house) dependencies(ctx context.Context) []dependency {
 		return dependency{name, true, detail}
 	}
 	_, err := h.ledger.Counts(ctx)
-	all := []dependency{line("ledger", store.HideSecret(h.ledgerPath()), err)}
+	all := []dependency{line("ledger", store.HideSecret(h.LedgerPath()), err)}
 	all = append(all, line("objects", h.objects.String(), h.probeObjects(ctx)))
 	all = append(all, line("queue", queueName(h.Queue), h.conveyor.Ping(ctx)))
 	entries, err := h.registry.Cards(ctx)

@@ -4,6 +4,7 @@
 //	Need          where a program is; the test is skipped where it is not installed
 //	Port          a port that nobody listens on
 //	Serve         a server that runs until the test ends
+//	StoreOverTLS  a storage SCP that asks for certificates
 //	NewOrthanc    an archive, with an AE title, modalities and a REST API
 //	StartPostgres a PostgreSQL server, which can be killed and started again
 //	StartMinIO    an object store, alike

@@ -1,17 +1,11 @@
-package main
+package settings
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,6 +14,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/dimse"
+	"varde/internal/studytest/certs"
 	"varde/internal/studytest/peers"
 	"varde/study"
 )
@@ -45,7 +40,7 @@ func TestCallersAreToldApartByTitleAddressAndCertificate(t *testing.T) {
 		{"CT1#ct1.hospital", dimse.Peer{AE: "CT1", Remote: here, Certificate: certificate}, true},
 		{"CT1#CN=ct1.hospital", dimse.Peer{AE: "CT1", Remote: here, Certificate: certificate}, true},
 	} {
-		admit, err := Settings{Callers: []string{tt.line}}.admits()
+		admit, err := Settings{Callers: []string{tt.line}}.Admits()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,57 +53,9 @@ func TestCallersAreToldApartByTitleAddressAndCertificate(t *testing.T) {
 			t.Errorf("%q is taken", line)
 		}
 	}
-	if admit, err := (Settings{}).admits(); admit != nil || err != nil {
+	if admit, err := (Settings{}).Admits(); admit != nil || err != nil {
 		t.Error("without a list not all are let in")
 	}
-}
-
-// A signer makes certificates.
-type signer struct {
-	dir         string
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-}
-
-func newSigner(t *testing.T, dir string) *signer {
-	t.Helper()
-	s := &signer{dir: dir}
-	s.certificate, s.key = s.issue(t, "ca", true)
-	return s
-}
-
-// issue writes NAME.pem and NAME.key.
-func (s *signer) issue(t *testing.T, name string, ca bool) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IsCA: ca, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	parent, with := s.certificate, s.key
-	if ca {
-		parent, with = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, with)
-	if err != nil {
-		t.Fatal(err)
-	}
-	packed, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: packed}} {
-		if err := os.WriteFile(filepath.Join(s.dir, path), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made, key
 }
 
 // deaf takes no objects.
@@ -119,11 +66,11 @@ func (deaf) Store(context.Context, dimse.StoreRequest) dimse.Status { return dim
 // secureDoor listens as the settings say and gives the port.
 func secureDoor(t *testing.T, s Settings) string {
 	t.Helper()
-	config, err := s.tlsConfig()
+	config, err := s.ServerTLS()
 	if err != nil {
 		t.Fatal(err)
 	}
-	admit, err := s.admits()
+	admit, err := s.Admits()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,14 +94,14 @@ func secureDoor(t *testing.T, s Settings) string {
 func TestSecureDoorLetsInWhoHasTheRightCertificate(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	ca := newSigner(t, dir)
-	ca.issue(t, "varde", false)
-	ca.issue(t, "ct1", false)
-	ca.issue(t, "ct2", false)
+	ca := certs.New(t, dir)
+	ca.Issue(t, "varde")
+	ca.Issue(t, "ct1")
+	ca.Issue(t, "ct2")
 	s := Settings{TLSCert: at("varde.pem"), TLSKey: at("varde.key"), TLSCA: at("ca.pem"), Callers: []string{"CT1@127.0.0.0/8#ct1"}}
 	port := secureDoor(t, s)
 	roots := x509.NewCertPool()
-	roots.AddCert(ca.certificate)
+	roots.AddCert(ca.Certificate)
 	echo := func(aet, certificate string, change func(*tls.Config)) error {
 		config := &tls.Config{RootCAs: roots}
 		if certificate != "" {

@@ -1,9 +1,8 @@
-package main
+package settings
 
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -72,8 +71,8 @@ func (c caller) matches(p dimse.Peer) bool {
 		slices.Contains(p.Certificate.DNSNames, c.subject))
 }
 
-// admits makes the rule of who is let in; nil lets all in.
-func (s Settings) admits() (func(dimse.Peer) bool, error) {
+// Admits makes the rule of who is let in; nil lets all in.
+func (s Settings) Admits() (func(dimse.Peer) bool, error) {
 	all, err := readCallers(s.Callers)
 	if err != nil || len(all) == 0 {
 		return nil, err
@@ -83,21 +82,9 @@ func (s Settings) admits() (func(dimse.Peer) bool, error) {
 	}, nil
 }
 
-// listenTLS opens the secure door after the profile, with certificates on both
-// sides where it is said who may sign them.
-func (h *house) listenTLS() (net.Listener, error) {
-	config, err := h.tlsConfig()
-	if err != nil {
-		return nil, err
-	}
-	l, err := h.listen("DICOM over TLS", h.TLSAddr, "--tls-addr")
-	if err != nil {
-		return nil, err
-	}
-	return tls.NewListener(l, config), nil
-}
-
-func (s Settings) tlsConfig() (*tls.Config, error) {
+// ServerTLS is how our door over TLS speaks: after the profile, with certificates on
+// both sides where it is said who may sign them.
+func (s Settings) ServerTLS() (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
 	if err != nil {
 		return nil, fmt.Errorf("read our certificate; see --tls-cert and --tls-key: %w", err)

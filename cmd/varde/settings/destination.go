@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"cmp"
@@ -22,13 +22,13 @@ import (
 	"varde/study"
 )
 
-// The sorts of destinations.
+// The sorts of destinations, by how they are reached.
 const (
-	sortDIMSE  = "dimse"  // a DICOM archive, by C-STORE
-	sortSTOW   = "stow"   // a DICOMweb archive, by STOW-RS
-	sortMLLP   = "mllp"   // a system that hears HL7 v2
-	sortFHIR   = "fhir"   // a FHIR server
-	sortFolder = "folder" // files
+	ByDIMSE  = "dimse"  // a DICOM archive, by C-STORE
+	BySTOW   = "stow"   // a DICOMweb archive, by STOW-RS
+	ByMLLP   = "mllp"   // a system that hears HL7 v2
+	ByFHIR   = "fhir"   // a FHIR server
+	ByFolder = "folder" // files
 )
 
 // A Destination is a peer that we call: one that is sent reports, that is called
@@ -80,8 +80,8 @@ func (d *Destination) options() []destinationOption {
 		{"lang", &d.Lang, nil},
 		{"ca", &d.CA, sortsTLS}, {"cert", &d.Cert, sortsTLS}, {"key", &d.Key, sortsTLS}, {"name", &d.ServerName, sortsTLS},
 		{"token_file", &d.TokenFile, sortsWeb}, {"login_file", &d.LoginFile, sortsWeb},
-		{"version", &d.Version, []string{sortFHIR, sortMLLP, sortFolder}}, {"charset", &d.Charset, sortsHL7},
-		{"app", &d.App, []string{sortMLLP}}, {"facility", &d.Facility, []string{sortMLLP}},
+		{"version", &d.Version, []string{ByFHIR, ByMLLP, ByFolder}}, {"charset", &d.Charset, sortsHL7},
+		{"app", &d.App, []string{ByMLLP}}, {"facility", &d.Facility, []string{ByMLLP}},
 	}
 }
 
@@ -92,13 +92,13 @@ type destinationOption struct {
 }
 
 var (
-	sortsTLS = []string{sortDIMSE, sortSTOW, sortMLLP, sortFHIR}
-	sortsWeb = []string{sortSTOW, sortFHIR}
-	sortsHL7 = []string{sortMLLP, sortFolder}
+	sortsTLS = []string{ByDIMSE, BySTOW, ByMLLP, ByFHIR}
+	sortsWeb = []string{BySTOW, ByFHIR}
+	sortsHL7 = []string{ByMLLP, ByFolder}
 )
 
-// sort gives what a destination is.
-func (d Destination) sort() string { return cmp.Or(d.Sort, sortDIMSE) }
+// Way gives what a destination is.
+func (d Destination) Way() string { return cmp.Or(d.Sort, ByDIMSE) }
 
 // UnmarshalText reads what String writes. Without NAME= the AE title of a DICOM peer
 // is the name. What stands behind the question mark is written as in a URL; a CA, a
@@ -119,14 +119,14 @@ func (d *Destination) UnmarshalText(b []byte) error {
 			continue
 		}
 		n := slices.IndexFunc(out.options(), func(o destinationOption) bool {
-			return o.key == key && (o.sorts == nil || slices.Contains(o.sorts, out.sort()))
+			return o.key == key && (o.sorts == nil || slices.Contains(o.sorts, out.Way()))
 		})
 		if n < 0 {
 			return fmt.Errorf("destination %q with %s= is %w", b, key, errDestination)
 		}
 		*out.options()[n].value = values.Get(key)
 	}
-	if out.sort() == sortDIMSE && (out.CA != "" || out.Cert != "" || out.Key != "" || out.ServerName != "") {
+	if out.Way() == ByDIMSE && (out.CA != "" || out.Cert != "" || out.Key != "" || out.ServerName != "") {
 		out.TLS = true
 	}
 	*d = out
@@ -163,14 +163,14 @@ func readAddress(whole string) (d Destination, err error) {
 	scheme, host, _ := strings.Cut(rest, "://")
 	switch {
 	case strings.HasPrefix(rest, "folder:"):
-		d.Sort, d.Path = sortFolder, strings.TrimPrefix(rest, "folder:")
+		d.Sort, d.Path = ByFolder, strings.TrimPrefix(rest, "folder:")
 		d.Path = strings.TrimPrefix(d.Path, "//")
 	case scheme == "https" || scheme == "http":
-		d.Sort, d.URL = sortSTOW, strings.TrimRight(rest, "/")
+		d.Sort, d.URL = BySTOW, strings.TrimRight(rest, "/")
 	case scheme == "fhir+https" || scheme == "fhir+http":
-		d.Sort, d.URL = sortFHIR, strings.TrimRight(strings.TrimPrefix(rest, "fhir+"), "/")
+		d.Sort, d.URL = ByFHIR, strings.TrimRight(strings.TrimPrefix(rest, "fhir+"), "/")
 	case scheme == "mllp" || scheme == "mllps":
-		d.Sort, d.Addr, d.TLS = sortMLLP, strings.TrimRight(host, "/"), scheme == "mllps"
+		d.Sort, d.Addr, d.TLS = ByMLLP, strings.TrimRight(host, "/"), scheme == "mllps"
 	default:
 		return readPeer(name, rest, named)
 	}
@@ -207,14 +207,14 @@ func readPeer(name, rest string, named bool) (d Destination, err error) {
 // String writes what UnmarshalText reads.
 func (d Destination) String() string {
 	s := d.Name + "="
-	switch d.sort() {
-	case sortSTOW:
+	switch d.Way() {
+	case BySTOW:
 		s += d.URL
-	case sortFHIR:
+	case ByFHIR:
 		s += "fhir+" + d.URL
-	case sortMLLP:
+	case ByMLLP:
 		s += map[bool]string{true: "mllps://", false: "mllp://"}[d.TLS] + d.Addr
-	case sortFolder:
+	case ByFolder:
 		s += "folder:" + d.Path
 	default:
 		s += d.AET + "@" + d.Addr
@@ -239,32 +239,32 @@ func (d Destination) String() string {
 	return s
 }
 
-// media gives the media types that a sort of destination takes; none stands for all.
-func (d Destination) media() []string {
-	switch d.sort() {
-	case sortMLLP:
+// Media gives the media types that a sort of destination takes; none stands for all.
+func (d Destination) Media() []string {
+	switch d.Way() {
+	case ByMLLP:
 		return []string{study.MediaHL7}
-	case sortFHIR:
+	case ByFHIR:
 		return []string{study.MediaFHIR}
-	case sortFolder:
+	case ByFolder:
 		return []string{study.MediaDICOM, study.MediaHL7, study.MediaFHIR}
 	}
 	return []string{study.MediaDICOM}
 }
 
-// want is what a destination is to get: what is always written, where it takes
+// Want is what a destination is to get: what is always written, where it takes
 // objects and names no kinds.
-func (d Destination) want() report.Want {
+func (d Destination) Want() report.Want {
 	w := report.Want{Destination: d.Name, Kinds: d.Kinds, Lang: d.Lang}
 	if len(d.Kinds) > 0 {
 		return w
 	}
-	switch d.sort() {
-	case sortMLLP:
+	switch d.Way() {
+	case ByMLLP:
 		w.Kinds = []string{"oru"}
-	case sortFHIR:
+	case ByFHIR:
 		w.Kinds = []string{"fhir-" + cmp.Or(d.Version, "r4")}
-	case sortFolder:
+	case ByFolder:
 		w.Kinds = []string{report.KindSR}
 	}
 	return w
@@ -273,26 +273,26 @@ func (d Destination) want() report.Want {
 // hl7Name is what may stand in MSH-5 and MSH-6: a name, or a name with a universal ID.
 var hl7Name = regexp.MustCompile(`^[A-Za-z0-9_. -]{1,180}(\^[A-Za-z0-9_.-]{1,180}\^[A-Z0-9]{1,10})?$`)
 
-// check holds a destination against itself, without asking it.
-func (d Destination) check() error {
+// Check holds a destination against itself, without asking it.
+func (d Destination) Check() error {
 	var errs []error
 	bad := func(format string, a ...any) {
 		errs = append(errs, fmt.Errorf("destination %s "+format+": %w", slices.Concat([]any{d.Name}, a, []any{study.ErrInvalid})...))
 	}
-	if !slices.Contains([]string{sortDIMSE, sortSTOW, sortMLLP, sortFHIR, sortFolder}, d.sort()) {
+	if !slices.Contains([]string{ByDIMSE, BySTOW, ByMLLP, ByFHIR, ByFolder}, d.Way()) {
 		bad("is of sort %q, which is none of dimse, stow, mllp, fhir, folder", d.Sort)
 		return errors.Join(errs...)
 	}
 	d.checkAddress(bad)
 	for _, o := range d.options() {
-		if *o.value != "" && o.sorts != nil && !slices.Contains(o.sorts, d.sort()) {
-			bad("is of sort %s, which knows no %s", d.sort(), o.key)
+		if *o.value != "" && o.sorts != nil && !slices.Contains(o.sorts, d.Way()) {
+			bad("is of sort %s, which knows no %s", d.Way(), o.key)
 		}
 	}
-	if d.sort() == sortDIMSE && !d.TLS && (d.CA != "" || d.Cert != "" || d.Key != "" || d.ServerName != "") {
+	if d.Way() == ByDIMSE && !d.TLS && (d.CA != "" || d.Cert != "" || d.Key != "" || d.ServerName != "") {
 		bad("has files for TLS and is not called over it; add +tls")
 	}
-	if d.Commit && d.sort() != sortDIMSE {
+	if d.Commit && d.Way() != ByDIMSE {
 		bad("can't be asked for storage commitment: only a DICOM archive can")
 	}
 	known := report.Kinds("")
@@ -300,17 +300,17 @@ func (d Destination) check() error {
 		switch {
 		case !slices.Contains(known, k):
 			bad("wants %q, which is none of %s", k, strings.Join(known, ", "))
-		case !slices.Contains(d.media(), study.MediaOf(k)):
-			bad("wants %q, which a destination of sort %s does not take", k, d.sort())
+		case !slices.Contains(d.Media(), study.MediaOf(k)):
+			bad("wants %q, which a destination of sort %s does not take", k, d.Way())
 		}
 	}
 	if d.Lang != "" && d.Lang != "en" && d.Lang != "nb" && d.Lang != "da" {
 		bad("wants language %q, which is none of en, nb, da", d.Lang)
 	}
-	if d.sort() == sortFHIR && !slices.Contains([]string{"", "r4", "r5"}, d.Version) {
+	if d.Way() == ByFHIR && !slices.Contains([]string{"", "r4", "r5"}, d.Version) {
 		bad("has FHIR version %q, which is neither r4 nor r5", d.Version)
 	}
-	if slices.Contains(sortsHL7, d.sort()) {
+	if slices.Contains(sortsHL7, d.Way()) {
 		if err := (hl7.Form{Version: d.Version, Charset: d.Charset}).Check(); err != nil {
 			bad("can't be told so: %w", err)
 		}
@@ -325,8 +325,8 @@ func (d Destination) check() error {
 
 // checkAddress looks at where a destination is, and at its credentials.
 func (d Destination) checkAddress(bad func(string, ...any)) {
-	switch d.sort() {
-	case sortSTOW, sortFHIR:
+	switch d.Way() {
+	case BySTOW, ByFHIR:
 		u, err := url.Parse(d.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			bad("has no address of the form https://host/path; a password belongs into login_file")
@@ -341,15 +341,15 @@ func (d Destination) checkAddress(bad func(string, ...any)) {
 		if err := d.authorize()(nil); err != nil {
 			bad("has no credentials: %w", err)
 		}
-	case sortMLLP, sortDIMSE:
+	case ByMLLP, ByDIMSE:
 		_, port, err := net.SplitHostPort(d.Addr)
 		if n, fault := strconv.ParseUint(port, 10, 16); err != nil || fault != nil || n == 0 {
 			bad("has no address of the form host:port, with a port of 1 to 65535, but %q", d.Addr)
 		}
-		if d.sort() == sortDIMSE && (d.AET == "" || len(d.AET) > 16) {
+		if d.Way() == ByDIMSE && (d.AET == "" || len(d.AET) > 16) {
 			bad("has the AE title %q, which must have 1 to 16 characters", d.AET)
 		}
-	case sortFolder:
+	case ByFolder:
 		if i, err := os.Stat(d.Path); err != nil || !i.IsDir() {
 			bad("is the folder %q, which is not there; make it, or mount it", d.Path)
 		}
@@ -361,10 +361,10 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// checkPeers holds what is said of each peer against itself, and reads its files.
-func (s Settings) checkPeers() error {
+// CheckPeers holds what is said of each peer against itself, and reads its files.
+func (s Settings) CheckPeers() error {
 	all := append(append([]Destination(nil), s.Destinations...), s.Peers...)
-	if a, err := s.archive(); err == nil && a.Addr != "" {
+	if a, err := s.ArchivePeer(); err == nil && a.Addr != "" {
 		all = append(all, a)
 	}
 	var errs []error
@@ -376,12 +376,12 @@ func (s Settings) checkPeers() error {
 		if n < len(s.Destinations) && names[d.Name] {
 			errs = append(errs, fmt.Errorf("two destinations are called %s: %w", d.Name, study.ErrInvalid))
 		}
-		if n >= len(s.Destinations) && d.sort() != sortDIMSE {
+		if n >= len(s.Destinations) && d.Way() != ByDIMSE {
 			errs = append(errs, fmt.Errorf("peer %s is no DICOM peer: %w", d.Name, study.ErrInvalid))
 		}
 		names[d.Name] = true
-		errs = append(errs, d.check())
-		if d.sort() == sortFolder {
+		errs = append(errs, d.Check())
+		if d.Way() == ByFolder {
 			continue
 		}
 		if _, err := s.secure(d); err != nil {
@@ -391,8 +391,9 @@ func (s Settings) checkPeers() error {
 	return errors.Join(errs...)
 }
 
-// dialer is who calls a peer.
-func (s Settings) dialer(d Destination, timeout time.Duration) (dimse.Dialer, error) {
+// Dialer is who calls a DICOM peer. Each wait for it ends after the timeout; 0 stands
+// for what the dialer has.
+func (s Settings) Dialer(d Destination, timeout time.Duration) (dimse.Dialer, error) {
 	out := dimse.Dialer{Calling: s.AET, Called: d.AET, Timeout: timeout}
 	var err error
 	out.TLS, err = s.secure(d)
@@ -403,7 +404,7 @@ func (s Settings) dialer(d Destination, timeout time.Duration) (dimse.Dialer, er
 // certificate is signed by whom the system trusts, unless the destination says
 // otherwise.
 func (s Settings) secure(d Destination) (*tls.Config, error) {
-	web := slices.Contains(sortsWeb, d.sort())
+	web := slices.Contains(sortsWeb, d.Way())
 	if !d.TLS && !web || web && !strings.HasPrefix(d.URL, "https:") {
 		return nil, nil
 	}

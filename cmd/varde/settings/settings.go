@@ -1,10 +1,19 @@
-package main
+// Package settings is what an operator can say, and what it means. [Settings] lists it;
+// a [Loader] gathers it from flags, the environment and a file, and holds it against
+// itself, every fault at once. A [Destination] is a peer that we call: how it is
+// written, what it is to get ([Destination.Want]) and how it is reached
+// ([Settings.Dialer], [Settings.Carrier]). Who is let in, [Settings.Admits], and
+// which devices score, [ParsePlace], have their words here too. Nothing is opened or
+// served here but the files that are named.
+package settings
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +28,13 @@ import (
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/pathway"
 	"varde/worldlist/screening"
 )
+
+// Version is what results and reports name as the software that made them; a
+// release build sets it by the linker.
+var Version = "0.1.0"
 
 // Settings is everything that an operator can set. A value comes from the first
 // of these that gives one: a flag, the environment, the TOML file, the default.
@@ -95,7 +109,8 @@ type Settings struct {
 	S3SecretKey     string `toml:"-" env:"VARDE_S3_SECRET_KEY"`
 }
 
-func defaults() Settings {
+// Defaults are the settings of an operator who says nothing.
+func Defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", ORUVersion: "2.5.1", ORUCharset: hl7.UTF8, ORUApp: "VARDE", ORUFiller: "own", Charset: "ISO_IR 100", Tune: true,
@@ -103,23 +118,20 @@ func defaults() Settings {
 	}
 }
 
-// loader gathers settings and remembers where each came from.
-type loader struct {
+// A Loader gathers settings and remembers where each came from.
+type Loader struct {
 	Settings
 	file   string
-	source map[string]string // key → "flag", "VARDE_…", the file's name, or "default"
+	Source map[string]string // of each setting: key → "flag", "VARDE_…", the file's name, or "default"
 	flags  *pflag.FlagSet
 }
 
-// bind adds a flag for every setting.
-func (l *loader) bind(flags *pflag.FlagSet) { l.bindSome(flags) }
-
-// bindSome adds flags for the settings with these keys only, or for all when
-// none is named. The other settings still come from the environment and the file.
-func (l *loader) bindSome(flags *pflag.FlagSet, keys ...string) {
+// Bind adds flags for the settings with these keys only, or for all when none is
+// named. The other settings still come from the environment and the file.
+func (l *Loader) Bind(flags *pflag.FlagSet, keys ...string) {
 	l.flags = flags
 	flags.StringVar(&l.file, "config", "", "TOML file with settings")
-	d := reflect.ValueOf(defaults())
+	d := reflect.ValueOf(Defaults())
 	for i := range d.NumField() {
 		key, help := d.Type().Field(i).Tag.Get("toml"), d.Type().Field(i).Tag.Get("help")
 		if key == "-" || len(keys) > 0 && !slices.Contains(keys, key) {
@@ -135,10 +147,10 @@ func (l *loader) bindSome(flags *pflag.FlagSet, keys ...string) {
 
 func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
-// load reads the file, then the environment, then the flags. Every fault is
+// Load reads the file, then the environment, then the flags. Every fault is
 // returned at once.
-func (l *loader) load() error {
-	l.Settings, l.source = defaults(), map[string]string{}
+func (l *Loader) Load() error {
+	l.Settings, l.Source = Defaults(), map[string]string{}
 	errs := []error{l.loadFile()}
 	v := reflect.ValueOf(&l.Settings).Elem()
 	for i := range v.NumField() {
@@ -147,8 +159,8 @@ func (l *loader) load() error {
 		if env == "" {
 			env = "VARDE_" + strings.ToUpper(key)
 		}
-		if l.source[key] == "" {
-			l.source[key] = "default"
+		if l.Source[key] == "" {
+			l.Source[key] = "default"
 		}
 		if s, ok := os.LookupEnv(env); ok {
 			errs = append(errs, l.put(v.Field(i), key, env, strings.Split(s, ",")))
@@ -167,7 +179,7 @@ func (l *loader) load() error {
 	return errors.Join(append(errs, l.check())...)
 }
 
-func (l *loader) loadFile() error {
+func (l *Loader) loadFile() error {
 	if l.file == "" {
 		l.file = os.Getenv("VARDE_CONFIG")
 	}
@@ -179,7 +191,7 @@ func (l *loader) loadFile() error {
 		return fmt.Errorf("read settings from %s: %w", l.file, err)
 	}
 	for _, k := range meta.Keys() {
-		l.source[k[0]] = l.file
+		l.Source[k[0]] = l.file
 	}
 	if un := meta.Undecoded(); len(un) > 0 {
 		return fmt.Errorf("settings in %s: unknown key %q; varde config show lists the known ones: %w", l.file, un[0], study.ErrInvalid)
@@ -188,7 +200,7 @@ func (l *loader) loadFile() error {
 }
 
 // put sets one value from text and notes where it came from.
-func (l *loader) put(v reflect.Value, key, source string, text []string) error {
+func (l *Loader) put(v reflect.Value, key, source string, text []string) error {
 	one := strings.Join(text, ",")
 	var err error
 	switch p := v.Addr().Interface().(type) {
@@ -226,12 +238,12 @@ func (l *loader) put(v reflect.Value, key, source string, text []string) error {
 	if err != nil {
 		return fmt.Errorf("setting %s from %s: %w", key, source, err)
 	}
-	l.source[key] = source
+	l.Source[key] = source
 	return nil
 }
 
 // check holds the settings against each other.
-func (l *loader) check() error {
+func (l *Loader) check() error {
 	var errs []error
 	bad := func(format string, a ...any) {
 		errs = append(errs, fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...))
@@ -264,19 +276,19 @@ func (l *loader) check() error {
 		bad("tls_addr %s needs tls_cert and tls_key", l.TLSAddr)
 	}
 	l.checkHL7(bad)
-	if _, err := l.archive(); err != nil {
+	if _, err := l.ArchivePeer(); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := l.tables(); err != nil {
+	if _, err := l.PathwayTables(); err != nil {
 		errs = append(errs, err)
 	}
 	if _, err := screening.Load(l.Screening); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, l.checkPeers())
+	errs = append(errs, l.CheckPeers())
 	l.checkPriors(bad)
 	for _, d := range l.Devices {
-		if _, err := parsePlace(d); err != nil {
+		if _, err := ParsePlace(d); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -310,8 +322,8 @@ func (l *loader) check() error {
 	return errors.Join(errs...)
 }
 
-// checkServing is what a process that serves needs beside sound settings.
-func (s Settings) checkServing() error {
+// CheckServing is what a process that serves needs beside sound settings.
+func (s Settings) CheckServing() error {
 	if store.IsPostgres(s.Ledger) && s.Queue == "" {
 		return fmt.Errorf("ledger %s is shared by processes, and each would have a queue of its own; name one with --queue redis://host:port/0: %w",
 			store.HideSecret(s.Ledger), study.ErrInvalid)
@@ -319,7 +331,40 @@ func (s Settings) checkServing() error {
 	return nil
 }
 
-// has reports whether this process plays a role.
-func (s Settings) has(role string) bool {
+// Has reports whether this process plays a role.
+func (s Settings) Has(role string) bool {
 	return slices.Contains(s.Roles, role)
+}
+
+// Folder gives a place inside the data folder.
+func (s Settings) Folder(parts ...string) string {
+	return filepath.Join(append([]string{s.Dir}, parts...)...)
+}
+
+// LedgerPath is where the ledger lies: a file, or the address of a database, which
+// may hold a password.
+func (s Settings) LedgerPath() string {
+	if s.Ledger != "" {
+		return s.Ledger
+	}
+	return s.Folder("ledger.db")
+}
+
+// PathwayTables reads the pathways that are in force.
+func (s Settings) PathwayTables() (*pathway.Tables, error) {
+	return pathway.Load(s.Pathways, s.Country)
+}
+
+// Runners is how many jobs are scored at once.
+func (s Settings) Runners() int {
+	if s.Workers > 0 {
+		return s.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Shared reports whether other processes may work on the same studies, so that they
+// need the same models.
+func (s Settings) Shared() bool {
+	return store.IsPostgres(s.Ledger) && strings.HasPrefix(s.Store, "s3://")
 }

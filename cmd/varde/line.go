@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"varde/cmd/varde/settings"
+	"varde/report"
+	"varde/store"
+	"varde/worldlist"
+	"varde/worldlist/pathway"
+	"varde/worldlist/screening"
+)
+
+// ledgerOptions are the ledger's choices: how studies are placed, by which tables
+// orders are timed, and how examinations of screenings are read.
+func ledgerOptions(s settings.Settings) (store.LedgerOptions, *pathway.Tables, error) {
+	t, err := s.PathwayTables()
+	if err != nil {
+		return store.LedgerOptions{}, nil, err
+	}
+	programs, err := screening.Load(s.Screening)
+	if err != nil {
+		return store.LedgerOptions{}, nil, err
+	}
+	o := store.LedgerOptions{Place: worldlist.Place, Timer: t.Read, Verified: verified(s)}
+	if len(programs.All) > 0 {
+		o.Screener = programs.Plan
+	}
+	return o, t, nil
+}
+
+// screenings are how far examinations of screenings are; nil where the site has no
+// program, and the pages say nothing of any.
+func (h *house) screenings() worldlist.Screenings {
+	if h.Screening == "" {
+		return nil
+	}
+	return h.ledger
+}
+
+// lookEvery is how often the line is looked at for deadlines that pass or are at
+// risk, and for models that nobody answers for.
+const lookEvery = 30 * time.Second
+
+// watchLine moves studies up when the clock says so, while nothing else happens to
+// them. First it places anew what an older rule placed, and times anew what other
+// tables timed.
+func (h *house) watchLine(ctx context.Context) error {
+	for tick := time.NewTicker(lookEvery); ; {
+		if err := h.lookAtLine(ctx); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "waiting line not looked at; tried again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *house) lookAtLine(ctx context.Context) error {
+	if !h.placed {
+		n, err := h.ledger.PlaceByRule(ctx, worldlist.Rule)
+		if err != nil {
+			return err
+		}
+		timed, err := h.ledger.TimeAgain(ctx, h.pathways.Version)
+		if err != nil {
+			return err
+		}
+		if h.placed = true; n+timed > 0 {
+			h.log.InfoContext(ctx, "studies placed anew", "rule", worldlist.Rule, "studies", n, "pathways", h.pathways.Version, "timed", timed)
+		}
+	}
+	return h.outlook.Watch(ctx, h.ledger, h.log)
+}
+
+// verified reports whether a destination wants to know what readers make of results.
+func verified(s settings.Settings) bool {
+	return slices.ContainsFunc(s.Destinations, func(d settings.Destination) bool {
+		return slices.Contains(d.Kinds, report.KindVerified) || slices.Contains(d.Kinds, report.KindFinalMessage)
+	})
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"varde/cmd/varde/settings"
+	"varde/inference"
+	"varde/inference/scores"
+	"varde/inference/sessions"
+	"varde/ingest"
+	"varde/internal/codec"
+	"varde/internal/dicom"
+	"varde/internal/onnx"
+	"varde/internal/slide"
+	"varde/models"
+	"varde/study"
+)
+
+// A scoring is one run of the verb score.
+type scoring struct {
+	model, dir, library, charset string
+	workers                      int
+	out                          io.Writer
+}
+
+func (o *scoring) run(ctx context.Context, args []string) error {
+	registry, cleanup, err := scoreRegistry(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	ref, err := registry.Resolve(o.model)
+	if err != nil {
+		return fmt.Errorf("%w; varde model list names the models of a folder", err)
+	}
+	card, err := registry.Card(ref)
+	if err != nil {
+		return err
+	}
+	network, err := registry.Network(card.Ref())
+	if err != nil {
+		return err
+	}
+	files, err := readScoreFiles(args)
+	if err != nil {
+		return err
+	}
+	runtime, err := onnx.Open(onnx.Options{Library: o.library})
+	if err != nil {
+		return err
+	}
+	session, err := runtime.Session(network, onnx.SessionOptions{})
+	if err != nil {
+		return fmt.Errorf("load %s: %w", card.Ref(), err)
+	}
+	defer session.Close()
+	var second sessions.Session // of the second network, where the card names one
+	if card.MIL != nil {
+		network, err := registry.Network(card.Second().Ref())
+		if err != nil {
+			return err
+		}
+		s, err := runtime.Session(network, onnx.SessionOptions{})
+		if err != nil {
+			return fmt.Errorf("load the second network of %s: %w", card.Ref(), err)
+		}
+		defer s.Close()
+		second = s
+	}
+	i := runtime.Info()
+	scorer := &scores.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256,
+		Route: i.Route, Provider: onnx.CPU, Varde: settings.Version, CPU: onnx.CPUClass()}}
+	return o.each(ctx, files, card, [2]sessions.Session{session, second}, scorer)
+}
+
+// each scores study by study, in the order of their UIDs, and prints a line for
+// each. A study that could not be scored makes the verb fail at the end.
+func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card, sessions [2]sessions.Session, scorer *scores.Scorer) error {
+	failed := 0
+	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
+		instances := files.studies[uid]
+		facts := ingest.Facts{Study: files.described[uid], Instances: instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+		var err error
+		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
+			return err
+		}
+		plan := ingest.Plan(facts)
+		asked := study.ModelPlan{Model: card.Ref(), Card: card.Hash, State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonModality}}
+		if len(plan.Models) > 0 {
+			asked = plan.Models[0]
+		}
+		result, err := inference.ScoreFiles(ctx, scorer, inference.Files{Study: uid, Instances: instances, Card: card, Plan: asked,
+			Session: sessions[0], Second: sessions[1], Runners: settings.Settings{Workers: o.workers}.Runners(), At: time.Now()})
+		if err != nil {
+			return err
+		}
+		if result.AI == study.Failed {
+			failed++
+		}
+		if err := json.NewEncoder(o.out).Encode(result); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d studies could not be scored; the reason stands in each line", failed, len(files.studies))
+	}
+	return nil
+}
+
+// scoreRegistry gives the models that may be named: those of a data folder, and
+// the reference models.
+func scoreRegistry(ctx context.Context, dir string) (*models.Registry, func(), error) {
+	temp, err := os.MkdirTemp("", "varde-models-")
+	if err != nil {
+		return nil, nil, err
+	}
+	cleanup := func() { _ = os.RemoveAll(temp) }
+	if dir != "" {
+		if err := os.CopyFS(temp, os.DirFS(filepath.Join(dir, "models"))); err != nil {
+			cleanup()
+			return nil, nil, fmt.Errorf("read the models of %s: %w", dir, err)
+		}
+	}
+	r, err := models.Open(temp, noStates{})
+	for _, m := range models.Reference() {
+		if err == nil {
+			_, err = r.Add(ctx, m.CardTOML, m.Network, "varde score")
+		}
+	}
+	if err != nil {
+		cleanup()
+		return nil, nil, err
+	}
+	return r, cleanup, nil
+}
+
+// noStates stands where no ledger is: whoever types varde score decides for
+// themselves which model to run, and what comes out goes to nobody's worklist.
+type noStates struct{}
+
+// Models knows of none.
+func (noStates) Models(context.Context) ([]study.ModelChange, error) { return nil, nil }
+
+// SetModel keeps nothing.
+func (noStates) SetModel(context.Context, study.ModelChange) error { return nil }
+
+// scoreFiles are files read where they lie.
+type scoreFiles struct {
+	studies   map[study.UID][]study.Instance // Key is the file's path
+	described map[study.UID]study.Study      // by the first file of each
+	frames    map[study.UID]study.Frames
+}
+
+// readScoreFiles reads the header of every file. A named file that is no DICOM
+// is an error; in a folder it is passed over.
+func readScoreFiles(args []string) (*scoreFiles, error) {
+	s := &scoreFiles{studies: map[study.UID][]study.Instance{}, described: map[study.UID]study.Study{}, frames: map[study.UID]study.Frames{}}
+	for _, arg := range args {
+		err := filepath.WalkDir(arg, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			if err := s.add(p); err != nil && (p == arg || !errors.Is(err, study.ErrInvalid)) {
+				return fmt.Errorf("read %s: %w", p, err)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(s.studies) == 0 {
+		return nil, fmt.Errorf("no DICOM file in %v: %w", args, study.ErrInvalid)
+	}
+	return s, nil
+}
+
+func (s *scoreFiles) add(path string) error {
+	h, err := dicom.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	st, in, err := h.Describe()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if in.Bytes, err = io.Copy(sum, f); err != nil {
+		return err
+	}
+	in.Key, in.SHA256 = path, study.Hash(sum.Sum(nil))
+	if _, twice := s.frames[in.UID]; twice {
+		return nil
+	}
+	s.frames[in.UID] = h.Frames
+	if _, ok := s.described[st.UID]; !ok {
+		s.described[st.UID] = st
+	}
+	s.studies[st.UID] = append(s.studies[st.UID], in)
+	return nil
+}
+
+// Frames gives the frame index of a file that was read.
+func (s *scoreFiles) Frames(_ context.Context, uid study.UID) (study.Frames, error) {
+	f, ok := s.frames[uid]
+	if !ok {
+		return f, fmt.Errorf("frames of %s: %w", uid, study.ErrNotFound)
+	}
+	return f, nil
+}
+
+// Range reads a part of a file.
+func (s *scoreFiles) Range(_ context.Context, path string, off, n int64) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	if n < 0 {
+		n = 1 << 62
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, off, n), f}, nil
+}
