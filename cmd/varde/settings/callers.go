@@ -89,7 +89,7 @@ func (s Settings) ServerTLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read our certificate; see --tls-cert and --tls-key: %w", err)
 	}
-	config := profile()
+	config := Profile()
 	config.Certificates = []tls.Certificate{pair}
 	if s.TLSCA == "" {
 		return config, nil

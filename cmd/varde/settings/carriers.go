@@ -50,14 +50,14 @@ func (d Destination) authorize() func(*http.Request) error {
 // transport reaches a web server. What it trusts and what it shows is read anew for
 // each connection; behind a proxy it is what it was at the start.
 func (s Settings) transport(d Destination) (http.RoundTripper, error) {
-	config, err := s.secure(d)
+	config, err := s.Secure(d)
 	if err != nil {
 		return nil, err
 	}
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, TLSHandshakeTimeout: 15 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10, IdleConnTimeout: 30 * time.Second}
 	t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		config, err := s.secure(d)
+		config, err := s.Secure(d)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (s Settings) Carrier(d Destination, timeout time.Duration) (carry.Carrier, 
 	case ByFolder:
 		return &carry.Folder{Path: d.Path, Form: s.Form(d)}, nil
 	case ByMLLP:
-		config, err := s.secure(d)
+		config, err := s.Secure(d)
 		if err != nil {
 			return nil, err
 		}

@@ -384,7 +384,7 @@ func (s Settings) CheckPeers() error {
 		if d.Way() == ByFolder {
 			continue
 		}
-		if _, err := s.secure(d); err != nil {
+		if _, err := s.Secure(d); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -396,14 +396,14 @@ func (s Settings) CheckPeers() error {
 func (s Settings) Dialer(d Destination, timeout time.Duration) (dimse.Dialer, error) {
 	out := dimse.Dialer{Calling: s.AET, Called: d.AET, Timeout: timeout}
 	var err error
-	out.TLS, err = s.secure(d)
+	out.TLS, err = s.Secure(d)
 	return out, err
 }
 
-// secure makes the TLS of a call; nil where it is called in the clear. A web server's
+// Secure makes the TLS of a call; nil where it is called in the clear. A web server's
 // certificate is signed by whom the system trusts, unless the destination says
 // otherwise.
-func (s Settings) secure(d Destination) (*tls.Config, error) {
+func (s Settings) Secure(d Destination) (*tls.Config, error) {
 	web := slices.Contains(sortsWeb, d.Way())
 	if !d.TLS && !web || web && !strings.HasPrefix(d.URL, "https:") {
 		return nil, nil
@@ -423,7 +423,7 @@ func (s Settings) secure(d Destination) (*tls.Config, error) {
 
 // config makes the TLS of a call. Without a CA those count that the system trusts.
 func (d Destination) config() (*tls.Config, error) {
-	config := profile()
+	config := Profile()
 	config.ServerName = d.ServerName
 	if d.CA != "" {
 		var err error
@@ -457,9 +457,9 @@ func signers(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// profile is the BCP 195 profile, PS3.15 §B.12: TLS 1.2 with forward secrecy and
+// Profile is the BCP 195 profile, PS3.15 §B.12: TLS 1.2 with forward secrecy and
 // authenticated encryption, or 1.3.
-func profile() *tls.Config {
+func Profile() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{ // of TLS 1.2, RFC 9325 §4.2; those of 1.3 are all good
