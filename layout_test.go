@@ -54,8 +54,8 @@ var doors = map[string][]string{
 	"github.com/hibiken/asynq":               {"queue"},
 	"github.com/redis/go-redis":              {"queue", "internal/embedded"}, // embedded hands out a client over a pipe
 	"github.com/minio/minio-go":              {"store/objects"},
-	"modernc.org/sqlite":                     {"store"},
-	"github.com/lib/pq":                      {"store"},
+	"modernc.org/sqlite":                     {"store/sqldb"},
+	"github.com/lib/pq":                      {"store/sqldb"},
 	"github.com/yalue/onnxruntime_go":        {"internal/onnx"},
 	"github.com/k2-fsa/sherpa-onnx-go-linux": {"internal/onnx"},
 	"google.golang.org/protobuf":             {"internal/onnx"},

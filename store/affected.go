@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -49,7 +50,7 @@ func (l *Ledger) AffectedCounts(ctx context.Context, m study.ModelRef) (map[stri
 		exam string
 		n    int
 	}
-	rows, err := list(l.ask(ctx), func(rows *sql.Rows) (c count, err error) { return c, rows.Scan(&c.exam, &c.n) },
+	rows, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (c count, err error) { return c, rows.Scan(&c.exam, &c.n) },
 		`SELECT exam, COUNT(*) FROM (`+affectedExams()+`) exams WHERE exam <> '' GROUP BY exam`, m.ID, m.Version, m.SHA256[:])
 	if err != nil {
 		return nil, fmt.Errorf("count exams of model %s: %w", m, err)
@@ -66,8 +67,8 @@ func (l *Ledger) AffectedCounts(ctx context.Context, m study.ModelRef) (map[stri
 // has reached nobody.
 func (l *Ledger) Affected(ctx context.Context, m study.ModelRef, f study.AffectedFilter) ([]study.AffectedExam, error) {
 	var exams []study.AffectedExam
-	err := l.view(ctx, func(a asker) (err error) {
-		exams, err = list(a, scanAffected, `SELECT study_uid, rev, accession, modality, opened_at, read_at, ai, at, exam,
+	err := l.db.View(ctx, func(a sqldb.Asker) (err error) {
+		exams, err = sqldb.List(a, scanAffected, `SELECT study_uid, rev, accession, modality, opened_at, read_at, ai, at, exam,
 			COALESCE((SELECT reader FROM reading g WHERE g.study_uid = exams.study_uid ORDER BY g.id DESC LIMIT 1), '')
 			FROM (`+affectedExams()+`) exams WHERE exam <> '' AND ($4 = '' OR exam = $4) AND study_uid > $5 ORDER BY study_uid LIMIT $6`,
 			m.ID, m.Version, m.SHA256[:], f.State, f.After, limitOf(f.Limit))
@@ -87,18 +88,18 @@ func (l *Ledger) Affected(ctx context.Context, m study.ModelRef, f study.Affecte
 func scanAffected(rows *sql.Rows) (e study.AffectedExam, err error) {
 	var opened, read, when int64
 	err = rows.Scan(&e.Study, &e.Rev, &e.Accession, &e.Modality, &opened, &read, &e.AI, &when, &e.State, &e.ReadBy)
-	e.Opened, e.ReadAt, e.At = opened != 0, at(read), at(when)
+	e.Opened, e.ReadAt, e.At = opened != 0, sqldb.At(read), sqldb.At(when)
 	return e, err
 }
 
 // written gives all that was written of a model about a study, with its
 // deliveries.
-func written(a asker, uid study.UID, m study.ModelRef) ([]study.Report, error) {
-	reports, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1
+func written(a sqldb.Asker, uid study.UID, m study.ModelRef) ([]study.Report, error) {
+	reports, err := sqldb.List(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1
 		AND model_id = $2 AND model_version = $3 AND model_sha256 = $4 ORDER BY rev, kind`, uid, m.ID, m.Version, m.SHA256[:])
 	for i := range reports {
 		if err == nil {
-			reports[i].Deliveries, err = list(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery
+			reports[i].Deliveries, err = sqldb.List(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery
 				WHERE study_uid = $1 AND report_uid = $2 ORDER BY destination`, uid, reports[i].UID)
 		}
 	}
@@ -111,7 +112,7 @@ const mostPairs = 10_000
 // ResultPairs gives what two models said of the same studies, the latest first, at
 // most ten thousand.
 func (l *Ledger) ResultPairs(ctx context.Context, a, b study.ModelRef) ([]study.ResultPair, error) {
-	pairs, err := list(l.ask(ctx), scanPair, `SELECT a.study_uid, a.at, a.ai, b.ai, a.probability, b.probability
+	pairs, err := sqldb.List(l.db.Ask(ctx), scanPair, `SELECT a.study_uid, a.at, a.ai, b.ai, a.probability, b.probability
 		FROM result a JOIN result b ON b.study_uid = a.study_uid AND b.rev = a.rev
 		WHERE a.model_id = $1 AND a.model_version = $2 AND a.model_sha256 = $3
 		AND b.model_id = $4 AND b.model_version = $5 AND b.model_sha256 = $6
@@ -126,7 +127,7 @@ func scanPair(rows *sql.Rows) (p study.ResultPair, err error) {
 	var when int64
 	var scores [2]float64
 	err = rows.Scan(&p.Study, &when, &p.AI[0], &p.AI[1], &scores[0], &scores[1])
-	p.At = at(when)
+	p.At = sqldb.At(when)
 	for i, s := range scores {
 		if s >= 0 {
 			p.Scores[i] = &s

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"slices"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -39,8 +40,8 @@ func (t *tx) age(pool string, k int, worst study.Lane, chosen []string) ([]strin
 	}
 	var late []overdue
 	for _, lane := range open {
-		some, err := list(t, scanOverdue, `SELECT id, due_at FROM job WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3
-			AND due_at < $3 AND lost < $4 ORDER BY due_at, created_at, part, id LIMIT $5`, pool, lane, ms(t.now), aloneAfter, n)
+		some, err := sqldb.List(t, scanOverdue, `SELECT id, due_at FROM job WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3
+			AND due_at < $3 AND lost < $4 ORDER BY due_at, created_at, part, id LIMIT $5`, pool, lane, sqldb.MS(t.Now), aloneAfter, n)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -56,13 +57,13 @@ func newArrival(a study.Arrival) (arrival, error) {
 	for _, s := range []*string{&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &a.Study.Accession, &a.Study.ID,
 		&a.Study.Description, &a.Study.Date, &a.Study.Time, &a.Study.Referring, &a.Study.Sender, &i.SeriesText,
 		(*string)(&a.Study.Modality), (*string)(&a.Study.Priority), (*string)(&i.Modality)} {
-		*s = clean(*s)
+		*s = sqldb.Clean(*s)
 	}
 	a.Study.Patient = study.NewPatient(p)
 	in := arrival{Arrival: a}
 	var err error
 	if i.Image != nil {
-		if in.image, err = pack(i.Image); err != nil {
+		if in.image, err = sqldb.Pack(i.Image); err != nil {
 			return in, err
 		}
 	}
@@ -75,7 +76,7 @@ func newArrival(a study.Arrival) (arrival, error) {
 func (t *tx) receive(a arrival) (study.Receipt, error) {
 	i := a.Instance
 	if i.ReceivedAt.IsZero() {
-		i.ReceivedAt = t.now
+		i.ReceivedAt = t.Now
 	}
 	// The study's row comes first: it makes all that touch one study take turns.
 	s, err := t.arrivedIn(a.Study, i)
@@ -86,7 +87,7 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if err != nil {
 		return study.Receipt{}, err
 	}
-	known, err := one(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, i.UID)
+	known, err := sqldb.One(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, i.UID)
 	if err == nil {
 		r, err := t.again(a, i, known)
 		r.Reopened = renewed
@@ -122,15 +123,15 @@ func (t *tx) receive(a arrival) (study.Receipt, error) {
 	if err := t.slideCame(s.UID == "", i); err != nil {
 		return study.Receipt{}, err
 	}
-	t.shown = true
+	t.Shown = true
 	return study.Receipt{Outcome: study.Stored, Reopened: reopened || renewed}, t.takeIn(a, i)
 }
 
 // takeIn makes the row of an object that is new.
 func (t *tx) takeIn(a arrival, i study.Instance) error {
-	if _, err := t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15),
+	if _, err := t.Exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+sqldb.Values(15),
 		i.UID, i.Study, i.Series, i.Class, i.TransferSyntax, i.Modality, i.Number, i.SeriesNumber, i.SeriesText,
-		i.Key, i.Bytes, i.SHA256[:], ms(i.ReceivedAt), a.image, 0); err != nil {
+		i.Key, i.Bytes, i.SHA256[:], sqldb.MS(i.ReceivedAt), a.image, 0); err != nil {
 		return err
 	}
 	return t.takeFrames(a, i)
@@ -141,7 +142,7 @@ func (t *tx) takeFrames(a arrival, i study.Instance) error {
 	if a.frames == nil {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO frame_index (sop_uid, frames) VALUES ($1, $2)`, i.UID, a.frames)
+	_, err := t.Exec(`INSERT INTO frame_index (sop_uid, frames) VALUES ($1, $2)`, i.UID, a.frames)
 	return err
 }
 
@@ -155,7 +156,7 @@ type knownInstance struct {
 func scanKnown(rows *sql.Rows) (k knownInstance, err error) {
 	var sum []byte
 	err = rows.Scan(&k.study, &sum, &k.own)
-	k.hash = hash(sum)
+	k.hash = sqldb.Hash(sum)
 	return k, err
 }
 
@@ -164,9 +165,9 @@ func (t *tx) again(a arrival, i study.Instance, known knownInstance) (study.Rece
 	if known.own || known.study == i.Study && known.hash == i.SHA256 {
 		return study.Receipt{Outcome: study.Duplicate}, nil
 	}
-	n, err := t.exec(`INSERT INTO conflict (sop_uid, study_uid, sha256, object_key, bytes, received_at)
+	n, err := t.Exec(`INSERT INTO conflict (sop_uid, study_uid, sha256, object_key, bytes, received_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (sop_uid, study_uid, sha256) DO NOTHING`,
-		i.UID, i.Study, i.SHA256[:], i.Key, i.Bytes, ms(i.ReceivedAt))
+		i.UID, i.Study, i.SHA256[:], i.Key, i.Bytes, sqldb.MS(i.ReceivedAt))
 	if err != nil || n == 0 {
 		return study.Receipt{Outcome: study.Conflicted}, err
 	}
@@ -181,7 +182,7 @@ func (t *tx) again(a arrival, i study.Instance, known knownInstance) (study.Rece
 // arrivedIn locks the study's row and reads it. The zero study means that there
 // is none yet.
 func (t *tx) arrivedIn(in study.Study, i study.Instance) (study.Study, error) {
-	n, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, i.Study)
+	n, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, i.Study)
 	if err != nil || n == 0 {
 		return study.Study{}, err
 	}
@@ -220,24 +221,24 @@ func (t *tx) begin(s study.Study, i study.Instance, prior bool) error {
 	if s.Modality == "" {
 		s.Modality = i.Modality
 	}
-	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: s.Place.Deadline,
+	s.Place = t.ledger.place(study.PlaceFacts{ArrivedAt: s.ReceivedAt, Now: t.Now, Priority: s.Priority, Deadline: s.Place.Deadline,
 		NoAI: t.ledger.mute.Load()})
-	why, err := pack(s.Place.Why)
+	why, err := sqldb.Pack(s.Place.Why)
 	if err != nil {
 		return err
 	}
 	p := s.Patient.Reveal()
-	_, err = t.exec(`INSERT INTO study (`+studyColumns+`, waiting, read_at, search) VALUES `+values(34),
+	_, err = t.Exec(`INSERT INTO study (`+studyColumns+`, waiting, read_at, search) VALUES `+sqldb.Values(34),
 		s.UID, s.Status, s.Rev, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID,
 		s.Description, s.Date, s.Time, s.Referring, s.Modality, s.Priority, s.Instances, 0, s.Sender,
-		ms(s.ReceivedAt), ms(s.LastInstanceAt), 0, s.Place.Class, ms(s.Place.Key), why, ms(s.Place.Deadline), s.Place.Rule, 0, "", "", "",
-		bit(!prior), 0, searchText(s))
+		sqldb.MS(s.ReceivedAt), sqldb.MS(s.LastInstanceAt), 0, s.Place.Class, sqldb.MS(s.Place.Key), why, sqldb.MS(s.Place.Deadline), s.Place.Rule, 0, "", "", "",
+		sqldb.Bit(!prior), 0, searchText(s))
 	return err
 }
 
 // updateStudy writes what an arrival may change.
 func (t *tx) updateStudy(s study.Study, waiting string) error {
-	why, err := pack(s.Place.Why)
+	why, err := sqldb.Pack(s.Place.Why)
 	if err != nil {
 		return err
 	}
@@ -246,13 +247,13 @@ func (t *tx) updateStudy(s study.Study, waiting string) error {
 	if waiting == `1` {
 		read = `0` // there is something new to read
 	}
-	_, err = t.exec(`UPDATE study SET status = $2, patient_id = $3, issuer = $4, patient_name = $5, birth = $6, sex = $7,
+	_, err = t.Exec(`UPDATE study SET status = $2, patient_id = $3, issuer = $4, patient_name = $5, birth = $6, sex = $7,
 		accession = $8, study_id = $9, description = $10, study_date = $11, study_time = $12, referring = $13, modality = $14,
 		priority = $15, instances = $16, conflicts = $17, last_instance_at = $18, class = $19, place_key = $20, why = $21,
 		deadline = $22, rule = $23, search = $24, note = $25, waiting = `+waiting+`, read_at = `+read+` WHERE uid = $1`,
 		s.UID, s.Status, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, s.Accession, s.ID, s.Description, s.Date, s.Time,
-		s.Referring, s.Modality, s.Priority, s.Instances, s.Conflicts, ms(s.LastInstanceAt), s.Place.Class, ms(s.Place.Key),
-		why, ms(s.Place.Deadline), s.Place.Rule, searchText(s), s.Note)
+		s.Referring, s.Modality, s.Priority, s.Instances, s.Conflicts, sqldb.MS(s.LastInstanceAt), s.Place.Class, sqldb.MS(s.Place.Key),
+		why, sqldb.MS(s.Place.Deadline), s.Place.Rule, searchText(s), s.Note)
 	return err
 }
 
@@ -306,8 +307,8 @@ func (t *tx) reopen(s *study.Study) error {
 
 // cancelJobs ends what is open of a study.
 func (t *tx) cancelJobs(uid study.UID) error {
-	t.moved = true
-	_, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND state IN ('ready', 'enqueued')
+	t.Moved = true
+	_, err := t.Exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND state IN ('ready', 'enqueued')
 		AND task NOT IN ('withdraw', 'verify')`, uid) // what is called back or answered stays so, whatever comes
 	return err
 }
@@ -324,18 +325,18 @@ func entity(uid study.UID) string { return "study " + string(uid) }
 // Unsettled gives the studies that are being received, the one that has been
 // quiet the longest first.
 func (l *Ledger) Unsettled(ctx context.Context) ([]study.Study, error) {
-	return list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status = 'receiving' ORDER BY last_instance_at, uid`)
+	return sqldb.List(l.db.Ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status = 'receiving' ORDER BY last_instance_at, uid`)
 }
 
 // Study gives one study.
 func (l *Ledger) Study(ctx context.Context, uid study.UID) (study.Study, error) {
-	return findStudy(l.ask(ctx), uid)
+	return findStudy(l.db.Ask(ctx), uid)
 }
 
 // Instances gives what was received of a study, our own reports not included,
 // by series number, instance number and UID.
 func (l *Ledger) Instances(ctx context.Context, uid study.UID) ([]study.Instance, error) {
-	return list(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND own = 0
+	return sqldb.List(l.db.Ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND own = 0
 		ORDER BY series_number, series_uid, number, sop_uid`, uid)
 }
 
@@ -343,13 +344,13 @@ func (l *Ledger) Instances(ctx context.Context, uid study.UID) ([]study.Instance
 // not empty: what was received and the reports that we wrote, but for those that
 // were rejected.
 func (l *Ledger) ObjectsOf(ctx context.Context, uid, series study.UID) ([]study.Instance, error) {
-	return list(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND rejected = 0
+	return sqldb.List(l.db.Ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND rejected = 0
 		AND ($2 = '' OR series_uid = $2) ORDER BY own, series_number, series_uid, number, sop_uid`, uid, series)
 }
 
 // Instance gives one object, received or our own, also one that was rejected.
 func (l *Ledger) Instance(ctx context.Context, uid study.UID) (study.Instance, error) {
-	i, err := one(l.ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE sop_uid = $1`, uid)
+	i, err := sqldb.One(l.db.Ask(ctx), scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE sop_uid = $1`, uid)
 	if err != nil {
 		return i, fmt.Errorf("instance %s: %w", uid, err)
 	}
@@ -359,7 +360,7 @@ func (l *Ledger) Instance(ctx context.Context, uid study.UID) (study.Instance, e
 // Frames gives where an object's frames lie. An object without frames, or whose
 // frames can't be addressed, has an empty index.
 func (l *Ledger) Frames(ctx context.Context, uid study.UID) (f study.Frames, err error) {
-	packed, err := one(l.ask(ctx), func(rows *sql.Rows) (b []byte, err error) { return b, rows.Scan(&b) },
+	packed, err := sqldb.One(l.db.Ask(ctx), func(rows *sql.Rows) (b []byte, err error) { return b, rows.Scan(&b) },
 		`SELECT f.frames FROM instance i LEFT JOIN frame_index f ON f.sop_uid = i.sop_uid WHERE i.sop_uid = $1`, uid)
 	if err != nil {
 		return f, fmt.Errorf("frames of instance %s: %w", uid, err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -20,22 +21,22 @@ func (l *Ledger) Audit(ctx context.Context, actor, action, entity string) error 
 // tells, so that neither is without the other.
 func (t *tx) audit(actor, action, entity, detail string) error {
 	// Counting up locks the end of the chain: two links can't follow the same one.
-	r, err := one(t, func(rows *sql.Rows) (r study.AuditRow, err error) {
+	r, err := sqldb.One(t, func(rows *sql.Rows) (r study.AuditRow, err error) {
 		var prev []byte
 		err = rows.Scan(&r.N, &prev)
-		r.Prev = hash(prev)
+		r.Prev = sqldb.Hash(prev)
 		return r, err
 	}, `UPDATE audit_end SET n = n + 1 WHERE id = 1 RETURNING n, hash`)
 	if err != nil {
 		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
 	}
-	r.At, r.Actor, r.Action, r.Entity, r.Detail = t.now, clean(actor), clean(action), clean(entity), clean(detail)
+	r.At, r.Actor, r.Action, r.Entity, r.Detail = t.Now, sqldb.Clean(actor), sqldb.Clean(action), sqldb.Clean(entity), sqldb.Clean(detail)
 	r.Hash = auditHash(r)
-	if _, err := t.exec(`INSERT INTO audit (n, at, actor, action, entity, detail, prev, hash) VALUES `+values(8),
-		r.N, ms(r.At), r.Actor, r.Action, r.Entity, r.Detail, r.Prev[:], r.Hash[:]); err != nil {
+	if _, err := t.Exec(`INSERT INTO audit (n, at, actor, action, entity, detail, prev, hash) VALUES `+sqldb.Values(8),
+		r.N, sqldb.MS(r.At), r.Actor, r.Action, r.Entity, r.Detail, r.Prev[:], r.Hash[:]); err != nil {
 		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
 	}
-	if _, err := t.exec(`UPDATE audit_end SET hash = $1 WHERE id = 1`, r.Hash[:]); err != nil {
+	if _, err := t.Exec(`UPDATE audit_end SET hash = $1 WHERE id = 1`, r.Hash[:]); err != nil {
 		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
 	}
 	return nil
@@ -44,7 +45,7 @@ func (t *tx) audit(actor, action, entity, detail string) error {
 // auditHash covers the row and the hash of the one before it: SHA-256 over the
 // JSON array [prev, n, milliseconds, actor, action, entity, detail].
 func auditHash(r study.AuditRow) study.Hash {
-	b, err := json.Marshal([]any{r.Prev, r.N, ms(r.At), r.Actor, r.Action, r.Entity, r.Detail})
+	b, err := json.Marshal([]any{r.Prev, r.N, sqldb.MS(r.At), r.Actor, r.Action, r.Entity, r.Detail})
 	if err != nil {
 		panic("an audit row is text and numbers: " + err.Error())
 	}
@@ -54,7 +55,7 @@ func auditHash(r study.AuditRow) study.Hash {
 // AuditRows gives the rows before row number before, newest first; before 0 is
 // from the newest on.
 func (l *Ledger) AuditRows(ctx context.Context, before int64, limit int) ([]study.AuditRow, error) {
-	return list(l.ask(ctx), scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
+	return sqldb.List(l.db.Ask(ctx), scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
 		WHERE $1 = 0 OR n < $1 ORDER BY n DESC LIMIT $2`, before, limit)
 }
 
@@ -62,7 +63,7 @@ func scanAudit(rows *sql.Rows) (r study.AuditRow, err error) {
 	var when int64
 	var prev, sum []byte
 	err = rows.Scan(&r.N, &when, &r.Actor, &r.Action, &r.Entity, &r.Detail, &prev, &sum)
-	r.At, r.Prev, r.Hash = at(when), hash(prev), hash(sum)
+	r.At, r.Prev, r.Hash = sqldb.At(when), sqldb.Hash(prev), sqldb.Hash(sum)
 	return r, err
 }
 
@@ -71,18 +72,18 @@ func scanAudit(rows *sql.Rows) (r study.AuditRow, err error) {
 // that names the row; so is an end that was cut off.
 func (l *Ledger) VerifyAudit(ctx context.Context) (int64, error) {
 	var last study.AuditRow
-	err := l.view(ctx, func(a asker) error {
-		end, err := one(a, func(rows *sql.Rows) (r study.AuditRow, err error) {
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		end, err := sqldb.One(a, func(rows *sql.Rows) (r study.AuditRow, err error) {
 			var sum []byte
 			err = rows.Scan(&r.N, &sum)
-			r.Hash = hash(sum)
+			r.Hash = sqldb.Hash(sum)
 			return r, err
 		}, `SELECT n, hash FROM audit_end WHERE id = 1`)
 		if err != nil {
 			return err
 		}
 		for {
-			rows, err := list(a, scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
+			rows, err := sqldb.List(a, scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
 				WHERE n > $1 ORDER BY n LIMIT 1000`, last.N)
 			if err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -15,7 +16,7 @@ import (
 // or a model is looked up among the rows about it; a model also among what a row
 // about a study says of it, in the time that the filter names.
 func (l *Ledger) AuditTrail(ctx context.Context, f study.AuditFilter) (rows []study.AuditRow, err error) {
-	err = l.view(ctx, func(a asker) error {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		first, last, err := auditSpan(a, f.From, f.To)
 		if err != nil {
 			return err
@@ -32,16 +33,16 @@ func (l *Ledger) AuditTrail(ctx context.Context, f study.AuditFilter) (rows []st
 			add(`entity = ?`, entity(f.Study))
 		}
 		if f.Actor != "" {
-			add(`actor = ?`, clean(f.Actor))
+			add(`actor = ?`, sqldb.Clean(f.Actor))
 		}
 		if f.Model != "" {
-			add(`entity = ?`, "model "+clean(f.Model))
+			add(`entity = ?`, "model "+sqldb.Clean(f.Model))
 			in := where[len(where)-1]
 			where = where[:len(where)-1]
-			add(`(`+in+` OR detail LIKE ? ESCAPE '\')`, `%model `+likeText(clean(f.Model))+`, %`)
+			add(`(`+in+` OR detail LIKE ? ESCAPE '\')`, `%model `+likeText(sqldb.Clean(f.Model))+`, %`)
 		}
 		add(`1 = 1 ORDER BY n DESC LIMIT ?`, limitOf(f.Limit))
-		rows, err = list(a, scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
+		rows, err = sqldb.List(a, scanAudit, `SELECT n, at, actor, action, entity, detail, prev, hash FROM audit
 			WHERE `+strings.Join(where, " AND "), args...)
 		return err
 	})
@@ -53,8 +54,8 @@ func (l *Ledger) AuditTrail(ctx context.Context, f study.AuditFilter) (rows []st
 
 // auditSpan gives the first and the last row of a time. Rows are numbered in the
 // order in which they were written, so the ends are found by halving.
-func auditSpan(a asker, from, to time.Time) (first, last int64, err error) {
-	end, err := one(a, number, `SELECT n FROM audit_end WHERE id = 1`)
+func auditSpan(a sqldb.Asker, from, to time.Time) (first, last int64, err error) {
+	end, err := sqldb.One(a, sqldb.Number, `SELECT n FROM audit_end WHERE id = 1`)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -63,11 +64,11 @@ func auditSpan(a asker, from, to time.Time) (first, last int64, err error) {
 		low, high := int64(0), end // rows up to low were before, those behind high were not
 		for low < high {
 			middle := low + (high-low)/2
-			when, err := one(a, number, `SELECT at FROM audit WHERE n = $1`, middle+1)
+			when, err := sqldb.One(a, sqldb.Number, `SELECT at FROM audit WHERE n = $1`, middle+1)
 			if err != nil {
 				return 0, err
 			}
-			if when < ms(t) {
+			if when < sqldb.MS(t) {
 				low = middle + 1
 			} else {
 				high = middle
@@ -99,13 +100,13 @@ func (l *Ledger) Shown(ctx context.Context, uid study.UID) ([]study.Shone, error
 			return s, err
 		}
 		var b stepBody
-		if err := unpack(body, &b); err != nil || b.Shown == nil {
+		if err := sqldb.Unpack(body, &b); err != nil || b.Shown == nil {
 			return s, err
 		}
 		s.Digest, s.Shown = sha256.Sum256([]byte(body)), *b.Shown
 		return s, nil
 	}
-	all, err := list(l.ask(ctx), scan, `SELECT body FROM reading_step WHERE study_uid = $1 AND step = 'shown' ORDER BY id`, uid)
+	all, err := sqldb.List(l.db.Ask(ctx), scan, `SELECT body FROM reading_step WHERE study_uid = $1 AND step = 'shown' ORDER BY id`, uid)
 	if err != nil {
 		return nil, fmt.Errorf("what was shown of study %s: %w", uid, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -20,10 +21,10 @@ func (t *tx) learnPace(j study.Job, tiles int, seconds float64) error {
 	if tiles <= 0 || seconds <= 0 {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO pace (pool, model_id, model_version, model_sha256, tiles, seconds, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	_, err := t.Exec(`INSERT INTO pace (pool, model_id, model_version, model_sha256, tiles, seconds, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (pool, model_id, model_version, model_sha256) DO UPDATE SET
 		tiles = pace.tiles * $8 + excluded.tiles, seconds = pace.seconds * $8 + excluded.seconds, at = excluded.at`,
-		j.Pool, j.Model.ID, j.Model.Version, j.Model.SHA256[:], float64(tiles), seconds, ms(t.now), paceMemory)
+		j.Pool, j.Model.ID, j.Model.Version, j.Model.SHA256[:], float64(tiles), seconds, sqldb.MS(t.Now), paceMemory)
 	return err
 }
 
@@ -42,9 +43,9 @@ type tableau struct {
 // what is paused. Where very many jobs wait, their sums may be some seconds old.
 func (l *Ledger) Queue(ctx context.Context) (study.Queue, error) {
 	var q study.Queue
-	err := l.view(ctx, func(a asker) error {
-		paces, err := list(a, scanPace, `SELECT pool, model_id, model_version, model_sha256, tiles, seconds, at FROM pace
-			WHERE at >= $1 ORDER BY pool, model_id, model_version, model_sha256`, ms(l.now().Add(-paceFor)))
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		paces, err := sqldb.List(a, scanPace, `SELECT pool, model_id, model_version, model_sha256, tiles, seconds, at FROM pace
+			WHERE at >= $1 ORDER BY pool, model_id, model_version, model_sha256`, sqldb.MS(l.db.Now().Add(-paceFor)))
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (l *Ledger) Queue(ctx context.Context) (study.Queue, error) {
 		if q.Pauses, err = pauses(a); err != nil {
 			return err
 		}
-		q.Backlogs, err = l.tableau.sum(a, paces, ms(l.now()))
+		q.Backlogs, err = l.tableau.sum(a, paces, sqldb.MS(l.db.Now()))
 		return err
 	})
 	if err == nil {
@@ -72,7 +73,7 @@ func scanPace(rows *sql.Rows) (p study.Pace, err error) {
 	var tiles, seconds float64
 	var when int64
 	err = rows.Scan(&p.Pool, &p.Model.ID, &p.Model.Version, &sum, &tiles, &seconds, &when)
-	p.Model.SHA256, p.At = hash(sum), at(when)
+	p.Model.SHA256, p.At = sqldb.Hash(sum), sqldb.At(when)
 	if seconds > 0 {
 		p.TilesPerSecond = tiles / seconds
 	}
@@ -80,7 +81,7 @@ func scanPace(rows *sql.Rows) (p study.Pace, err error) {
 }
 
 // sum adds up what waits, by pool, lane and model.
-func (t *tableau) sum(a asker, paces []study.Pace, now int64) ([]study.Backlog, error) {
+func (t *tableau) sum(a sqldb.Asker, paces []study.Pace, now int64) ([]study.Backlog, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	begun := time.Now()
@@ -99,7 +100,7 @@ func (t *tableau) sum(a asker, paces []study.Pace, now int64) ([]study.Backlog, 
 		var sum []byte
 		var card, rest, oldest int64 // estimates: of scoring by the card, and of what else there is
 		err = rows.Scan(&b.Pool, &b.Lane, &b.Model.ID, &b.Model.Version, &sum, &b.Jobs, &b.Tiles, &card, &rest, &b.Overdue, &oldest)
-		b.Model.SHA256, b.Oldest = hash(sum), at(oldest)
+		b.Model.SHA256, b.Oldest = sqldb.Hash(sum), sqldb.At(oldest)
 		b.Work = time.Duration(card) * time.Millisecond
 		if s := speed[key{b.Pool, b.Model}]; s > 0 && b.Tiles > 0 {
 			b.Work, b.Learned = time.Duration(float64(b.Tiles)/s*float64(time.Second)), true
@@ -108,7 +109,7 @@ func (t *tableau) sum(a asker, paces []study.Pace, now int64) ([]study.Backlog, 
 		return b, err
 	}
 	// One query a state, so that each can use its own small index.
-	all, err := list(a, scan, `SELECT pool, lane, model_id, model_version, model_sha256, SUM(jobs), SUM(tiles), SUM(card), SUM(rest), SUM(overdue), MIN(oldest)
+	all, err := sqldb.List(a, scan, `SELECT pool, lane, model_id, model_version, model_sha256, SUM(jobs), SUM(tiles), SUM(card), SUM(rest), SUM(overdue), MIN(oldest)
 		FROM (SELECT pool, lane, model_id, model_version, model_sha256, COUNT(*) AS jobs, SUM(planned) AS tiles,
 				SUM(CASE WHEN task = 'score' THEN est_ms ELSE 0 END) AS card, SUM(CASE WHEN task = 'score' THEN 0 ELSE est_ms END) AS rest,
 				SUM(CASE WHEN due_at < $1 THEN 1 ELSE 0 END) AS overdue, MIN(created_at) AS oldest

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -32,13 +33,13 @@ func (l *Ledger) SetCalibration(ctx context.Context, c study.Calibration) error 
 	err := l.change(ctx, func(t *tx) error {
 		when := c.At
 		if when.IsZero() {
-			when = t.now
+			when = t.Now
 		}
-		if _, err := t.exec(`INSERT INTO calibration (model_id, model_version, model_sha256, sha256, file, actor, reason, at) VALUES `+values(8),
-			c.Model.ID, c.Model.Version, c.Model.SHA256[:], c.SHA256[:], file, clean(c.By), clean(c.Reason), ms(when)); err != nil {
+		if _, err := t.Exec(`INSERT INTO calibration (model_id, model_version, model_sha256, sha256, file, actor, reason, at) VALUES `+sqldb.Values(8),
+			c.Model.ID, c.Model.Version, c.Model.SHA256[:], c.SHA256[:], file, sqldb.Clean(c.By), sqldb.Clean(c.Reason), sqldb.MS(when)); err != nil {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		said := "calibration " + c.SHA256.String() + " holds: "
 		if c.Withdrawn() {
 			said = "no calibration holds: "
@@ -53,7 +54,7 @@ func (l *Ledger) SetCalibration(ctx context.Context, c study.Calibration) error 
 
 // Calibrations gives all calibrations of a model, the first one first.
 func (l *Ledger) Calibrations(ctx context.Context, m study.ModelRef) ([]study.Calibration, error) {
-	all, err := list(l.ask(ctx), scanCalibration, `SELECT sha256, file, actor, reason, at FROM calibration
+	all, err := sqldb.List(l.db.Ask(ctx), scanCalibration, `SELECT sha256, file, actor, reason, at FROM calibration
 		WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3 ORDER BY id`, m.ID, m.Version, m.SHA256[:])
 	if err != nil {
 		return nil, fmt.Errorf("read calibrations of %s: %w", m, err)
@@ -67,7 +68,7 @@ func (l *Ledger) Calibrations(ctx context.Context, m study.ModelRef) ([]study.Ca
 // Calibration gives the calibration of a model that holds; [study.ErrNotFound]
 // when none does.
 func (l *Ledger) Calibration(ctx context.Context, m study.ModelRef) (study.Calibration, error) {
-	all, err := list(l.ask(ctx), scanCalibration, `SELECT sha256, file, actor, reason, at FROM calibration
+	all, err := sqldb.List(l.db.Ask(ctx), scanCalibration, `SELECT sha256, file, actor, reason, at FROM calibration
 		WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3 ORDER BY id DESC LIMIT 1`, m.ID, m.Version, m.SHA256[:])
 	switch {
 	case err != nil:
@@ -78,7 +79,7 @@ func (l *Ledger) Calibration(ctx context.Context, m study.ModelRef) (study.Calib
 	c := all[0]
 	c.Model = m
 	count := func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }
-	if c.Number, err = one(l.ask(ctx), count, `SELECT COUNT(*) FROM calibration
+	if c.Number, err = sqldb.One(l.db.Ask(ctx), count, `SELECT COUNT(*) FROM calibration
 		WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3`, m.ID, m.Version, m.SHA256[:]); err != nil {
 		return study.Calibration{}, fmt.Errorf("read calibration of %s: %w", m, err)
 	}
@@ -89,6 +90,6 @@ func scanCalibration(rows *sql.Rows) (c study.Calibration, err error) {
 	var sum []byte
 	var when int64
 	err = rows.Scan(&sum, &c.File, &c.By, &c.Reason, &when)
-	c.SHA256, c.At = hash(sum), at(when)
+	c.SHA256, c.At = sqldb.Hash(sum), sqldb.At(when)
 	return c, err
 }

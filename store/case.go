@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -16,23 +17,23 @@ const waitColumns = `study_uid, kind, reason, slide, container, body, asked_by, 
 func scanWait(rows *sql.Rows) (w study.CaseWait, err error) {
 	var asked, ended int64
 	err = rows.Scan(&w.N, &w.Study, &w.Kind, &w.Reason, &w.Slide, &w.Container, &w.Text, &w.By, &asked, &ended, &w.EndedBy, &w.EndedWhy)
-	w.At, w.EndedAt = at(asked), at(ended)
+	w.At, w.EndedAt = sqldb.At(asked), sqldb.At(ended)
 	return w, err
 }
 
 // ofCase picks the rows of a study's case: of one patient under one accession number.
 const ofCase = `(study_uid = $1 OR study_uid IN (SELECT uid FROM study WHERE accession = $2 AND accession <> '' AND patient_id = $3))`
 
-func waitsOf(a asker, s study.Study) ([]study.CaseWait, error) {
-	return list(a, scanWait, `SELECT id, `+waitColumns+` FROM case_wait WHERE `+ofCase+` ORDER BY id`, s.UID, s.Accession, s.Patient.Reveal().ID)
+func waitsOf(a sqldb.Asker, s study.Study) ([]study.CaseWait, error) {
+	return sqldb.List(a, scanWait, `SELECT id, `+waitColumns+` FROM case_wait WHERE `+ofCase+` ORDER BY id`, s.UID, s.Accession, s.Patient.Reveal().ID)
 }
 
 // CaseWaits tells of studies what their cases wait for and have waited for, oldest
 // first, in the order of the studies.
 func (l *Ledger) CaseWaits(ctx context.Context, studies []study.Study) ([][]study.CaseWait, error) {
 	all := make([][]study.CaseWait, len(studies))
-	err := l.view(ctx, func(a asker) error {
-		any, err := list(a, number, `SELECT 1 FROM case_wait LIMIT 1`)
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		any, err := sqldb.List(a, sqldb.Number, `SELECT 1 FROM case_wait LIMIT 1`)
 		if err != nil || len(any) == 0 {
 			return err
 		}
@@ -64,7 +65,7 @@ func (l *Ledger) OpenWait(ctx context.Context, w study.CaseWait) (study.CaseWait
 		if err != nil {
 			return err
 		}
-		unread, err := one(t, number, `SELECT waiting FROM study WHERE uid = $1`, s.UID)
+		unread, err := sqldb.One(t, sqldb.Number, `SELECT waiting FROM study WHERE uid = $1`, s.UID)
 		switch {
 		case err != nil:
 			return err
@@ -76,16 +77,16 @@ func (l *Ledger) OpenWait(ctx context.Context, w study.CaseWait) (study.CaseWait
 		if w.Container, err = t.container(s.UID, w.Slide); err != nil {
 			return err
 		}
-		w.At, w.By, w.Text = t.now, clean(w.By), clean(strings.TrimSpace(w.Text))
-		w.N, err = one(t, number, `INSERT INTO case_wait (`+waitColumns+`) VALUES `+values(11)+` RETURNING id`,
-			w.Study, w.Kind, w.Reason, w.Slide, clean(w.Container), w.Text, w.By, ms(t.now), 0, "", "")
+		w.At, w.By, w.Text = t.Now, sqldb.Clean(w.By), sqldb.Clean(strings.TrimSpace(w.Text))
+		w.N, err = sqldb.One(t, sqldb.Number, `INSERT INTO case_wait (`+waitColumns+`) VALUES `+sqldb.Values(11)+` RETURNING id`,
+			w.Study, w.Kind, w.Reason, w.Slide, sqldb.Clean(w.Container), w.Text, w.By, sqldb.MS(t.Now), 0, "", "")
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`DELETE FROM claim WHERE study_uid = $1 AND holder = $2`, w.Study, w.By); err != nil {
+		if _, err := t.Exec(`DELETE FROM claim WHERE study_uid = $1 AND holder = $2`, w.Study, w.By); err != nil {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		return t.audit(w.By, "case waits", entity(w.Study), strings.TrimSpace(w.Kind+" "+w.Reason+" "+string(w.Slide)))
 	})
 	if err != nil {
@@ -100,7 +101,7 @@ func (t *tx) container(uid, slide study.UID) (string, error) {
 	if slide == "" {
 		return "", nil
 	}
-	all, err := list(t, scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND series_uid = $2 AND own = 0`, uid, slide)
+	all, err := sqldb.List(t, scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE study_uid = $1 AND series_uid = $2 AND own = 0`, uid, slide)
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +145,7 @@ func (l *Ledger) EndWait(ctx context.Context, uid study.UID, n int64, by, why st
 		case !all[i].Open():
 			return fmt.Errorf("wait %d is over: %w", n, study.ErrRefused)
 		}
-		return t.endWait(all[i], by, clean(strings.TrimSpace(why)))
+		return t.endWait(all[i], by, sqldb.Clean(strings.TrimSpace(why)))
 	})
 	if err != nil {
 		return fmt.Errorf("end a wait of study %s: %w", uid, err)
@@ -153,10 +154,10 @@ func (l *Ledger) EndWait(ctx context.Context, uid study.UID, n int64, by, why st
 }
 
 func (t *tx) endWait(w study.CaseWait, by, why string) error {
-	if _, err := t.exec(`UPDATE case_wait SET ended_at = $2, ended_by = $3, ended_why = $4 WHERE id = $1`, w.N, ms(t.now), clean(by), why); err != nil {
+	if _, err := t.Exec(`UPDATE case_wait SET ended_at = $2, ended_by = $3, ended_why = $4 WHERE id = $1`, w.N, sqldb.MS(t.Now), sqldb.Clean(by), why); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	said := w.Kind + " " + w.Reason
 	if why != "" {
 		said += fmt.Sprintf("; reason: %q", why)
@@ -178,7 +179,7 @@ func (t *tx) slideCame(fresh bool, i study.Instance) error {
 	if err != nil || !slices.ContainsFunc(waits, study.CaseWait.Open) {
 		return err
 	}
-	known, err := one(t, number, `SELECT COUNT(*) FROM instance WHERE study_uid = $1 AND series_uid = $2`, i.Study, i.Series)
+	known, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM instance WHERE study_uid = $1 AND series_uid = $2`, i.Study, i.Series)
 	if err != nil || known > 0 {
 		return err
 	}
@@ -234,8 +235,8 @@ func (l *Ledger) ViewSlide(ctx context.Context, uid, slide study.UID, by string)
 		if _, err := t.container(uid, slide); err != nil {
 			return err
 		}
-		n, err := t.exec(`INSERT INTO slide_view (study_uid, series_uid, reader, at) VALUES `+values(4)+`
-			ON CONFLICT (study_uid, series_uid, reader) DO NOTHING`, uid, slide, clean(by), ms(t.now))
+		n, err := t.Exec(`INSERT INTO slide_view (study_uid, series_uid, reader, at) VALUES `+sqldb.Values(4)+`
+			ON CONFLICT (study_uid, series_uid, reader) DO NOTHING`, uid, slide, sqldb.Clean(by), sqldb.MS(t.Now))
 		if err != nil || n == 0 {
 			return err
 		}
@@ -249,6 +250,6 @@ func (l *Ledger) ViewSlide(ctx context.Context, uid, slide study.UID, by string)
 
 // ViewedSlides gives the slides of a study that a reader has opened, sorted.
 func (l *Ledger) ViewedSlides(ctx context.Context, uid study.UID, by string) ([]study.UID, error) {
-	return list(l.ask(ctx), func(rows *sql.Rows) (u study.UID, err error) { return u, rows.Scan(&u) },
-		`SELECT series_uid FROM slide_view WHERE study_uid = $1 AND reader = $2 ORDER BY series_uid`, uid, clean(by))
+	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (u study.UID, err error) { return u, rows.Scan(&u) },
+		`SELECT series_uid FROM slide_view WHERE study_uid = $1 AND reader = $2 ORDER BY series_uid`, uid, sqldb.Clean(by))
 }

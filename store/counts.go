@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -20,8 +21,8 @@ func scanTally(rows *sql.Rows) (v tally, err error) { return v, rows.Scan(&v.wha
 // that are done or canceled are history and not counted.
 func (l *Ledger) Counts(ctx context.Context) (study.Counts, error) {
 	c := study.Counts{Studies: map[study.Status]int{}, Deliveries: map[string]int{}}
-	err := l.view(ctx, func(a asker) error {
-		tallies, err := list(a, scanTally, `SELECT what, status, n FROM tally WHERE n > 0 ORDER BY what, status`)
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		tallies, err := sqldb.List(a, scanTally, `SELECT what, status, n FROM tally WHERE n > 0 ORDER BY what, status`)
 		if err != nil {
 			return err
 		}
@@ -33,7 +34,7 @@ func (l *Ledger) Counts(ctx context.Context) (study.Counts, error) {
 			}
 		}
 		// One query a state, so that each can use its own small index.
-		c.Jobs, err = list(a, scanJobCount, `
+		c.Jobs, err = sqldb.List(a, scanJobCount, `
 			SELECT pool, lane, 'ready' AS state, COUNT(*), MIN(created_at) FROM job WHERE state = 'ready' GROUP BY pool, lane
 			UNION ALL SELECT pool, lane, CASE WHEN worker = '' THEN 'enqueued' ELSE 'running' END AS state, COUNT(*), MIN(created_at)
 				FROM job WHERE state = 'enqueued' GROUP BY pool, lane, CASE WHEN worker = '' THEN 'enqueued' ELSE 'running' END
@@ -50,6 +51,6 @@ func (l *Ledger) Counts(ctx context.Context) (study.Counts, error) {
 func scanJobCount(rows *sql.Rows) (c study.JobCount, err error) {
 	var oldest int64
 	err = rows.Scan(&c.Pool, &c.Lane, &c.State, &c.Count, &oldest)
-	c.Oldest = at(oldest)
+	c.Oldest = sqldb.At(oldest)
 	return c, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -13,10 +14,10 @@ import (
 // move it up at that moment. It gives how many have another place now. The first
 // call of a process looks at all deadlines that have passed.
 func (l *Ledger) PassDeadlines(ctx context.Context) (int, error) {
-	now := l.now()
+	now := l.db.Now()
 	since := l.passed.Load()
-	due, err := list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study
-		WHERE waiting = 1 AND opened_at = 0 AND deadline > 0 AND deadline > $1 AND deadline < $2 ORDER BY deadline, uid`, since, ms(now))
+	due, err := sqldb.List(l.db.Ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study
+		WHERE waiting = 1 AND opened_at = 0 AND deadline > 0 AND deadline > $1 AND deadline < $2 ORDER BY deadline, uid`, since, sqldb.MS(now))
 	if err != nil {
 		return 0, fmt.Errorf("look for deadlines that have passed: %w", err)
 	}
@@ -34,7 +35,7 @@ func (l *Ledger) PassDeadlines(ctx context.Context) (int, error) {
 			moved++
 		}
 	}
-	l.passed.Store(ms(now) - 1) // a deadline of this very moment is for the next call
+	l.passed.Store(sqldb.MS(now) - 1) // a deadline of this very moment is for the next call
 	return moved, nil
 }
 
@@ -50,6 +51,6 @@ func (t *tx) passDeadline(uid study.UID, now time.Time) (bool, error) {
 	if err != nil || after.Place.Class == s.Place.Class && after.Place.Key.Equal(s.Place.Key) {
 		return false, err
 	}
-	t.shown = true
+	t.Shown = true
 	return true, t.audit("clock", "deadline passed", entity(uid), fmt.Sprintf("class %d to %d", s.Place.Class, after.Place.Class))
 }

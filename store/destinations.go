@@ -8,20 +8,21 @@ import (
 	"slices"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
 // fared keeps how a destination fares: an empty cause is that it took something.
 func (t *tx) fared(delivery, cause string) error {
-	ok, since := ms(t.now), int64(0)
+	ok, since := sqldb.MS(t.Now), int64(0)
 	if cause != "" {
-		ok, since = 0, ms(t.now)
+		ok, since = 0, sqldb.MS(t.Now)
 	}
 	// Of a destination that fails again it stays known since when.
-	_, err := t.exec(`INSERT INTO destination (name, ok_at, since, error) SELECT d.destination, $2, $3, $4 FROM delivery d WHERE d.id = $1
+	_, err := t.Exec(`INSERT INTO destination (name, ok_at, since, error) SELECT d.destination, $2, $3, $4 FROM delivery d WHERE d.id = $1
 		ON CONFLICT (name) DO UPDATE SET ok_at = CASE WHEN excluded.ok_at > 0 THEN excluded.ok_at ELSE destination.ok_at END,
 			since = CASE WHEN excluded.since = 0 THEN 0 WHEN destination.since > 0 THEN destination.since ELSE excluded.since END,
-			error = excluded.error`, delivery, ok, since, clean(cause))
+			error = excluded.error`, delivery, ok, since, sqldb.Clean(cause))
 	return err
 }
 
@@ -32,10 +33,10 @@ func (l *Ledger) Destinations(ctx context.Context) ([]study.DestinationState, er
 	if err != nil {
 		return nil, err
 	}
-	all, err := list(l.ask(ctx), func(rows *sql.Rows) (s study.DestinationState, err error) {
+	all, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (s study.DestinationState, err error) {
 		var ok, since int64
 		err = rows.Scan(&s.Destination, &ok, &since, &s.Error)
-		s.TookAt, s.FailsSince = at(ok), at(since)
+		s.TookAt, s.FailsSince = sqldb.At(ok), sqldb.At(since)
 		return s, err
 	}, `SELECT name, ok_at, since, error FROM destination`)
 	if err != nil {
@@ -56,12 +57,12 @@ func (l *Ledger) Destinations(ctx context.Context) ([]study.DestinationState, er
 // GivenUp lists deliveries of a status with when their reports were written, as
 // [Ledger.Deliveries] has them, for those who decide what becomes of them.
 func (l *Ledger) GivenUp(ctx context.Context, status string, limit int) ([]study.Stuck, error) {
-	all, err := list(l.ask(ctx), func(rows *sql.Rows) (s study.Stuck, err error) {
+	all, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (s study.Stuck, err error) {
 		var next, when, written int64
 		d := &s.Delivery
 		err = rows.Scan(&d.ID, &d.Report, &d.Study, &d.Class, &d.Key, &d.Destination, &d.Status, &d.Tries, &next, &when, &d.Error,
 			&d.Kind, &d.Media, &d.Seq, &written)
-		d.NextAt, d.At, s.WrittenAt = at(next), at(when), at(written)
+		d.NextAt, d.At, s.WrittenAt = sqldb.At(next), sqldb.At(when), sqldb.At(written)
 		var r study.Report
 		readKind(d.Kind, &r)
 		d.Kind, s.Purpose, s.Lang = r.Kind, r.Purpose, r.Lang

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -23,8 +24,8 @@ func scanConflict(rows *sql.Rows) (c study.Conflict, err error) {
 		&c.State, &c.By, &c.Reason, &decided); err != nil {
 		return c, err
 	}
-	c.SHA256, c.At, c.Decided = hash(sum), at(when), at(decided)
-	return c, unpack(evidence, &c.Evidence)
+	c.SHA256, c.At, c.Decided = sqldb.Hash(sum), sqldb.At(when), sqldb.At(decided)
+	return c, sqldb.Unpack(evidence, &c.Evidence)
 }
 
 // A setAside is an arrival as a dispute keeps it: a patient is written out, which
@@ -42,7 +43,7 @@ type setAside struct {
 func packArrival(a arrival, i study.Instance) (string, error) {
 	s := a.Study
 	i.Image = nil
-	return pack(setAside{Person: s.Patient.Reveal(), Accession: s.Accession, ID: s.ID, Description: s.Description, Date: s.Date,
+	return sqldb.Pack(setAside{Person: s.Patient.Reveal(), Accession: s.Accession, ID: s.ID, Description: s.Description, Date: s.Date,
 		Time: s.Time, Referring: s.Referring, Sender: s.Sender, Modality: s.Modality, Priority: s.Priority,
 		Instance: i, Image: a.image, Frames: a.frames})
 }
@@ -52,7 +53,7 @@ func (k setAside) arrival() (arrival, error) {
 	i := k.Instance
 	if k.Image != "" {
 		i.Image = &study.Image{}
-		if err := unpack(k.Image, i.Image); err != nil {
+		if err := sqldb.Unpack(k.Image, i.Image); err != nil {
 			return arrival{}, err
 		}
 	}
@@ -71,7 +72,7 @@ func disputeID(kind string, i study.Instance) string {
 // dispute holds an object for an operator, flags the study and tells the audit;
 // which attributes differ, never their values.
 func (t *tx) dispute(kind string, flagged study.UID, a arrival, i study.Instance, evidence []study.Difference) error {
-	told, err := pack(evidence)
+	told, err := sqldb.Pack(evidence)
 	if err != nil {
 		return err
 	}
@@ -81,14 +82,14 @@ func (t *tx) dispute(kind string, flagged study.UID, a arrival, i study.Instance
 			return err
 		}
 	}
-	n, err := t.exec(`INSERT INTO dispute (`+disputeColumns+`, arrival) VALUES `+values(15)+` ON CONFLICT (id) DO NOTHING`,
-		disputeID(kind, i), kind, i.Study, i.UID, i.SHA256[:], i.Key, i.Bytes, a.Study.Sender, ms(i.ReceivedAt), told,
+	n, err := t.Exec(`INSERT INTO dispute (`+disputeColumns+`, arrival) VALUES `+sqldb.Values(15)+` ON CONFLICT (id) DO NOTHING`,
+		disputeID(kind, i), kind, i.Study, i.UID, i.SHA256[:], i.Key, i.Bytes, a.Study.Sender, sqldb.MS(i.ReceivedAt), told,
 		study.ConflictOpen, "", "", 0, kept)
 	if err != nil || n == 0 {
 		return err
 	}
-	t.shown = true
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, flagged); err != nil {
+	t.Shown = true
+	if _, err := t.Exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, flagged); err != nil {
 		return err
 	}
 	return t.audit("ingest", "conflict", entity(flagged), fmt.Sprintf("%s: instance %s, SHA-256 %s; differs in %v", kind, i.UID, i.SHA256, evidence))
@@ -150,7 +151,7 @@ func (t *tx) ofAnothersOrder(a arrival, i study.Instance) error {
 	if a.Study.Accession == "" || p.ID == "" {
 		return nil
 	}
-	other, err := one(t, scanStudy, `SELECT `+studyColumns+` FROM study WHERE accession = $1 AND uid <> $2 AND patient_id <> '' AND patient_id <> $3
+	other, err := sqldb.One(t, scanStudy, `SELECT `+studyColumns+` FROM study WHERE accession = $1 AND uid <> $2 AND patient_id <> '' AND patient_id <> $3
 		ORDER BY received_at DESC, uid LIMIT 1`, a.Study.Accession, i.Study, p.ID)
 	if errors.Is(err, study.ErrNotFound) {
 		return nil
@@ -169,7 +170,7 @@ func (t *tx) ofAnothersOrder(a arrival, i study.Instance) error {
 // Conflicts gives the objects that contradict what is known, the newest first:
 // those of one state, or of all when state is empty.
 func (l *Ledger) Conflicts(ctx context.Context, state string, limit int) ([]study.Conflict, error) {
-	return list(l.ask(ctx), scanConflict, `SELECT `+disputeColumns+` FROM dispute WHERE $1 = '' OR state = $1
+	return sqldb.List(l.db.Ask(ctx), scanConflict, `SELECT `+disputeColumns+` FROM dispute WHERE $1 = '' OR state = $1
 		ORDER BY received_at DESC, id LIMIT $2`, state, limit)
 }
 
@@ -195,12 +196,12 @@ func (t *tx) decide(id string, accept bool, by, reason string) (study.Conflict, 
 	if accept {
 		state = study.ConflictAccepted
 	}
-	n, err := t.exec(`UPDATE dispute SET state = $2, decided_by = $3, reason = $4, decided_at = $5 WHERE id = $1 AND state = $6`,
-		id, state, clean(by), clean(reason), ms(t.now), study.ConflictOpen)
+	n, err := t.Exec(`UPDATE dispute SET state = $2, decided_by = $3, reason = $4, decided_at = $5 WHERE id = $1 AND state = $6`,
+		id, state, sqldb.Clean(by), sqldb.Clean(reason), sqldb.MS(t.Now), study.ConflictOpen)
 	if err != nil {
 		return study.Conflict{}, err
 	}
-	c, err := one(t, scanConflict, `SELECT `+disputeColumns+` FROM dispute WHERE id = $1`, id)
+	c, err := sqldb.One(t, scanConflict, `SELECT `+disputeColumns+` FROM dispute WHERE id = $1`, id)
 	if err != nil {
 		return c, err
 	}
@@ -216,11 +217,11 @@ func (t *tx) decide(id string, accept bool, by, reason string) (study.Conflict, 
 	if err != nil {
 		return c, err
 	}
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts - 1 WHERE uid = $1 AND conflicts > 0`, flagged); err != nil {
+	if _, err := t.Exec(`UPDATE study SET conflicts = conflicts - 1 WHERE uid = $1 AND conflicts > 0`, flagged); err != nil {
 		return c, err
 	}
-	t.shown = true
-	return c, t.audit(clean(by), "conflict "+state, entity(flagged), fmt.Sprintf("%s: instance %s, SHA-256 %s; %s", c.Kind, c.Instance, c.SHA256, clean(reason)))
+	t.Shown = true
+	return c, t.audit(sqldb.Clean(by), "conflict "+state, entity(flagged), fmt.Sprintf("%s: instance %s, SHA-256 %s; %s", c.Kind, c.Instance, c.SHA256, sqldb.Clean(reason)))
 }
 
 // flaggedBy is the study that bears the flag of a conflict: of a UID that came in
@@ -229,7 +230,7 @@ func (t *tx) flaggedBy(c study.Conflict) (study.UID, error) {
 	if c.Kind != study.ConflictStudy {
 		return c.Study, nil
 	}
-	return one(t, func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) },
+	return sqldb.One(t, func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) },
 		`SELECT study_uid FROM instance WHERE sop_uid = $1`, c.Instance)
 }
 
@@ -241,12 +242,12 @@ func (t *tx) accept(c study.Conflict) error {
 	case study.ConflictStudy:
 		return fmt.Errorf("a UID cannot be in two studies; discard it, and have the sender make a new UID: %w", study.ErrInvalid)
 	}
-	text, err := one(t, func(rows *sql.Rows) (s string, err error) { return s, rows.Scan(&s) }, `SELECT arrival FROM dispute WHERE id = $1`, c.ID)
+	text, err := sqldb.One(t, func(rows *sql.Rows) (s string, err error) { return s, rows.Scan(&s) }, `SELECT arrival FROM dispute WHERE id = $1`, c.ID)
 	if err != nil {
 		return err
 	}
 	var kept setAside
-	if err := unpack(text, &kept); err != nil {
+	if err := sqldb.Unpack(text, &kept); err != nil {
 		return err
 	}
 	a, err := kept.arrival()
@@ -258,11 +259,11 @@ func (t *tx) accept(c study.Conflict) error {
 		return err
 	}
 	a.Study.Patient = s.Patient // the study's identity stands
-	a.Instance.ReceivedAt = t.now
+	a.Instance.ReceivedAt = t.Now
 	if c.Kind == study.ConflictContent {
 		return t.exchange(s, a)
 	}
-	if _, err := one(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, c.Instance); err == nil {
+	if _, err := sqldb.One(t, scanKnown, `SELECT study_uid, sha256, own FROM instance WHERE sop_uid = $1`, c.Instance); err == nil {
 		return fmt.Errorf("another object of that UID has come since; discard it: %w", study.ErrInvalid)
 	} else if !errors.Is(err, study.ErrNotFound) {
 		return err
@@ -278,18 +279,18 @@ func (t *tx) accept(c study.Conflict) error {
 // stay where they are.
 func (t *tx) exchange(s study.Study, a arrival) error {
 	i := a.Instance
-	was, err := one(t, scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE sop_uid = $1 AND own = 0`, i.UID)
+	was, err := sqldb.One(t, scanInstance, `SELECT `+instanceColumns+` FROM instance WHERE sop_uid = $1 AND own = 0`, i.UID)
 	if err != nil {
 		return err
 	}
 	if err := t.audit("ingest", "exchanged", entity(s.UID), fmt.Sprintf("instance %s was %s, SHA-256 %s", i.UID, was.Key, was.SHA256)); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE instance SET object_key = $2, bytes = $3, sha256 = $4, transfer_syntax = $5, image = $6, received_at = $7,
-		number = $8 WHERE sop_uid = $1`, i.UID, i.Key, i.Bytes, i.SHA256[:], i.TransferSyntax, a.image, ms(i.ReceivedAt), i.Number); err != nil {
+	if _, err := t.Exec(`UPDATE instance SET object_key = $2, bytes = $3, sha256 = $4, transfer_syntax = $5, image = $6, received_at = $7,
+		number = $8 WHERE sop_uid = $1`, i.UID, i.Key, i.Bytes, i.SHA256[:], i.TransferSyntax, a.image, sqldb.MS(i.ReceivedAt), i.Number); err != nil {
 		return err
 	}
-	if _, err := t.exec(`DELETE FROM frame_index WHERE sop_uid = $1`, i.UID); err != nil {
+	if _, err := t.Exec(`DELETE FROM frame_index WHERE sop_uid = $1`, i.UID); err != nil {
 		return err
 	}
 	if err := t.takeFrames(a, i); err != nil {

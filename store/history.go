@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -14,9 +15,9 @@ import (
 // read, such as a prior that was fetched, is no exam.
 func (l *Ledger) History(ctx context.Context, from, to time.Time) ([]study.Past, error) {
 	var all []study.Past
-	err := l.view(ctx, func(a asker) (err error) {
-		all, err = list(a, scanPast, `SELECT uid, modality, priority, received_at, deadline, opened_at, read_at FROM study
-			WHERE received_at >= $1 AND received_at < $2 AND (waiting = 1 OR read_at > 0) ORDER BY received_at, uid`, ms(from), ms(to))
+	err := l.db.View(ctx, func(a sqldb.Asker) (err error) {
+		all, err = sqldb.List(a, scanPast, `SELECT uid, modality, priority, received_at, deadline, opened_at, read_at FROM study
+			WHERE received_at >= $1 AND received_at < $2 AND (waiting = 1 OR read_at > 0) ORDER BY received_at, uid`, sqldb.MS(from), sqldb.MS(to))
 		if err != nil {
 			return err
 		}
@@ -24,8 +25,8 @@ func (l *Ledger) History(ctx context.Context, from, to time.Time) ([]study.Past,
 		for i, p := range all {
 			place[p.Study] = i
 		}
-		results, err := list(a, scanResult, `SELECT r.body FROM study s JOIN result r ON r.study_uid = s.uid AND r.rev = s.rev
-			WHERE s.received_at >= $1 AND s.received_at < $2 ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, ms(from), ms(to))
+		results, err := sqldb.List(a, scanResult, `SELECT r.body FROM study s JOIN result r ON r.study_uid = s.uid AND r.rev = s.rev
+			WHERE s.received_at >= $1 AND s.received_at < $2 ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, sqldb.MS(from), sqldb.MS(to))
 		if err != nil {
 			return err
 		}
@@ -34,8 +35,8 @@ func (l *Ledger) History(ctx context.Context, from, to time.Time) ([]study.Past,
 				all[i].Results = append(all[i].Results, r)
 			}
 		}
-		said, err := list(a, scanSaid, `SELECT d.study_uid, d.verdict FROM study s JOIN reading d ON d.study_uid = s.uid
-			WHERE s.received_at >= $1 AND s.received_at < $2 ORDER BY d.id`, ms(from), ms(to))
+		said, err := sqldb.List(a, scanSaid, `SELECT d.study_uid, d.verdict FROM study s JOIN reading d ON d.study_uid = s.uid
+			WHERE s.received_at >= $1 AND s.received_at < $2 ORDER BY d.id`, sqldb.MS(from), sqldb.MS(to))
 		for _, v := range said {
 			if i, ok := place[v.study]; ok && v.verdict != "" && v.verdict != "none" {
 				all[i].Verdict = v.verdict
@@ -52,7 +53,7 @@ func (l *Ledger) History(ctx context.Context, from, to time.Time) ([]study.Past,
 func scanPast(rows *sql.Rows) (p study.Past, err error) {
 	var received, deadline, opened, read int64
 	err = rows.Scan(&p.Study, &p.Modality, &p.Priority, &received, &deadline, &opened, &read)
-	p.ReceivedAt, p.Deadline, p.OpenedAt, p.ReadAt = at(received), at(deadline), at(opened), at(read)
+	p.ReceivedAt, p.Deadline, p.OpenedAt, p.ReadAt = sqldb.At(received), sqldb.At(deadline), sqldb.At(opened), sqldb.At(read)
 	return p, err
 }
 

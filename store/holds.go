@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -27,12 +28,12 @@ func scanHold(rows *sql.Rows) (h keptHold, err error) {
 		&h.State, &h.By, &h.Reason, &decided); err != nil {
 		return h, err
 	}
-	h.ID, h.Told.At, h.At, h.Decided = strconv.FormatInt(id, 10), at(told), at(when), at(decided)
+	h.ID, h.Told.At, h.At, h.Decided = strconv.FormatInt(id, 10), sqldb.At(told), sqldb.At(when), sqldb.At(decided)
 	if differs == "" { // held before both sides were kept
 		h.Evidence = between(study.Person{}, study.Person{}, strings.Split(names, ", "))
 		return h, nil
 	}
-	return h, unpack(differs, &h.Evidence)
+	return h, sqldb.Unpack(differs, &h.Evidence)
 }
 
 // between gives both sides of the facts that contradict each other.
@@ -68,33 +69,33 @@ type held struct {
 // It is done once for each subject; what was decided of a subject that now says
 // something else is open again.
 func (t *tx) hold(uid study.UID, h held) error {
-	differs, err := pack(between(h.known, h.came, h.facts))
+	differs, err := sqldb.Pack(between(h.known, h.came, h.facts))
 	if err != nil {
 		return err
 	}
 	names := strings.Join(h.facts, ", ")
-	n, err := t.exec(`INSERT INTO hold (study_uid, kind, subject, sender, message, told_at, evidence, differs, at) VALUES `+values(9)+`
+	n, err := t.Exec(`INSERT INTO hold (study_uid, kind, subject, sender, message, told_at, evidence, differs, at) VALUES `+sqldb.Values(9)+`
 		ON CONFLICT (study_uid, kind, subject) DO UPDATE SET sender = $4, message = $5, told_at = $6, evidence = $7, differs = $8, at = $9,
 		state = 'open', decided_by = '', reason = '', decided_at = 0 WHERE hold.state <> 'open' AND hold.differs <> $8`,
-		uid, h.kind, h.subject, clean(h.told.Sender), clean(h.told.ID), ms(h.told.At), names, differs, ms(t.now))
+		uid, h.kind, h.subject, sqldb.Clean(h.told.Sender), sqldb.Clean(h.told.ID), sqldb.MS(h.told.At), names, differs, sqldb.MS(t.Now))
 	if err != nil || n == 0 {
 		return err
 	}
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, uid); err != nil {
+	if _, err := t.Exec(`UPDATE study SET conflicts = conflicts + 1 WHERE uid = $1`, uid); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	return t.audit("hl7", h.kind+" held", entity(uid), fmt.Sprintf("%s; the study's patient differs in %s", citation(h.told), names))
 }
 
 // verdict is what was decided of something that was told of a study: empty when
 // nothing was. What says other things by now has no verdict.
-func verdict(a asker, uid study.UID, h held) (string, error) {
-	differs, err := pack(between(h.known, h.came, h.facts))
+func verdict(a sqldb.Asker, uid study.UID, h held) (string, error) {
+	differs, err := sqldb.Pack(between(h.known, h.came, h.facts))
 	if err != nil {
 		return "", err
 	}
-	state, err := one(a, word, `SELECT state FROM hold WHERE study_uid = $1 AND kind = $2 AND subject = $3
+	state, err := sqldb.One(a, sqldb.Word, `SELECT state FROM hold WHERE study_uid = $1 AND kind = $2 AND subject = $3
 		AND state <> 'open' AND (differs = $4 OR differs = '')`, uid, h.kind, h.subject, differs)
 	if errors.Is(err, study.ErrNotFound) {
 		return "", nil
@@ -104,13 +105,13 @@ func verdict(a asker, uid study.UID, h held) (string, error) {
 
 // acquit ends a hold whose reason is gone.
 func (t *tx) acquit(uid study.UID, kind, subject string) error {
-	n, err := t.exec(`UPDATE hold SET state = 'released', decided_by = 'hl7', reason = 'the patient no longer differs', decided_at = $4
-		WHERE study_uid = $1 AND kind = $2 AND subject = $3 AND state = 'open'`, uid, kind, subject, ms(t.now))
+	n, err := t.Exec(`UPDATE hold SET state = 'released', decided_by = 'hl7', reason = 'the patient no longer differs', decided_at = $4
+		WHERE study_uid = $1 AND kind = $2 AND subject = $3 AND state = 'open'`, uid, kind, subject, sqldb.MS(t.Now))
 	if err != nil || n == 0 {
 		return err
 	}
-	t.shown = true
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts - 1 WHERE uid = $1 AND conflicts > 0`, uid); err != nil {
+	t.Shown = true
+	if _, err := t.Exec(`UPDATE study SET conflicts = conflicts - 1 WHERE uid = $1 AND conflicts > 0`, uid); err != nil {
 		return err
 	}
 	return t.audit("hl7", kind+" released", entity(uid), "the patient no longer differs")
@@ -122,7 +123,7 @@ func (l *Ledger) Holds(ctx context.Context, f study.HoldFilter) ([]study.Hold, e
 	if limit <= 0 {
 		limit = 100
 	}
-	kept, err := list(l.ask(ctx), scanHold, `SELECT `+holdColumns+` FROM hold WHERE ($1 = '' OR study_uid = $1) AND ($2 = '' OR state = $2)
+	kept, err := sqldb.List(l.db.Ask(ctx), scanHold, `SELECT `+holdColumns+` FROM hold WHERE ($1 = '' OR study_uid = $1) AND ($2 = '' OR state = $2)
 		ORDER BY at DESC, id DESC LIMIT $3`, f.Study, f.State, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list holds: %w", err)
@@ -164,23 +165,23 @@ func (t *tx) decideHold(id string, release bool, by, reason string) (keptHold, e
 	if release {
 		state = study.HoldReleased
 	}
-	changed, err := t.exec(`UPDATE hold SET state = $2, decided_by = $3, reason = $4, decided_at = $5 WHERE id = $1 AND state = 'open'`,
-		n, state, clean(by), clean(reason), ms(t.now))
+	changed, err := t.Exec(`UPDATE hold SET state = $2, decided_by = $3, reason = $4, decided_at = $5 WHERE id = $1 AND state = 'open'`,
+		n, state, sqldb.Clean(by), sqldb.Clean(reason), sqldb.MS(t.Now))
 	if err != nil {
 		return keptHold{}, err
 	}
-	h, err := one(t, scanHold, `SELECT `+holdColumns+` FROM hold WHERE id = $1`, n)
+	h, err := sqldb.One(t, scanHold, `SELECT `+holdColumns+` FROM hold WHERE id = $1`, n)
 	if err != nil {
 		return h, err
 	}
 	if changed == 0 {
 		return h, fmt.Errorf("it was %s by %s: %w", h.State, h.By, study.ErrInvalid)
 	}
-	if _, err := t.exec(`UPDATE study SET conflicts = conflicts - 1 WHERE uid = $1 AND conflicts > 0`, h.Study); err != nil {
+	if _, err := t.Exec(`UPDATE study SET conflicts = conflicts - 1 WHERE uid = $1 AND conflicts > 0`, h.Study); err != nil {
 		return h, err
 	}
-	t.shown = true
-	if err := t.audit(clean(by), h.Kind+" "+state, entity(h.Study), citation(h.Told)+"; "+clean(reason)); err != nil {
+	t.Shown = true
+	if err := t.audit(sqldb.Clean(by), h.Kind+" "+state, entity(h.Study), citation(h.Told)+"; "+sqldb.Clean(reason)); err != nil {
 		return h, err
 	}
 	if release {
@@ -217,7 +218,7 @@ func (t *tx) release(h keptHold) error {
 // mergeTold finds the merge or the update that a hold is about. The table keeps
 // the latest of each record only.
 func (t *tx) mergeTold(s study.Study, h keptHold) (merged, error) {
-	all, err := list(t, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge WHERE sender = $1 AND message = $2`, h.Told.Sender, h.Told.ID)
+	all, err := sqldb.List(t, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge WHERE sender = $1 AND message = $2`, h.Told.Sender, h.Told.ID)
 	if err != nil {
 		return merged{}, err
 	}
@@ -233,7 +234,7 @@ func (t *tx) mergeTold(s study.Study, h keptHold) (merged, error) {
 // mergeReleased reports whether a person has decided that a merge or an update
 // holds for a study whatever contradicts it.
 func (t *tx) mergeReleased(uid study.UID, m merged) (bool, error) {
-	_, err := one(t, word, `SELECT state FROM hold WHERE study_uid = $1 AND kind IN ('merge', 'update') AND subject = $2 AND state = 'released'`,
+	_, err := sqldb.One(t, sqldb.Word, `SELECT state FROM hold WHERE study_uid = $1 AND kind IN ('merge', 'update') AND subject = $2 AND state = 'released'`,
 		uid, m.subject())
 	if errors.Is(err, study.ErrNotFound) {
 		return false, nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -57,7 +58,7 @@ func sameRecord(p study.Person, id study.Identifier) bool {
 // nothing. byUID says that the message names the study by its own UID: then a
 // number from another register is no contradiction when name and birth date are
 // the same.
-func contradicts(a asker, p study.Person, told person, byUID bool) ([]string, error) {
+func contradicts(a sqldb.Asker, p study.Person, told person, byUID bool) ([]string, error) {
 	facts := differing(p, told.Person)
 	if p.ID != "" && len(told.identifiers) > 0 {
 		same, err := anyRecord(a, p, told.identifiers)
@@ -75,7 +76,7 @@ func contradicts(a asker, p study.Person, told person, byUID bool) ([]string, er
 	return facts, nil
 }
 
-func anyRecord(a asker, p study.Person, ids []study.Identifier) (bool, error) {
+func anyRecord(a sqldb.Asker, p study.Person, ids []study.Identifier) (bool, error) {
 	for _, id := range ids {
 		if sameRecord(p, id) {
 			return true, nil
@@ -102,7 +103,7 @@ func scanMerged(rows *sql.Rows) (m merged, err error) {
 	var told int64
 	err = rows.Scan(&m.old.ID, &m.old.Issuer, &m.old.Name, &m.now.ID, &m.now.Issuer, &m.now.Name, &m.now.Birth, &m.now.Sex,
 		&m.told.Sender, &m.told.ID, &told)
-	m.told.At = at(told)
+	m.told.At = sqldb.At(told)
 	return m, err
 }
 
@@ -111,11 +112,11 @@ const mergedColumns = `old_id, old_issuer, old_name, new_id, new_issuer, new_nam
 // mergeOf finds into what a record was merged. A number that several registers
 // have merged away, of a study that does not say whose number it bears, is
 // ambiguous, and none of them is meant.
-func mergeOf(a asker, p study.Person) (merged, error) {
+func mergeOf(a sqldb.Asker, p study.Person) (merged, error) {
 	if p.ID == "" {
 		return merged{}, study.ErrNotFound
 	}
-	all, err := list(a, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge
+	all, err := sqldb.List(a, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge
 		WHERE old_id = $1 AND ($2 = '' OR old_issuer = '' OR old_issuer = $2)`, p.ID, p.Issuer)
 	if err != nil {
 		return merged{}, err
@@ -127,7 +128,7 @@ func mergeOf(a asker, p study.Person) (merged, error) {
 }
 
 // survivor follows a record through all merges.
-func survivor(a asker, p study.Person) (study.Person, error) {
+func survivor(a sqldb.Asker, p study.Person) (study.Person, error) {
 	for range maxMerges {
 		m, err := mergeOf(a, p)
 		if errors.Is(err, study.ErrNotFound) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -37,7 +38,7 @@ func (l *Ledger) Claim(ctx context.Context, pool string, k int, worst study.Lane
 	if k <= 0 {
 		return nil, nil
 	}
-	if ready, err := readyIn(l.ask(ctx), pool, worst, ms(l.now())); err != nil || !ready {
+	if ready, err := readyIn(l.db.Ask(ctx), pool, worst, sqldb.MS(l.db.Now())); err != nil || !ready {
 		return nil, err
 	}
 	var jobs []study.Job
@@ -55,7 +56,7 @@ func (l *Ledger) Claim(ctx context.Context, pool string, k int, worst study.Lane
 func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
 	busy := map[study.UID]int{}
 	all, alone := 0, false
-	rows, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job WHERE pool = $1 AND state = 'enqueued'`, pool)
+	rows, err := sqldb.List(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job WHERE pool = $1 AND state = 'enqueued'`, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -76,14 +77,14 @@ func (t *tx) claim(pool string, k int, worst study.Lane) ([]study.Job, error) {
 	}
 	var jobs []study.Job
 	for _, id := range chosen {
-		j, err := one(t, scanJob, `UPDATE job SET state = 'enqueued', attempt = attempt + 1, enqueued_at = $2, worker = ''
-			WHERE id = $1 RETURNING `+jobColumns, id, ms(t.now))
+		j, err := sqldb.One(t, scanJob, `UPDATE job SET state = 'enqueued', attempt = attempt + 1, enqueued_at = $2, worker = ''
+			WHERE id = $1 RETURNING `+jobColumns, id, sqldb.MS(t.Now))
 		if err != nil {
 			return nil, err
 		}
 		jobs = append(jobs, j)
 	}
-	t.shown = t.shown || len(jobs) > 0
+	t.Shown = t.Shown || len(jobs) > 0
 	return jobs, nil
 }
 
@@ -109,8 +110,8 @@ func (t *tx) choose(pool string, k int, worst study.Lane, busy map[study.UID]int
 
 // readyIn reports whether a job of a pool may be taken. Mostly there is none, and
 // one look tells.
-func readyIn(a asker, pool string, worst study.Lane, now int64) (bool, error) {
-	ready, err := list(a, number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3 LIMIT 1`, pool, worst, now)
+func readyIn(a sqldb.Asker, pool string, worst study.Lane, now int64) (bool, error) {
+	ready, err := sqldb.List(a, sqldb.Number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3 LIMIT 1`, pool, worst, now)
 	if err != nil || len(ready) == 0 {
 		return false, err
 	}
@@ -119,7 +120,7 @@ func readyIn(a asker, pool string, worst study.Lane, now int64) (bool, error) {
 		return err == nil, err
 	}
 	for _, lane := range open {
-		ready, err := list(a, number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3 LIMIT 1`, pool, lane, now)
+		ready, err := sqldb.List(a, sqldb.Number, `SELECT 1 FROM job WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3 LIMIT 1`, pool, lane, now)
 		if err != nil || len(ready) > 0 {
 			return err == nil, err
 		}
@@ -132,9 +133,9 @@ func readyIn(a asker, pool string, worst study.Lane, now int64) (bool, error) {
 func (t *tx) waiting(pool string, open []study.Lane, limit int) ([]candidate, error) {
 	var waiting []candidate
 	for _, lane := range open {
-		more, err := list(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
+		more, err := sqldb.List(t, scanCandidate, `SELECT id, study_uid, lane, lost FROM job
 			WHERE pool = $1 AND state = 'ready' AND lane = $2 AND not_before <= $3
-			ORDER BY due_at, created_at, part, id LIMIT $4`, pool, lane, ms(t.now), limit-len(waiting))
+			ORDER BY due_at, created_at, part, id LIMIT $4`, pool, lane, sqldb.MS(t.Now), limit-len(waiting))
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +199,7 @@ func choose(waiting []candidate, busy map[study.UID]int, all, k int) (chosen []s
 // InFlight tells how many jobs of a pool are enqueued, and how many of these are
 // stat.
 func (l *Ledger) InFlight(ctx context.Context, pool string) (all, stat int, err error) {
-	c, err := one(l.ask(ctx), func(rows *sql.Rows) (c [2]int, err error) { return c, rows.Scan(&c[0], &c[1]) },
+	c, err := sqldb.One(l.db.Ask(ctx), func(rows *sql.Rows) (c [2]int, err error) { return c, rows.Scan(&c[0], &c[1]) },
 		`SELECT COUNT(*), COUNT(CASE WHEN lane = 0 THEN 1 END) FROM job WHERE pool = $1 AND state = 'enqueued'`, pool)
 	return c[0], c[1], err
 }
@@ -207,18 +208,18 @@ func (l *Ledger) InFlight(ctx context.Context, pool string) (all, stat int, err 
 // is none of this ID.
 func (l *Ledger) Job(ctx context.Context, id string) (j study.Job, state string, err error) {
 	var tiles string
-	j, err = one(l.ask(ctx), func(rows *sql.Rows) (j study.Job, err error) {
+	j, err = sqldb.One(l.db.Ask(ctx), func(rows *sql.Rows) (j study.Job, err error) {
 		var sum []byte
 		var due, created int64
 		err = rows.Scan(&j.ID, &j.Study, &j.Rev, &j.Task, &j.Model.ID, &j.Model.Version, &sum, &j.Part, &j.Pool, &j.Lane,
 			&due, &created, &j.EstMS, &j.Attempt, &j.Fails, &j.Lost, &state, &tiles)
-		j.Model.SHA256, j.DueAt, j.CreatedAt = hash(sum), at(due), at(created)
+		j.Model.SHA256, j.DueAt, j.CreatedAt = sqldb.Hash(sum), sqldb.At(due), sqldb.At(created)
 		return j, err
 	}, `SELECT `+jobColumns+`, state, COALESCE((SELECT tiles FROM block WHERE job_id = job.id), '') FROM job WHERE id = $1`, id)
 	if err != nil {
 		return j, "", fmt.Errorf("job %s: %w", id, err)
 	}
-	return j, state, unpack(tiles, &j.Block)
+	return j, state, sqldb.Unpack(tiles, &j.Block)
 }
 
 // Started records that a worker begins a job, before it does anything that might
@@ -226,16 +227,16 @@ func (l *Ledger) Job(ctx context.Context, id string) (j study.Job, state string,
 // begun it.
 func (l *Ledger) Started(ctx context.Context, id string, attempt int, worker string) error {
 	return l.fenced(ctx, "start", id, func(t *tx) (int64, error) {
-		t.shown = true
-		return t.exec(`UPDATE job SET worker = $3 WHERE id = $1 AND attempt = $2 AND state = 'enqueued' AND worker IN ('', $3)`, id, attempt, worker)
+		t.Shown = true
+		return t.Exec(`UPDATE job SET worker = $3 WHERE id = $1 AND attempt = $2 AND state = 'enqueued' AND worker IN ('', $3)`, id, attempt, worker)
 	})
 }
 
 // Release gives a job back to the line as if it had never been taken.
 func (l *Ledger) Release(ctx context.Context, id string, attempt int) error {
 	return l.fenced(ctx, "release", id, func(t *tx) (int64, error) {
-		t.moved, t.shown = true, true
-		return t.exec(`UPDATE job SET state = 'ready', worker = '' WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, id, attempt)
+		t.Moved, t.Shown = true, true
+		return t.Exec(`UPDATE job SET state = 'ready', worker = '' WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, id, attempt)
 	})
 }
 
@@ -261,15 +262,15 @@ func (l *Ledger) fenced(ctx context.Context, verb, id string, do func(*tx) (int6
 // the attempt no longer counts.
 func (l *Ledger) Fail(ctx context.Context, id string, attempt int, cause error, hopeless bool) error {
 	reason := reasonOf(cause)
-	text := clean(fmt.Sprint(cause))
+	text := sqldb.Clean(fmt.Sprint(cause))
 	if len(text) > maxErrorText {
-		text = clean(text[:maxErrorText])
+		text = sqldb.Clean(text[:maxErrorText])
 	}
 	return l.setback(ctx, "fail", id, attempt, func(t *tx, j study.Job) (bool, error) {
 		j.Fails++
 		over := hopeless || j.Fails >= maxFails
-		_, err := t.exec(`UPDATE job SET fails = $2, error = $3, not_before = $4 WHERE id = $1`,
-			id, j.Fails, text, ms(t.now.Add(backoff(j.Fails))))
+		_, err := t.Exec(`UPDATE job SET fails = $2, error = $3, not_before = $4 WHERE id = $1`,
+			id, j.Fails, text, sqldb.MS(t.Now.Add(backoff(j.Fails))))
 		return over, err
 	}, reason)
 }
@@ -286,7 +287,7 @@ func (l *Ledger) Lose(ctx context.Context, id string, attempt int) error {
 }
 
 func (t *tx) lose(j study.Job) (over bool, err error) {
-	_, err = t.exec(`UPDATE job SET lost = lost + 1, error = 'its worker ended' WHERE id = $1`, j.ID)
+	_, err = t.Exec(`UPDATE job SET lost = lost + 1, error = 'its worker ended' WHERE id = $1`, j.ID)
 	return j.Lost+1 >= maxLost, err
 }
 
@@ -294,7 +295,7 @@ func (t *tx) lose(j study.Job) (over bool, err error) {
 // whether it was once too often.
 func (l *Ledger) setback(ctx context.Context, verb, id string, attempt int, count func(*tx, study.Job) (bool, error), why study.Reason) error {
 	err := l.change(ctx, func(t *tx) error {
-		j, err := one(t, scanJob, `SELECT `+jobColumns+` FROM job WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, id, attempt)
+		j, err := sqldb.One(t, scanJob, `SELECT `+jobColumns+` FROM job WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, id, attempt)
 		if errors.Is(err, study.ErrNotFound) {
 			return ErrFenced
 		}
@@ -310,9 +311,9 @@ func (l *Ledger) setback(ctx context.Context, verb, id string, attempt int, coun
 }
 
 func (t *tx) setback(j study.Job, count func(*tx, study.Job) (bool, error), why study.Reason) error {
-	t.moved, t.shown = true, true
+	t.Moved, t.Shown = true, true
 	// The study first, as in finish.
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
 		return err
 	}
 	over, err := count(t, j)
@@ -320,14 +321,14 @@ func (t *tx) setback(j study.Job, count func(*tx, study.Job) (bool, error), why 
 		return err
 	}
 	if !over {
-		_, err := t.exec(`UPDATE job SET state = 'ready', worker = '' WHERE id = $1`, j.ID)
+		_, err := t.Exec(`UPDATE job SET state = 'ready', worker = '' WHERE id = $1`, j.ID)
 		return err
 	}
-	reason, err := pack(why)
+	reason, err := sqldb.Pack(why)
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE job SET state = 'failed', worker = '', reason = $2 WHERE id = $1`, j.ID, reason); err != nil {
+	if _, err := t.Exec(`UPDATE job SET state = 'failed', worker = '', reason = $2 WHERE id = $1`, j.ID, reason); err != nil {
 		return err
 	}
 	return t.failed(j, why)

@@ -2,83 +2,12 @@ package store
 
 import (
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
-
-// ms is how a time is kept: milliseconds since 1970, and 0 for none.
-func ms(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// at reads what ms wrote.
-func at(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-// bit is how a boolean is kept.
-func bit(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// clean makes a stranger's text fit for every engine: PostgreSQL takes neither
-// NUL nor bytes that are no UTF-8.
-func clean(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
-}
-
-// values gives ($1, …, $n).
-func values(n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, ", $%d", i+1)
-	}
-	return "(" + b.String()[2:] + ")"
-}
-
-// pack makes the JSON of v. What JSON can't hold (a number that is none) is the
-// caller's fault and will be so again.
-func pack(v any) (string, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", study.ErrInvalid, err)
-	}
-	return string(b), nil
-}
-
-// unpack reads what pack wrote. The empty text leaves v as it is.
-func unpack(s string, v any) error {
-	if s == "" {
-		return nil
-	}
-	return json.Unmarshal([]byte(s), v)
-}
-
-// hash reads 32 bytes.
-func hash(b []byte) (h study.Hash) {
-	copy(h[:], b)
-	return h
-}
-
-func scanHash(rows *sql.Rows) (study.Hash, error) {
-	var b []byte
-	err := rows.Scan(&b)
-	return hash(b), err
-}
 
 const studyColumns = `uid, status, rev, patient_id, issuer, patient_name, birth, sex, accession, study_id,
 	description, study_date, study_time, referring, modality, priority, instances, conflicts, sender,
@@ -94,9 +23,9 @@ func scanStudy(rows *sql.Rows) (s study.Study, err error) {
 		return s, err
 	}
 	s.Patient = study.NewPatient(p)
-	s.ReceivedAt, s.LastInstanceAt, s.SettledAt = at(received), at(last), at(settled)
-	s.Place.Key, s.Place.Deadline, s.Opened = at(key), at(deadline), opened != 0
-	return s, errors.Join(unpack(why, &s.Place.Why), unpack(clock, &s.Place.Clock), unpack(remarks, &s.Remarks))
+	s.ReceivedAt, s.LastInstanceAt, s.SettledAt = sqldb.At(received), sqldb.At(last), sqldb.At(settled)
+	s.Place.Key, s.Place.Deadline, s.Opened = sqldb.At(key), sqldb.At(deadline), opened != 0
+	return s, errors.Join(sqldb.Unpack(why, &s.Place.Why), sqldb.Unpack(clock, &s.Place.Clock), sqldb.Unpack(remarks, &s.Remarks))
 }
 
 const instanceColumns = `sop_uid, study_uid, series_uid, class_uid, transfer_syntax, modality, number,
@@ -110,8 +39,8 @@ func scanInstance(rows *sql.Rows) (i study.Instance, err error) {
 		&i.SeriesNumber, &i.SeriesText, &i.Key, &i.Bytes, &sum, &received, &image); err != nil {
 		return i, err
 	}
-	i.SHA256, i.ReceivedAt = hash(sum), at(received)
-	return i, unpack(image, &i.Image)
+	i.SHA256, i.ReceivedAt = sqldb.Hash(sum), sqldb.At(received)
+	return i, sqldb.Unpack(image, &i.Image)
 }
 
 const jobColumns = `id, study_uid, rev, task, model_id, model_version, model_sha256, part, pool, lane,
@@ -122,7 +51,7 @@ func scanJob(rows *sql.Rows) (j study.Job, err error) {
 	var due, created int64
 	err = rows.Scan(&j.ID, &j.Study, &j.Rev, &j.Task, &j.Model.ID, &j.Model.Version, &sum, &j.Part, &j.Pool, &j.Lane,
 		&due, &created, &j.EstMS, &j.Attempt, &j.Fails, &j.Lost)
-	j.Model.SHA256, j.DueAt, j.CreatedAt = hash(sum), at(due), at(created)
+	j.Model.SHA256, j.DueAt, j.CreatedAt = sqldb.Hash(sum), sqldb.At(due), sqldb.At(created)
 	return j, err
 }
 
@@ -131,7 +60,7 @@ func scanResult(rows *sql.Rows) (r study.Result, err error) {
 	if err := rows.Scan(&body); err != nil {
 		return r, err
 	}
-	return r, unpack(body, &r)
+	return r, sqldb.Unpack(body, &r)
 }
 
 const reportColumns = `sop_uid, study_uid, rev, model_id, model_version, model_sha256, kind, series_uid,
@@ -142,7 +71,7 @@ func scanReport(rows *sql.Rows) (r study.Report, err error) {
 	var when int64
 	err = rows.Scan(&r.UID, &r.Study, &r.Rev, &r.Model.ID, &r.Model.Version, &model, &r.Kind, &r.Series,
 		&r.Class, &r.Key, &r.Bytes, &sum, &when, &r.Media, &r.Held)
-	r.Model.SHA256, r.SHA256, r.At = hash(model), hash(sum), at(when)
+	r.Model.SHA256, r.SHA256, r.At = sqldb.Hash(model), sqldb.Hash(sum), sqldb.At(when)
 	readKind(r.Kind, &r)
 	return r, err
 }
@@ -153,7 +82,7 @@ func scanDelivery(rows *sql.Rows) (d study.Delivery, err error) {
 	var next, when int64
 	err = rows.Scan(&d.ID, &d.Report, &d.Study, &d.Class, &d.Key, &d.Destination, &d.Status, &d.Tries, &next, &when, &d.Error,
 		&d.Kind, &d.Media, &d.Seq)
-	d.NextAt, d.At = at(next), at(when)
+	d.NextAt, d.At = sqldb.At(next), sqldb.At(when)
 	var r study.Report
 	readKind(d.Kind, &r)
 	d.Kind = r.Kind
@@ -161,8 +90,8 @@ func scanDelivery(rows *sql.Rows) (d study.Delivery, err error) {
 }
 
 // findStudy reads one study.
-func findStudy(a asker, uid study.UID) (study.Study, error) {
-	s, err := one(a, scanStudy, `SELECT `+studyColumns+` FROM study WHERE uid = $1`, uid)
+func findStudy(a sqldb.Asker, uid study.UID) (study.Study, error) {
+	s, err := sqldb.One(a, scanStudy, `SELECT `+studyColumns+` FROM study WHERE uid = $1`, uid)
 	if err != nil {
 		return s, fmt.Errorf("study %s: %w", uid, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -25,10 +26,10 @@ const (
 // Line gives the studies that wait to be read, modality by modality and each in
 // reading order. It is read from one index.
 func (l *Ledger) Line(ctx context.Context) ([]study.Waiting, error) {
-	line, err := list(l.ask(ctx), func(rows *sql.Rows) (w study.Waiting, err error) {
+	line, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (w study.Waiting, err error) {
 		var deadline int64
 		err = rows.Scan(&w.Modality, &w.Class, &w.Study, &deadline)
-		w.Deadline = at(deadline)
+		w.Deadline = sqldb.At(deadline)
 		return w, err
 	}, lineText)
 	if err != nil {
@@ -41,12 +42,12 @@ func (l *Ledger) Line(ctx context.Context) ([]study.Waiting, error) {
 // a time, hours without any left out. It is read from one index.
 func (l *Ledger) ReadsSince(ctx context.Context, since time.Time) ([]study.Reads, error) {
 	const hour = int64(time.Hour / time.Millisecond)
-	reads, err := list(l.ask(ctx), func(rows *sql.Rows) (r study.Reads, err error) {
+	reads, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (r study.Reads, err error) {
 		var n int64
 		err = rows.Scan(&r.Modality, &n, &r.Count)
-		r.Hour = at(n * hour)
+		r.Hour = sqldb.At(n * hour)
 		return r, err
-	}, readsText, ms(since), hour)
+	}, readsText, sqldb.MS(since), hour)
 	if err != nil {
 		return nil, fmt.Errorf("count what was read: %w", err)
 	}
@@ -76,12 +77,12 @@ func (l *Ledger) PlaceAtRisk(ctx context.Context, uid study.UID, needed time.Dur
 		if p.Class == old.Class {
 			return nil // its key is not the pace's to change
 		}
-		moved, t.shown = true, true
+		moved, t.Shown = true, true
 		if err := t.putPlace(uid, p); err != nil {
 			return err
 		}
 		return t.audit("clock", "deadline at risk", entity(uid),
-			fmt.Sprintf("class %d to %d: %d min are needed, %d are left", old.Class, p.Class, int(needed.Minutes()), int(old.Deadline.Sub(t.now).Minutes())))
+			fmt.Sprintf("class %d to %d: %d min are needed, %d are left", old.Class, p.Class, int(needed.Minutes()), int(old.Deadline.Sub(t.Now).Minutes())))
 	})
 	if err != nil {
 		return false, fmt.Errorf("place study %s, whose deadline is at risk: %w", uid, err)
@@ -112,7 +113,7 @@ func (l *Ledger) placeAll(ctx context.Context, where string, args ...any) (n int
 	for {
 		var batch []study.Study
 		err = l.change(ctx, func(t *tx) error {
-			if batch, err = list(t, func(rows *sql.Rows) (s study.Study, err error) { return s, rows.Scan(&s.UID, &s.Rev) },
+			if batch, err = sqldb.List(t, func(rows *sql.Rows) (s study.Study, err error) { return s, rows.Scan(&s.UID, &s.Rev) },
 				text, append([]any{after, placedAtOnce}, args...)...); err != nil {
 				return err
 			}
@@ -121,7 +122,7 @@ func (l *Ledger) placeAll(ctx context.Context, where string, args ...any) (n int
 					return err
 				}
 			}
-			t.shown = t.shown || len(batch) > 0
+			t.Shown = t.Shown || len(batch) > 0
 			return nil
 		})
 		if err != nil {
@@ -140,7 +141,7 @@ func (l *Ledger) placeAll(ctx context.Context, where string, args ...any) (n int
 // start is no alarm, a process that has just begun to serve waits as long.
 func (l *Ledger) AILayer(ctx context.Context) (study.AILayer, error) {
 	state := study.AINone
-	err := l.view(ctx, func(a asker) error {
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
 		models, err := latestChanges(a)
 		if err != nil {
 			return err
@@ -154,16 +155,16 @@ func (l *Ledger) AILayer(ctx context.Context) (study.AILayer, error) {
 		if state == study.AINone {
 			return nil
 		}
-		now := l.now()
-		alive, err := one(a, number, `SELECT COUNT(*) FROM worker WHERE pool <> $1 AND seen_at >= $2`, study.PoolReport, ms(now.Add(-silentFor)))
+		now := l.db.Now()
+		alive, err := sqldb.One(a, sqldb.Number, `SELECT COUNT(*) FROM worker WHERE pool <> $1 AND seen_at >= $2`, study.PoolReport, sqldb.MS(now.Add(-silentFor)))
 		if err != nil {
 			return err
 		}
-		paused, err := one(a, number, `SELECT COUNT(*) FROM pause WHERE pool = '' AND lane = $1`, study.EveryLane)
+		paused, err := sqldb.One(a, sqldb.Number, `SELECT COUNT(*) FROM pause WHERE pool = '' AND lane = $1`, study.EveryLane)
 		if err != nil {
 			return err
 		}
-		if paused > 0 || alive == 0 && now.Sub(l.born) >= silentFor {
+		if paused > 0 || alive == 0 && now.Sub(l.db.Born()) >= silentFor {
 			state = study.AIDown
 		}
 		return nil
@@ -195,11 +196,11 @@ func (l *Ledger) Mute(ctx context.Context, mute bool) (n int, err error) {
 // last. It gives how many studies changed by it.
 func (l *Ledger) TimeAgain(ctx context.Context, tables string) (n int, err error) {
 	const key = "pathways"
-	was, err := list(l.ask(ctx), word, `SELECT v FROM meta WHERE k = $1`, key)
+	was, err := sqldb.List(l.db.Ask(ctx), sqldb.Word, `SELECT v FROM meta WHERE k = $1`, key)
 	if err != nil || len(was) == 1 && was[0] == tables {
 		return 0, err
 	}
-	ordered, err := list(l.ask(ctx), word, `SELECT uid FROM study WHERE waiting = 1 AND opened_at = 0 AND EXISTS (SELECT 1 FROM placed_order o
+	ordered, err := sqldb.List(l.db.Ask(ctx), sqldb.Word, `SELECT uid FROM study WHERE waiting = 1 AND opened_at = 0 AND EXISTS (SELECT 1 FROM placed_order o
 		WHERE o.study_uid = study.uid OR study.accession <> '' AND o.accession = study.accession) ORDER BY uid`)
 	if err != nil {
 		return 0, fmt.Errorf("look for studies with orders: %w", err)
@@ -217,7 +218,7 @@ func (l *Ledger) TimeAgain(ctx context.Context, tables string) (n int, err error
 		}
 	}
 	return n, l.change(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO meta (k, v) VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v`, key, tables)
+		_, err := t.Exec(`INSERT INTO meta (k, v) VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v`, key, tables)
 		return err
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"varde/store/objects"
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -110,7 +111,7 @@ type keptRow struct {
 // DueManifests names what has changed since its manifest was written: studies by
 // their UID, and [House]. What has waited the longest comes first.
 func (l *Ledger) DueManifests(ctx context.Context, limit int) ([]string, error) {
-	return list(l.ask(ctx), word, `SELECT name FROM manifest WHERE changed > kept ORDER BY changed, name LIMIT $1`, limit)
+	return sqldb.List(l.db.Ask(ctx), sqldb.Word, `SELECT name FROM manifest WHERE changed > kept ORDER BY changed, name LIMIT $1`, limit)
 }
 
 // Manifest writes down the rows of a study, or of [House], as they are at one
@@ -121,16 +122,16 @@ func (l *Ledger) Manifest(ctx context.Context, name string) (manifest []byte, ch
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	lines := json.NewEncoder(z)
-	err = l.view(ctx, func(a asker) error {
-		h := manifestHead{Format: manifestFormat, Version: manifestVersion, Of: name, At: l.now().UTC()}
-		if h.Changed, err = one(a, number, `SELECT changed FROM manifest WHERE name = $1`, name); err != nil {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
+		h := manifestHead{Format: manifestFormat, Version: manifestVersion, Of: name, At: l.db.Now().UTC()}
+		if h.Changed, err = sqldb.One(a, sqldb.Number, `SELECT changed FROM manifest WHERE name = $1`, name); err != nil {
 			return err
 		}
 		changed = h.Changed
-		if h.Audit, err = one(a, number, `SELECT n FROM audit_end WHERE id = 1`); err != nil {
+		if h.Audit, err = sqldb.One(a, sqldb.Number, `SELECT n FROM audit_end WHERE id = 1`); err != nil {
 			return err
 		}
-		if h.Chain, err = one(a, scanHash, `SELECT hash FROM audit_end WHERE id = 1`); err != nil {
+		if h.Chain, err = sqldb.One(a, sqldb.ScanHash, `SELECT hash FROM audit_end WHERE id = 1`); err != nil {
 			return err
 		}
 		if err := lines.Encode(h); err != nil {
@@ -153,13 +154,13 @@ func (l *Ledger) Manifest(ctx context.Context, name string) (manifest []byte, ch
 }
 
 // write writes a table's rows, in the order of their keys.
-func (t keptTable) write(a asker, name string, lines *json.Encoder) (err error) {
-	rows, err := a.query(`SELECT * FROM `+t.name+` WHERE `+t.rows+` ORDER BY 1, 2`, name)
+func (t keptTable) write(a sqldb.Asker, name string, lines *json.Encoder) (err error) {
+	rows, err := a.Query(`SELECT * FROM `+t.name+` WHERE `+t.rows+` ORDER BY 1, 2`, name)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closed := refine(rows.Close()); err == nil {
+		if closed := sqldb.Refine(rows.Close()); err == nil {
 			err = closed
 		}
 	}()
@@ -176,7 +177,7 @@ func (t keptTable) write(a asker, name string, lines *json.Encoder) (err error) 
 			return err
 		}
 	}
-	return refine(rows.Err())
+	return sqldb.Refine(rows.Err())
 }
 
 func (t keptTable) row(columns []string, rows *sql.Rows) (keptRow, error) {
@@ -210,7 +211,7 @@ func (t keptTable) row(columns []string, rows *sql.Rows) (keptRow, error) {
 // KeptManifest records that the manifest with this count of changes is durable.
 func (l *Ledger) KeptManifest(ctx context.Context, name string, changed int64) error {
 	return l.change(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE manifest SET kept = $2 WHERE name = $1 AND kept < $2`, name, changed)
+		_, err := t.Exec(`UPDATE manifest SET kept = $2 WHERE name = $1 AND kept < $2`, name, changed)
 		return err
 	})
 }

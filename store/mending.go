@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -29,7 +30,7 @@ func (l *Ledger) Jobs(ctx context.Context, f study.JobFilter) ([]study.JobRow, e
 	if limit <= 0 {
 		limit = 100
 	}
-	rows, err := list(l.ask(ctx), scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job
+	rows, err := sqldb.List(l.db.Ask(ctx), scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job
 		WHERE `+which+` AND ($1 = '' OR study_uid = $1) ORDER BY created_at, part, id LIMIT $2`, string(f.Study), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
@@ -42,7 +43,7 @@ func scanJobRow(rows *sql.Rows) (r study.JobRow, err error) {
 	var due, created, since int64
 	err = rows.Scan(&r.ID, &r.Study, &r.Rev, &r.Task, &r.Model.ID, &r.Model.Version, &sum, &r.Part, &r.Pool, &r.Lane,
 		&due, &created, &r.EstMS, &r.Attempt, &r.Fails, &r.Lost, &r.State, &r.Worker, &since, &r.Error)
-	r.Model.SHA256, r.DueAt, r.CreatedAt, r.Since = hash(sum), at(due), at(created), at(since)
+	r.Model.SHA256, r.DueAt, r.CreatedAt, r.Since = sqldb.Hash(sum), sqldb.At(due), sqldb.At(created), sqldb.At(since)
 	if r.State == study.JobEnqueued && r.Worker != "" {
 		r.State = study.JobRunning
 	}
@@ -70,12 +71,12 @@ func (l *Ledger) Retry(ctx context.Context, id, by, reason string) (asked bool, 
 }
 
 func (t *tx) retry(id, by, reason string) (asked bool, err error) {
-	r, err := one(t, scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job WHERE id = $1`, id)
+	r, err := sqldb.One(t, scanJobRow, `SELECT `+jobColumns+`, state, worker, enqueued_at, error FROM job WHERE id = $1`, id)
 	if err != nil {
 		return false, err
 	}
 	// The study first, as in finish.
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, r.Study); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, r.Study); err != nil {
 		return false, err
 	}
 	s, err := findStudy(t, r.Study)
@@ -96,8 +97,8 @@ func (t *tx) retry(id, by, reason string) (asked bool, err error) {
 	if (r.Task == study.TaskScore || r.Task == study.TaskConclude) && drawn {
 		return true, t.askAnew(s, by, reason)
 	}
-	t.moved, t.shown = true, true
-	if _, err := t.exec(`UPDATE job SET state = 'ready', fails = 0, lost = 0, not_before = 0, worker = '', reason = '' WHERE id = $1`, id); err != nil {
+	t.Moved, t.Shown = true, true
+	if _, err := t.Exec(`UPDATE job SET state = 'ready', fails = 0, lost = 0, not_before = 0, worker = '', reason = '' WHERE id = $1`, id); err != nil {
 		return false, err
 	}
 	return false, t.audit(by, "job tried again", entity(r.Study), fmt.Sprintf("%s of model %s, part %d: %s", r.Task, r.Model, r.Part, reason))
@@ -105,7 +106,7 @@ func (t *tx) retry(id, by, reason string) (asked bool, err error) {
 
 // drawn reports whether a model's result, or the job that draws it, is there.
 func (t *tx) drawn(j study.Job) (bool, error) {
-	n, err := one(t, number, `SELECT
+	n, err := sqldb.One(t, sqldb.Number, `SELECT
 		(SELECT COUNT(*) FROM result WHERE study_uid = $1 AND rev = $2 AND model_id = $3 AND model_version = $4 AND model_sha256 = $5) +
 		(SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'conclude' AND model_id = $3 AND model_version = $4 AND model_sha256 = $5)`,
 		j.Study, j.Rev, j.Model.ID, j.Model.Version, j.Model.SHA256[:])
@@ -140,7 +141,7 @@ func (t *tx) askAnew(s study.Study, by, reason string) error {
 	if err := t.reopen(&s); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	if err := t.updateStudy(s, `1`); err != nil {
 		return err
 	}
@@ -164,14 +165,14 @@ func (l *Ledger) Cancel(ctx context.Context, uid study.UID, by, reason string) e
 
 func (t *tx) cancel(uid study.UID, by, reason string) error {
 	// The study first, as in finish.
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
 		return err
 	}
 	s, err := findStudy(t, uid)
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND rev = $2 AND task IN ('score', 'conclude')
+	n, err := t.Exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $1 AND rev = $2 AND task IN ('score', 'conclude')
 		AND state IN ('ready', 'enqueued')`, uid, s.Rev)
 	if err != nil {
 		return err
@@ -186,14 +187,14 @@ func (t *tx) cancel(uid study.UID, by, reason string) error {
 	if err != nil {
 		return err
 	}
-	plans, err := list(t, word, `SELECT plan FROM model_plan WHERE study_uid = $1 AND rev = $2
+	plans, err := sqldb.List(t, sqldb.Word, `SELECT plan FROM model_plan WHERE study_uid = $1 AND rev = $2
 		ORDER BY model_id, model_version, model_sha256`, uid, s.Rev)
 	if err != nil {
 		return err
 	}
 	for _, text := range plans {
 		var m study.ModelPlan
-		if err := unpack(text, &m); err != nil {
+		if err := sqldb.Unpack(text, &m); err != nil {
 			return err
 		}
 		// One that has its result keeps it.
@@ -201,14 +202,14 @@ func (t *tx) cancel(uid study.UID, by, reason string) error {
 			return err
 		}
 	}
-	t.moved, t.shown = true, true
+	t.Moved, t.Shown = true, true
 	return t.advance(uid, s.Rev)
 }
 
 // Deliveries lists deliveries of one status, or of all when it is empty, the one
 // that was tried last first.
 func (l *Ledger) Deliveries(ctx context.Context, status string, limit int) ([]study.Delivery, error) {
-	all, err := list(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE $1 = '' OR status = $1
+	all, err := sqldb.List(l.db.Ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE $1 = '' OR status = $1
 		ORDER BY at DESC, next_at DESC, id LIMIT $2`, status, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
@@ -223,23 +224,23 @@ func (l *Ledger) RetryDelivery(ctx context.Context, id, by, reason string) error
 		return err
 	}
 	err := l.change(ctx, func(t *tx) error {
-		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+		d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 		if err != nil {
 			return err
 		}
 		if d.Status != deliveryFailed {
 			return fmt.Errorf("it is %s: %w", d.Status, study.ErrInvalid)
 		}
-		if _, err := t.exec(`UPDATE owed SET breaches = 0 WHERE delivery_id = $1`, id); err != nil {
+		if _, err := t.Exec(`UPDATE owed SET breaches = 0 WHERE delivery_id = $1`, id); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE delivery SET status = 'waiting', next_at = $2, tries = 0 WHERE id = $1`, id, ms(t.now)); err != nil {
+		if _, err := t.Exec(`UPDATE delivery SET status = 'waiting', next_at = $2, tries = 0 WHERE id = $1`, id, sqldb.MS(t.Now)); err != nil {
 			return err
 		}
 		if err := t.inOrder(d.Study, d.Destination); err != nil {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		return t.audit(by, "delivery tried again", entity(d.Study), fmt.Sprintf("object %s to %s: %s", d.Report, d.Destination, reason))
 	})
 	if err != nil {
@@ -256,17 +257,17 @@ func (l *Ledger) DropDelivery(ctx context.Context, id, by, reason string) error 
 		return err
 	}
 	err := l.change(ctx, func(t *tx) error {
-		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+		d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 		if err != nil {
 			return err
 		}
 		if d.Status != deliveryFailed {
 			return fmt.Errorf("it is %s: %w", d.Status, study.ErrInvalid)
 		}
-		if _, err := t.exec(`UPDATE delivery SET status = 'dropped', next_at = 0 WHERE id = $1`, id); err != nil {
+		if _, err := t.Exec(`UPDATE delivery SET status = 'dropped', next_at = 0 WHERE id = $1`, id); err != nil {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		return t.audit(by, "delivery dropped", entity(d.Study), fmt.Sprintf("object %s to %s: %s", d.Report, d.Destination, reason))
 	})
 	if err != nil {
@@ -278,10 +279,10 @@ func (l *Ledger) DropDelivery(ctx context.Context, id, by, reason string) error 
 // UnderWay lists the studies on which models are at work or wait to be, the one
 // whose work is oldest first.
 func (l *Ledger) UnderWay(ctx context.Context, limit int) ([]study.UnderWay, error) {
-	all, err := list(l.ask(ctx), func(rows *sql.Rows) (u study.UnderWay, err error) {
+	all, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (u study.UnderWay, err error) {
 		var oldest int64
 		err = rows.Scan(&u.Study, &u.Lane, &u.Waiting, &u.Running, &oldest)
-		u.Oldest = at(oldest)
+		u.Oldest = sqldb.At(oldest)
 		return u, err
 	}, `SELECT study_uid, MIN(lane), SUM(waiting), SUM(running), MIN(oldest) FROM
 			(SELECT study_uid, lane, 1 AS waiting, 0 AS running, created_at AS oldest FROM job WHERE state = 'ready'

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -17,18 +18,18 @@ const changeColumns = `model_id, model_version, model_sha256, was, state, share,
 // cheap: registries ask several times a second, so that a stop made elsewhere is
 // felt.
 func (l *Ledger) Models(ctx context.Context) ([]study.ModelChange, error) {
-	return latestChanges(l.ask(ctx))
+	return latestChanges(l.db.Ask(ctx))
 }
 
-func latestChanges(a asker) ([]study.ModelChange, error) {
-	return list(a, scanModelChange, `SELECT `+changeColumns+` FROM model_change
+func latestChanges(a sqldb.Asker) ([]study.ModelChange, error) {
+	return sqldb.List(a, scanModelChange, `SELECT `+changeColumns+` FROM model_change
 		WHERE id IN (SELECT MAX(id) FROM model_change GROUP BY model_id, model_version, model_sha256)
 		ORDER BY model_id, model_version, model_sha256`)
 }
 
 // ModelHistory gives all changes of one model, the first one first.
 func (l *Ledger) ModelHistory(ctx context.Context, m study.ModelRef) ([]study.ModelChange, error) {
-	return list(l.ask(ctx), scanModelChange, `SELECT `+changeColumns+` FROM model_change
+	return sqldb.List(l.db.Ask(ctx), scanModelChange, `SELECT `+changeColumns+` FROM model_change
 		WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3 ORDER BY id`, m.ID, m.Version, m.SHA256[:])
 }
 
@@ -36,14 +37,14 @@ func scanModelChange(rows *sql.Rows) (c study.ModelChange, err error) {
 	var sum []byte
 	var when, beside, installed int64
 	err = rows.Scan(&c.Model.ID, &c.Model.Version, &sum, &c.From, &c.State, &c.Share, &beside, &c.By, &c.Second, &c.Reason, &when, &installed)
-	c.Model.SHA256, c.At, c.Beside, c.Installed = hash(sum), at(when), beside == 1, installed == 1
+	c.Model.SHA256, c.At, c.Beside, c.Installed = sqldb.Hash(sum), sqldb.At(when), beside == 1, installed == 1
 	return c, err
 }
 
 // lastChange is what was last decided of a model; the zero change where nothing
 // ever was.
-func lastChange(a asker, m study.ModelRef) (study.ModelChange, error) {
-	c, err := one(a, scanModelChange, `SELECT `+changeColumns+` FROM model_change WHERE id =
+func lastChange(a sqldb.Asker, m study.ModelRef) (study.ModelChange, error) {
+	c, err := sqldb.One(a, scanModelChange, `SELECT `+changeColumns+` FROM model_change WHERE id =
 		(SELECT MAX(id) FROM model_change WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:])
 	if errors.Is(err, study.ErrNotFound) {
 		return study.ModelChange{}, nil
@@ -99,14 +100,14 @@ func (t *tx) auditRefusal(c study.ModelChange, why error) error {
 // setModel records a change that may be, and does what it brings with it.
 func (t *tx) setModel(was, c study.ModelChange) error {
 	if c.At.IsZero() {
-		c.At = t.now
+		c.At = t.Now
 	}
-	if _, err := t.exec(`INSERT INTO model_change (`+changeColumns+`) VALUES `+values(12),
-		c.Model.ID, c.Model.Version, c.Model.SHA256[:], was.State, c.State, c.Share.Whole(), bit(c.Beside),
-		clean(c.By), clean(c.Second), clean(c.Reason), ms(c.At), bit(c.Installed)); err != nil {
+	if _, err := t.Exec(`INSERT INTO model_change (`+changeColumns+`) VALUES `+sqldb.Values(12),
+		c.Model.ID, c.Model.Version, c.Model.SHA256[:], was.State, c.State, c.Share.Whole(), sqldb.Bit(c.Beside),
+		sqldb.Clean(c.By), sqldb.Clean(c.Second), sqldb.Clean(c.Reason), sqldb.MS(c.At), sqldb.Bit(c.Installed)); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	if err := t.audit(c.By, "model", "model "+c.Model.String(), changeText(was, c)); err != nil {
 		return err
 	}
@@ -148,23 +149,23 @@ func changeText(was, c study.ModelChange) string {
 // has not been sent yet.
 func (t *tx) silence(c study.ModelChange) error {
 	m := c.Model
-	held, err := t.exec(`UPDATE delivery SET status = 'withheld' WHERE status = 'waiting' AND report_uid IN
+	held, err := t.Exec(`UPDATE delivery SET status = 'withheld' WHERE status = 'waiting' AND report_uid IN
 		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3 AND kind NOT LIKE '%!withdrawn')`,
 		m.ID, m.Version, m.SHA256[:])
 	if err != nil {
 		return err
 	}
-	reason, err := pack(study.Reason{Code: study.ReasonStopped})
+	reason, err := sqldb.Pack(study.Reason{Code: study.ReasonStopped})
 	if err != nil {
 		return err
 	}
-	open, err := list(t, scanWork, `SELECT DISTINCT study_uid, rev FROM job WHERE state = 'ready' AND `+writingOf+
+	open, err := sqldb.List(t, scanWork, `SELECT DISTINCT study_uid, rev FROM job WHERE state = 'ready' AND `+writingOf+
 		` UNION SELECT DISTINCT study_uid, rev FROM job WHERE state = 'enqueued' AND `+writingOf, m.ID, m.Version, m.SHA256[:])
 	if err != nil {
 		return err
 	}
 	for _, w := range open {
-		if _, err := t.exec(`UPDATE job SET state = 'failed', worker = '', reason = $6 WHERE study_uid = $4 AND rev = $5
+		if _, err := t.Exec(`UPDATE job SET state = 'failed', worker = '', reason = $6 WHERE study_uid = $4 AND rev = $5
 			AND state IN ('ready', 'enqueued') AND `+writingOf, m.ID, m.Version, m.SHA256[:], w.study, w.rev, reason); err != nil {
 			return err
 		}
@@ -175,35 +176,35 @@ func (t *tx) silence(c study.ModelChange) error {
 	if held == 0 && len(open) == 0 {
 		return nil
 	}
-	t.moved = true
+	t.Moved = true
 	return t.audit(c.By, "withheld", "model "+m.String(), fmt.Sprintf("%d reports not written, %d deliveries not sent", len(open), held))
 }
 
 // unsilence lets go what silence held back: two persons say that it may be heard.
 func (t *tx) unsilence(c study.ModelChange) error {
 	m := c.Model
-	sent, err := t.exec(`UPDATE delivery SET status = 'waiting', next_at = $4 WHERE status = 'withheld' AND report_uid IN
-		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:], ms(t.now))
+	sent, err := t.Exec(`UPDATE delivery SET status = 'waiting', next_at = $4 WHERE status = 'withheld' AND report_uid IN
+		(SELECT sop_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`, m.ID, m.Version, m.SHA256[:], sqldb.MS(t.Now))
 	if err != nil {
 		return err
 	}
 	// What goes before in order, and is to be tried again later, stays before.
-	if _, err := t.exec(`UPDATE delivery SET next_at = (SELECT MAX(e.next_at) FROM delivery e WHERE e.study_uid = delivery.study_uid
+	if _, err := t.Exec(`UPDATE delivery SET next_at = (SELECT MAX(e.next_at) FROM delivery e WHERE e.study_uid = delivery.study_uid
 			AND e.destination = delivery.destination AND e.status = 'waiting' AND e.seq <= delivery.seq)
 		WHERE status = 'waiting' AND study_uid IN (SELECT study_uid FROM report WHERE model_id = $1 AND model_version = $2 AND model_sha256 = $3)`,
 		m.ID, m.Version, m.SHA256[:]); err != nil {
 		return err
 	}
-	reason, err := pack(study.Reason{Code: study.ReasonStopped})
+	reason, err := sqldb.Pack(study.Reason{Code: study.ReasonStopped})
 	if err != nil {
 		return err
 	}
-	written, err := t.exec(`UPDATE job SET state = 'ready', fails = 0, not_before = 0, reason = '' WHERE state = 'failed' AND reason = $4 AND `+writingOf+`
+	written, err := t.Exec(`UPDATE job SET state = 'ready', fails = 0, not_before = 0, reason = '' WHERE state = 'failed' AND reason = $4 AND `+writingOf+`
 		AND EXISTS (SELECT 1 FROM study s WHERE s.uid = job.study_uid AND s.rev = job.rev)`, m.ID, m.Version, m.SHA256[:], reason)
 	if err != nil || sent+written == 0 {
 		return err
 	}
-	t.moved = true
+	t.Moved = true
 	return t.audit(c.By, "released", "model "+m.String(), fmt.Sprintf("%d reports to write, %d deliveries to send", written, sent))
 }
 
@@ -216,17 +217,17 @@ const writingOf = `task = 'report' AND model_id = $1 AND model_version = $2 AND 
 // the destination may have it from then on, whatever is heard of it afterwards.
 func (l *Ledger) MayDeliver(ctx context.Context, id string) error {
 	if err := l.change(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE delivery SET handed = 1 WHERE id = $1 AND handed = 0 AND status = 'waiting' AND next_at <= $2`, id, ms(t.now))
+		_, err := t.Exec(`UPDATE delivery SET handed = 1 WHERE id = $1 AND handed = 0 AND status = 'waiting' AND next_at <= $2`, id, sqldb.MS(t.Now))
 		return err
 	}); err != nil {
 		return fmt.Errorf("deliver %s: %w", id, err)
 	}
-	d, err := one(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+	d, err := sqldb.One(l.db.Ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 	switch {
 	case err != nil:
 	case d.Status == deliveryWithheld:
 		err = study.ErrWithheld
-	case d.Status != deliveryWaiting || d.NextAt.After(l.now()):
+	case d.Status != deliveryWaiting || d.NextAt.After(l.db.Now()):
 		err = fmt.Errorf("it is %s, and not due: %w", d.Status, study.ErrRefused)
 	}
 	if err != nil {

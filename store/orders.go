@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -62,11 +63,11 @@ func (t *tx) applyAll(touched map[study.UID]bool, h *study.Heard) error {
 
 func cleanOrder(o study.Order) study.Order {
 	for _, s := range []*string{&o.Told.Sender, &o.Told.ID, &o.Accession, &o.Placer, &o.Filler, &o.Pathway, (*string)(&o.Priority)} {
-		*s = clean(*s)
+		*s = sqldb.Clean(*s)
 	}
 	o.Codes = slices.Clone(o.Codes)
 	for i, c := range o.Codes {
-		o.Codes[i] = study.Code{Value: clean(c.Value), Scheme: clean(c.Scheme), Meaning: clean(c.Meaning)}
+		o.Codes[i] = study.Code{Value: sqldb.Clean(c.Value), Scheme: sqldb.Clean(c.Scheme), Meaning: sqldb.Clean(c.Meaning)}
 	}
 	o.Patient = study.NewPatient(cleanPerson(o.Patient.Reveal()))
 	return o
@@ -90,8 +91,8 @@ func scanOrder(rows *sql.Rows) (o keptOrder, err error) {
 		return o, err
 	}
 	o.Patient = study.NewPatient(p)
-	o.Told.At, o.ReferredAt, o.Deadline = at(told), at(referred), at(deadline)
-	return o, errors.Join(unpack(ids, &o.Identifiers), unpack(codes, &o.Codes))
+	o.Told.At, o.ReferredAt, o.Deadline = sqldb.At(told), sqldb.At(referred), sqldb.At(deadline)
+	return o, errors.Join(sqldb.Unpack(ids, &o.Identifiers), sqldb.Unpack(codes, &o.Codes))
 }
 
 // keepOrder writes an order over what the same sender said of it before, and
@@ -125,26 +126,26 @@ func (t *tx) keepOrder(o study.Order, touched map[study.UID]bool, h *study.Heard
 		if err := t.speaksOf(was.Study, was.Accession, touched); err != nil {
 			return err
 		}
-		if _, err := t.exec(`DELETE FROM placed_order WHERE id = $1`, was.id); err != nil {
+		if _, err := t.Exec(`DELETE FROM placed_order WHERE id = $1`, was.id); err != nil {
 			return err
 		}
 	}
-	ids, err := pack(o.Identifiers)
+	ids, err := sqldb.Pack(o.Identifiers)
 	if err != nil {
 		return err
 	}
-	codes, err := pack(o.Codes)
+	codes, err := sqldb.Pack(o.Codes)
 	if err != nil {
 		return err
 	}
 	p := o.Patient.Reveal()
-	columns, row := `heard_at, `+orderColumns, []any{ms(t.now), o.Told.Sender, o.Told.ID, ms(o.Told.At), bit(o.Canceled),
+	columns, row := `heard_at, `+orderColumns, []any{sqldb.MS(t.Now), o.Told.Sender, o.Told.ID, sqldb.MS(o.Told.At), sqldb.Bit(o.Canceled),
 		o.Study, o.Accession, o.Placer, o.Filler, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, o.Priority, o.Pathway,
-		ms(o.ReferredAt), ms(o.Deadline), codes}
+		sqldb.MS(o.ReferredAt), sqldb.MS(o.Deadline), codes}
 	if known { // else the engine chooses
 		columns, row = columns+`, id`, append(row, was.id)
 	}
-	if _, err := t.exec(`INSERT INTO placed_order (`+columns+`) VALUES `+values(len(row)), row...); err != nil {
+	if _, err := t.Exec(`INSERT INTO placed_order (`+columns+`) VALUES `+sqldb.Values(len(row)), row...); err != nil {
 		return err
 	}
 	return t.speaksOf(o.Study, o.Accession, touched)
@@ -167,7 +168,7 @@ func (t *tx) sameOrder(o study.Order) (keptOrder, error) {
 		if by.value == "" {
 			continue
 		}
-		all, err := list(t, scanOrder, `SELECT id, `+orderColumns+` FROM placed_order WHERE sender = $1
+		all, err := sqldb.List(t, scanOrder, `SELECT id, `+orderColumns+` FROM placed_order WHERE sender = $1
 			AND (study_uid = '' OR $2 = '' OR study_uid = $2) AND `+by.where+` ORDER BY id DESC LIMIT 1`,
 			o.Told.Sender, o.Study, by.value)
 		if err != nil {
@@ -182,7 +183,7 @@ func (t *tx) sameOrder(o study.Order) (keptOrder, error) {
 
 // speaksOf notes the studies that are known by a UID or an accession number.
 func (t *tx) speaksOf(uid study.UID, accession string, touched map[study.UID]bool) error {
-	found, err := list(t, word, `SELECT uid FROM study WHERE uid = $1 OR $2 <> '' AND accession = $2`, uid, accession)
+	found, err := sqldb.List(t, sqldb.Word, `SELECT uid FROM study WHERE uid = $1 OR $2 <> '' AND accession = $2`, uid, accession)
 	for _, u := range found {
 		touched[study.UID(u)] = true
 	}
@@ -191,12 +192,12 @@ func (t *tx) speaksOf(uid study.UID, accession string, touched map[study.UID]boo
 
 // ordersOf gives the orders of a study: those that name it by its UID or, where
 // none does, by its accession number.
-func ordersOf(a asker, s study.Study) (orders []keptOrder, byUID bool, err error) {
-	orders, err = list(a, scanOrder, `SELECT id, `+orderColumns+` FROM placed_order WHERE study_uid = $1 ORDER BY id`, s.UID)
+func ordersOf(a sqldb.Asker, s study.Study) (orders []keptOrder, byUID bool, err error) {
+	orders, err = sqldb.List(a, scanOrder, `SELECT id, `+orderColumns+` FROM placed_order WHERE study_uid = $1 ORDER BY id`, s.UID)
 	if err != nil || len(orders) > 0 || s.Accession == "" {
 		return orders, true, err
 	}
-	orders, err = list(a, scanOrder, `SELECT id, `+orderColumns+` FROM placed_order WHERE accession = $1 ORDER BY id`, s.Accession)
+	orders, err = sqldb.List(a, scanOrder, `SELECT id, `+orderColumns+` FROM placed_order WHERE accession = $1 ORDER BY id`, s.Accession)
 	return orders, false, err
 }
 
@@ -330,11 +331,11 @@ func (t *tx) order(s study.Study, says ordered, told []study.Message) error {
 	s.Place = p
 	remarks := ""
 	if len(says.remarks) > 0 {
-		if remarks, err = pack(says.remarks); err != nil {
+		if remarks, err = sqldb.Pack(says.remarks); err != nil {
 			return err
 		}
 	}
-	if _, err := t.exec(`UPDATE study SET priority = $2, remarks = $3 WHERE uid = $1`, s.UID, s.Priority, remarks); err != nil {
+	if _, err := t.Exec(`UPDATE study SET priority = $2, remarks = $3 WHERE uid = $1`, s.UID, s.Priority, remarks); err != nil {
 		return err
 	}
 	if err := t.putPlace(s.UID, p); err != nil {
@@ -343,7 +344,7 @@ func (t *tx) order(s study.Study, says ordered, told []study.Message) error {
 	if err := t.relane(s); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	return t.audit("hl7", "order", entity(s.UID), strings.Join(detail, "; "))
 }
 
@@ -390,16 +391,16 @@ func (t *tx) placeByOrder(s study.Study, says ordered) (study.Place, error) {
 // fences the note that is left in the old one.
 func (t *tx) relane(s study.Study) error {
 	lane := s.Priority.Lane()
-	if _, err := t.exec(`UPDATE job SET state = 'ready' WHERE study_uid = $1 AND rev = $2 AND state = 'enqueued' AND worker = '' AND lane <> $3 AND lane <> $4`,
+	if _, err := t.Exec(`UPDATE job SET state = 'ready' WHERE study_uid = $1 AND rev = $2 AND state = 'enqueued' AND worker = '' AND lane <> $3 AND lane <> $4`,
 		s.UID, s.Rev, lane, study.Backfill); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE job SET lane = $3, due_at = $4 WHERE study_uid = $1 AND rev = $2 AND state = 'ready' AND lane <> $5`,
-		s.UID, s.Rev, lane, ms(due(s, lane)), study.Backfill); err != nil {
+	if _, err := t.Exec(`UPDATE job SET lane = $3, due_at = $4 WHERE study_uid = $1 AND rev = $2 AND state = 'ready' AND lane <> $5`,
+		s.UID, s.Rev, lane, sqldb.MS(due(s, lane)), study.Backfill); err != nil {
 		return err
 	}
-	t.moved = true
-	_, err := t.exec(`UPDATE revision SET lane = $3 WHERE study_uid = $1 AND rev = $2 AND lane <> $4`, s.UID, s.Rev, lane, study.Backfill)
+	t.Moved = true
+	_, err := t.Exec(`UPDATE revision SET lane = $3 WHERE study_uid = $1 AND rev = $2 AND lane <> $4`, s.UID, s.Rev, lane, study.Backfill)
 	return err
 }
 
@@ -418,7 +419,7 @@ func (t *tx) laneOf(s study.Study, p study.Plan) (study.Lane, error) {
 // Orders gives what is known of a study's orders, with those that were not
 // applied because their patient is not the study's.
 func (l *Ledger) Orders(ctx context.Context, uid study.UID) (out []study.Order, err error) {
-	err = l.view(ctx, func(a asker) error {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		s, err := findStudy(a, uid)
 		if err != nil {
 			return err
@@ -449,6 +450,6 @@ func (l *Ledger) Orders(ctx context.Context, uid study.UID) (out []study.Order, 
 // reportHash covers what a report says, so that a sender whose numbers begin anew
 // loses none.
 func reportHash(r study.ReportIn) (study.Hash, error) {
-	text, err := pack([]any{r.Study, r.Accession, r.Placer, r.Filler, r.Status, r.Text, r.Codes})
+	text, err := sqldb.Pack([]any{r.Study, r.Accession, r.Placer, r.Filler, r.Status, r.Text, r.Codes})
 	return sha256.Sum256([]byte(text)), err
 }

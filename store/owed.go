@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -30,19 +31,19 @@ const (
 // The delivery counts as delivered only when that has come.
 func (l *Ledger) Sent(ctx context.Context, id string) error {
 	return l.delivery(ctx, id, "", func(t *tx) (int64, error) {
-		n, err := t.exec(`UPDATE delivery SET status = 'sent', tries = tries + 1, at = $2, next_at = 0, error = ''
-			WHERE id = $1 AND status IN ('waiting', 'withheld')`, id, ms(t.now))
+		n, err := t.Exec(`UPDATE delivery SET status = 'sent', tries = tries + 1, at = $2, next_at = 0, error = ''
+			WHERE id = $1 AND status IN ('waiting', 'withheld')`, id, sqldb.MS(t.Now))
 		if err != nil || n == 0 {
 			return n, err
 		}
-		t.shown = true
+		t.Shown = true
 		if err := t.fared(id, ""); err != nil {
 			return 0, err
 		}
-		return t.exec(`INSERT INTO owed (delivery_id, destination, state, since, tries, next_at, breaches, error)
+		return t.Exec(`INSERT INTO owed (delivery_id, destination, state, since, tries, next_at, breaches, error)
 			SELECT id, destination, 'asking', $2, 0, $2, 0, '' FROM delivery WHERE id = $1
 			ON CONFLICT (delivery_id) DO UPDATE SET state = 'asking', since = excluded.since, tries = 0, next_at = excluded.next_at`,
-			id, ms(t.now))
+			id, sqldb.MS(t.Now))
 	})
 }
 
@@ -52,8 +53,8 @@ func (l *Ledger) Sent(ctx context.Context, id string) error {
 // the requests. It gives nothing when nothing is due. What has been owed for longer than patience is given up: its delivery has
 // failed, as an operator is shown.
 func (l *Ledger) BeginCommitment(ctx context.Context, destination string, transaction study.UID, limit int, patience time.Duration) ([]study.Delivery, error) {
-	due, err := list(l.ask(ctx), number, `SELECT 1 FROM owed WHERE destination = $1 AND state = 'asking' AND next_at <= $2 LIMIT 1`,
-		destination, ms(l.now()))
+	due, err := sqldb.List(l.db.Ask(ctx), sqldb.Number, `SELECT 1 FROM owed WHERE destination = $1 AND state = 'asking' AND next_at <= $2 LIMIT 1`,
+		destination, sqldb.MS(l.db.Now()))
 	if err != nil || len(due) == 0 {
 		return nil, err
 	}
@@ -81,28 +82,28 @@ func (t *tx) beginCommitment(destination string, transaction study.UID, limit in
 	scan := func(rows *sql.Rows) (o owedRow, err error) {
 		var since int64
 		err = rows.Scan(&o.id, &since, &o.tries, &o.error)
-		o.since = at(since)
+		o.since = sqldb.At(since)
 		return o, err
 	}
-	due, err := list(t, scan, `SELECT delivery_id, since, tries, error FROM owed
-		WHERE destination = $1 AND state = 'asking' AND next_at <= $2 ORDER BY next_at, delivery_id LIMIT $3`, destination, ms(t.now), limit)
+	due, err := sqldb.List(t, scan, `SELECT delivery_id, since, tries, error FROM owed
+		WHERE destination = $1 AND state = 'asking' AND next_at <= $2 ORDER BY next_at, delivery_id LIMIT $3`, destination, sqldb.MS(t.Now), limit)
 	if err != nil {
 		return nil, err
 	}
 	var wish []study.Delivery
 	var ids []string
 	for _, o := range due {
-		if t.now.Sub(o.since) > patience {
+		if t.Now.Sub(o.since) > patience {
 			if err := t.late(o, patience); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		again := min(firstAgain<<min(o.tries, 10), longAgain)
-		if _, err := t.exec(`UPDATE owed SET tries = tries + 1, next_at = $2 WHERE delivery_id = $1`, o.id, ms(t.now.Add(again))); err != nil {
+		if _, err := t.Exec(`UPDATE owed SET tries = tries + 1, next_at = $2 WHERE delivery_id = $1`, o.id, sqldb.MS(t.Now.Add(again))); err != nil {
 			return nil, err
 		}
-		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, o.id)
+		d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, o.id)
 		if err != nil {
 			return nil, err
 		}
@@ -112,12 +113,12 @@ func (t *tx) beginCommitment(destination string, transaction study.UID, limit in
 	if len(wish) == 0 {
 		return nil, nil
 	}
-	packed, err := pack(ids)
+	packed, err := sqldb.Pack(ids)
 	if err != nil {
 		return nil, err
 	}
-	_, err = t.exec(`INSERT INTO asked (transaction_uid, destination, deliveries, asked_at, answered_at, kept, failed) VALUES ($1, $2, $3, $4, 0, 0, 0)`,
-		transaction, destination, packed, ms(t.now))
+	_, err = t.Exec(`INSERT INTO asked (transaction_uid, destination, deliveries, asked_at, answered_at, kept, failed) VALUES ($1, $2, $3, $4, 0, 0, 0)`,
+		transaction, destination, packed, sqldb.MS(t.Now))
 	return wish, err
 }
 
@@ -127,7 +128,7 @@ func (t *tx) late(o owedRow, patience time.Duration) error {
 	if o.error != "" {
 		cause += ": " + o.error
 	}
-	if _, err := t.exec(`UPDATE owed SET state = 'late', next_at = 0 WHERE delivery_id = $1`, o.id); err != nil {
+	if _, err := t.Exec(`UPDATE owed SET state = 'late', next_at = 0 WHERE delivery_id = $1`, o.id); err != nil {
 		return err
 	}
 	return t.gaveUp(o.id, cause)
@@ -135,18 +136,18 @@ func (t *tx) late(o owedRow, patience time.Duration) error {
 
 // gaveUp makes a delivery that was sent one that has failed.
 func (t *tx) gaveUp(id, cause string) error {
-	if _, err := t.exec(`UPDATE delivery SET status = 'failed', next_at = 0, error = $2 WHERE id = $1 AND status = 'sent'`, id, clean(cause)); err != nil {
+	if _, err := t.Exec(`UPDATE delivery SET status = 'failed', next_at = 0, error = $2 WHERE id = $1 AND status = 'sent'`, id, sqldb.Clean(cause)); err != nil {
 		return err
 	}
 	return t.auditDelivery(id, "delivery failed", cause)
 }
 
 func (t *tx) auditDelivery(id, action, detail string) error {
-	d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+	d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 	if err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	text := fmt.Sprintf("object %s to %s", d.Report, d.Destination)
 	if detail != "" {
 		text += ": " + detail
@@ -164,11 +165,11 @@ func (l *Ledger) CommitmentRefused(ctx context.Context, transaction study.UID, c
 			return err
 		}
 		for _, id := range ids {
-			if _, err := t.exec(`UPDATE owed SET error = $2, next_at = $3 WHERE delivery_id = $1 AND state = 'asking'`, id, clean(cause), ms(next)); err != nil {
+			if _, err := t.Exec(`UPDATE owed SET error = $2, next_at = $3 WHERE delivery_id = $1 AND state = 'asking'`, id, sqldb.Clean(cause), sqldb.MS(next)); err != nil {
 				return err
 			}
 		}
-		t.shown = true
+		t.Shown = true
 		return nil
 	})
 	if err != nil {
@@ -179,12 +180,12 @@ func (l *Ledger) CommitmentRefused(ctx context.Context, transaction study.UID, c
 
 // askedFor gives what a request was about.
 func (t *tx) askedFor(transaction study.UID) (ids []string, destination string, err error) {
-	row, err := one(t, func(rows *sql.Rows) (v [2]string, err error) { return v, rows.Scan(&v[0], &v[1]) },
+	row, err := sqldb.One(t, func(rows *sql.Rows) (v [2]string, err error) { return v, rows.Scan(&v[0], &v[1]) },
 		`SELECT deliveries, destination FROM asked WHERE transaction_uid = $1`, transaction)
 	if err != nil {
 		return nil, "", err
 	}
-	return ids, row[1], unpack(row[0], &ids)
+	return ids, row[1], sqldb.Unpack(row[0], &ids)
 }
 
 // CommitmentHeard records what a destination answers for, and what not. What it
@@ -213,7 +214,7 @@ func (t *tx) heard(a study.CommitmentAnswer, destinations []string) error {
 		failed[f.Instance] = f.Reason
 	}
 	for _, id := range ids {
-		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+		d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 		if err != nil {
 			return err
 		}
@@ -228,8 +229,8 @@ func (t *tx) heard(a study.CommitmentAnswer, destinations []string) error {
 			return err
 		}
 	}
-	if _, err := t.exec(`UPDATE asked SET answered_at = $2, kept = $3, failed = $4 WHERE transaction_uid = $1`,
-		a.Transaction, ms(t.now), len(a.Kept), len(a.Failed)); err != nil {
+	if _, err := t.Exec(`UPDATE asked SET answered_at = $2, kept = $3, failed = $4 WHERE transaction_uid = $1`,
+		a.Transaction, sqldb.MS(t.Now), len(a.Kept), len(a.Failed)); err != nil {
 		return err
 	}
 	return t.audit("report", "commitment received", "transaction "+string(a.Transaction),
@@ -238,11 +239,11 @@ func (t *tx) heard(a study.CommitmentAnswer, destinations []string) error {
 
 // kept makes an object delivered that was sent, also one whose answer is late.
 func (t *tx) kept(d study.Delivery) error {
-	n, err := t.exec(`UPDATE owed SET state = 'kept', next_at = 0, error = '' WHERE delivery_id = $1 AND state IN ('asking', 'late')`, d.ID)
+	n, err := t.Exec(`UPDATE owed SET state = 'kept', next_at = 0, error = '' WHERE delivery_id = $1 AND state IN ('asking', 'late')`, d.ID)
 	if err != nil || n == 0 {
 		return err
 	}
-	if _, err := t.exec(`UPDATE delivery SET status = 'delivered', at = $2, next_at = 0, error = '' WHERE id = $1 AND status IN ('sent', 'failed')`, d.ID, ms(t.now)); err != nil {
+	if _, err := t.Exec(`UPDATE delivery SET status = 'delivered', at = $2, next_at = 0, error = '' WHERE id = $1 AND status IN ('sent', 'failed')`, d.ID, sqldb.MS(t.Now)); err != nil {
 		return err
 	}
 	return t.auditDelivery(d.ID, "delivered", "")
@@ -250,8 +251,8 @@ func (t *tx) kept(d study.Delivery) error {
 
 // breach has an object sent again that its destination took and does not have.
 func (t *tx) breach(d study.Delivery, reason string) error {
-	breaches, err := one(t, number, `UPDATE owed SET state = 'broken', breaches = breaches + 1, next_at = 0, error = $2
-		WHERE delivery_id = $1 AND state = 'asking' RETURNING breaches`, d.ID, clean(reason))
+	breaches, err := sqldb.One(t, sqldb.Number, `UPDATE owed SET state = 'broken', breaches = breaches + 1, next_at = 0, error = $2
+		WHERE delivery_id = $1 AND state = 'asking' RETURNING breaches`, d.ID, sqldb.Clean(reason))
 	if errors.Is(err, study.ErrNotFound) {
 		return nil // said before, or over
 	}
@@ -262,8 +263,8 @@ func (t *tx) breach(d study.Delivery, reason string) error {
 	if breaches > mostBreaches {
 		return t.gaveUp(d.ID, cause)
 	}
-	if _, err := t.exec(`UPDATE delivery SET status = 'waiting', next_at = $2, error = $3 WHERE id = $1 AND status = 'sent'`,
-		d.ID, ms(t.now.Add(backoff(int(breaches)))), clean(cause)); err != nil {
+	if _, err := t.Exec(`UPDATE delivery SET status = 'waiting', next_at = $2, error = $3 WHERE id = $1 AND status = 'sent'`,
+		d.ID, sqldb.MS(t.Now.Add(backoff(int(breaches)))), sqldb.Clean(cause)); err != nil {
 		return err
 	}
 	if err := t.inOrder(d.Study, d.Destination); err != nil {
@@ -276,7 +277,7 @@ func (t *tx) breach(d study.Delivery, reason string) error {
 // any more: all but those that are named.
 func (l *Ledger) WaiveCommitments(ctx context.Context, asked []string) error {
 	err := l.change(ctx, func(t *tx) error {
-		rows, err := list(t, func(rows *sql.Rows) (v [2]string, err error) { return v, rows.Scan(&v[0], &v[1]) },
+		rows, err := sqldb.List(t, func(rows *sql.Rows) (v [2]string, err error) { return v, rows.Scan(&v[0], &v[1]) },
 			`SELECT delivery_id, destination FROM owed WHERE state = 'asking' ORDER BY delivery_id`)
 		if err != nil {
 			return err
@@ -285,10 +286,10 @@ func (l *Ledger) WaiveCommitments(ctx context.Context, asked []string) error {
 			if slices.Contains(asked, r[1]) {
 				continue
 			}
-			if _, err := t.exec(`UPDATE owed SET state = 'waived', next_at = 0 WHERE delivery_id = $1`, r[0]); err != nil {
+			if _, err := t.Exec(`UPDATE owed SET state = 'waived', next_at = 0 WHERE delivery_id = $1`, r[0]); err != nil {
 				return err
 			}
-			if _, err := t.exec(`UPDATE delivery SET status = 'delivered' WHERE id = $1 AND status = 'sent'`, r[0]); err != nil {
+			if _, err := t.Exec(`UPDATE delivery SET status = 'delivered' WHERE id = $1 AND status = 'sent'`, r[0]); err != nil {
 				return err
 			}
 			if err := t.auditDelivery(r[0], "delivered", "the destination is not asked for commitment any more"); err != nil {
@@ -309,10 +310,10 @@ func (l *Ledger) OwedCommitments(ctx context.Context) ([]study.OwedCount, error)
 	scan := func(rows *sql.Rows) (c study.OwedCount, err error) {
 		var oldest sql.NullInt64
 		err = rows.Scan(&c.Destination, &c.Awaited, &oldest, &c.Kept, &c.Broken, &c.Late, &c.Error)
-		c.Oldest = at(oldest.Int64)
+		c.Oldest = sqldb.At(oldest.Int64)
 		return c, err
 	}
-	return list(l.ask(ctx), scan, `SELECT destination, COUNT(CASE WHEN state = 'asking' THEN 1 END), MIN(CASE WHEN state = 'asking' THEN since END),
+	return sqldb.List(l.db.Ask(ctx), scan, `SELECT destination, COUNT(CASE WHEN state = 'asking' THEN 1 END), MIN(CASE WHEN state = 'asking' THEN since END),
 		COUNT(CASE WHEN state = 'kept' THEN 1 END), COUNT(CASE WHEN breaches > 0 THEN 1 END), COUNT(CASE WHEN state = 'late' THEN 1 END),
 		COALESCE(MAX(CASE WHEN state <> 'kept' THEN error END), '') FROM owed GROUP BY destination ORDER BY destination`)
 }

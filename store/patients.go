@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -46,7 +47,7 @@ func (l *Ledger) ChangePatient(ctx context.Context, c study.PatientChange) (stud
 // cleanPerson makes a stranger's texts fit for the tables.
 func cleanPerson(p study.Person) study.Person {
 	for _, s := range []*string{&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex} {
-		*s = clean(*s)
+		*s = sqldb.Clean(*s)
 	}
 	return p
 }
@@ -54,7 +55,7 @@ func cleanPerson(p study.Person) study.Person {
 func (t *tx) updatePatient(c study.PatientChange, h *study.Heard) error {
 	now := cleanPerson(c.Patient.Reveal())
 	for _, id := range c.Identifiers {
-		record := study.Person{ID: clean(id.ID), Issuer: clean(id.Authority)}
+		record := study.Person{ID: sqldb.Clean(id.ID), Issuer: sqldb.Clean(id.Authority)}
 		told := now
 		told.ID, told.Issuer = record.ID, record.Issuer
 		m := merged{old: record, now: told, told: c.Told}
@@ -89,7 +90,7 @@ func (t *tx) updatePatient(c study.PatientChange, h *study.Heard) error {
 
 // studiesOfRecord gives the studies of one record.
 func (t *tx) studiesOfRecord(id study.Identifier) ([]study.Study, error) {
-	all, err := list(t, scanStudy, `SELECT `+studyColumns+` FROM study WHERE patient_id = $1 ORDER BY uid`, clean(id.ID))
+	all, err := sqldb.List(t, scanStudy, `SELECT `+studyColumns+` FROM study WHERE patient_id = $1 ORDER BY uid`, sqldb.Clean(id.ID))
 	return slices.DeleteFunc(all, func(s study.Study) bool { return !sameRecord(s.Patient.Reveal(), id) }), err
 }
 
@@ -102,12 +103,12 @@ func (t *tx) mergePatient(c study.PatientChange, old study.Identifier, h *study.
 			break
 		}
 	}
-	now.ID, now.Issuer = clean(surviving.ID), clean(surviving.Authority)
-	old = study.Identifier{ID: clean(old.ID), Authority: clean(old.Authority), AuthorityUID: clean(old.AuthorityUID)}
+	now.ID, now.Issuer = sqldb.Clean(surviving.ID), sqldb.Clean(surviving.Authority)
+	old = study.Identifier{ID: sqldb.Clean(old.ID), Authority: sqldb.Clean(old.Authority), AuthorityUID: sqldb.Clean(old.AuthorityUID)}
 	if old.ID == now.ID && old.Authority == now.Issuer {
 		return fmt.Errorf("a record merged into itself: %w", study.ErrInvalid)
 	}
-	m := merged{old: study.Person{ID: old.ID, Issuer: old.Authority, Name: clean(c.MergedName.Reveal().Name)}, now: now, told: c.Told}
+	m := merged{old: study.Person{ID: old.ID, Issuer: old.Authority, Name: sqldb.Clean(c.MergedName.Reveal().Name)}, now: now, told: c.Told}
 	stale, err := t.keepMerge(m)
 	if err != nil || stale {
 		h.Old = stale
@@ -142,7 +143,7 @@ func (t *tx) mergePatient(c study.PatientChange, old study.Identifier, h *study.
 // keepMerge records a merge or an update; stale says that a newer one is known, or
 // that the record which is updated was merged away.
 func (t *tx) keepMerge(m merged) (stale bool, err error) {
-	was, err := one(t, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge WHERE old_id = $1 AND old_issuer = $2`, m.old.ID, m.old.Issuer)
+	was, err := sqldb.One(t, scanMerged, `SELECT `+mergedColumns+` FROM patient_merge WHERE old_id = $1 AND old_issuer = $2`, m.old.ID, m.old.Issuer)
 	switch {
 	case err == nil && m.told.At.Before(was.told.At), err == nil && m.itself() && !was.itself():
 		return true, nil
@@ -150,13 +151,13 @@ func (t *tx) keepMerge(m merged) (stale bool, err error) {
 		return false, err
 	}
 	// The other way round no longer counts.
-	if _, err := t.exec(`DELETE FROM patient_merge WHERE old_id = $1 AND old_issuer = $2 OR old_id = $3 AND old_issuer = $4 AND new_id = $1`,
+	if _, err := t.Exec(`DELETE FROM patient_merge WHERE old_id = $1 AND old_issuer = $2 OR old_id = $3 AND old_issuer = $4 AND new_id = $1`,
 		m.old.ID, m.old.Issuer, m.now.ID, m.now.Issuer); err != nil {
 		return false, err
 	}
-	_, err = t.exec(`INSERT INTO patient_merge (`+mergedColumns+`) VALUES `+values(11),
+	_, err = t.Exec(`INSERT INTO patient_merge (`+mergedColumns+`) VALUES `+sqldb.Values(11),
 		m.old.ID, m.old.Issuer, m.old.Name, m.now.ID, m.now.Issuer, m.now.Name, m.now.Birth, m.now.Sex,
-		clean(m.told.Sender), clean(m.told.ID), ms(m.told.At))
+		sqldb.Clean(m.told.Sender), sqldb.Clean(m.told.ID), sqldb.MS(m.told.At))
 	if err != nil || m.itself() {
 		return false, err
 	}
@@ -178,11 +179,11 @@ func (t *tx) setPatient(s study.Study, now study.Person, action string, told stu
 		return nil
 	}
 	s.Patient = study.NewPatient(now)
-	if _, err := t.exec(`UPDATE study SET patient_id = $2, issuer = $3, patient_name = $4, birth = $5, sex = $6, search = $7 WHERE uid = $1`,
+	if _, err := t.Exec(`UPDATE study SET patient_id = $2, issuer = $3, patient_name = $4, birth = $5, sex = $6, search = $7 WHERE uid = $1`,
 		s.UID, now.ID, now.Issuer, now.Name, now.Birth, now.Sex, searchText(s)); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	h.Studies = append(h.Studies, s.UID)
 	if err := t.audit("hl7", action, entity(s.UID), citation(told)+"; changed "+strings.Join(what, ", ")); err != nil {
 		return err

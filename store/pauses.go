@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -23,16 +24,16 @@ func (l *Ledger) Pause(ctx context.Context, p study.Pause) error {
 		return err
 	}
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`INSERT INTO pause (pool, lane, actor, reason, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, lane) DO NOTHING`,
-			p.Pool, p.Lane, clean(p.By), clean(p.Reason), ms(t.now))
+		n, err := t.Exec(`INSERT INTO pause (pool, lane, actor, reason, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pool, lane) DO NOTHING`,
+			p.Pool, p.Lane, sqldb.Clean(p.By), sqldb.Clean(p.Reason), sqldb.MS(t.Now))
 		if err != nil || n == 0 {
 			return err
 		}
-		if _, err := t.exec(`UPDATE job SET state = 'ready' WHERE state = 'enqueued' AND worker = ''
+		if _, err := t.Exec(`UPDATE job SET state = 'ready' WHERE state = 'enqueued' AND worker = ''
 			AND ($1 = '' OR pool = $1) AND ($2 = -1 OR lane = $2)`, p.Pool, p.Lane); err != nil {
 			return err
 		}
-		t.moved, t.shown = true, true
+		t.Moved, t.Shown = true, true
 		return t.audit(p.By, "queue paused", queueEntity(p.Pool, p.Lane), p.Reason)
 	})
 	if err != nil {
@@ -48,14 +49,14 @@ func (l *Ledger) Resume(ctx context.Context, p study.Pause) error {
 		return err
 	}
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`DELETE FROM pause WHERE pool = $1 AND lane = $2`, p.Pool, p.Lane)
+		n, err := t.Exec(`DELETE FROM pause WHERE pool = $1 AND lane = $2`, p.Pool, p.Lane)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return fmt.Errorf("it is not paused: %w", study.ErrNotFound)
 		}
-		t.moved, t.shown = true, true
+		t.Moved, t.Shown = true, true
 		return t.audit(p.By, "queue resumed", queueEntity(p.Pool, p.Lane), p.Reason)
 	})
 	if err != nil {
@@ -76,7 +77,7 @@ func soundPause(p study.Pause) error {
 
 // signed refuses what nobody answers for.
 func signed(by, reason string) error {
-	if clean(by) == "" || clean(reason) == "" {
+	if sqldb.Clean(by) == "" || sqldb.Clean(reason) == "" {
 		return fmt.Errorf("a name and a reason are needed: %w", study.ErrInvalid)
 	}
 	return nil
@@ -95,19 +96,19 @@ func queueEntity(pool string, lane study.Lane) string {
 }
 
 // Pauses gives those that are in force, by pool and lane.
-func (l *Ledger) Pauses(ctx context.Context) ([]study.Pause, error) { return pauses(l.ask(ctx)) }
+func (l *Ledger) Pauses(ctx context.Context) ([]study.Pause, error) { return pauses(l.db.Ask(ctx)) }
 
-func pauses(a asker) ([]study.Pause, error) {
-	return list(a, func(rows *sql.Rows) (p study.Pause, err error) {
+func pauses(a sqldb.Asker) ([]study.Pause, error) {
+	return sqldb.List(a, func(rows *sql.Rows) (p study.Pause, err error) {
 		var when int64
 		err = rows.Scan(&p.Pool, &p.Lane, &p.By, &p.Reason, &when)
-		p.At = at(when)
+		p.At = sqldb.At(when)
 		return p, err
 	}, `SELECT pool, lane, actor, reason, at FROM pause ORDER BY pool, lane`)
 }
 
 // openLanes gives the lanes of a pool, worst or better, that are not paused, in order.
-func openLanes(a asker, pool string, worst study.Lane) ([]study.Lane, error) {
+func openLanes(a sqldb.Asker, pool string, worst study.Lane) ([]study.Lane, error) {
 	paused, err := pauses(a)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -15,9 +16,9 @@ func (l *Ledger) Move(ctx context.Context, model study.ModelRef, from, to string
 	var n int64
 	err := l.change(ctx, func(t *tx) error {
 		var err error
-		n, err = t.exec(`UPDATE job SET pool = $1 WHERE pool = $2 AND state = 'ready' AND model_id = $3 AND model_version = $4 AND model_sha256 = $5`,
+		n, err = t.Exec(`UPDATE job SET pool = $1 WHERE pool = $2 AND state = 'ready' AND model_id = $3 AND model_version = $4 AND model_sha256 = $5`,
 			to, from, model.ID, model.Version, model.SHA256[:])
-		t.moved, t.shown = n > 0, n > 0
+		t.Moved, t.Shown = n > 0, n > 0
 		return err
 	})
 	if err != nil {
@@ -28,7 +29,7 @@ func (l *Ledger) Move(ctx context.Context, model study.ModelRef, from, to string
 
 // Ready tells how many jobs of each model wait in a pool.
 func (l *Ledger) Ready(ctx context.Context, pool string) (map[study.ModelRef]int, error) {
-	rows, err := list(l.ask(ctx), scanReady, `SELECT model_id, model_version, model_sha256, COUNT(*) FROM job WHERE pool = $1 AND state = 'ready'
+	rows, err := sqldb.List(l.db.Ask(ctx), scanReady, `SELECT model_id, model_version, model_sha256, COUNT(*) FROM job WHERE pool = $1 AND state = 'ready'
 		GROUP BY model_id, model_version, model_sha256`, pool)
 	if err != nil {
 		return nil, fmt.Errorf("ready jobs of pool %s: %w", pool, err)
@@ -49,6 +50,6 @@ type ready struct {
 func scanReady(rows *sql.Rows) (r ready, err error) {
 	var sum []byte
 	err = rows.Scan(&r.model.ID, &r.model.Version, &sum, &r.n)
-	r.model.SHA256 = hash(sum)
+	r.model.SHA256 = sqldb.Hash(sum)
 	return r, err
 }

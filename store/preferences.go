@@ -5,17 +5,18 @@ import (
 	"errors"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
 // Preference gives how a person likes the pages; what nobody has set is empty.
 func (l *Ledger) Preference(ctx context.Context, name string) (p study.Preference, err error) {
-	body, err := one(l.ask(ctx), word, `SELECT body FROM preference WHERE name = $1`, clean(name))
+	body, err := sqldb.One(l.db.Ask(ctx), sqldb.Word, `SELECT body FROM preference WHERE name = $1`, sqldb.Clean(name))
 	if errors.Is(err, study.ErrNotFound) {
 		return p, nil
 	}
 	if err == nil {
-		err = unpack(body, &p)
+		err = sqldb.Unpack(body, &p)
 	}
 	if err != nil {
 		return p, fmt.Errorf("read the settings of %s: %w", name, err)
@@ -26,13 +27,13 @@ func (l *Ledger) Preference(ctx context.Context, name string) (p study.Preferenc
 // SetPreference keeps how a person likes the pages. It is nothing that anybody
 // must answer for, so the audit does not tell of it.
 func (l *Ledger) SetPreference(ctx context.Context, name string, p study.Preference) error {
-	body, err := pack(p)
+	body, err := sqldb.Pack(p)
 	if err != nil {
 		return err
 	}
 	err = l.change(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO preference (name, body, at) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO UPDATE SET body = excluded.body, at = excluded.at`, clean(name), body, ms(t.now))
+		_, err := t.Exec(`INSERT INTO preference (name, body, at) VALUES ($1, $2, $3)
+			ON CONFLICT (name) DO UPDATE SET body = excluded.body, at = excluded.at`, sqldb.Clean(name), body, sqldb.MS(t.Now))
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -14,10 +15,10 @@ import (
 // settled since a time and have a patient ID, and those of which a search is to be
 // made again, in order of arrival.
 func (l *Ledger) PriorsDue(ctx context.Context, since time.Time, limit int) ([]study.Study, error) {
-	return list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE received_at >= $1 AND waiting = 1
+	return sqldb.List(l.db.Ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE received_at >= $1 AND waiting = 1
 		AND status <> 'receiving' AND status <> 'refused' AND patient_id <> ''
 		AND NOT EXISTS (SELECT 1 FROM prior_search p WHERE p.study_uid = study.uid AND (p.state <> 'waiting' OR p.next_at > $2))
-		ORDER BY received_at, uid LIMIT $3`, ms(since), ms(l.now()), limit)
+		ORDER BY received_at, uid LIMIT $3`, sqldb.MS(since), sqldb.MS(l.db.Now()), limit)
 }
 
 // WantPriors records which priors of a study are wanted, before they are asked for:
@@ -44,25 +45,25 @@ func (l *Ledger) WantPriors(ctx context.Context, found []study.Prior) (wanted []
 }
 
 func (t *tx) want(p study.Prior) (bool, error) {
-	state, err := one(t, word, `SELECT state FROM prior WHERE study_uid = $1`, p.Study)
+	state, err := sqldb.One(t, sqldb.Word, `SELECT state FROM prior WHERE study_uid = $1`, p.Study)
 	if err == nil {
 		return state == "wanted" || state == "failed", nil
 	}
 	if !errors.Is(err, study.ErrNotFound) {
 		return false, err
 	}
-	if n, err := one(t, number, `SELECT COUNT(*) FROM study WHERE uid = $1`, p.Study); err != nil || n > 0 {
+	if n, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM study WHERE uid = $1`, p.Study); err != nil || n > 0 {
 		return false, err
 	}
-	evidence, err := pack(p.Evidence)
+	evidence, err := sqldb.Pack(p.Evidence)
 	if err != nil {
 		return false, err
 	}
-	if _, err := t.exec(`INSERT INTO prior (study_uid, of_study, ae, how, state, evidence, objects, asked_at, fetched_at, error)
-		VALUES ($1, $2, $3, '', 'wanted', $4, $5, $6, 0, '')`, p.Study, p.Of, clean(p.AE), clean(evidence), p.Objects, ms(t.now)); err != nil {
+	if _, err := t.Exec(`INSERT INTO prior (study_uid, of_study, ae, how, state, evidence, objects, asked_at, fetched_at, error)
+		VALUES ($1, $2, $3, '', 'wanted', $4, $5, $6, 0, '')`, p.Study, p.Of, sqldb.Clean(p.AE), sqldb.Clean(evidence), p.Objects, sqldb.MS(t.Now)); err != nil {
 		return false, err
 	}
-	return true, t.audit("ingest", "prior asked", entity(p.Study), fmt.Sprintf("for study %s, of %s", p.Of, clean(p.AE)))
+	return true, t.audit("ingest", "prior asked", entity(p.Study), fmt.Sprintf("for study %s, of %s", p.Of, sqldb.Clean(p.AE)))
 }
 
 // PriorCame records that a prior is here, and how it came: "get" or "move". A cause
@@ -73,8 +74,8 @@ func (l *Ledger) PriorCame(ctx context.Context, uid study.UID, how, cause string
 		state, action = "failed", "prior not fetched"
 	}
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE prior SET how = $2, state = $3, fetched_at = $4, error = $5 WHERE study_uid = $1 AND state IN ('wanted', 'failed')`,
-			uid, how, state, ms(t.now), clean(cause))
+		n, err := t.Exec(`UPDATE prior SET how = $2, state = $3, fetched_at = $4, error = $5 WHERE study_uid = $1 AND state IN ('wanted', 'failed')`,
+			uid, how, state, sqldb.MS(t.Now), sqldb.Clean(cause))
 		if err != nil || n == 0 {
 			return err
 		}
@@ -97,10 +98,10 @@ func (l *Ledger) PriorsSearched(ctx context.Context, of study.UID, found int, ca
 		state = "done"
 	}
 	err := l.change(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO prior_search (study_uid, state, tries, next_at, found, at, error) VALUES ($1, $2, 1, $3, $4, $5, $6)
+		_, err := t.Exec(`INSERT INTO prior_search (study_uid, state, tries, next_at, found, at, error) VALUES ($1, $2, 1, $3, $4, $5, $6)
 			ON CONFLICT (study_uid) DO UPDATE SET state = excluded.state, tries = prior_search.tries + 1, next_at = excluded.next_at,
 				found = excluded.found, at = excluded.at, error = excluded.error`,
-			of, state, ms(next), found, ms(t.now), clean(cause))
+			of, state, sqldb.MS(next), found, sqldb.MS(t.Now), sqldb.Clean(cause))
 		return err
 	})
 	if err != nil {
@@ -111,7 +112,7 @@ func (l *Ledger) PriorsSearched(ctx context.Context, of study.UID, found int, ca
 
 // PriorTries tells how often a study's priors were looked for.
 func (l *Ledger) PriorTries(ctx context.Context, of study.UID) (int, error) {
-	n, err := one(l.ask(ctx), number, `SELECT tries FROM prior_search WHERE study_uid = $1`, of)
+	n, err := sqldb.One(l.db.Ask(ctx), sqldb.Number, `SELECT tries FROM prior_search WHERE study_uid = $1`, of)
 	if errors.Is(err, study.ErrNotFound) {
 		return 0, nil
 	}
@@ -126,10 +127,10 @@ func (l *Ledger) Priors(ctx context.Context, of study.UID) ([]study.Prior, error
 		if err := rows.Scan(&p.Study, &p.Of, &p.AE, &p.How, &p.State, &evidence, &p.Objects, &asked, &came, &p.Error); err != nil {
 			return p, err
 		}
-		p.AskedAt, p.At = at(asked), at(came)
-		return p, unpack(evidence, &p.Evidence)
+		p.AskedAt, p.At = sqldb.At(asked), sqldb.At(came)
+		return p, sqldb.Unpack(evidence, &p.Evidence)
 	}
-	all, err := list(l.ask(ctx), scan, `SELECT study_uid, of_study, ae, how, state, evidence, objects, asked_at, fetched_at, error FROM prior
+	all, err := sqldb.List(l.db.Ask(ctx), scan, `SELECT study_uid, of_study, ae, how, state, evidence, objects, asked_at, fetched_at, error FROM prior
 		WHERE of_study = $1 ORDER BY asked_at DESC, study_uid`, of)
 	if err != nil {
 		return nil, fmt.Errorf("priors of study %s: %w", of, err)
@@ -139,11 +140,11 @@ func (l *Ledger) Priors(ctx context.Context, of study.UID) ([]study.Prior, error
 
 // IsPrior reports whether a study is here only because we asked for it as a prior.
 func (l *Ledger) IsPrior(ctx context.Context, uid study.UID) (bool, error) {
-	return isPrior(l.ask(ctx), uid)
+	return isPrior(l.db.Ask(ctx), uid)
 }
 
-func isPrior(a asker, uid study.UID) (bool, error) {
-	n, err := one(a, number, `SELECT COUNT(*) FROM prior WHERE study_uid = $1 AND state <> 'pushed'`, uid)
+func isPrior(a sqldb.Asker, uid study.UID) (bool, error) {
+	n, err := sqldb.One(a, sqldb.Number, `SELECT COUNT(*) FROM prior WHERE study_uid = $1 AND state <> 'pushed'`, uid)
 	return n > 0, err
 }
 
@@ -154,7 +155,7 @@ func (t *tx) arrivesAsPrior(s *study.Study, a arrival) (prior, reopened bool, er
 	if prior, err = isPrior(t, a.Instance.Study); err != nil || !prior || a.Fetched {
 		return prior, false, err
 	}
-	if _, err := t.exec(`UPDATE prior SET state = 'pushed' WHERE study_uid = $1`, a.Instance.Study); err != nil {
+	if _, err := t.Exec(`UPDATE prior SET state = 'pushed' WHERE study_uid = $1`, a.Instance.Study); err != nil {
 		return false, false, err
 	}
 	if err := t.audit("ingest", "prior pushed", entity(a.Instance.Study), "it is new work now"); err != nil || s.UID == "" {
@@ -166,8 +167,8 @@ func (t *tx) arrivesAsPrior(s *study.Study, a arrival) (prior, reopened bool, er
 		}
 		reopened = true
 	}
-	t.shown = true
-	_, err = t.exec(`UPDATE study SET waiting = 1, read_at = 0, status = $2, note = $3, sender = $4 WHERE uid = $1`, s.UID, s.Status, s.Note, a.Study.Sender)
+	t.Shown = true
+	_, err = t.Exec(`UPDATE study SET waiting = 1, read_at = 0, status = $2, note = $3, sender = $4 WHERE uid = $1`, s.UID, s.Status, s.Note, a.Study.Sender)
 	s.Sender = a.Study.Sender
 	return false, reopened, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"varde/store/objects"
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -20,7 +21,7 @@ const mostCommitments = 10_000
 // that is asked again is owed one report, now. Too many that wait is
 // [study.ErrBusy].
 func (l *Ledger) AskCommitment(ctx context.Context, c study.Commitment) error {
-	objects, err := pack(c.Objects)
+	objects, err := sqldb.Pack(c.Objects)
 	if err == nil && (c.ID == "" || c.Transaction == "" || c.AE == "") {
 		err = study.ErrInvalid
 	}
@@ -28,20 +29,20 @@ func (l *Ledger) AskCommitment(ctx context.Context, c study.Commitment) error {
 		return fmt.Errorf("ask commitment: %w", err)
 	}
 	err = l.change(ctx, func(t *tx) error {
-		n, err := one(t, number, `SELECT COUNT(*) FROM commitment WHERE status = 'waiting'`)
+		n, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM commitment WHERE status = 'waiting'`)
 		if err != nil {
 			return err
 		}
 		if n >= mostCommitments {
 			return fmt.Errorf("%d wait already: %w", n, study.ErrBusy)
 		}
-		if _, err := t.exec(`INSERT INTO commitment (id, transaction_uid, ae, objects, asked_at, status, tries, next_at, at, error)
+		if _, err := t.Exec(`INSERT INTO commitment (id, transaction_uid, ae, objects, asked_at, status, tries, next_at, at, error)
 			VALUES ($1, $2, $3, $4, $5, 'waiting', 0, $6, 0, '')
 			ON CONFLICT (id) DO UPDATE SET objects = excluded.objects, status = 'waiting', tries = 0, next_at = excluded.next_at`,
-			c.ID, c.Transaction, clean(c.AE), objects, ms(t.now), ms(t.now)); err != nil {
+			c.ID, c.Transaction, sqldb.Clean(c.AE), objects, sqldb.MS(t.Now), sqldb.MS(t.Now)); err != nil {
 			return err
 		}
-		return t.audit("ingest", "commitment asked", "transaction "+string(c.Transaction), fmt.Sprintf("%d objects, by %s", len(c.Objects), clean(c.AE)))
+		return t.audit("ingest", "commitment asked", "transaction "+string(c.Transaction), fmt.Sprintf("%d objects, by %s", len(c.Objects), sqldb.Clean(c.AE)))
 	})
 	if err != nil {
 		return fmt.Errorf("ask commitment %s: %w", c.Transaction, err)
@@ -57,23 +58,23 @@ func (l *Ledger) DueCommitments(ctx context.Context, limit int) ([]study.Commitm
 		if err := rows.Scan(&c.ID, &c.Transaction, &c.AE, &objects, &asked, &c.Tries); err != nil {
 			return c, err
 		}
-		c.AskedAt = at(asked)
-		return c, unpack(objects, &c.Objects)
+		c.AskedAt = sqldb.At(asked)
+		return c, sqldb.Unpack(objects, &c.Objects)
 	}
-	return list(l.ask(ctx), scan, `SELECT id, transaction_uid, ae, objects, asked_at, tries FROM commitment
-		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, ms(l.now()), limit)
+	return sqldb.List(l.db.Ask(ctx), scan, `SELECT id, transaction_uid, ae, objects, asked_at, tries FROM commitment
+		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, sqldb.MS(l.db.Now()), limit)
 }
 
 // CommitmentReported keeps that the peer has heard for which objects we answer,
 // and for how many we do not.
 func (l *Ledger) CommitmentReported(ctx context.Context, c study.Commitment, kept, failed int) error {
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE commitment SET status = 'answered', objects = '', at = $2, next_at = 0, error = ''
-			WHERE id = $1 AND status = 'waiting'`, c.ID, ms(t.now))
+		n, err := t.Exec(`UPDATE commitment SET status = 'answered', objects = '', at = $2, next_at = 0, error = ''
+			WHERE id = $1 AND status = 'waiting'`, c.ID, sqldb.MS(t.Now))
 		if err != nil || n == 0 {
 			return err
 		}
-		return t.audit("ingest", "commitment given", "transaction "+string(c.Transaction), fmt.Sprintf("%d objects kept, %d not, to %s", kept, failed, clean(c.AE)))
+		return t.audit("ingest", "commitment given", "transaction "+string(c.Transaction), fmt.Sprintf("%d objects kept, %d not, to %s", kept, failed, sqldb.Clean(c.AE)))
 	})
 	if err != nil {
 		return fmt.Errorf("record commitment %s: %w", c.Transaction, err)
@@ -89,12 +90,12 @@ func (l *Ledger) CommitmentFailed(ctx context.Context, c study.Commitment, cause
 		if next.IsZero() {
 			status = "failed"
 		}
-		n, err := t.exec(`UPDATE commitment SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
-			c.ID, status, ms(next), clean(cause))
+		n, err := t.Exec(`UPDATE commitment SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
+			c.ID, status, sqldb.MS(next), sqldb.Clean(cause))
 		if err != nil || n == 0 || !next.IsZero() {
 			return err
 		}
-		return t.audit("ingest", "commitment given up", "transaction "+string(c.Transaction), "to "+clean(c.AE))
+		return t.audit("ingest", "commitment given up", "transaction "+string(c.Transaction), "to "+sqldb.Clean(c.AE))
 	})
 	if err != nil {
 		return fmt.Errorf("record commitment %s: %w", c.Transaction, err)
@@ -113,7 +114,7 @@ const (
 // which studies. One that is known already wraps [ErrExists].
 func (l *Ledger) BeginStep(ctx context.Context, id study.UID, expected []study.Expectation) error {
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`INSERT INTO step (id, status, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, stepInProgress, ms(t.now))
+		n, err := t.Exec(`INSERT INTO step (id, status, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, stepInProgress, sqldb.MS(t.Now))
 		if err == nil && n == 0 {
 			err = objects.ErrExists
 		}
@@ -139,7 +140,7 @@ func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, ob
 		return fmt.Errorf("step %s: status: %w", id, study.ErrInvalid)
 	}
 	err := l.change(ctx, func(t *tx) error {
-		was, err := one(t, word, `SELECT status FROM step WHERE id = $1`, id)
+		was, err := sqldb.One(t, sqldb.Word, `SELECT status FROM step WHERE id = $1`, id)
 		if err != nil {
 			return err
 		}
@@ -147,21 +148,21 @@ func (l *Ledger) ChangeStep(ctx context.Context, id study.UID, status string, ob
 			return fmt.Errorf("it is %s: %w", was, study.ErrRefused)
 		}
 		over := status == stepCompleted || status == stepDiscontinued
-		if _, err := t.exec(`UPDATE step SET status = $2, at = $3 WHERE id = $1`, id, cmp.Or(status, was), ms(t.now)); err != nil {
+		if _, err := t.Exec(`UPDATE step SET status = $2, at = $3 WHERE id = $1`, id, cmp.Or(status, was), sqldb.MS(t.Now)); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE expectation SET ended = $2, at = $3 WHERE id = $1`, id, bit(over), ms(t.now)); err != nil {
+		if _, err := t.Exec(`UPDATE expectation SET ended = $2, at = $3 WHERE id = $1`, id, sqldb.Bit(over), sqldb.MS(t.Now)); err != nil {
 			return err
 		}
-		of, err := list(t, word, `SELECT study_uid FROM expectation WHERE id = $1`, id)
+		of, err := sqldb.List(t, sqldb.Word, `SELECT study_uid FROM expectation WHERE id = $1`, id)
 		if err != nil || objects == nil || len(of) == 0 {
 			return err
 		}
-		packed, err := pack(objects)
+		packed, err := sqldb.Pack(objects)
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`UPDATE expectation SET objects = $2 WHERE id = $1`, id, packed)
+		_, err = t.Exec(`UPDATE expectation SET objects = $2 WHERE id = $1`, id, packed)
 		return err
 	})
 	if err != nil {
@@ -181,16 +182,16 @@ func (l *Ledger) Expect(ctx context.Context, expected []study.Expectation) error
 
 func (t *tx) expect(expected []study.Expectation) error {
 	for _, e := range expected {
-		objects, err := pack(e.Objects)
+		objects, err := sqldb.Pack(e.Objects)
 		if err == nil && (e.ID == "" || e.Study == "") {
 			err = study.ErrInvalid
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO expectation (study_uid, id, source, ended, objects, at, shared) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		if _, err := t.Exec(`INSERT INTO expectation (study_uid, id, source, ended, objects, at, shared) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (study_uid, id) DO UPDATE SET ended = excluded.ended, objects = excluded.objects, at = excluded.at, shared = excluded.shared`,
-			e.Study, e.ID, e.Source, bit(e.Over), objects, ms(t.now), bit(e.Shared)); err != nil {
+			e.Study, e.ID, e.Source, sqldb.Bit(e.Over), objects, sqldb.MS(t.Now), sqldb.Bit(e.Shared)); err != nil {
 			return err
 		}
 	}
@@ -201,22 +202,22 @@ func (t *tx) expect(expected []study.Expectation) error {
 // those objects are not here yet. An object that is told of several studies together
 // is here when it came with any of them.
 func (l *Ledger) Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error) {
-	err = l.view(ctx, func(a asker) error {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		scan := func(rows *sql.Rows) (e study.Expectation, err error) {
 			var objects string
 			var when int64
 			if err := rows.Scan(&e.Study, &e.ID, &e.Source, &e.Over, &objects, &when, &e.Shared); err != nil {
 				return e, err
 			}
-			e.At = at(when)
-			return e, unpack(objects, &e.Objects)
+			e.At = sqldb.At(when)
+			return e, sqldb.Unpack(objects, &e.Objects)
 		}
 		var err error
-		told, err = list(a, scan, `SELECT study_uid, id, source, ended, objects, at, shared FROM expectation WHERE study_uid = $1 ORDER BY at, id`, uid)
+		told, err = sqldb.List(a, scan, `SELECT study_uid, id, source, ended, objects, at, shared FROM expectation WHERE study_uid = $1 ORDER BY at, id`, uid)
 		if err != nil || len(told) == 0 {
 			return err
 		}
-		have, err := list(a, word, `SELECT sop_uid FROM instance WHERE study_uid = $1`, uid)
+		have, err := sqldb.List(a, sqldb.Word, `SELECT sop_uid FROM instance WHERE study_uid = $1`, uid)
 		if err != nil {
 			return err
 		}
@@ -224,7 +225,7 @@ func (l *Ledger) Expected(ctx context.Context, uid study.UID) (told []study.Expe
 			if !e.Shared {
 				continue
 			}
-			more, err := list(a, word, `SELECT i.sop_uid FROM expectation e JOIN instance i ON i.study_uid = e.study_uid
+			more, err := sqldb.List(a, sqldb.Word, `SELECT i.sop_uid FROM expectation e JOIN instance i ON i.study_uid = e.study_uid
 				WHERE e.id = $1 AND e.study_uid <> $2`, e.ID, uid)
 			if err != nil {
 				return err
@@ -269,7 +270,7 @@ func (l *Ledger) Held(ctx context.Context, uid study.UID) (i study.Instance, ok 
 	if err != nil {
 		return i, false, err
 	}
-	n, err := one(l.ask(ctx), number, `SELECT COUNT(*) FROM conflict WHERE sop_uid = $1`, uid)
+	n, err := sqldb.One(l.db.Ask(ctx), sqldb.Number, `SELECT COUNT(*) FROM conflict WHERE sop_uid = $1`, uid)
 	if err == nil && n > 0 {
 		err = fmt.Errorf("instance %s came with other content too: %w", uid, study.ErrRefused)
 	}

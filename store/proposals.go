@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -20,14 +21,14 @@ func scanProposal(rows *sql.Rows) (p study.ModelProposal, err error) {
 	c := &p.Change
 	err = rows.Scan(&p.ID, &c.Model.ID, &c.Model.Version, &sum, &c.From, &c.State, &c.Share, &beside, &c.By, &c.Reason, &made, &expires,
 		&p.Status, &p.DecidedBy, &p.Remark, &decided)
-	c.Model.SHA256, c.Beside, c.At, p.Expires, p.DecidedAt = hash(sum), beside == 1, at(made), at(expires), at(decided)
+	c.Model.SHA256, c.Beside, c.At, p.Expires, p.DecidedAt = sqldb.Hash(sum), beside == 1, sqldb.At(made), sqldb.At(expires), sqldb.At(decided)
 	return p, err
 }
 
 // Proposals gives the proposals that wait for a second person, the oldest first.
 func (l *Ledger) Proposals(ctx context.Context) ([]study.ModelProposal, error) {
-	return list(l.ask(ctx), scanProposal, `SELECT `+proposalColumns+` FROM model_proposal
-		WHERE status = 'open' AND expires > $1 ORDER BY at, id`, ms(l.now()))
+	return sqldb.List(l.db.Ask(ctx), scanProposal, `SELECT `+proposalColumns+` FROM model_proposal
+		WHERE status = 'open' AND expires > $1 ORDER BY at, id`, sqldb.MS(l.db.Now()))
 }
 
 // ProposeModel asks for a change that takes two persons. An older proposal for the
@@ -57,14 +58,14 @@ func (l *Ledger) ProposeModel(ctx context.Context, c study.ModelChange) (study.M
 		if err := t.supersede(c.Model, c.By, "something else was proposed"); err != nil {
 			return err
 		}
-		c.From, c.At = cmp.Or(was.State, study.ModelDraft), t.now
-		p = study.ModelProposal{ID: id, Change: c, Expires: t.now.Add(proposalLife), Status: study.ProposalOpen}
-		if _, err := t.exec(`INSERT INTO model_proposal (`+proposalColumns+`) VALUES `+values(16), p.ID,
-			c.Model.ID, c.Model.Version, c.Model.SHA256[:], c.From, c.State, c.Share.Whole(), bit(c.Beside), clean(c.By), clean(c.Reason),
-			ms(t.now), ms(p.Expires), p.Status, "", "", 0); err != nil {
+		c.From, c.At = cmp.Or(was.State, study.ModelDraft), t.Now
+		p = study.ModelProposal{ID: id, Change: c, Expires: t.Now.Add(proposalLife), Status: study.ProposalOpen}
+		if _, err := t.Exec(`INSERT INTO model_proposal (`+proposalColumns+`) VALUES `+sqldb.Values(16), p.ID,
+			c.Model.ID, c.Model.Version, c.Model.SHA256[:], c.From, c.State, c.Share.Whole(), sqldb.Bit(c.Beside), sqldb.Clean(c.By), sqldb.Clean(c.Reason),
+			sqldb.MS(t.Now), sqldb.MS(p.Expires), p.Status, "", "", 0); err != nil {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		return t.audit(c.By, "model proposed", "model "+c.Model.String(), fmt.Sprintf("proposal %s: SHA-256 %s from %s to %s for %s of the exams: %s",
 			p.ID, c.Model.SHA256, c.From, c.State, c.Share, c.Reason))
 	})
@@ -84,7 +85,7 @@ func (l *Ledger) DecideModel(ctx context.Context, id string, confirm bool, by, r
 	var refused error
 	err := l.change(ctx, func(t *tx) (err error) {
 		refused = nil
-		if p, err = one(t, scanProposal, `SELECT `+proposalColumns+` FROM model_proposal WHERE id = $1`, id); err != nil {
+		if p, err = sqldb.One(t, scanProposal, `SELECT `+proposalColumns+` FROM model_proposal WHERE id = $1`, id); err != nil {
 			return err
 		}
 		p, refused, err = t.decideModel(p, confirm, by, remark)
@@ -104,7 +105,7 @@ func (t *tx) decideModel(p study.ModelProposal, confirm bool, by, remark string)
 	case p.Status != study.ProposalOpen:
 		refused = fmt.Errorf("it is %s by %s: %w", p.Status, p.DecidedBy, study.ErrInvalid)
 		return p, refused, t.auditDecision(p, by, "model refused", refused.Error())
-	case !p.Expires.After(t.now):
+	case !p.Expires.After(t.Now):
 		if err := t.close(&p, study.ProposalExpired, "", ""); err != nil {
 			return p, nil, err
 		}
@@ -118,7 +119,7 @@ func (t *tx) decideModel(p study.ModelProposal, confirm bool, by, remark string)
 	if err != nil {
 		return p, nil, err
 	}
-	c.Second, c.At = by, t.now
+	c.Second, c.At = by, t.Now
 	if now := cmp.Or(was.State, study.ModelDraft); now != c.From {
 		refused = fmt.Errorf("the model was %s then and is %s now; propose it again: %w", c.From, now, study.ErrInvalid)
 	} else {
@@ -136,12 +137,12 @@ func (t *tx) decideModel(p study.ModelProposal, confirm bool, by, remark string)
 
 // close ends a proposal.
 func (t *tx) close(p *study.ModelProposal, status, by, remark string) error {
-	p.Status, p.DecidedBy, p.Remark, p.DecidedAt = status, clean(by), clean(remark), t.now
-	if _, err := t.exec(`UPDATE model_proposal SET status = $2, decided_by = $3, remark = $4, decided_at = $5 WHERE id = $1`,
-		p.ID, p.Status, p.DecidedBy, p.Remark, ms(t.now)); err != nil {
+	p.Status, p.DecidedBy, p.Remark, p.DecidedAt = status, sqldb.Clean(by), sqldb.Clean(remark), t.Now
+	if _, err := t.Exec(`UPDATE model_proposal SET status = $2, decided_by = $3, remark = $4, decided_at = $5 WHERE id = $1`,
+		p.ID, p.Status, p.DecidedBy, p.Remark, sqldb.MS(t.Now)); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	return t.auditDecision(*p, cmp.Or(by, "varde"), "model proposal "+status, remark)
 }
 
@@ -155,7 +156,7 @@ func (t *tx) auditDecision(p study.ModelProposal, by, action, remark string) err
 
 // supersede ends what is still proposed for a model.
 func (t *tx) supersede(m study.ModelRef, by, why string) error {
-	open, err := list(t, scanProposal, `SELECT `+proposalColumns+` FROM model_proposal
+	open, err := sqldb.List(t, scanProposal, `SELECT `+proposalColumns+` FROM model_proposal
 		WHERE status = 'open' AND model_id = $1 AND model_version = $2 AND model_sha256 = $3 ORDER BY at, id`, m.ID, m.Version, m.SHA256[:])
 	for _, p := range open {
 		if err := t.close(&p, study.ProposalSuperseded, by, why); err != nil {
@@ -167,12 +168,12 @@ func (t *tx) supersede(m study.ModelRef, by, why string) error {
 
 // expire ends the proposals on which nobody has decided in time.
 func (l *Ledger) expire(ctx context.Context) error {
-	late, err := list(l.ask(ctx), number, `SELECT 1 FROM model_proposal WHERE status = 'open' AND expires <= $1 LIMIT 1`, ms(l.now()))
+	late, err := sqldb.List(l.db.Ask(ctx), sqldb.Number, `SELECT 1 FROM model_proposal WHERE status = 'open' AND expires <= $1 LIMIT 1`, sqldb.MS(l.db.Now()))
 	if err != nil || len(late) == 0 {
 		return err
 	}
 	return l.change(ctx, func(t *tx) error {
-		late, err := list(t, scanProposal, `SELECT `+proposalColumns+` FROM model_proposal WHERE status = 'open' AND expires <= $1 ORDER BY at, id`, ms(t.now))
+		late, err := sqldb.List(t, scanProposal, `SELECT `+proposalColumns+` FROM model_proposal WHERE status = 'open' AND expires <= $1 ORDER BY at, id`, sqldb.MS(t.Now))
 		for _, p := range late {
 			if err := t.close(&p, study.ProposalExpired, "", ""); err != nil {
 				return err

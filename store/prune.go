@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"varde/store/sqldb"
 )
 
 // Prune removes what peers promised, asked and told before a time and what is of no
@@ -29,7 +30,7 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (int64, error) {
 			`DELETE FROM workitem WHERE state IN ('COMPLETED', 'CANCELED') AND changed < $1 AND EXISTS (SELECT 1 FROM workitem n
 				WHERE n.study_uid = workitem.study_uid AND (n.rev > workitem.rev OR n.rev = workitem.rev AND n.attempt > workitem.attempt))`,
 		} {
-			n, err := t.exec(text, ms(before))
+			n, err := t.Exec(text, sqldb.MS(before))
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -20,17 +21,17 @@ import (
 // arrive, and an index gives the order.
 func (l *Ledger) FindStudies(ctx context.Context, q study.Query) ([]study.Match, error) {
 	var out []study.Match
-	err := l.uncached(ctx, func(a asker) error {
+	err := l.db.Uncached(ctx, func(a sqldb.Asker) error {
 		text, args, err := l.studySearch(a, q)
 		if err != nil {
 			return err
 		}
-		studies, err := list(a, scanStudy, text, args...)
+		studies, err := sqldb.List(a, scanStudy, text, args...)
 		if err != nil {
 			return err
 		}
 		out = make([]study.Match, len(studies))
-		counts := l.ask(ctx)
+		counts := l.db.Ask(ctx)
 		for n, s := range studies {
 			out[n].Study = s
 			if err := countStudy(counts, &out[n]); err != nil {
@@ -45,7 +46,7 @@ func (l *Ledger) FindStudies(ctx context.Context, q study.Query) ([]study.Match,
 // studySearch writes the query of FindStudies. What is asked of a series is
 // looked up study by study; a modality that is asked for alone is followed
 // through its own index, for it may be rare.
-func (l *Ledger) studySearch(a asker, q study.Query) (text string, args []any, err error) {
+func (l *Ledger) studySearch(a sqldb.Asker, q study.Query) (text string, args []any, err error) {
 	w, err := l.studyFilter(a, q)
 	if err != nil {
 		return "", nil, err
@@ -75,23 +76,23 @@ func (l *Ledger) studySearch(a asker, q study.Query) (text string, args []any, e
 // FindSeries gives series, those of one study together.
 func (l *Ledger) FindSeries(ctx context.Context, q study.Query) ([]study.Match, error) {
 	var out []study.Match
-	err := l.uncached(ctx, func(a asker) error {
+	err := l.db.Uncached(ctx, func(a sqldb.Asker) error {
 		text, args, err := l.seriesSearch(a, q)
 		if err != nil {
 			return err
 		}
-		series, err := list(a, scanSeries, text, args...)
+		series, err := sqldb.List(a, scanSeries, text, args...)
 		if err != nil {
 			return err
 		}
-		out, err = withStudies(l.ask(ctx), series)
+		out, err = withStudies(l.db.Ask(ctx), series)
 		return err
 	})
 	return out, wrapFind(err)
 }
 
 // seriesSearch writes the query of FindSeries.
-func (l *Ledger) seriesSearch(a asker, q study.Query) (string, []any, error) {
+func (l *Ledger) seriesSearch(a sqldb.Asker, q study.Query) (string, []any, error) {
 	w, err := l.studyFilter(a, q)
 	if err != nil {
 		return "", nil, err
@@ -110,7 +111,7 @@ func (l *Ledger) seriesSearch(a asker, q study.Query) (string, []any, error) {
 func (l *Ledger) FindInstances(ctx context.Context, q study.Query) ([]study.Match, error) {
 	columns := "i." + strings.ReplaceAll(strings.Join(strings.Fields(instanceColumns), " "), ", ", ", i.")
 	var out []study.Match
-	err := l.uncached(ctx, func(a asker) error {
+	err := l.db.Uncached(ctx, func(a sqldb.Asker) error {
 		w, err := l.studyFilter(a, q)
 		if err != nil {
 			return err
@@ -118,7 +119,7 @@ func (l *Ledger) FindInstances(ctx context.Context, q study.Query) ([]study.Matc
 		in := instanceFilter(q, len(w.args))
 		text := `SELECT ` + columns + ` FROM study JOIN instance i ON i.study_uid = study.uid` + w.where(in.parts...) +
 			` ORDER BY study.received_at, i.study_uid, i.series_number, i.series_uid, i.number, i.sop_uid` + page(q)
-		instances, err := list(a, scanInstance, text, append(w.args, in.args...)...)
+		instances, err := sqldb.List(a, scanInstance, text, append(w.args, in.args...)...)
 		if err != nil {
 			return err
 		}
@@ -127,7 +128,7 @@ func (l *Ledger) FindInstances(ctx context.Context, q study.Query) ([]study.Matc
 			found[n] = study.Match{Study: study.Study{UID: i.Study}, Series: i.Series, SeriesNumber: i.SeriesNumber,
 				SeriesText: i.SeriesText, Modality: i.Modality, Instance: i}
 		}
-		out, err = withStudies(l.ask(ctx), found)
+		out, err = withStudies(l.db.Ask(ctx), found)
 		return err
 	})
 	return out, wrapFind(err)
@@ -145,7 +146,7 @@ func scanSeries(rows *sql.Rows) (m study.Match, err error) {
 }
 
 // withStudies fills in the studies and the counts of matches below them.
-func withStudies(a asker, found []study.Match) ([]study.Match, error) {
+func withStudies(a sqldb.Asker, found []study.Match) ([]study.Match, error) {
 	studies := map[study.UID]study.Match{}
 	series := map[study.UID]int{}
 	for n, m := range found {
@@ -163,7 +164,7 @@ func withStudies(a asker, found []study.Match) ([]study.Match, error) {
 		}
 		count, ok := series[m.Series]
 		if !ok {
-			c, err := one(a, number, `SELECT instances FROM series WHERE study_uid = $1 AND uid = $2`, m.Study.UID, m.Series)
+			c, err := sqldb.One(a, sqldb.Number, `SELECT instances FROM series WHERE study_uid = $1 AND uid = $2`, m.Study.UID, m.Series)
 			if err != nil {
 				return nil, err
 			}
@@ -177,13 +178,13 @@ func withStudies(a asker, found []study.Match) ([]study.Match, error) {
 }
 
 // countStudy counts what a study holds.
-func countStudy(a asker, m *study.Match) error {
+func countStudy(a sqldb.Asker, m *study.Match) error {
 	type row struct {
 		modality study.Modality
 		n        int
 	}
 	scan := func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.modality, &r.n) }
-	series, err := list(a, scan, `SELECT modality, instances FROM series WHERE study_uid = $1`, m.Study.UID)
+	series, err := sqldb.List(a, scan, `SELECT modality, instances FROM series WHERE study_uid = $1`, m.Study.UID)
 	if err != nil {
 		return err
 	}
@@ -196,23 +197,6 @@ func countStudy(a asker, m *study.Match) error {
 	}
 	slices.Sort(m.Modalities)
 	return nil
-}
-
-// uncached runs queries whose text depends on what was asked: to keep a prepared
-// statement for each would have no end.
-func (l *Ledger) uncached(ctx context.Context, do func(asker) error) error {
-	return do(direct{ctx, l.reader.db})
-}
-
-// direct asks without preparing.
-type direct struct {
-	ctx context.Context // of the one call that it lives in
-	db  *sql.DB
-}
-
-func (d direct) query(text string, args ...any) (*sql.Rows, error) {
-	rows, err := d.db.QueryContext(d.ctx, text, args...)
-	return rows, refine(err)
 }
 
 // page limits an answer.
@@ -324,13 +308,13 @@ const (
 // studyFilter writes what is asked of studies. Texts that begin with a wildcard
 // are looked up in an index of their own, unless they are in many studies. In
 // PostgreSQL the index stands behind LIKE itself.
-func (l *Ledger) studyFilter(a asker, q study.Query) (filter, error) {
+func (l *Ledger) studyFilter(a sqldb.Asker, q study.Query) (filter, error) {
 	f := studyConditions(q)
-	if len(f.inside) == 0 || l.engine.shared {
+	if len(f.inside) == 0 || l.db.Shared() {
 		return f, nil
 	}
 	match := strings.Join(f.inside, ` AND `)
-	n, err := one(a, number, `SELECT COUNT(*) FROM (SELECT 1 FROM study_text WHERE study_text MATCH $1 LIMIT `+strconv.Itoa(dense)+`)`, match)
+	n, err := sqldb.One(a, sqldb.Number, `SELECT COUNT(*) FROM (SELECT 1 FROM study_text WHERE study_text MATCH $1 LIMIT `+strconv.Itoa(dense)+`)`, match)
 	if err != nil || n >= dense {
 		return f, err
 	}

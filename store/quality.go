@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -24,22 +25,22 @@ func (l *Ledger) Watched(ctx context.Context, s study.WatchedSpan) ([]study.Watc
 		limit = mostWatched
 	}
 	var all []study.Watched
-	err := l.view(ctx, func(a asker) (err error) {
-		all, err = list(a, scanWatched, `SELECT uid, rev, sender, modality, priority, class, sex, birth, received_at, opened_at, read_at, waiting
+	err := l.db.View(ctx, func(a sqldb.Asker) (err error) {
+		all, err = sqldb.List(a, scanWatched, `SELECT uid, rev, sender, modality, priority, class, sex, birth, received_at, opened_at, read_at, waiting
 			FROM study WHERE received_at >= $1 AND received_at < $2 AND (waiting = 1 OR read_at > 0)
-			ORDER BY received_at DESC, uid DESC LIMIT $3`, ms(s.From), ms(s.To), limit)
+			ORDER BY received_at DESC, uid DESC LIMIT $3`, sqldb.MS(s.From), sqldb.MS(s.To), limit)
 		if err != nil || len(all) == 0 {
 			return err
 		}
 		slices.Reverse(all)
-		from := ms(all[0].ReceivedAt) // the limit may have cut the beginning
+		from := sqldb.MS(all[0].ReceivedAt) // the limit may have cut the beginning
 		place := make(map[study.UID]*study.Watched, len(all))
 		for i := range all {
 			place[all[i].Study] = &all[i]
 		}
-		answers, err := list(a, scanWatchedAnswer, `SELECT r.study_uid, r.model_id, r.model_version, r.model_sha256, r.ai, r.shadow, r.probability, r.at
+		answers, err := sqldb.List(a, scanWatchedAnswer, `SELECT r.study_uid, r.model_id, r.model_version, r.model_sha256, r.ai, r.shadow, r.probability, r.at
 			FROM study s JOIN result r ON r.study_uid = s.uid AND r.rev = s.rev WHERE s.received_at >= $1 AND s.received_at < $2
-			ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, from, ms(s.To))
+			ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, from, sqldb.MS(s.To))
 		if err != nil {
 			return err
 		}
@@ -48,7 +49,7 @@ func (l *Ledger) Watched(ctx context.Context, s study.WatchedSpan) ([]study.Watc
 				w.Answers = append(w.Answers, r.WatchedAnswer)
 			}
 		}
-		return watchedSteps(a, from, ms(s.To), place)
+		return watchedSteps(a, from, sqldb.MS(s.To), place)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("exams from %s to %s: %w", s.From.Format(time.DateOnly), s.To.Format(time.DateOnly), err)
@@ -60,7 +61,7 @@ func scanWatched(rows *sql.Rows) (w study.Watched, err error) {
 	var received, opened, read, waiting int64
 	var birth string
 	err = rows.Scan(&w.Study, &w.Rev, &w.Sender, &w.Modality, &w.Priority, &w.Class, &w.Sex, &birth, &received, &opened, &read, &waiting)
-	w.ReceivedAt, w.OpenedAt, w.ReadAt, w.Waiting = at(received), at(opened), at(read), waiting == 1
+	w.ReceivedAt, w.OpenedAt, w.ReadAt, w.Waiting = sqldb.At(received), sqldb.At(opened), sqldb.At(read), waiting == 1
 	w.Sex, w.Age = strings.ToUpper(strings.TrimSpace(w.Sex)), years(birth, w.ReceivedAt)
 	return w, err
 }
@@ -89,7 +90,7 @@ func scanWatchedAnswer(rows *sql.Rows) (r watchedAnswer, err error) {
 	var shadow, when int64
 	var probability float64
 	err = rows.Scan(&r.study, &r.Model.ID, &r.Model.Version, &sum, &r.AI, &shadow, &probability, &when)
-	r.Model.SHA256, r.Shadow, r.At = hash(sum), shadow == 1, at(when)
+	r.Model.SHA256, r.Shadow, r.At = sqldb.Hash(sum), shadow == 1, sqldb.At(when)
 	if probability >= 0 {
 		r.Probability = &probability
 	}
@@ -97,8 +98,8 @@ func scanWatchedAnswer(rows *sql.Rows) (r watchedAnswer, err error) {
 }
 
 // watchedSteps adds what readers did.
-func watchedSteps(a asker, from, to int64, place map[study.UID]*study.Watched) error {
-	steps, err := list(a, scanStep, `SELECT d.id, d.study_uid, d.rev, d.reader, d.step, d.model_id, d.model_version, d.model_sha256, d.tracking, d.verdict, d.body, d.at
+func watchedSteps(a sqldb.Asker, from, to int64, place map[study.UID]*study.Watched) error {
+	steps, err := sqldb.List(a, scanStep, `SELECT d.id, d.study_uid, d.rev, d.reader, d.step, d.model_id, d.model_version, d.model_sha256, d.tracking, d.verdict, d.body, d.at
 		FROM study s JOIN reading_step d ON d.study_uid = s.uid AND d.rev = s.rev
 		WHERE s.received_at >= $1 AND s.received_at < $2 AND d.step IN ('own', 'finding', 'missed', 'final') ORDER BY d.study_uid, d.id`, from, to)
 	if err != nil {

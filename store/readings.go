@@ -9,13 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
 func scanClaim(rows *sql.Rows) (c study.Claim, err error) {
 	var since, seen, asked int64
 	err = rows.Scan(&c.Study, &c.By, &since, &seen, &c.Asked, &asked)
-	c.Since, c.Seen, c.AskedAt = at(since), at(seen), at(asked)
+	c.Since, c.Seen, c.AskedAt = sqldb.At(since), sqldb.At(seen), sqldb.At(asked)
 	return c, err
 }
 
@@ -46,25 +47,25 @@ func (t *tx) moveClaim(m study.ClaimMove) (study.Claim, error) {
 	if err != nil {
 		return was, err
 	}
-	next, err := was.After(m, t.now)
+	next, err := was.After(m, t.Now)
 	if err != nil {
 		return was, err
 	}
-	if _, err := t.exec(`INSERT INTO claim (`+claimColumns+`) VALUES `+values(6)+` ON CONFLICT (study_uid) DO UPDATE SET
+	if _, err := t.Exec(`INSERT INTO claim (`+claimColumns+`) VALUES `+sqldb.Values(6)+` ON CONFLICT (study_uid) DO UPDATE SET
 		holder = excluded.holder, since = excluded.since, seen = excluded.seen, asked = excluded.asked, asked_at = excluded.asked_at`,
-		m.Study, clean(next.By), ms(next.Since), ms(next.Seen), clean(next.Asked), ms(next.AskedAt)); err != nil {
+		m.Study, sqldb.Clean(next.By), sqldb.MS(next.Since), sqldb.MS(next.Seen), sqldb.Clean(next.Asked), sqldb.MS(next.AskedAt)); err != nil {
 		return next, err
 	}
 	if m.Kind == study.ClaimKeep || m.Kind == study.ClaimTake && was.By == next.By && was.Since.Equal(next.Since) {
 		return next, nil
 	}
-	t.shown = true
-	return next, t.audit(m.By, "claim "+m.Kind, entity(m.Study), claimDetail(was, next, m, t.now))
+	t.Shown = true
+	return next, t.audit(m.By, "claim "+m.Kind, entity(m.Study), claimDetail(was, next, m, t.Now))
 }
 
 // findClaim gives the claim of a study, nobody's where there is none.
-func findClaim(a asker, uid study.UID) (study.Claim, error) {
-	c, err := one(a, scanClaim, `SELECT `+claimColumns+` FROM claim WHERE study_uid = $1`, uid)
+func findClaim(a sqldb.Asker, uid study.UID) (study.Claim, error) {
+	c, err := sqldb.One(a, scanClaim, `SELECT `+claimColumns+` FROM claim WHERE study_uid = $1`, uid)
 	if errors.Is(err, study.ErrNotFound) {
 		return study.Claim{Study: uid}, nil
 	}
@@ -89,8 +90,8 @@ func claimDetail(was, next study.Claim, m study.ClaimMove, now time.Time) string
 // Claims gives what is in somebody's hands, and has not been idle for longer than
 // idle, by study.
 func (l *Ledger) Claims(ctx context.Context, idle time.Duration) ([]study.Claim, error) {
-	return list(l.ask(ctx), scanClaim, `SELECT `+claimColumns+` FROM claim WHERE holder <> '' AND seen >= $1 ORDER BY study_uid`,
-		ms(l.now().Add(-idle)))
+	return sqldb.List(l.db.Ask(ctx), scanClaim, `SELECT `+claimColumns+` FROM claim WHERE holder <> '' AND seen >= $1 ORDER BY study_uid`,
+		sqldb.MS(l.db.Now().Add(-idle)))
 }
 
 // A stepBody is what of a step no query asks for.
@@ -112,8 +113,8 @@ func scanStep(rows *sql.Rows) (s study.ReadingStep, err error) {
 		return s, err
 	}
 	var b stepBody
-	err = unpack(body, &b)
-	s.Model.SHA256, s.At = hash(sum), at(when)
+	err = sqldb.Unpack(body, &b)
+	s.Model.SHA256, s.At = sqldb.Hash(sum), sqldb.At(when)
 	s.Wrong, s.Text, s.Mark, s.Shown, s.Recall = b.Wrong, b.Text, b.Mark, b.Shown, b.Recall
 	return s, err
 }
@@ -150,8 +151,8 @@ func (t *tx) step(s study.ReadingStep) error {
 	if err != nil {
 		return err
 	}
-	before, err := list(t, word, `SELECT step FROM reading_step WHERE study_uid = $1 AND rev = $2 AND reader = $3 AND step IN ('own', 'final')`,
-		s.Study, now.Rev, clean(s.By))
+	before, err := sqldb.List(t, sqldb.Word, `SELECT step FROM reading_step WHERE study_uid = $1 AND rev = $2 AND reader = $3 AND step IN ('own', 'final')`,
+		s.Study, now.Rev, sqldb.Clean(s.By))
 	if err != nil {
 		return err
 	}
@@ -163,17 +164,17 @@ func (t *tx) step(s study.ReadingStep) error {
 			return fmt.Errorf("%s has answered already; what is to be said now is an addendum: %w", s.By, study.ErrRefused)
 		}
 	}
-	body, err := pack(stepBody{Recall: s.Recall, Wrong: s.Wrong, Text: clean(s.Text), Mark: s.Mark, Shown: s.Shown})
+	body, err := sqldb.Pack(stepBody{Recall: s.Recall, Wrong: s.Wrong, Text: sqldb.Clean(s.Text), Mark: s.Mark, Shown: s.Shown})
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`INSERT INTO reading_step (`+stepColumns+`) VALUES `+values(11), s.Study, now.Rev, clean(s.By), s.Step,
-		clean(s.Model.ID), clean(s.Model.Version), s.Model.SHA256[:], s.Tracking, clean(s.Verdict), body, ms(t.now)); err != nil {
+	if _, err := t.Exec(`INSERT INTO reading_step (`+stepColumns+`) VALUES `+sqldb.Values(11), s.Study, now.Rev, sqldb.Clean(s.By), s.Step,
+		sqldb.Clean(s.Model.ID), sqldb.Clean(s.Model.Version), s.Model.SHA256[:], s.Tracking, sqldb.Clean(s.Verdict), body, sqldb.MS(t.Now)); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	if s.Step == study.StepSkipped {
-		if _, err := t.exec(`DELETE FROM claim WHERE study_uid = $1 AND holder = $2`, s.Study, clean(s.By)); err != nil {
+		if _, err := t.Exec(`DELETE FROM claim WHERE study_uid = $1 AND holder = $2`, s.Study, sqldb.Clean(s.By)); err != nil {
 			return err
 		}
 	}
@@ -232,7 +233,7 @@ func stepDetail(s study.ReadingStep, rev int, body study.Hash) string {
 
 // Steps gives what readers did with a study, in the order in which they did it.
 func (l *Ledger) Steps(ctx context.Context, uid study.UID) ([]study.ReadingStep, error) {
-	return list(l.ask(ctx), scanStep, `SELECT id, `+stepColumns+` FROM reading_step WHERE study_uid = $1 ORDER BY id`, uid)
+	return sqldb.List(l.db.Ask(ctx), scanStep, `SELECT id, `+stepColumns+` FROM reading_step WHERE study_uid = $1 ORDER BY id`, uid)
 }
 
 // Locked gives those of the studies of which a reader has locked an impression in
@@ -246,8 +247,8 @@ func (l *Ledger) Locked(ctx context.Context, by string, studies []study.UID) ([]
 		named[i].UID = uid
 	}
 	in, args := uids(named)
-	args = append(args, clean(by))
-	return list(l.ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) },
+	args = append(args, sqldb.Clean(by))
+	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) },
 		fmt.Sprintf(`SELECT DISTINCT s.uid FROM study s JOIN reading_step r ON r.study_uid = s.uid AND r.rev = s.rev
 			WHERE s.uid IN %s AND r.reader = $%d AND r.step IN ('own', 'final') ORDER BY s.uid`, in, len(args)), args...)
 }
@@ -255,9 +256,9 @@ func (l *Ledger) Locked(ctx context.Context, by string, studies []study.UID) ([]
 // Judgments gives the verdicts on single findings of a model since a time, oldest
 // first, for its oversight: at most limit, those behind step after.
 func (l *Ledger) Judgments(ctx context.Context, m study.ModelRef, since time.Time, after int64, limit int) ([]study.ReadingStep, error) {
-	return list(l.ask(ctx), scanStep, `SELECT id, `+stepColumns+` FROM reading_step
+	return sqldb.List(l.db.Ask(ctx), scanStep, `SELECT id, `+stepColumns+` FROM reading_step
 		WHERE model_id = $1 AND model_id <> '' AND model_version = $2 AND at >= $3 AND id > $4 AND step IN ('finding', 'missed') ORDER BY id LIMIT $5`,
-		m.ID, m.Version, ms(since), after, limitOf(limit))
+		m.ID, m.Version, sqldb.MS(since), after, limitOf(limit))
 }
 
 // Skips counts how often each reader has passed a study over since a time.
@@ -266,8 +267,8 @@ func (l *Ledger) Skips(ctx context.Context, since time.Time) (map[string]int, er
 		by string
 		n  int
 	}
-	rows, err := list(l.ask(ctx), func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.by, &r.n) },
-		`SELECT reader, COUNT(*) FROM reading_step WHERE step = 'skipped' AND at >= $1 GROUP BY reader`, ms(since))
+	rows, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.by, &r.n) },
+		`SELECT reader, COUNT(*) FROM reading_step WHERE step = 'skipped' AND at >= $1 GROUP BY reader`, sqldb.MS(since))
 	out := map[string]int{}
 	for _, r := range rows {
 		out[r.by] = r.n

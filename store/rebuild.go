@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"varde/store/objects"
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -60,7 +61,7 @@ const scanners = 4
 // the end of the old one as far as it is known.
 func (r *Rebuilder) Run(ctx context.Context, actor string) (Rebuilt, error) {
 	var out Rebuilt
-	if n, err := one(r.Ledger.ask(ctx), number, `SELECT COUNT(*) FROM study`); err != nil || n > 0 {
+	if n, err := sqldb.One(r.Ledger.db.Ask(ctx), sqldb.Number, `SELECT COUNT(*) FROM study`); err != nil || n > 0 {
 		return out, errors.Join(err, fmt.Errorf("rebuild: the ledger holds %d studies; move it away first: %w", n, study.ErrRefused))
 	}
 	r.slides, r.unsound = map[string]study.Hash{}, map[string]bool{}
@@ -269,9 +270,9 @@ func (r *Rebuilder) restore(ctx context.Context, key, name string, out *Rebuilt)
 				return fmt.Errorf("rows of %s: %w", table.name, err)
 			}
 		}
-		t.moved, t.shown = true, true
+		t.Moved, t.Shown = true, true
 		// What follows counts on from there, and is written anew at once.
-		_, err := t.exec(`INSERT INTO manifest (name, changed, kept) VALUES ($1, $2, $3)
+		_, err := t.Exec(`INSERT INTO manifest (name, changed, kept) VALUES ($1, $2, $3)
 			ON CONFLICT (name) DO UPDATE SET changed = excluded.changed, kept = excluded.kept`, name, c.head.Changed+1, c.head.Changed)
 		return err
 	})
@@ -333,7 +334,7 @@ func (v *verifying) object(ctx context.Context, row map[string]any) error {
 	text, frames := image, []byte(nil)
 	if err == nil && !own && image == "" {
 		if a.Instance.Image != nil {
-			if text, err = pack(a.Instance.Image); err != nil {
+			if text, err = sqldb.Pack(a.Instance.Image); err != nil {
 				return err
 			}
 		}
@@ -349,7 +350,7 @@ func (v *verifying) object(ctx context.Context, row map[string]any) error {
 	case lost:
 		v.missing++
 		v.gone[uid] = true
-	case other || hash(sum) != a.Instance.SHA256:
+	case other || sqldb.Hash(sum) != a.Instance.SHA256:
 		v.changed++
 		v.gone[uid], v.unsound[key] = true, true
 	default:
@@ -369,7 +370,7 @@ func (v *verifying) object(ctx context.Context, row map[string]any) error {
 // was. Each file is read once.
 func (v *verifying) slideFile(ctx context.Context, image string) error {
 	var img study.Image
-	if err := unpack(image, &img); err != nil || img.Origin == nil {
+	if err := sqldb.Unpack(image, &img); err != nil || img.Origin == nil {
 		return fmt.Errorf("an image without its file: %w", study.ErrInvalid)
 	}
 	v.mu.Lock()

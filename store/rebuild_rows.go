@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"varde/store/objects"
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -42,12 +43,12 @@ func (t *tx) restoreRows(table string, rows []map[string]any) error {
 		if len(names) != len(row) {
 			return fmt.Errorf("a column of %s that this Varde does not know: %w", table, study.ErrInvalid)
 		}
-		if _, err := t.exec(`INSERT INTO `+table+` (`+strings.Join(names, ", ")+`) VALUES `+values(len(names)), given...); err != nil {
+		if _, err := t.Exec(`INSERT INTO `+table+` (`+strings.Join(names, ", ")+`) VALUES `+sqldb.Values(len(names)), given...); err != nil {
 			return err
 		}
 		if table == "study" && row["rule"] == firstRule {
 			// A manifest of before: its classes are counted on as migration 18 does.
-			if _, err := t.exec(`UPDATE study SET class = CASE WHEN class >= 2 THEN class + 1 ELSE class END, rule = $2 WHERE uid = $1`,
+			if _, err := t.Exec(`UPDATE study SET class = CASE WHEN class >= 2 THEN class + 1 ELSE class END, rule = $2 WHERE uid = $1`,
 				row["uid"], firstRule+".1"); err != nil {
 				return err
 			}
@@ -58,12 +59,12 @@ func (t *tx) restoreRows(table string, rows []map[string]any) error {
 
 // columns lists the columns of a table.
 func (t *tx) columns(table string) ([]string, error) {
-	rows, err := t.query(`SELECT * FROM ` + table + ` WHERE 1 = 0`)
+	rows, err := t.Query(`SELECT * FROM ` + table + ` WHERE 1 = 0`)
 	if err != nil {
 		return nil, err
 	}
 	columns, err := rows.Columns()
-	return columns, errors.Join(refine(err), refine(rows.Close()))
+	return columns, errors.Join(sqldb.Refine(err), sqldb.Refine(rows.Close()))
 }
 
 // An untold object is one of which no manifest tells.
@@ -192,7 +193,7 @@ func nameOf(key string) (study.UID, bool) {
 // knows reports whether a manifest has told of the object under a key: as one in
 // use, as one that contradicts, or as one that gave way to another.
 func (r *Rebuilder) knows(ctx context.Context, uid study.UID, key string) (bool, error) {
-	n, err := one(r.Ledger.ask(ctx), number, `SELECT (SELECT COUNT(*) FROM instance WHERE sop_uid = $1 AND object_key = $2) +
+	n, err := sqldb.One(r.Ledger.db.Ask(ctx), sqldb.Number, `SELECT (SELECT COUNT(*) FROM instance WHERE sop_uid = $1 AND object_key = $2) +
 		(SELECT COUNT(*) FROM conflict WHERE sop_uid = $1 AND object_key = $2) + (SELECT COUNT(*) FROM dispute WHERE sop_uid = $1 AND object_key = $2) +
 		(SELECT COUNT(*) FROM dispute WHERE sop_uid = $1 AND kind = $3 AND state = $4)`, uid, key, study.ConflictContent, study.ConflictAccepted)
 	return n > 0, err

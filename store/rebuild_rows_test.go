@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -37,7 +38,7 @@ func TestPlacesOfTheFirstRuleAreCountedOnOnce(t *testing.T) {
 				if c == "clock" || c == "remarks" {
 					continue // there were none
 				}
-				text, err := one(t, word, `SELECT CAST(`+c+` AS TEXT) FROM study WHERE uid = '1.2'`)
+				text, err := sqldb.One(t, sqldb.Word, `SELECT CAST(`+c+` AS TEXT) FROM study WHERE uid = '1.2'`)
 				if err != nil {
 					return err
 				}

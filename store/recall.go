@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -29,7 +30,7 @@ func (l *Ledger) Recall(ctx context.Context, m study.ModelRef, uid study.UID, by
 	if err := signed(by, reason); err != nil {
 		return 0, err
 	}
-	c, err := lastChange(l.ask(ctx), m)
+	c, err := lastChange(l.db.Ask(ctx), m)
 	if err == nil && (c.State == "" || c.State.Runs()) {
 		err = fmt.Errorf("it is %s; suspend or withdraw it first: %w", c.State, study.ErrRefused)
 	}
@@ -94,15 +95,15 @@ func (l *Ledger) recallWithdrawn(ctx context.Context) error {
 // Their bytes and their rows stay.
 func (l *Ledger) reject(ctx context.Context, m study.ModelRef) error {
 	for {
-		some, err := list(l.ask(ctx), word, `SELECT r.sop_uid FROM report r JOIN instance i ON i.sop_uid = r.sop_uid AND i.own = 1 AND i.rejected = 0`+saying("r")+`
+		some, err := sqldb.List(l.db.Ask(ctx), sqldb.Word, `SELECT r.sop_uid FROM report r JOIN instance i ON i.sop_uid = r.sop_uid AND i.own = 1 AND i.rejected = 0`+saying("r")+`
 			WHERE `+of("r")+` AND r.kind NOT LIKE '%!%' ORDER BY r.sop_uid LIMIT $4`, m.ID, m.Version, m.SHA256[:], recallsAtOnce)
 		if err != nil || len(some) == 0 {
 			return err
 		}
 		if err := l.change(ctx, func(t *tx) error {
-			t.shown = true
+			t.Shown = true
 			for _, uid := range some {
-				if _, err := t.exec(`UPDATE instance SET rejected = 1 WHERE sop_uid = $1`, uid); err != nil {
+				if _, err := t.Exec(`UPDATE instance SET rejected = 1 WHERE sop_uid = $1`, uid); err != nil {
 					return err
 				}
 			}
@@ -129,7 +130,7 @@ func saying(alias string) string {
 // told lists, by study, the latest revision with results of a model of which a
 // destination has something, and that is not called back yet.
 func (l *Ledger) told(ctx context.Context, m study.ModelRef, uid study.UID) ([]work, error) {
-	return list(l.ask(ctx), scanWork, `SELECT r.study_uid, MAX(r.rev) FROM report r
+	return sqldb.List(l.db.Ask(ctx), scanWork, `SELECT r.study_uid, MAX(r.rev) FROM report r
 		JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+saying("r")+`
 		WHERE `+of("r")+` AND r.kind NOT LIKE '%!%' AND ($4 = '' OR r.study_uid = $4)
 		AND NOT EXISTS (SELECT 1 FROM job j WHERE j.study_uid = r.study_uid AND j.rev >= r.rev AND j.task = 'withdraw' AND `+of("j")+`)
@@ -137,10 +138,10 @@ func (l *Ledger) told(ctx context.Context, m study.ModelRef, uid study.UID) ([]w
 }
 
 func (t *tx) recall(w work, m study.ModelRef, by, reason string) error {
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.study); err != nil { // the study first, as in finish
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.study); err != nil { // the study first, as in finish
 		return err
 	}
-	n, err := one(t, number, `SELECT COUNT(*) FROM job j WHERE j.study_uid = $4 AND j.rev = $5 AND j.task = 'withdraw' AND `+of("j"),
+	n, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job j WHERE j.study_uid = $4 AND j.rev = $5 AND j.task = 'withdraw' AND `+of("j"),
 		m.ID, m.Version, m.SHA256[:], w.study, w.rev)
 	if err != nil || n > 0 { // another process was faster
 		return err
@@ -154,19 +155,19 @@ func (t *tx) recall(w work, m study.ModelRef, by, reason string) error {
 		return err
 	}
 	// What was held back of it never goes, also when the model speaks again.
-	if _, err := t.exec(`UPDATE delivery SET status = 'dropped', next_at = 0, error = 'its result was called back' WHERE study_uid = $4 AND status = 'withheld'
+	if _, err := t.Exec(`UPDATE delivery SET status = 'dropped', next_at = 0, error = 'its result was called back' WHERE study_uid = $4 AND status = 'withheld'
 		AND report_uid IN (SELECT r.sop_uid FROM report r WHERE r.study_uid = $4 AND r.rev <= $5 AND `+of("r")+`)`,
 		m.ID, m.Version, m.SHA256[:], w.study, w.rev); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	return t.audit(by, "recalled", entity(w.study), fmt.Sprintf("revision %d, model %s: %s", w.rev, m, reason))
 }
 
 // hasIt reports whether a destination has, or may have, something of what a report
 // takes back.
 func (t *tx) hasIt(r study.Report, destination string) (bool, error) {
-	_, err := one(t, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT 1 FROM delivery d
+	_, err := sqldb.One(t, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT 1 FROM delivery d
 		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $4 AND d.destination = $5 AND `+hasTaken("d")+`
 		AND `+of("r")+` AND r.kind NOT LIKE '%!%' LIMIT 1`,
 		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, destination)
@@ -180,14 +181,14 @@ func (t *tx) hasIt(r study.Report, destination string) (bool, error) {
 // of earlier ones, and has left the house or may have: each with those of its
 // deliveries of which that is so. What takes something back is not among it.
 func (l *Ledger) Told(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (told []study.Report, err error) {
-	err = l.view(ctx, func(a asker) error {
-		all, err := list(a, scanReport, `SELECT r.`+strings.Join(strings.Split(strings.Join(strings.Fields(reportColumns), ""), ","), ", r.")+` FROM report r`+saying("r")+` WHERE `+of("r")+` AND r.study_uid = $4 AND r.rev <= $5
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
+		all, err := sqldb.List(a, scanReport, `SELECT r.`+strings.Join(strings.Split(strings.Join(strings.Fields(reportColumns), ""), ","), ", r.")+` FROM report r`+saying("r")+` WHERE `+of("r")+` AND r.study_uid = $4 AND r.rev <= $5
 			AND r.kind NOT LIKE '%!%' ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
 		if err != nil {
 			return err
 		}
 		for _, r := range all {
-			r.Deliveries, err = list(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery d WHERE d.study_uid = $1 AND d.report_uid = $2
+			r.Deliveries, err = sqldb.List(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery d WHERE d.study_uid = $1 AND d.report_uid = $2
 				AND `+hasTaken("d")+` ORDER BY d.destination`, uid, r.UID)
 			if err != nil {
 				return err
@@ -207,7 +208,7 @@ func (l *Ledger) Told(ctx context.Context, uid study.UID, rev int, m study.Model
 // RecallOf tells how far it has come that results of a model are taken back.
 func (l *Ledger) RecallOf(ctx context.Context, m study.ModelRef) (study.Recall, error) {
 	r := study.Recall{Model: m}
-	err := l.view(ctx, func(a asker) (err error) {
+	err := l.db.View(ctx, func(a sqldb.Asker) (err error) {
 		r, err = recallOf(a, m)
 		return err
 	})
@@ -217,7 +218,7 @@ func (l *Ledger) RecallOf(ctx context.Context, m study.ModelRef) (study.Recall, 
 	return r, nil
 }
 
-func recallOf(a asker, m study.ModelRef) (study.Recall, error) {
+func recallOf(a sqldb.Asker, m study.ModelRef) (study.Recall, error) {
 	r := study.Recall{Model: m}
 	ref := []any{m.ID, m.Version, m.SHA256[:]}
 	const notes = ` FROM delivery n JOIN report w ON w.sop_uid = n.report_uid WHERE `
@@ -277,7 +278,7 @@ func recallOf(a asker, m study.ModelRef) (study.Recall, error) {
 }
 
 // each calls f with every row.
-func each(a asker, f func(*sql.Rows) error, text string, args ...any) error {
-	_, err := list(a, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, f(rows) }, text, args...)
+func each(a sqldb.Asker, f func(*sql.Rows) error, text string, args ...any) error {
+	_, err := sqldb.List(a, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, f(rows) }, text, args...)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -42,12 +43,12 @@ func (t *tx) reported(j study.Job, r study.Report) error {
 		return fmt.Errorf("report of %s, revision %d, by %s: %w", r.Study, r.Rev, r.Model, study.ErrInvalid)
 	}
 	if r.At.IsZero() {
-		r.At = t.now
+		r.At = t.Now
 	}
 	r.Media = cmp.Or(r.Media, study.MediaDICOM)
-	n, err := t.exec(`INSERT INTO report (`+reportColumns+`) VALUES `+values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
+	n, err := t.Exec(`INSERT INTO report (`+reportColumns+`) VALUES `+sqldb.Values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
 		r.UID, r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], kindOf(r), r.Series,
-		r.Class, r.Key, r.Bytes, r.SHA256[:], ms(r.At), r.Media, clean(r.Held))
+		r.Class, r.Key, r.Bytes, r.SHA256[:], sqldb.MS(r.At), r.Media, sqldb.Clean(r.Held))
 	if err != nil {
 		return err
 	}
@@ -83,16 +84,16 @@ func (t *tx) address(r study.Report, destination string) error {
 			return err
 		}
 	}
-	last, err := one(t, number, `SELECT COALESCE(MAX(seq), 0) FROM delivery WHERE study_uid = $1 AND destination = $2`, r.Study, destination)
+	last, err := sqldb.One(t, sqldb.Number, `SELECT COALESCE(MAX(seq), 0) FROM delivery WHERE study_uid = $1 AND destination = $2`, r.Study, destination)
 	if err != nil {
 		return err
 	}
-	due := t.now
+	due := t.Now
 	if r.Purpose == study.PurposeWithdrawn {
 		due = time.UnixMilli(1) // before all that waits of other studies
 	}
-	if _, err := t.exec(`INSERT INTO delivery (`+deliveryColumns+`) VALUES `+values(14)+` ON CONFLICT (id) DO NOTHING`,
-		string(r.UID)+" "+destination, r.UID, r.Study, r.Class, r.Key, destination, status, 0, ms(due), 0, clean(r.Held),
+	if _, err := t.Exec(`INSERT INTO delivery (`+deliveryColumns+`) VALUES `+sqldb.Values(14)+` ON CONFLICT (id) DO NOTHING`,
+		string(r.UID)+" "+destination, r.UID, r.Study, r.Class, r.Key, destination, status, 0, sqldb.MS(due), 0, sqldb.Clean(r.Held),
 		kindOf(r), r.Media, last+1); err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (t *tx) address(r study.Report, destination string) error {
 // inOrder sees to it that what waits to go to a destination goes in the order of
 // its writing: nothing of a study is due before what was written before it.
 func (t *tx) inOrder(uid study.UID, destination string) error {
-	_, err := t.exec(`UPDATE delivery SET next_at = (SELECT MAX(e.next_at) FROM delivery e WHERE e.study_uid = delivery.study_uid
+	_, err := t.Exec(`UPDATE delivery SET next_at = (SELECT MAX(e.next_at) FROM delivery e WHERE e.study_uid = delivery.study_uid
 			AND e.destination = delivery.destination AND e.status = 'waiting' AND e.seq <= delivery.seq)
 		WHERE study_uid = $1 AND destination = $2 AND status = 'waiting'`, uid, destination)
 	return err
@@ -110,7 +111,7 @@ func (t *tx) inOrder(uid study.UID, destination string) error {
 
 // inOrderOf is inOrder for what a delivery is one of.
 func (t *tx) inOrderOf(id string) error {
-	d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+	d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 	if err != nil {
 		return err
 	}
@@ -165,24 +166,24 @@ func modalityOf(r study.Report) study.Modality {
 // keepOwn makes a report one of the study's objects. A copy that came back from an
 // archive before its record was here gives way to the original.
 func (t *tx) keepOwn(r study.Report) error {
-	n, err := t.exec(`UPDATE instance SET own = 1, object_key = $2, bytes = $3, sha256 = $4 WHERE sop_uid = $1 AND own = 0`,
+	n, err := t.Exec(`UPDATE instance SET own = 1, object_key = $2, bytes = $3, sha256 = $4 WHERE sop_uid = $1 AND own = 0`,
 		r.UID, r.Key, r.Bytes, r.SHA256[:])
 	if err != nil {
 		return err
 	}
 	if n == 1 {
-		_, err := t.exec(`UPDATE study SET instances = instances - 1 WHERE uid = $1`, r.Study)
+		_, err := t.Exec(`UPDATE study SET instances = instances - 1 WHERE uid = $1`, r.Study)
 		return err
 	}
-	_, err = t.exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
-		r.UID, r.Study, r.Series, r.Class, explicitLE, cmp.Or(r.Modality, modalityOf(r)), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], ms(r.At), "", 1)
+	_, err = t.Exec(`INSERT INTO instance (`+instanceColumns+`, own) VALUES `+sqldb.Values(15)+` ON CONFLICT (sop_uid) DO NOTHING`,
+		r.UID, r.Study, r.Series, r.Class, explicitLE, cmp.Or(r.Modality, modalityOf(r)), 1, 0, "", r.Key, r.Bytes, r.SHA256[:], sqldb.MS(r.At), "", 1)
 	return err
 }
 
 // Predecessors gives what was written of the model's result of the latest revision
 // before this one that has reports: all of it that did not fail its check.
 func (l *Ledger) Predecessors(ctx context.Context, uid study.UID, rev int, m study.ModelRef) ([]study.Report, error) {
-	all, err := list(l.ask(ctx), scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1 AND model_id = $3 AND model_version = $4
+	all, err := sqldb.List(l.db.Ask(ctx), scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid = $1 AND model_id = $3 AND model_version = $4
 		AND model_sha256 = $5 AND held = '' AND rev = (SELECT MAX(o.rev) FROM report o WHERE o.study_uid = $1 AND o.rev < $2
 			AND o.model_id = $3 AND o.model_version = $4 AND o.model_sha256 = $5) ORDER BY kind`,
 		uid, rev, m.ID, m.Version, m.SHA256[:])
@@ -209,8 +210,8 @@ const (
 // of their writing, and one of them never before another that has still to be tried
 // again.
 func (l *Ledger) DueDeliveries(ctx context.Context, limit int) ([]study.Delivery, error) {
-	return list(l.ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery
-		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, seq, id LIMIT $2`, ms(l.now()), limit)
+	return sqldb.List(l.db.Ask(ctx), scanDelivery, `SELECT `+deliveryColumns+` FROM delivery
+		WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, seq, id LIMIT $2`, sqldb.MS(l.db.Now()), limit)
 }
 
 // Delivered records that the destination has taken the report.
@@ -219,8 +220,8 @@ func (l *Ledger) Delivered(ctx context.Context, id string) error {
 		if err := t.fared(id, ""); err != nil {
 			return 0, err
 		}
-		return t.exec(`UPDATE delivery SET status = 'delivered', tries = tries + 1, at = $2, next_at = 0, error = ''
-			WHERE id = $1 AND status <> 'delivered'`, id, ms(t.now))
+		return t.Exec(`UPDATE delivery SET status = 'delivered', tries = tries + 1, at = $2, next_at = 0, error = ''
+			WHERE id = $1 AND status <> 'delivered'`, id, sqldb.MS(t.Now))
 	})
 }
 
@@ -232,8 +233,8 @@ func (l *Ledger) DeliveryFailed(ctx context.Context, id string, cause string, ne
 		status, action = deliveryFailed, "delivery failed"
 	}
 	return l.delivery(ctx, id, action, func(t *tx) (int64, error) {
-		n, err := t.exec(`UPDATE delivery SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
-			id, status, ms(next), clean(cause))
+		n, err := t.Exec(`UPDATE delivery SET status = $2, tries = tries + 1, next_at = $3, error = $4 WHERE id = $1 AND status = 'waiting'`,
+			id, status, sqldb.MS(next), sqldb.Clean(cause))
 		if err == nil && n > 0 {
 			err = t.fared(id, cause)
 		}
@@ -247,7 +248,7 @@ func (l *Ledger) DeliveryFailed(ctx context.Context, id string, cause string, ne
 // delivery changes one delivery, with a row in the audit when there is an action.
 func (l *Ledger) delivery(ctx context.Context, id, action string, do func(*tx) (int64, error)) error {
 	err := l.change(ctx, func(t *tx) error {
-		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
+		d, err := sqldb.One(t, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE id = $1`, id)
 		if err != nil {
 			return err
 		}
@@ -255,7 +256,7 @@ func (l *Ledger) delivery(ctx context.Context, id, action string, do func(*tx) (
 		if err != nil || n == 0 || action == "" {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		return t.audit("report", action, entity(d.Study), fmt.Sprintf("object %s to %s", d.Report, d.Destination))
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -44,33 +45,33 @@ func scanReportIn(rows *sql.Rows) (r study.ReportIn, err error) {
 		&p.ID, &p.Issuer, &p.Name, &p.Birth, &p.Sex, &ids, &r.Status, &r.Text, &codes); err != nil {
 		return r, err
 	}
-	r.Patient, r.Told.At = study.NewPatient(p), at(told)
-	if err := unpack(ids, &r.Identifiers); err != nil {
+	r.Patient, r.Told.At = study.NewPatient(p), sqldb.At(told)
+	if err := sqldb.Unpack(ids, &r.Identifiers); err != nil {
 		return r, err
 	}
-	return r, unpack(codes, &r.Codes)
+	return r, sqldb.Unpack(codes, &r.Codes)
 }
 
 func (t *tx) keepReport(r study.ReportIn, h *study.Heard) error {
 	for _, s := range []*string{&r.Told.Sender, &r.Told.ID, &r.Accession, &r.Placer, &r.Filler, &r.Status, &r.Text} {
-		*s = clean(*s)
+		*s = sqldb.Clean(*s)
 	}
 	sum, err := reportHash(r)
 	if err != nil {
 		return err
 	}
-	ids, err := pack(r.Identifiers)
+	ids, err := sqldb.Pack(r.Identifiers)
 	if err != nil {
 		return err
 	}
-	codes, err := pack(r.Codes)
+	codes, err := sqldb.Pack(r.Codes)
 	if err != nil {
 		return err
 	}
 	p := cleanPerson(r.Patient.Reveal())
 	r.Patient = study.NewPatient(p)
-	n, err := t.exec(`INSERT INTO report_in (heard_at, sha256, `+reportInColumns+`) VALUES `+values(18)+`
-		ON CONFLICT (sender, message, sha256) DO NOTHING`, ms(t.now), sum[:], r.Told.Sender, r.Told.ID, ms(r.Told.At),
+	n, err := t.Exec(`INSERT INTO report_in (heard_at, sha256, `+reportInColumns+`) VALUES `+sqldb.Values(18)+`
+		ON CONFLICT (sender, message, sha256) DO NOTHING`, sqldb.MS(t.Now), sum[:], r.Told.Sender, r.Told.ID, sqldb.MS(r.Told.At),
 		r.Study, r.Accession, r.Placer, r.Filler, p.ID, p.Issuer, p.Name, p.Birth, p.Sex, ids, r.Status, r.Text, codes)
 	if err != nil || n == 0 {
 		return err
@@ -92,7 +93,7 @@ func (t *tx) keepReport(r study.ReportIn, h *study.Heard) error {
 			h.Held++
 			err = t.hold(uid, knownReport{ReportIn: r, sum: sum}.heldFor(s, evidence))
 		} else {
-			h.Studies, t.shown = append(h.Studies, uid), true
+			h.Studies, t.Shown = append(h.Studies, uid), true
 			err = t.audit("hl7", "report in", entity(uid), "status "+brief(r.Status)+"; "+citation(r.Told))
 		}
 		if err != nil {
@@ -117,8 +118,8 @@ func scanKnownReport(rows *sql.Rows) (k knownReport, err error) {
 
 // reportsOf gives the reports that name a study by its UID or by its accession
 // number, the latest first, those of another patient among them.
-func reportsOf(a asker, s study.Study) ([]knownReport, error) {
-	all, err := list(a, scanKnownReport, `SELECT `+reportInColumns+` FROM report_in WHERE study_uid = $1
+func reportsOf(a sqldb.Asker, s study.Study) ([]knownReport, error) {
+	all, err := sqldb.List(a, scanKnownReport, `SELECT `+reportInColumns+` FROM report_in WHERE study_uid = $1
 		OR $2 <> '' AND accession = $2 AND (study_uid = '' OR study_uid NOT IN (SELECT uid FROM study)) ORDER BY told_at DESC, id DESC`, s.UID, s.Accession)
 	if err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (k knownReport) heldFor(s study.Study, facts []string) held {
 // and patient. A report of another patient is left out, unless a person released
 // it; see [Ledger.DecideHold].
 func (l *Ledger) ReportsIn(ctx context.Context, uid study.UID) (out []study.ReportIn, err error) {
-	err = l.view(ctx, func(a asker) error {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		s, err := findStudy(a, uid)
 		if err != nil {
 			return err

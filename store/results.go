@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -19,8 +20,8 @@ func (l *Ledger) FinishPart(ctx context.Context, j study.Job, key string, planne
 		if err := t.finish(j); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO part (job_id, attempt, object_key, planned, seen, seconds, at) VALUES `+values(7)+`
-			ON CONFLICT (job_id) DO NOTHING`, j.ID, j.Attempt, key, planned, seen, seconds, ms(t.now)); err != nil {
+		if _, err := t.Exec(`INSERT INTO part (job_id, attempt, object_key, planned, seen, seconds, at) VALUES `+sqldb.Values(7)+`
+			ON CONFLICT (job_id) DO NOTHING`, j.ID, j.Attempt, key, planned, seen, seconds, sqldb.MS(t.Now)); err != nil {
 			return err
 		}
 		if err := t.learnPace(j, planned, seconds); err != nil {
@@ -38,23 +39,23 @@ func (l *Ledger) FinishPart(ctx context.Context, j study.Job, key string, planne
 // first: two last parts that end together must take turns, or each would see the
 // other still open and neither would call for the conclusion.
 func (t *tx) finish(j study.Job) error {
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
 		return err
 	}
-	n, err := t.exec(`UPDATE job SET state = 'done', worker = '' WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, j.ID, j.Attempt)
+	n, err := t.Exec(`UPDATE job SET state = 'done', worker = '' WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, j.ID, j.Attempt)
 	if err != nil {
 		return err
 	}
 	if n != 1 {
 		return ErrFenced
 	}
-	t.moved, t.shown = true, true
+	t.Moved, t.Shown = true, true
 	return nil
 }
 
 // fanIn calls for a model's conclusion once no part of it is open.
 func (t *tx) fanIn(j study.Job) error {
-	open, err := one(t, number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'score'
+	open, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'score'
 		AND model_id = $3 AND model_version = $4 AND model_sha256 = $5 AND state NOT IN ('done', 'failed')`,
 		j.Study, j.Rev, j.Model.ID, j.Model.Version, j.Model.SHA256[:])
 	if err != nil || open > 0 {
@@ -70,16 +71,16 @@ func (t *tx) fanIn(j study.Job) error {
 // Parts gives the parts of one model's work on a revision that are over, in
 // their order.
 func (l *Ledger) Parts(ctx context.Context, uid study.UID, rev int, m study.ModelRef) ([]study.PartRow, error) {
-	return findParts(l.ask(ctx), uid, rev, m)
+	return findParts(l.db.Ask(ctx), uid, rev, m)
 }
 
-func findParts(a asker, uid study.UID, rev int, m study.ModelRef) ([]study.PartRow, error) {
-	return list(a, func(rows *sql.Rows) (p study.PartRow, err error) {
+func findParts(a sqldb.Asker, uid study.UID, rev int, m study.ModelRef) ([]study.PartRow, error) {
+	return sqldb.List(a, func(rows *sql.Rows) (p study.PartRow, err error) {
 		var reason string
 		if err := rows.Scan(&p.Job, &p.Part, &p.State, &p.Planned, &reason, &p.Key, &p.Seen, &p.Seconds); err != nil {
 			return p, err
 		}
-		return p, unpack(reason, &p.Reason)
+		return p, sqldb.Unpack(reason, &p.Reason)
 	}, `SELECT j.id, j.part, j.state, j.planned, j.reason, COALESCE(p.object_key, ''), COALESCE(p.seen, 0), COALESCE(p.seconds, 0)
 		FROM job j LEFT JOIN part p ON p.job_id = j.id
 		WHERE j.study_uid = $1 AND j.rev = $2 AND j.task = 'score' AND j.model_id = $3 AND j.model_version = $4 AND j.model_sha256 = $5
@@ -137,13 +138,13 @@ func (t *tx) keepVerdict(o order, m study.ModelPlan, r study.Result) error {
 // keepResult writes a result and what follows from it.
 func (t *tx) keepResult(o order, r study.Result) error {
 	if r.At.IsZero() {
-		r.At = t.now
+		r.At = t.Now
 	}
 	r, err := t.muted(r)
 	if err != nil {
 		return err
 	}
-	body, err := pack(r)
+	body, err := sqldb.Pack(r)
 	if err != nil {
 		return err
 	}
@@ -151,13 +152,13 @@ func (t *tx) keepResult(o order, r study.Result) error {
 	if r.Probability != nil {
 		score = *r.Probability
 	}
-	n, err := t.exec(`INSERT INTO result (study_uid, rev, model_id, model_version, model_sha256, ai, shadow, at, body, code, probability)
-		VALUES `+values(11)+` ON CONFLICT (study_uid, rev, model_id, model_version, model_sha256) DO NOTHING`,
-		r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.AI, bit(r.Shadow), ms(r.At), body, r.Reason.Code, score)
+	n, err := t.Exec(`INSERT INTO result (study_uid, rev, model_id, model_version, model_sha256, ai, shadow, at, body, code, probability)
+		VALUES `+sqldb.Values(11)+` ON CONFLICT (study_uid, rev, model_id, model_version, model_sha256) DO NOTHING`,
+		r.Study, r.Rev, r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.AI, sqldb.Bit(r.Shadow), sqldb.MS(r.At), body, r.Reason.Code, score)
 	if err != nil || n == 0 {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	if err := t.audit("inference", "result", entity(r.Study),
 		fmt.Sprintf("revision %d, model %s, SHA-256 %s: %s, %d of %d tiles", r.Rev, r.Model, r.Model.SHA256, r.AI, r.Seen, r.Planned)); err != nil {
 		return err
@@ -191,7 +192,7 @@ func (t *tx) placeAgain(uid study.UID, rev int) error {
 
 // heardResults are the results of a revision that readers see.
 func (t *tx) heardResults(uid study.UID, rev int) ([]study.Result, error) {
-	results, err := list(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
+	results, err := sqldb.List(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
 		ORDER BY model_id, model_version, model_sha256`, uid, rev)
 	if err != nil {
 		return nil, err
@@ -202,14 +203,14 @@ func (t *tx) heardResults(uid study.UID, rev int) ([]study.Result, error) {
 // factsOf is what a study's place depends on now, but for what the pace says.
 func (t *tx) factsOf(s study.Study, results []study.Result) study.PlaceFacts {
 	return study.PlaceFacts{
-		ArrivedAt: s.ReceivedAt, Now: t.now, Priority: s.Priority, Deadline: s.Place.Deadline, Clock: s.Place.Clock,
+		ArrivedAt: s.ReceivedAt, Now: t.Now, Priority: s.Priority, Deadline: s.Place.Deadline, Clock: s.Place.Clock,
 		NoAI: s.Note != "" || t.ledger.mute.Load(), Results: results, Old: &s.Place, Opened: s.Opened,
 	}
 }
 
 // putPlace writes a study's place: one statement re-keys it in the order.
 func (t *tx) putPlace(uid study.UID, p study.Place) error {
-	why, err := pack(p.Why)
+	why, err := sqldb.Pack(p.Why)
 	if err != nil {
 		return err
 	}
@@ -217,8 +218,8 @@ func (t *tx) putPlace(uid study.UID, p study.Place) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`UPDATE study SET class = $2, place_key = $3, why = $4, deadline = $5, rule = $6, clock = $7 WHERE uid = $1`,
-		uid, p.Class, ms(p.Key), why, ms(p.Deadline), p.Rule, clock)
+	_, err = t.Exec(`UPDATE study SET class = $2, place_key = $3, why = $4, deadline = $5, rule = $6, clock = $7 WHERE uid = $1`,
+		uid, p.Class, sqldb.MS(p.Key), why, sqldb.MS(p.Deadline), p.Rule, clock)
 	return err
 }
 
@@ -227,7 +228,7 @@ func packClock(c study.Clock) (string, error) {
 	if c.Zero() {
 		return "", nil
 	}
-	return pack(c)
+	return sqldb.Pack(c)
 }
 
 // noLater is a place that is no later than the old one. In a higher class the key
@@ -277,8 +278,8 @@ func (t *tx) advance(uid study.UID, rev int) error {
 	if s.Status == was {
 		return nil
 	}
-	t.shown = true
-	_, err = t.exec(`UPDATE study SET status = $2 WHERE uid = $1`, uid, s.Status)
+	t.Shown = true
+	_, err = t.Exec(`UPDATE study SET status = $2 WHERE uid = $1`, uid, s.Status)
 	return err
 }
 
@@ -286,7 +287,7 @@ func (t *tx) advance(uid study.UID, rev int) error {
 func (t *tx) nextStatus(s study.Study) (study.Status, error) {
 	switch s.Status {
 	case study.Scoring:
-		missing, err := one(t, number, `SELECT
+		missing, err := sqldb.One(t, sqldb.Number, `SELECT
 			(SELECT COUNT(*) FROM model_plan WHERE study_uid = $1 AND rev = $2 AND shadow = 0) -
 			(SELECT COUNT(*) FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0)`, s.UID, s.Rev)
 		if err != nil || missing > 0 {
@@ -294,14 +295,14 @@ func (t *tx) nextStatus(s study.Study) (study.Status, error) {
 		}
 		return study.Scored, nil
 	case study.Scored:
-		due, err := one(t, number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state <> 'done'`, s.UID, s.Rev)
+		due, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state <> 'done'`, s.UID, s.Rev)
 		if err != nil {
 			return s.Status, err
 		}
 		if due == 0 {
 			return study.Reported, nil
 		}
-		failed, err := one(t, number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state = 'failed'`, s.UID, s.Rev)
+		failed, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state = 'failed'`, s.UID, s.Rev)
 		if err != nil || failed < due {
 			return s.Status, err
 		}
@@ -314,7 +315,7 @@ func (t *tx) nextStatus(s study.Study) (study.Status, error) {
 
 // readBefore is read for a study that a physician has read already.
 func (t *tx) readBefore(s study.Study) (study.Status, error) {
-	when, err := one(t, number, `SELECT read_at FROM study WHERE uid = $1`, s.UID)
+	when, err := sqldb.One(t, sqldb.Number, `SELECT read_at FROM study WHERE uid = $1`, s.UID)
 	if err != nil || when == 0 {
 		return s.Status, err
 	}
@@ -323,7 +324,7 @@ func (t *tx) readBefore(s study.Study) (study.Status, error) {
 
 // Result gives what a model found in a revision.
 func (l *Ledger) Result(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (study.Result, error) {
-	r, err := one(l.ask(ctx), scanResult, `SELECT body FROM result
+	r, err := sqldb.One(l.db.Ask(ctx), scanResult, `SELECT body FROM result
 		WHERE study_uid = $1 AND rev = $2 AND model_id = $3 AND model_version = $4 AND model_sha256 = $5`,
 		uid, rev, m.ID, m.Version, m.SHA256[:])
 	if err != nil {
@@ -343,7 +344,7 @@ func (l *Ledger) Sweep(ctx context.Context) error {
 	if err := errors.Join(l.EndStopped(ctx), l.expire(ctx), l.recallWithdrawn(ctx)); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	stuck, err := list(l.ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status IN ('scoring', 'scored')
+	stuck, err := sqldb.List(l.db.Ask(ctx), scanStudy, `SELECT `+studyColumns+` FROM study WHERE status IN ('scoring', 'scored')
 		AND NOT EXISTS (SELECT 1 FROM job WHERE study_uid = study.uid AND rev = study.rev AND state IN ('ready', 'enqueued'))
 		AND NOT EXISTS (SELECT 1 FROM job WHERE study_uid = study.uid AND rev = study.rev AND task = 'report' AND state = 'failed')
 		ORDER BY uid LIMIT 100`)
@@ -361,21 +362,21 @@ func (l *Ledger) Sweep(ctx context.Context) error {
 
 // mend adds the follow-up that a study waits for.
 func (t *tx) mend(uid study.UID, rev int) error {
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
 		return err
 	}
 	o, err := t.findOrder(uid, rev)
 	if err != nil {
 		return err
 	}
-	plans, err := list(t, word, `SELECT plan FROM model_plan WHERE study_uid = $1 AND rev = $2
+	plans, err := sqldb.List(t, sqldb.Word, `SELECT plan FROM model_plan WHERE study_uid = $1 AND rev = $2
 		ORDER BY model_id, model_version, model_sha256`, uid, rev)
 	if err != nil {
 		return err
 	}
 	for _, text := range plans {
 		var m study.ModelPlan
-		if err := unpack(text, &m); err != nil {
+		if err := sqldb.Unpack(text, &m); err != nil {
 			return err
 		}
 		if err := t.mendModel(o, m); err != nil {
@@ -386,7 +387,7 @@ func (t *tx) mend(uid study.UID, rev int) error {
 }
 
 func (t *tx) mendModel(o order, m study.ModelPlan) error {
-	r, err := one(t, scanResult, `SELECT body FROM result
+	r, err := sqldb.One(t, scanResult, `SELECT body FROM result
 		WHERE study_uid = $1 AND rev = $2 AND model_id = $3 AND model_version = $4 AND model_sha256 = $5`,
 		o.study, o.rev, m.Model.ID, m.Model.Version, m.Model.SHA256[:])
 	switch {

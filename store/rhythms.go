@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -13,17 +14,17 @@ import (
 func (l *Ledger) KeepRhythms(ctx context.Context, all []study.Rhythm) error {
 	err := l.change(ctx, func(t *tx) error {
 		for _, r := range all {
-			pauses, err := pack(r.Pauses)
+			pauses, err := sqldb.Pack(r.Pauses)
 			if err != nil {
 				return err
 			}
-			ends, err := pack(r.Ends)
+			ends, err := sqldb.Pack(r.Ends)
 			if err != nil {
 				return err
 			}
-			if _, err := t.exec(`INSERT INTO rhythm (sender, pauses, ends, at) VALUES ($1, $2, $3, $4)
+			if _, err := t.Exec(`INSERT INTO rhythm (sender, pauses, ends, at) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (sender) DO UPDATE SET pauses = excluded.pauses, ends = excluded.ends, at = excluded.at`,
-				clean(r.Sender), pauses, ends, ms(t.now)); err != nil {
+				sqldb.Clean(r.Sender), pauses, ends, sqldb.MS(t.Now)); err != nil {
 				return err
 			}
 		}
@@ -42,10 +43,10 @@ func (l *Ledger) Rhythms(ctx context.Context, limit int) ([]study.Rhythm, error)
 		if err := rows.Scan(&r.Sender, &pauses, &ends); err != nil {
 			return r, err
 		}
-		if err := unpack(pauses, &r.Pauses); err != nil {
+		if err := sqldb.Unpack(pauses, &r.Pauses); err != nil {
 			return r, err
 		}
-		return r, unpack(ends, &r.Ends)
+		return r, sqldb.Unpack(ends, &r.Ends)
 	}
-	return list(l.ask(ctx), scan, `SELECT sender, pauses, ends FROM rhythm ORDER BY at DESC, sender LIMIT $1`, limit)
+	return sqldb.List(l.db.Ask(ctx), scan, `SELECT sender, pauses, ends FROM rhythm ORDER BY at DESC, sender LIMIT $1`, limit)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -22,15 +23,15 @@ type readBody struct {
 // findScreening gives how far a state of a study is in its program: what was kept at
 // its first answer, or before that the plan by what is known now. The zero screening
 // is that it belongs to none.
-func (l *Ledger) findScreening(a asker, s study.Study) (study.Screening, error) {
-	v, err := one(a, func(rows *sql.Rows) (v study.Screening, err error) {
+func (l *Ledger) findScreening(a sqldb.Asker, s study.Study) (study.Screening, error) {
+	v, err := sqldb.One(a, func(rows *sql.Rows) (v study.Screening, err error) {
 		var plan string
 		var decided int64
 		if err := rows.Scan(&plan, &v.State, &v.Look, &decided); err != nil {
 			return v, err
 		}
-		v.DecidedAt = at(decided)
-		return v, unpack(plan, &v.Plan)
+		v.DecidedAt = sqldb.At(decided)
+		return v, sqldb.Unpack(plan, &v.Plan)
 	}, `SELECT plan, state, look, decided_at FROM screening WHERE study_uid = $1 AND rev = $2`, s.UID, s.Rev)
 	v.Study, v.Rev = s.UID, s.Rev
 	if errors.Is(err, study.ErrNotFound) {
@@ -41,15 +42,15 @@ func (l *Ledger) findScreening(a asker, s study.Study) (study.Screening, error) 
 	if err != nil {
 		return v, err
 	}
-	v.Reads, err = list(a, func(rows *sql.Rows) (r study.ScreeningRead, err error) {
+	v.Reads, err = sqldb.List(a, func(rows *sql.Rows) (r study.ScreeningRead, err error) {
 		var body string
 		var when int64
 		if err := rows.Scan(&r.Turn, &r.By, &r.Recall, &body, &when); err != nil {
 			return r, err
 		}
 		var b readBody
-		r.At = at(when)
-		err = unpack(body, &b)
+		r.At = sqldb.At(when)
+		err = sqldb.Unpack(body, &b)
 		r.Text, r.With, r.Saw = b.Text, b.With, b.Saw
 		return r, err
 	}, `SELECT turn, reader, recall, body, at FROM screening_read WHERE study_uid = $1 AND rev = $2 ORDER BY id`, s.UID, s.Rev)
@@ -59,7 +60,7 @@ func (l *Ledger) findScreening(a asker, s study.Study) (study.Screening, error) 
 // screened asks the site's programs about a study as it is now. Results of models
 // that were stopped since count as stopped, and models that have no result yet as at
 // work.
-func (l *Ledger) screened(a asker, s study.Study) (study.ScreeningPlan, error) {
+func (l *Ledger) screened(a sqldb.Asker, s study.Study) (study.ScreeningPlan, error) {
 	if l.screener == nil {
 		return study.ScreeningPlan{}, nil
 	}
@@ -68,7 +69,7 @@ func (l *Ledger) screened(a asker, s study.Study) (study.ScreeningPlan, error) {
 	if f.Codes, err = codesOf(a, s); err != nil || l.screener(f).Program == "" {
 		return study.ScreeningPlan{}, err
 	}
-	if f.Results, err = list(a, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
+	if f.Results, err = sqldb.List(a, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
 		ORDER BY model_id, model_version, model_sha256`, s.UID, s.Rev); err != nil {
 		return study.ScreeningPlan{}, err
 	}
@@ -81,12 +82,12 @@ func (l *Ledger) screened(a asker, s study.Study) (study.ScreeningPlan, error) {
 			f.Results[i] = study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, AI: study.Failed, Reason: study.Reason{Code: study.ReasonStopped}}
 		}
 	}
-	asked, err := list(a, word, `SELECT plan FROM model_plan p WHERE study_uid = $1 AND rev = $2 AND shadow = 0 AND NOT EXISTS (SELECT 1 FROM result r
+	asked, err := sqldb.List(a, sqldb.Word, `SELECT plan FROM model_plan p WHERE study_uid = $1 AND rev = $2 AND shadow = 0 AND NOT EXISTS (SELECT 1 FROM result r
 		WHERE r.study_uid = p.study_uid AND r.rev = p.rev AND r.model_id = p.model_id AND r.model_version = p.model_version AND r.model_sha256 = p.model_sha256)
 		ORDER BY model_id, model_version, model_sha256`, s.UID, s.Rev)
 	for _, text := range asked {
 		var p study.ModelPlan
-		if err := unpack(text, &p); err != nil {
+		if err := sqldb.Unpack(text, &p); err != nil {
 			return study.ScreeningPlan{}, err
 		}
 		f.Results = append(f.Results, study.Result{Study: s.UID, Rev: s.Rev, Model: p.Model, AI: study.Running})
@@ -109,17 +110,17 @@ func (c *conditions) screened(f study.WorklistFilter) {
 	}
 	if f.Reader != "" && (f.List == "" || f.List == study.ListSecond) {
 		c.add(`NOT EXISTS (SELECT 1 FROM screening_read y WHERE y.study_uid = study.uid AND y.rev = study.rev AND y.reader = $?
-			AND y.turn IN ('first', 'second', 'third'))`, clean(f.Reader))
+			AND y.turn IN ('first', 'second', 'third'))`, sqldb.Clean(f.Reader))
 	}
 }
 
 // codesOf gives the codes of a study's orders.
-func codesOf(a asker, s study.Study) (all []study.Code, err error) {
-	texts, err := list(a, word, `SELECT codes FROM placed_order WHERE canceled = 0 AND (study_uid = $1 OR accession = $2 AND accession <> '' AND patient_id = $3)
+func codesOf(a sqldb.Asker, s study.Study) (all []study.Code, err error) {
+	texts, err := sqldb.List(a, sqldb.Word, `SELECT codes FROM placed_order WHERE canceled = 0 AND (study_uid = $1 OR accession = $2 AND accession <> '' AND patient_id = $3)
 		ORDER BY id`, s.UID, s.Accession, s.Patient.Reveal().ID)
 	for _, text := range texts {
 		var codes []study.Code
-		if err := unpack(text, &codes); err != nil {
+		if err := sqldb.Unpack(text, &codes); err != nil {
 			return nil, err
 		}
 		all = append(all, codes...)
@@ -131,7 +132,7 @@ func codesOf(a asker, s study.Study) (all []study.Code, err error) {
 // order: of a study that is in none, the zero screening.
 func (l *Ledger) Screenings(ctx context.Context, studies []study.Study) ([]study.Screening, error) {
 	all := make([]study.Screening, len(studies))
-	err := l.view(ctx, func(a asker) (err error) {
+	err := l.db.View(ctx, func(a sqldb.Asker) (err error) {
 		for i, s := range studies {
 			if all[i], err = l.findScreening(a, s); err != nil {
 				return err
@@ -176,10 +177,10 @@ func (l *Ledger) DecideScreening(ctx context.Context, uid study.UID, r study.Scr
 
 // screen keeps what somebody said in a screening.
 func (t *tx) screen(s study.Study, was study.Screening, r study.ScreeningRead) (next study.Screening, err error) {
-	r.By, r.Text, r.At = clean(r.By), clean(r.Text), t.now
+	r.By, r.Text, r.At = sqldb.Clean(r.By), sqldb.Clean(r.Text), t.Now
 	r.With = slices.Clone(r.With)
 	for i, w := range r.With {
-		r.With[i] = strings.TrimSpace(clean(w))
+		r.With[i] = strings.TrimSpace(sqldb.Clean(w))
 	}
 	if len([]rune(r.Text)) > study.MaxReadingText {
 		return was, fmt.Errorf("%s of study %s: too long: %w", r.Turn, s.UID, study.ErrInvalid)
@@ -194,30 +195,30 @@ func (t *tx) screen(s study.Study, was study.Screening, r study.ScreeningRead) (
 		return next, err
 	}
 	r = next.Reads[len(next.Reads)-1]
-	body, err := pack(readBody{r.Text, r.With, r.Saw})
+	body, err := sqldb.Pack(readBody{r.Text, r.With, r.Saw})
 	if err != nil {
 		return next, err
 	}
-	if _, err := t.exec(`INSERT INTO screening_read (study_uid, rev, turn, reader, recall, body, at) VALUES `+values(7),
-		s.UID, s.Rev, r.Turn, r.By, bit(r.Recall), body, ms(t.now)); err != nil {
+	if _, err := t.Exec(`INSERT INTO screening_read (study_uid, rev, turn, reader, recall, body, at) VALUES `+sqldb.Values(7),
+		s.UID, s.Rev, r.Turn, r.By, sqldb.Bit(r.Recall), body, sqldb.MS(t.Now)); err != nil {
 		return next, err
 	}
-	t.shown = true
+	t.Shown = true
 	return next, t.audit(r.By, "screening "+r.Turn, entity(s.UID), screeningDetail(next, r))
 }
 
 // putScreening writes where a screening stands; the plan as it was first kept, but
 // for what was learned since.
 func (t *tx) putScreening(s study.Screening) error {
-	plan, err := pack(s.Plan)
+	plan, err := sqldb.Pack(s.Plan)
 	if err != nil {
 		return err
 	}
 	var decided int64
 	if !s.DecidedAt.IsZero() {
-		decided = ms(s.DecidedAt)
+		decided = sqldb.MS(s.DecidedAt)
 	}
-	_, err = t.exec(`INSERT INTO screening (study_uid, rev, plan, state, look, decided_at) VALUES `+values(6)+`
+	_, err = t.Exec(`INSERT INTO screening (study_uid, rev, plan, state, look, decided_at) VALUES `+sqldb.Values(6)+`
 		ON CONFLICT (study_uid, rev) DO UPDATE SET plan = excluded.plan, state = excluded.state, look = excluded.look, decided_at = excluded.decided_at`,
 		s.Study, s.Rev, plan, s.State, s.Look, decided)
 	return err
@@ -225,11 +226,11 @@ func (t *tx) putScreening(s study.Screening) error {
 
 // seen is what of the AI somebody has been shown of a state of a study.
 func (t *tx) seen(s study.Study, by string) (all []study.SeenAI, err error) {
-	steps, err := list(t, word, `SELECT body FROM reading_step WHERE study_uid = $1 AND rev = $2 AND reader = $3 AND step = 'shown' ORDER BY id`,
+	steps, err := sqldb.List(t, sqldb.Word, `SELECT body FROM reading_step WHERE study_uid = $1 AND rev = $2 AND reader = $3 AND step = 'shown' ORDER BY id`,
 		s.UID, s.Rev, by)
 	for _, text := range steps {
 		var b stepBody
-		if err := unpack(text, &b); err != nil {
+		if err := sqldb.Unpack(text, &b); err != nil {
 			return nil, err
 		}
 		for _, r := range b.Shown.Results {
@@ -287,7 +288,7 @@ func (t *tx) answerScreening(s study.Study, step study.ReadingStep) (ends bool, 
 	if err != nil || next.Decided() {
 		return true, err
 	}
-	_, err = t.exec(`DELETE FROM claim WHERE study_uid = $1`, s.UID)
+	_, err = t.Exec(`DELETE FROM claim WHERE study_uid = $1`, s.UID)
 	return false, err
 }
 
@@ -315,7 +316,7 @@ func (t *tx) learnScreening(uid study.UID, rev int) error {
 	if err := t.putScreening(next); err != nil {
 		return err
 	}
-	t.shown = true
+	t.Shown = true
 	if next.Look == was.Look {
 		return nil
 	}
@@ -325,9 +326,9 @@ func (t *tx) learnScreening(uid study.UID, rev int) error {
 // ScreeningHistory walks over the examinations that came from one time to another,
 // in no order, with what a [study.Screener] looks at, and how their screening stands.
 func (l *Ledger) ScreeningHistory(ctx context.Context, from, to time.Time, each func(study.ScreeningFacts, study.Screening) error) error {
-	err := l.view(ctx, func(a asker) error {
-		studies, err := list(a, scanStudy, `SELECT `+studyColumns+` FROM study WHERE received_at >= $1 AND received_at < $2
-			AND (waiting = 1 OR read_at > 0) ORDER BY received_at, uid`, ms(from), ms(to))
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		studies, err := sqldb.List(a, scanStudy, `SELECT `+studyColumns+` FROM study WHERE received_at >= $1 AND received_at < $2
+			AND (waiting = 1 OR read_at > 0) ORDER BY received_at, uid`, sqldb.MS(from), sqldb.MS(to))
 		if err != nil {
 			return err
 		}

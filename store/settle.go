@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -50,7 +51,7 @@ type order struct {
 }
 
 func (t *tx) settle(p study.Plan) error {
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, p.Study); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, p.Study); err != nil {
 		return err
 	}
 	s, err := findStudy(t, p.Study)
@@ -70,8 +71,8 @@ func (t *tx) settle(p study.Plan) error {
 	if err := t.cancelJobs(p.Study); err != nil {
 		return err
 	}
-	if _, err := t.exec(`INSERT INTO revision (study_uid, rev, plan, lane, instances, settled_at) VALUES `+values(6),
-		p.Study, p.Rev, o.plan[:], p.Lane, s.Instances, ms(t.now)); err != nil {
+	if _, err := t.Exec(`INSERT INTO revision (study_uid, rev, plan, lane, instances, settled_at) VALUES `+sqldb.Values(6),
+		p.Study, p.Rev, o.plan[:], p.Lane, s.Instances, sqldb.MS(t.Now)); err != nil {
 		return err
 	}
 	status, note := study.Settled, ""
@@ -83,8 +84,8 @@ func (t *tx) settle(p study.Plan) error {
 	if status, err = s.Status.To(status); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE study SET status = $2, rev = $3, settled_at = $4, note = $5 WHERE uid = $1`,
-		p.Study, status, p.Rev, ms(t.now), note); err != nil {
+	if _, err := t.Exec(`UPDATE study SET status = $2, rev = $3, settled_at = $4, note = $5 WHERE uid = $1`,
+		p.Study, status, p.Rev, sqldb.MS(t.Now), note); err != nil {
 		return err
 	}
 	if err := t.audit("ingest", "settled", entity(p.Study),
@@ -101,13 +102,13 @@ func (t *tx) settle(p study.Plan) error {
 			return err
 		}
 	}
-	t.moved, t.shown = true, true
+	t.Moved, t.Shown = true, true
 	return t.advance(p.Study, p.Rev)
 }
 
 // settledBefore tells a replayed plan, which is fine, from a stale one.
 func (t *tx) settledBefore(o order) error {
-	was, err := one(t, scanHash, `SELECT plan FROM revision WHERE study_uid = $1 AND rev = $2`, o.study, o.rev)
+	was, err := sqldb.One(t, sqldb.ScanHash, `SELECT plan FROM revision WHERE study_uid = $1 AND rev = $2`, o.study, o.rev)
 	if err == nil && was == o.plan {
 		return nil
 	}
@@ -125,7 +126,7 @@ func (t *tx) fits(s study.Study, p study.Plan) error {
 	if p.Lane < 0 || int(p.Lane) >= len(promises) {
 		return fmt.Errorf("%s: %w", p.Lane, study.ErrInvalid)
 	}
-	have, err := list(t, scanHash, `SELECT sha256 FROM instance WHERE study_uid = $1 AND own = 0 ORDER BY sha256`, p.Study)
+	have, err := sqldb.List(t, sqldb.ScanHash, `SELECT sha256 FROM instance WHERE study_uid = $1 AND own = 0 ORDER BY sha256`, p.Study)
 	if err != nil {
 		return err
 	}
@@ -161,12 +162,12 @@ func due(s study.Study, lane study.Lane) time.Time {
 func (t *tx) ask(o order, m study.ModelPlan) error {
 	blocks := m.Blocks
 	m.Blocks = nil
-	plan, err := pack(m)
+	plan, err := sqldb.Pack(m)
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`INSERT INTO model_plan (study_uid, rev, model_id, model_version, model_sha256, parts, plan, shadow) VALUES `+values(8),
-		o.study, o.rev, m.Model.ID, m.Model.Version, m.Model.SHA256[:], len(blocks), plan, bit(m.Shadow)); err != nil {
+	if _, err := t.Exec(`INSERT INTO model_plan (study_uid, rev, model_id, model_version, model_sha256, parts, plan, shadow) VALUES `+sqldb.Values(8),
+		o.study, o.rev, m.Model.ID, m.Model.Version, m.Model.SHA256[:], len(blocks), plan, sqldb.Bit(m.Shadow)); err != nil {
 		return err
 	}
 	if len(blocks) == 0 {
@@ -185,14 +186,14 @@ func (t *tx) ask(o order, m study.ModelPlan) error {
 	}
 	for n, b := range blocks {
 		id := study.JobID(o.study, o.rev, o.plan, study.TaskScore, m.Model, n)
-		tiles, err := pack(b)
+		tiles, err := sqldb.Pack(b)
 		if err != nil {
 			return err
 		}
 		if err := t.addJob(o, id, study.TaskScore, m.Model, n, b.Planned(), pool, m.EstMS); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO block (job_id, tiles) VALUES ($1, $2) ON CONFLICT (job_id) DO NOTHING`, id, tiles); err != nil {
+		if _, err := t.Exec(`INSERT INTO block (job_id, tiles) VALUES ($1, $2) ON CONFLICT (job_id) DO NOTHING`, id, tiles); err != nil {
 			return err
 		}
 	}
@@ -202,11 +203,11 @@ func (t *tx) ask(o order, m study.ModelPlan) error {
 // addJob makes a job ready. Its ID is made from what it asks for, so that a
 // second one is the first one.
 func (t *tx) addJob(o order, id string, task study.Task, m study.ModelRef, part, planned int, pool string, estMS int64) error {
-	t.moved = true
-	_, err := t.exec(`INSERT INTO job (`+jobColumns+`, planned, not_before, state, enqueued_at, worker, error, reason)
-		VALUES `+values(23)+` ON CONFLICT (id) DO NOTHING`,
+	t.Moved = true
+	_, err := t.Exec(`INSERT INTO job (`+jobColumns+`, planned, not_before, state, enqueued_at, worker, error, reason)
+		VALUES `+sqldb.Values(23)+` ON CONFLICT (id) DO NOTHING`,
 		id, o.study, o.rev, task, m.ID, m.Version, m.SHA256[:], part, pool, o.lane,
-		ms(o.due), ms(t.now), estMS, 0, 0, 0, planned, 0, study.JobReady, 0, "", "", "")
+		sqldb.MS(o.due), sqldb.MS(t.Now), estMS, 0, 0, 0, planned, 0, study.JobReady, 0, "", "", "")
 	return err
 }
 
@@ -230,10 +231,10 @@ func (t *tx) followUp(o order, task study.Task, m study.ModelRef) error {
 
 // findOrder reads what Settle recorded of a revision.
 func (t *tx) findOrder(uid study.UID, rev int) (order, error) {
-	o, err := one(t, func(rows *sql.Rows) (o order, err error) {
+	o, err := sqldb.One(t, func(rows *sql.Rows) (o order, err error) {
 		var sum []byte
 		err = rows.Scan(&sum, &o.lane)
-		o.plan = hash(sum)
+		o.plan = sqldb.Hash(sum)
 		return o, err
 	}, `SELECT plan, lane FROM revision WHERE study_uid = $1 AND rev = $2`, uid, rev)
 	if err != nil {
@@ -246,15 +247,15 @@ func (t *tx) findOrder(uid study.UID, rev int) (order, error) {
 
 // ModelPlan gives what a model was asked about a revision, without its blocks.
 func (l *Ledger) ModelPlan(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (study.ModelPlan, error) {
-	return findModelPlan(l.ask(ctx), uid, rev, m)
+	return findModelPlan(l.db.Ask(ctx), uid, rev, m)
 }
 
-func findModelPlan(a asker, uid study.UID, rev int, m study.ModelRef) (p study.ModelPlan, err error) {
-	text, err := one(a, word, `SELECT plan FROM model_plan
+func findModelPlan(a sqldb.Asker, uid study.UID, rev int, m study.ModelRef) (p study.ModelPlan, err error) {
+	text, err := sqldb.One(a, sqldb.Word, `SELECT plan FROM model_plan
 		WHERE study_uid = $1 AND rev = $2 AND model_id = $3 AND model_version = $4 AND model_sha256 = $5`,
 		uid, rev, m.ID, m.Version, m.SHA256[:])
 	if err != nil {
 		return p, fmt.Errorf("plan of model %s for revision %d of study %s: %w", m, rev, uid, err)
 	}
-	return p, unpack(text, &p)
+	return p, sqldb.Unpack(text, &p)
 }

@@ -3,41 +3,16 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-	"testing/fstest"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
-
-func TestSecondProcessIsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
-	first, err := OpenLedger(t.Context(), path, LedgerOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = OpenLedger(t.Context(), path, LedgerOptions{})
-	if !errors.Is(err, study.ErrBusy) || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
-		t.Errorf("got %v, want one that is busy and names the holder", err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again, err := OpenLedger(t.Context(), path, LedgerOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again.Close(); err != nil {
-		t.Error(err)
-	}
-}
 
 func TestLedgerFilesAreTheOwnersOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
@@ -63,39 +38,6 @@ func TestLedgerFilesAreTheOwnersOnly(t *testing.T) {
 	}
 }
 
-func TestClosedLedgerIsBusy(t *testing.T) {
-	l, err := OpenLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), LedgerOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Audit(t.Context(), "a", "b", "c"); !errors.Is(err, study.ErrBusy) {
-		t.Errorf("got %v", err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := l.Audit(ended, "a", "b", "c"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// TestCommitsAreSynced reads back what the connection really does: a driver that
-// dropped a pragma would cost acknowledged studies at the next power cut.
-func TestCommitsAreSynced(t *testing.T) {
-	l := openTest(t)
-	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1"} {
-		var got string
-		if err := l.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
-			t.Errorf("%s is %q, want %q (%v)", pragma, got, want, err)
-		}
-	}
-	if _, err := l.reader.db.ExecContext(t.Context(), `DELETE FROM study`); err == nil {
-		t.Error("a reader may write")
-	}
-}
-
 // TestFullDiskIsBusyAndLeavesNothing bounds the file as a full disk would.
 func TestFullDiskIsBusyAndLeavesNothing(t *testing.T) {
 	l := openTest(t)
@@ -107,7 +49,7 @@ func TestFullDiskIsBusyAndLeavesNothing(t *testing.T) {
 	}
 	limit := func(pages int) {
 		t.Helper()
-		if _, err := l.writer.conn.ExecContext(t.Context(), fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
+		if err := l.change(t.Context(), func(t *tx) error { _, err := t.Exec(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); return err }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,7 +87,7 @@ func openTest(t testing.TB) *Ledger {
 // pages and dispatchers ask for may sort or read a whole table.
 func TestListsUseTheirIndex(t *testing.T) {
 	l := openTest(t)
-	after := study.Cursor{Class: 1, Key: at(1000), UID: "1.2"}
+	after := study.Cursor{Class: 1, Key: sqldb.At(1000), UID: "1.2"}
 	list := func(f study.WorklistFilter) (string, []any) { return worklistQuery(f) }
 	for _, tt := range []struct {
 		name  string
@@ -170,21 +112,7 @@ func TestListsUseTheirIndex(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			text, args := tt.query()
-			rows, err := l.reader.db.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+text, args...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = rows.Close() }()
-			var plan []string
-			for rows.Next() {
-				var id, parent, unused int
-				var step string
-				if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-					t.Fatal(err)
-				}
-				plan = append(plan, step)
-			}
-			all := strings.Join(plan, "; ")
+			all := plan(t, l.db, text, args...)
 			if !strings.Contains(all, "INDEX "+tt.index+" ") || strings.Contains(all, "TEMP B-TREE") || strings.Contains(all, "SCAN") {
 				t.Errorf("plan: %s", all)
 			}
@@ -198,11 +126,7 @@ func TestForecastIsReadFromIndexesAlone(t *testing.T) {
 		text string
 		args []any
 	}{"study_modality": {lineText, nil}, "study_read": {readsText, []any{0, 3600000}}} {
-		var id, parent, unused int
-		var step string
-		if err := l.reader.db.QueryRowContext(t.Context(), `EXPLAIN QUERY PLAN `+q.text, q.args...).Scan(&id, &parent, &unused, &step); err != nil {
-			t.Fatal(err)
-		}
+		step := plan(t, l.db, q.text, q.args...)
 		if !strings.Contains(step, "COVERING INDEX "+name+" ") {
 			t.Errorf("plan: %s", step)
 		}
@@ -227,7 +151,7 @@ func TestChangedAuditShows(t *testing.T) {
 			if n, err := l.VerifyAudit(t.Context()); err != nil || n != 3 {
 				t.Fatalf("before: %d rows, %v", n, err)
 			}
-			if err := l.change(t.Context(), func(x *tx) error { _, err := x.exec(tt.harm); return err }); err != nil {
+			if err := l.change(t.Context(), func(x *tx) error { _, err := x.Exec(tt.harm); return err }); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := l.VerifyAudit(t.Context()); !errors.Is(err, study.ErrInvalid) {
@@ -258,7 +182,7 @@ func TestSweepMendsWhatAFaultLeft(t *testing.T) {
 			if task == study.TaskConclude {
 				harm = `UPDATE job SET state = 'failed'`
 			}
-			if err := l.change(t.Context(), func(x *tx) error { _, err := x.exec(harm); return err }); err != nil {
+			if err := l.change(t.Context(), func(x *tx) error { _, err := x.Exec(harm); return err }); err != nil {
 				t.Fatal(err)
 			}
 			if err := l.Sweep(t.Context()); err != nil {
@@ -269,22 +193,6 @@ func TestSweepMendsWhatAFaultLeft(t *testing.T) {
 				t.Errorf("got %+v, %v", jobs, err)
 			}
 		})
-	}
-}
-
-func TestLedgerOfANewerProgramIsRefused(t *testing.T) {
-	l := openTest(t)
-	for _, tt := range []struct {
-		name  string
-		steps fstest.MapFS
-	}{
-		{"unknown step", fstest.MapFS{}},
-		{"other step of the same number", fstest.MapFS{"migrations/sqlite/0001_ledger.sql": {Data: []byte("SELECT 1")}}},
-		{"no number", fstest.MapFS{"migrations/sqlite/first.sql": {Data: []byte("SELECT 1")}}},
-	} {
-		if err := migrate(t.Context(), l.writer.conn, &engine{steps: tt.steps}, true); !errors.Is(err, study.ErrInvalid) {
-			t.Errorf("%s: %v", tt.name, err)
-		}
 	}
 }
 
@@ -301,7 +209,7 @@ func TestGuestNeedsTheTablesOfItsProgram(t *testing.T) {
 		`INSERT INTO migration (version, name, hash, at) VALUES (9999, 'later', '', 0)`,
 		`DELETE FROM migration`,
 	} {
-		if _, err := l.writer.conn.ExecContext(t.Context(), harm); err != nil {
+		if err := l.change(t.Context(), func(t *tx) error { _, err := t.Exec(harm); return err }); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := OpenLedger(t.Context(), path, LedgerOptions{Guest: true}); !errors.Is(err, study.ErrInvalid) {
@@ -310,55 +218,18 @@ func TestGuestNeedsTheTablesOfItsProgram(t *testing.T) {
 	}
 }
 
-func TestMigrationThatFailsLeavesNothing(t *testing.T) {
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
-	if err != nil {
+// plan gives the steps by which the engine answers a query.
+func plan(t *testing.T, db *sqldb.DB, text string, args ...any) string {
+	t.Helper()
+	var steps []string
+	if err := db.Uncached(t.Context(), func(a sqldb.Asker) (err error) {
+		steps, err = sqldb.List(a, func(rows *sql.Rows) (step string, err error) {
+			var id, parent, unused int
+			return step, rows.Scan(&id, &parent, &unused, &step)
+		}, `EXPLAIN QUERY PLAN `+text, args...)
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
-	conn, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	steps := fstest.MapFS{"migrations/x/0001_a.sql": {Data: []byte("CREATE TABLE a (x BIGINT)")}}
-	steps["migrations/x/0002_b.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE b (x BIGINT); CREATE TABLE a (x BIGINT)")}
-	if err := migrate(t.Context(), conn, &engine{steps: steps}, true); err == nil {
-		t.Fatal("the second step should fail")
-	}
-	if _, err := conn.ExecContext(t.Context(), `INSERT INTO b VALUES (1)`); err == nil {
-		t.Error("half a step was kept")
-	}
-	steps["migrations/x/0002_b.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE b (x BIGINT)")}
-	for range 2 {
-		if err := migrate(t.Context(), conn, &engine{steps: steps}, true); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestLibcIsTheOneThatSQLiteNames: modernc.org/sqlite is generated against one
-// exact modernc.org/libc, and another one may be silently wrong.
-func TestLibcIsTheOneThatSQLiteNames(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-json", "modernc.org/sqlite", "modernc.org/libc").Output()
-	if err != nil {
-		t.Skipf("the go command is not here: %v", err)
-	}
-	type module struct{ Path, Version, GoMod string }
-	modules := map[string]module{}
-	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
-		var m module
-		if err := d.Decode(&m); err != nil {
-			t.Fatal(err)
-		}
-		modules[m.Path] = m
-	}
-	text, err := os.ReadFile(modules["modernc.org/sqlite"].GoMod)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := regexp.MustCompile(`modernc\.org/libc (v\S+)`).FindSubmatch(text)
-	if want == nil || string(want[1]) != modules["modernc.org/libc"].Version {
-		t.Errorf("go.mod holds libc %s and SQLite names %s", modules["modernc.org/libc"].Version, want)
-	}
+	return strings.Join(steps, "; ")
 }

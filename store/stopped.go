@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -40,7 +41,7 @@ func (l *Ledger) EndStopped(ctx context.Context) error {
 	if len(stopped) == 0 {
 		return nil
 	}
-	busy, err := list(l.ask(ctx), scanRef, `SELECT model_id, model_version, model_sha256 FROM job WHERE state = 'ready' AND task IN ('score', 'conclude')
+	busy, err := sqldb.List(l.db.Ask(ctx), scanRef, `SELECT model_id, model_version, model_sha256 FROM job WHERE state = 'ready' AND task IN ('score', 'conclude')
 		UNION SELECT model_id, model_version, model_sha256 FROM job WHERE state = 'enqueued' AND task IN ('score', 'conclude')`)
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func (l *Ledger) EndStopped(ctx context.Context) error {
 func scanRef(rows *sql.Rows) (m study.ModelRef, err error) {
 	var sum []byte
 	err = rows.Scan(&m.ID, &m.Version, &sum)
-	m.SHA256 = hash(sum)
+	m.SHA256 = sqldb.Hash(sum)
 	return m, err
 }
 
@@ -69,7 +70,7 @@ const workOf = `task IN ('score', 'conclude') AND model_id = $1 AND model_versio
 
 func (l *Ledger) endStopped(ctx context.Context, m study.ModelRef) error {
 	for {
-		open, err := list(l.ask(ctx), scanWork, `SELECT study_uid, rev FROM job WHERE state = 'ready' AND `+workOf+
+		open, err := sqldb.List(l.db.Ask(ctx), scanWork, `SELECT study_uid, rev FROM job WHERE state = 'ready' AND `+workOf+
 			` UNION SELECT study_uid, rev FROM job WHERE state = 'enqueued' AND `+workOf+` ORDER BY study_uid, rev LIMIT $4`,
 			m.ID, m.Version, m.SHA256[:], stopsAtOnce)
 		if err != nil || len(open) == 0 {
@@ -90,18 +91,18 @@ func (l *Ledger) endStopped(ctx context.Context, m study.ModelRef) error {
 
 func (t *tx) endStopped(w work, m study.ModelRef) error {
 	// The study first, as in finish.
-	if _, err := t.exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.study); err != nil {
+	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.study); err != nil {
 		return err
 	}
 	c, err := lastChange(t, m)
 	if err != nil || c.State.Runs() { // it was let go on meanwhile
 		return err
 	}
-	if _, err := t.exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $4 AND rev = $5
+	if _, err := t.Exec(`UPDATE job SET state = 'canceled', worker = '' WHERE study_uid = $4 AND rev = $5
 		AND state IN ('ready', 'enqueued') AND `+workOf, m.ID, m.Version, m.SHA256[:], w.study, w.rev); err != nil {
 		return err
 	}
-	t.moved, t.shown = true, true
+	t.Moved, t.Shown = true, true
 	o, err := t.findOrder(w.study, w.rev)
 	if err != nil {
 		return err

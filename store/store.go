@@ -17,5 +17,5 @@
 //	Worklist, Case              what a reader sees
 //
 // The methods of [Ledger] lie in files by who asks. The SQL is one text for every
-// engine; what only SQLite understands is in sqlite.go and migrations/sqlite.
+// engine; what only SQLite understands is in sqldb/sqlite.go and migrations/sqlite.
 package store

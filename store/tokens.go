@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -28,7 +29,7 @@ func (l *Ledger) AddToken(ctx context.Context, t study.Token, by string) error {
 // the audit.
 func (l *Ledger) AddSession(ctx context.Context, t study.Token) error {
 	err := l.change(ctx, func(x *tx) error {
-		if _, err := x.exec(`DELETE FROM token WHERE session = 1 AND expires_at > 0 AND expires_at <= $1`, ms(x.now)); err != nil {
+		if _, err := x.Exec(`DELETE FROM token WHERE session = 1 AND expires_at > 0 AND expires_at <= $1`, sqldb.MS(x.Now)); err != nil {
 			return err
 		}
 		return x.addToken(t, true)
@@ -40,8 +41,8 @@ func (l *Ledger) AddSession(ctx context.Context, t study.Token) error {
 }
 
 func (x *tx) addToken(t study.Token, session bool) error {
-	_, err := x.exec(`INSERT INTO token (hash, session, role, name, expires_at, made_at) VALUES `+values(6),
-		t.Hash[:], bit(session), clean(t.Role), clean(t.Name), ms(t.Expires), ms(x.now))
+	_, err := x.Exec(`INSERT INTO token (hash, session, role, name, expires_at, made_at) VALUES `+sqldb.Values(6),
+		t.Hash[:], sqldb.Bit(session), sqldb.Clean(t.Role), sqldb.Clean(t.Name), sqldb.MS(t.Expires), sqldb.MS(x.Now))
 	return err
 }
 
@@ -65,8 +66,8 @@ func (l *Ledger) Session(ctx context.Context, hash study.Hash) (study.Token, err
 const tokenColumns = `hash, role, name, expires_at, made_at`
 
 func (l *Ledger) token(ctx context.Context, hash study.Hash, session bool) (study.Token, error) {
-	t, err := one(l.ask(ctx), scanToken, `SELECT `+tokenColumns+` FROM token
-		WHERE hash = $1 AND session = $2 AND (expires_at = 0 OR expires_at > $3)`, hash[:], bit(session), ms(l.now()))
+	t, err := sqldb.One(l.db.Ask(ctx), scanToken, `SELECT `+tokenColumns+` FROM token
+		WHERE hash = $1 AND session = $2 AND (expires_at = 0 OR expires_at > $3)`, hash[:], sqldb.Bit(session), sqldb.MS(l.db.Now()))
 	if errors.Is(err, study.ErrNotFound) {
 		return t, fmt.Errorf("token %s: %w", hash.Short(), err)
 	}
@@ -77,26 +78,26 @@ func scanToken(rows *sql.Rows) (t study.Token, err error) {
 	var sum []byte
 	var expires, made int64
 	err = rows.Scan(&sum, &t.Role, &t.Name, &expires, &made)
-	t.Hash, t.Expires, t.MadeAt = hash(sum), at(expires), at(made)
+	t.Hash, t.Expires, t.MadeAt = sqldb.Hash(sum), sqldb.At(expires), sqldb.At(made)
 	return t, err
 }
 
 // Tokens gives the bearers' tokens, expired ones too, the oldest first.
 func (l *Ledger) Tokens(ctx context.Context) ([]study.Token, error) {
-	return list(l.ask(ctx), scanToken, `SELECT `+tokenColumns+` FROM token WHERE session = 0 ORDER BY made_at, hash`)
+	return sqldb.List(l.db.Ask(ctx), scanToken, `SELECT `+tokenColumns+` FROM token WHERE session = 0 ORDER BY made_at, hash`)
 }
 
 // DropToken shuts out whoever bears the token or the session of this hash.
 func (l *Ledger) DropToken(ctx context.Context, hash study.Hash, by string) error {
 	err := l.change(ctx, func(x *tx) error {
-		sessions, err := list(x, number, `SELECT session FROM token WHERE hash = $1`, hash[:])
+		sessions, err := sqldb.List(x, sqldb.Number, `SELECT session FROM token WHERE hash = $1`, hash[:])
 		if err != nil {
 			return err
 		}
 		if len(sessions) == 0 {
 			return study.ErrNotFound
 		}
-		if _, err := x.exec(`DELETE FROM token WHERE hash = $1`, hash[:]); err != nil {
+		if _, err := x.Exec(`DELETE FROM token WHERE hash = $1`, hash[:]); err != nil {
 			return err
 		}
 		if sessions[0] == 1 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -14,14 +15,14 @@ import (
 // has passed; another gets it when that time is over. A ledger that one process has to
 // itself gives everything to whoever asks.
 func (l *Ledger) TakeTurn(ctx context.Context, destination, holder string, until time.Time) (bool, error) {
-	if !l.engine.shared {
+	if !l.db.Shared() {
 		return true, nil
 	}
 	mine := false
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`INSERT INTO postman (destination, holder, until) VALUES ($1, $2, $3)
+		n, err := t.Exec(`INSERT INTO postman (destination, holder, until) VALUES ($1, $2, $3)
 			ON CONFLICT (destination) DO UPDATE SET holder = excluded.holder, until = excluded.until
-			WHERE postman.holder = excluded.holder OR postman.until <= $4`, clean(destination), holder, ms(until), ms(t.now))
+			WHERE postman.holder = excluded.holder OR postman.until <= $4`, sqldb.Clean(destination), holder, sqldb.MS(until), sqldb.MS(t.Now))
 		mine = n == 1
 		return err
 	})
@@ -37,10 +38,10 @@ func (l *Ledger) Undelivered(ctx context.Context) ([]study.DestinationCount, err
 	scan := func(rows *sql.Rows) (c study.DestinationCount, err error) {
 		var oldest sql.NullInt64
 		err = rows.Scan(&c.Destination, &c.Waiting, &c.Sent, &c.Failed, &c.Held, &c.Withheld, &oldest, &c.Error)
-		c.Oldest = at(oldest.Int64)
+		c.Oldest = sqldb.At(oldest.Int64)
 		return c, err
 	}
-	all, err := list(l.ask(ctx), scan, `SELECT d.destination, COUNT(CASE WHEN d.status = 'waiting' THEN 1 END), COUNT(CASE WHEN d.status = 'sent' THEN 1 END),
+	all, err := sqldb.List(l.db.Ask(ctx), scan, `SELECT d.destination, COUNT(CASE WHEN d.status = 'waiting' THEN 1 END), COUNT(CASE WHEN d.status = 'sent' THEN 1 END),
 		COUNT(CASE WHEN d.status = 'failed' THEN 1 END), COUNT(CASE WHEN d.status = 'held' THEN 1 END), COUNT(CASE WHEN d.status = 'withheld' THEN 1 END),
 		MIN(CASE WHEN d.status = 'waiting' THEN r.at END), COALESCE(MAX(CASE WHEN d.status IN ('waiting', 'failed') THEN d.error END), '')
 		FROM delivery d JOIN report r ON r.sop_uid = d.report_uid

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -10,7 +11,7 @@ import (
 // was not told of is not among them: it ran in shadow, gave no answer, or its model was
 // stopped.
 func (t *tx) verify(uid study.UID, rev int) error {
-	results, err := list(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
+	results, err := sqldb.List(t, scanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
 		AND ai NOT IN ('failed', 'out_of_scope', 'running') ORDER BY model_id, model_version, model_sha256`, uid, rev)
 	if err != nil {
 		return err

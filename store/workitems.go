@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -17,7 +18,7 @@ func scanWorkitem(rows *sql.Rows) (w study.Workitem, err error) {
 	var since, made, changed int64
 	var body string
 	err = rows.Scan(&w.UID, &w.Study, &w.Rev, &w.Try, &w.State, &w.By, &since, &w.Transaction, &w.Ready, &made, &changed, &w.Reason, &body)
-	w.Since, w.Made, w.Changed = at(since), at(made), at(changed)
+	w.Since, w.Made, w.Changed = sqldb.At(since), sqldb.At(made), sqldb.At(changed)
 	if body != "" {
 		w.Body = []byte(body)
 	}
@@ -33,10 +34,10 @@ type workLook struct {
 func scanLook(rows *sql.Rows) (f workLook, err error) {
 	var waiting, read, since, seen, answered int64
 	err = rows.Scan(&f.Study, &f.Rev, &waiting, &read, &f.status, &f.Claim.By, &since, &seen, &f.Answered, &answered)
-	f.AnsweredAt = at(answered)
+	f.AnsweredAt = sqldb.At(answered)
 	f.Waiting, f.Read = waiting == 1, waiting == 0 && read > 0
 	f.Ready = f.status != study.Receiving && f.status != study.Refused
-	f.Claim.Study, f.Claim.Since, f.Claim.Seen = f.Study, at(since), at(seen)
+	f.Claim.Study, f.Claim.Since, f.Claim.Seen = f.Study, sqldb.At(since), sqldb.At(seen)
 	return f, err
 }
 
@@ -45,8 +46,8 @@ const lookText = `SELECT s.uid, s.rev, s.waiting, s.read_at, s.status, COALESCE(
 	LEFT JOIN reading_step a ON a.id = (SELECT MAX(id) FROM reading_step r WHERE r.study_uid = s.uid AND r.rev = s.rev AND r.step = 'final') WHERE s.uid`
 
 // lastWork gives the last item of a study, the zero one when there is none.
-func lastWork(a asker, uid study.UID) (study.Workitem, error) {
-	w, err := one(a, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE study_uid = $1 ORDER BY rev DESC, attempt DESC LIMIT 1`, uid)
+func lastWork(a sqldb.Asker, uid study.UID) (study.Workitem, error) {
+	w, err := sqldb.One(a, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE study_uid = $1 ORDER BY rev DESC, attempt DESC LIMIT 1`, uid)
 	if errors.Is(err, study.ErrNotFound) {
 		return study.Workitem{}, nil
 	}
@@ -56,11 +57,11 @@ func lastWork(a asker, uid study.UID) (study.Workitem, error) {
 // followWork brings the item of a study to where the study and its claim are, and
 // gives it with the facts that it follows.
 func (t *tx) followWork(uid study.UID, idle time.Duration) (study.Workitem, workLook, error) {
-	f, err := one(t, scanLook, lookText+` = $1`, uid)
+	f, err := sqldb.One(t, scanLook, lookText+` = $1`, uid)
 	if err != nil {
 		return study.Workitem{}, f, err
 	}
-	f.Now, f.Idle = t.now, idle
+	f.Now, f.Idle = t.Now, idle
 	w, err := lastWork(t, uid)
 	if err != nil {
 		return w, f, err
@@ -76,11 +77,11 @@ func (t *tx) followWork(uid study.UID, idle time.Duration) (study.Workitem, work
 
 // putWork keeps an item and notes what became of it.
 func (t *tx) putWork(was, w study.Workitem, progress []byte) error {
-	t.shown = true
-	if _, err := t.exec(`INSERT INTO workitem (`+workColumns+`) VALUES `+values(13)+` ON CONFLICT (uid) DO UPDATE SET state = excluded.state,
+	t.Shown = true
+	if _, err := t.Exec(`INSERT INTO workitem (`+workColumns+`) VALUES `+sqldb.Values(13)+` ON CONFLICT (uid) DO UPDATE SET state = excluded.state,
 		holder = excluded.holder, since = excluded.since, transaction_uid = excluded.transaction_uid, ready = excluded.ready,
 		changed = excluded.changed, reason = excluded.reason, body = excluded.body`,
-		w.UID, w.Study, w.Rev, w.Try, w.State, clean(w.By), ms(w.Since), w.Transaction, flag(w.Ready), ms(w.Made), ms(w.Changed), clean(w.Reason), clean(string(w.Body))); err != nil {
+		w.UID, w.Study, w.Rev, w.Try, w.State, sqldb.Clean(w.By), sqldb.MS(w.Since), w.Transaction, flag(w.Ready), sqldb.MS(w.Made), sqldb.MS(w.Changed), sqldb.Clean(w.Reason), sqldb.Clean(string(w.Body))); err != nil {
 		return err
 	}
 	if progress != nil {
@@ -99,8 +100,8 @@ func (t *tx) putWork(was, w study.Workitem, progress []byte) error {
 }
 
 func (t *tx) workEvent(e study.WorkEvent) error {
-	_, err := t.exec(`INSERT INTO workitem_event (uid, kind, state, ready, actor, text, body, at) VALUES `+values(8),
-		e.Item, e.Kind, e.State, flag(e.Ready), clean(e.By), clean(e.Text), clean(string(e.Body)), ms(t.now))
+	_, err := t.Exec(`INSERT INTO workitem_event (uid, kind, state, ready, actor, text, body, at) VALUES `+sqldb.Values(8),
+		e.Item, e.Kind, e.State, flag(e.Ready), sqldb.Clean(e.By), sqldb.Clean(e.Text), sqldb.Clean(string(e.Body)), sqldb.MS(t.Now))
 	return err
 }
 
@@ -149,17 +150,17 @@ func (l *Ledger) lookAtWork(ctx context.Context, idle time.Duration, studies []s
 	}
 	in, args := uids(named)
 	last = map[study.UID]study.Workitem{}
-	err = l.view(ctx, func(a asker) error {
-		items, err := list(a, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE study_uid IN `+in+` ORDER BY study_uid, rev, attempt`, args...)
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
+		items, err := sqldb.List(a, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE study_uid IN `+in+` ORDER BY study_uid, rev, attempt`, args...)
 		if err != nil {
 			return err
 		}
 		for _, w := range items {
 			last[w.Study] = w
 		}
-		looks, err := list(a, scanLook, lookText+` IN `+in, args...)
+		looks, err := sqldb.List(a, scanLook, lookText+` IN `+in, args...)
 		for _, f := range looks {
-			f.Now, f.Idle = l.now().UTC(), idle
+			f.Now, f.Idle = l.db.Now().UTC(), idle
 			if len(last[f.Study].Follow(f.WorkFacts)) > 0 {
 				late = append(late, f.Study)
 			}
@@ -172,7 +173,7 @@ func (l *Ledger) lookAtWork(ctx context.Context, idle time.Duration, studies []s
 // Workitem gives one item as it is now, or an error of kind [study.ErrNotFound].
 func (l *Ledger) Workitem(ctx context.Context, uid study.UID, idle time.Duration) (study.Workitem, error) {
 	find := func() (study.Workitem, error) {
-		return one(l.ask(ctx), scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE uid = $1`, uid)
+		return sqldb.One(l.db.Ask(ctx), scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE uid = $1`, uid)
 	}
 	w, err := find()
 	if err == nil && !w.Ended() {
@@ -188,7 +189,7 @@ func (l *Ledger) Workitem(ctx context.Context, uid study.UID, idle time.Duration
 
 // EndedWorkitems gives items at their end, the last one first.
 func (l *Ledger) EndedWorkitems(ctx context.Context, state string, offset, limit int) ([]study.Workitem, error) {
-	return list(l.ask(ctx), scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE state = $1 ORDER BY changed DESC, uid DESC LIMIT $2 OFFSET $3`,
+	return sqldb.List(l.db.Ask(ctx), scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE state = $1 ORDER BY changed DESC, uid DESC LIMIT $2 OFFSET $3`,
 		state, limitOf(limit), offset)
 }
 
@@ -198,7 +199,7 @@ const followBatch = 200
 // FollowWorkitems brings all items to where their studies are, so that whoever
 // subscribed is told of them.
 func (l *Ledger) FollowWorkitems(ctx context.Context, idle time.Duration) error {
-	waiting, err := list(l.ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) }, `SELECT uid FROM study WHERE waiting = 1
+	waiting, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) }, `SELECT uid FROM study WHERE waiting = 1
 		UNION SELECT study_uid FROM workitem WHERE state IN ('SCHEDULED', 'IN PROGRESS')`)
 	for from := 0; from < len(waiting) && err == nil; from += followBatch {
 		_, err = l.Workitems(ctx, idle, waiting[from:min(from+followBatch, len(waiting))]...)
@@ -218,7 +219,7 @@ func (l *Ledger) MoveWorkitem(ctx context.Context, m study.WorkMove) (study.Work
 	var refused error // what was found on the way is kept all the same
 	err := l.change(ctx, func(t *tx) error {
 		next, refused = study.Workitem{}, nil
-		found, err := one(t, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE uid = $1`, m.UID)
+		found, err := sqldb.One(t, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE uid = $1`, m.UID)
 		if err != nil {
 			return err
 		}
@@ -226,7 +227,7 @@ func (l *Ledger) MoveWorkitem(ctx context.Context, m study.WorkMove) (study.Work
 		if err != nil {
 			return err
 		}
-		was, err := one(t, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE uid = $1`, m.UID)
+		was, err := sqldb.One(t, scanWorkitem, `SELECT `+workColumns+` FROM workitem WHERE uid = $1`, m.UID)
 		if err != nil {
 			return err
 		}
@@ -247,7 +248,7 @@ func (l *Ledger) MoveWorkitem(ctx context.Context, m study.WorkMove) (study.Work
 
 func (t *tx) moveWork(was study.Workitem, m study.WorkMove) (study.Workitem, error) {
 	next := was
-	next.Changed = t.now
+	next.Changed = t.Now
 	if m.Body != nil {
 		next.Body = m.Body
 	}
@@ -261,7 +262,7 @@ func (t *tx) moveWork(was study.Workitem, m study.WorkMove) (study.Workitem, err
 			return next, err
 		}
 		next.State, next.By, next.Since, next.Transaction = m.State, c.By, c.Since, m.Transaction
-		if _, err := t.exec(`UPDATE study SET opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, was.Study, ms(t.now)); err != nil {
+		if _, err := t.Exec(`UPDATE study SET opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, was.Study, sqldb.MS(t.Now)); err != nil {
 			return next, err
 		}
 	case study.WorkCanceled:

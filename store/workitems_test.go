@@ -18,23 +18,7 @@ func TestWorkItemsAreFoundByIndex(t *testing.T) {
 		"workitem_state":           {`SELECT ` + workColumns + ` FROM workitem WHERE state = $1 ORDER BY changed DESC, uid DESC LIMIT $2 OFFSET $3`, []any{"COMPLETED", 10, 0}},
 		"study_modality":           {`SELECT uid FROM study WHERE waiting = 1`, nil},
 	} {
-		rows, err := l.reader.db.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+q.text, q.args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan []string
-		for rows.Next() {
-			var id, parent, unused int
-			var step string
-			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, step)
-		}
-		if err := rows.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if all := strings.Join(plan, "; "); !strings.Contains(all, "INDEX "+index+" ") || strings.Contains(all, "SCAN") || strings.Contains(all, "TEMP B-TREE") {
+		if all := plan(t, l.db, q.text, q.args...); !strings.Contains(all, "INDEX "+index+" ") || strings.Contains(all, "SCAN") || strings.Contains(all, "TEMP B-TREE") {
 			t.Errorf("%s: %s", index, all)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -56,8 +57,8 @@ func (l *Ledger) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.
 	limit := limitOf(f.Limit)
 	var cases []study.Case
 	var next study.Cursor
-	err := l.view(ctx, func(a asker) error {
-		studies, err := list(a, scanStudy, text, args...)
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		studies, err := sqldb.List(a, scanStudy, text, args...)
 		if err != nil {
 			return err
 		}
@@ -91,14 +92,14 @@ func worklistQuery(f study.WorklistFilter) (text string, args []any) {
 		c.add(`modality = $?`, f.Modality)
 	}
 	if f.Text != "" {
-		c.add(`search LIKE $? ESCAPE '\'`, "%"+likeText(strings.ToLower(clean(f.Text)))+"%")
+		c.add(`search LIKE $? ESCAPE '\'`, "%"+likeText(strings.ToLower(sqldb.Clean(f.Text)))+"%")
 	}
 	order := `class, place_key, uid`
 	switch {
 	case f.Last:
 		order = `class DESC, place_key DESC, uid DESC`
 	case !f.After.Zero():
-		c.add(`(class, place_key, uid) > ($?, $?, $?)`, f.After.Class, ms(f.After.Key), f.After.UID)
+		c.add(`(class, place_key, uid) > ($?, $?, $?)`, f.After.Class, sqldb.MS(f.After.Key), f.After.UID)
 	}
 	c.args = append(c.args, limitOf(f.Limit)+1)
 	return `SELECT ` + studyColumns + ` FROM study` + c.where() + ` ORDER BY ` + order + fmt.Sprintf(` LIMIT $%d`, len(c.args)), c.args
@@ -111,7 +112,7 @@ func likeText(s string) string {
 
 // Case gives all that is known of a study now.
 func (l *Ledger) Case(ctx context.Context, uid study.UID) (c study.Case, err error) {
-	err = l.view(ctx, func(a asker) error {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		s, err := findStudy(a, uid)
 		if err != nil {
 			return err
@@ -138,13 +139,13 @@ func (l *Ledger) Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, e
 		c.add(`accession = $?`, f.Accession)
 	}
 	if !f.After.Zero() {
-		c.add(`(received_at, uid) < ($?, $?)`, ms(f.After.Key), f.After.UID)
+		c.add(`(received_at, uid) < ($?, $?)`, sqldb.MS(f.After.Key), f.After.UID)
 	}
 	c.args = append(c.args, limitOf(f.Limit))
 	text := `SELECT ` + studyColumns + ` FROM study` + c.where() + fmt.Sprintf(` ORDER BY received_at DESC, uid DESC LIMIT $%d`, len(c.args))
 	var cases []study.Case
-	err := l.view(ctx, func(a asker) error {
-		studies, err := list(a, scanStudy, text, c.args...)
+	err := l.db.View(ctx, func(a sqldb.Asker) error {
+		studies, err := sqldb.List(a, scanStudy, text, c.args...)
 		if err != nil {
 			return err
 		}
@@ -158,7 +159,7 @@ func (l *Ledger) Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, e
 }
 
 // resultsOf adds to studies their results, of the revision that was settled last.
-func resultsOf(a asker, studies []study.Study) ([]study.Case, error) {
+func resultsOf(a sqldb.Asker, studies []study.Study) ([]study.Case, error) {
 	if len(studies) == 0 {
 		return nil, nil
 	}
@@ -169,7 +170,7 @@ func resultsOf(a asker, studies []study.Study) ([]study.Case, error) {
 		place[s.UID] = &cases[i]
 	}
 	in, args := uids(studies)
-	results, err := list(a, scanResult, `SELECT r.body FROM study s CROSS JOIN result r WHERE s.uid IN `+in+`
+	results, err := sqldb.List(a, scanResult, `SELECT r.body FROM study s CROSS JOIN result r WHERE s.uid IN `+in+`
 		AND r.study_uid = s.uid AND r.rev = s.rev ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, args...)
 	if err != nil {
 		return nil, err
@@ -183,7 +184,7 @@ func resultsOf(a asker, studies []study.Study) ([]study.Case, error) {
 
 // casesOf adds to studies their results and reports: results of the revision
 // that was settled last, and of each model's reports the latest.
-func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
+func casesOf(a sqldb.Asker, studies []study.Study) ([]study.Case, error) {
 	cases, err := resultsOf(a, studies)
 	if err != nil || len(cases) == 0 {
 		return nil, err
@@ -193,14 +194,14 @@ func casesOf(a asker, studies []study.Study) ([]study.Case, error) {
 		place[cases[i].Study.UID] = &cases[i]
 	}
 	in, args := uids(studies)
-	reports, err := list(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid IN `+in+`
+	reports, err := sqldb.List(a, scanReport, `SELECT `+reportColumns+` FROM report WHERE study_uid IN `+in+`
 		AND NOT EXISTS (SELECT 1 FROM report n WHERE n.study_uid = report.study_uid AND n.rev > report.rev AND n.model_id = report.model_id
 			AND n.model_version = report.model_version AND n.model_sha256 = report.model_sha256)
 		ORDER BY study_uid, rev, model_id, model_version, model_sha256, CASE WHEN kind = 'sr' OR kind LIKE 'sr:%' THEN 0 ELSE 1 END, kind`, args...)
 	if err != nil {
 		return nil, err
 	}
-	deliveries, err := list(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE study_uid IN `+in+`
+	deliveries, err := sqldb.List(a, scanDelivery, `SELECT `+deliveryColumns+` FROM delivery WHERE study_uid IN `+in+`
 		ORDER BY study_uid, report_uid, destination`, args...)
 	if err != nil {
 		return nil, err
@@ -227,21 +228,21 @@ func uids(studies []study.Study) (list string, args []any) {
 	for i := range n {
 		args = append(args, studies[min(i, len(studies)-1)].UID)
 	}
-	return values(n), args
+	return sqldb.Values(n), args
 }
 
 // MarkOpened records that a reader has opened a study. From now on its place in
 // the order moves no more.
 func (l *Ledger) MarkOpened(ctx context.Context, uid study.UID, by string) error {
 	err := l.change(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE study SET opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
+		n, err := t.Exec(`UPDATE study SET opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, sqldb.MS(t.Now))
 		if err == nil && n == 0 {
 			err = study.ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		t.shown = true
+		t.Shown = true
 		return t.audit(by, "opened", entity(uid), "")
 	})
 	if err != nil {
@@ -285,8 +286,8 @@ func (t *tx) markRead(uid study.UID, by, verdict string) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(`UPDATE study SET waiting = 0, read_at = $2,
-		opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, ms(t.now))
+	n, err := t.Exec(`UPDATE study SET waiting = 0, read_at = $2,
+		opened_at = CASE WHEN opened_at = 0 THEN $2 ELSE opened_at END WHERE uid = $1`, uid, sqldb.MS(t.Now))
 	if err == nil && n == 0 {
 		err = study.ErrNotFound
 	}
@@ -297,15 +298,15 @@ func (t *tx) markRead(uid study.UID, by, verdict string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`INSERT INTO reading (study_uid, rev, reader, verdict, at) VALUES `+values(5),
-		uid, s.Rev, clean(by), clean(verdict), ms(t.now)); err != nil {
+	if _, err := t.Exec(`INSERT INTO reading (study_uid, rev, reader, verdict, at) VALUES `+sqldb.Values(5),
+		uid, s.Rev, sqldb.Clean(by), sqldb.Clean(verdict), sqldb.MS(t.Now)); err != nil {
 		return err
 	}
-	if _, err := t.exec(`DELETE FROM claim WHERE study_uid = $1`, uid); err != nil {
+	if _, err := t.Exec(`DELETE FROM claim WHERE study_uid = $1`, uid); err != nil {
 		return err
 	}
-	t.shown = true
-	if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, %s", s.Rev, verdictDetail(clean(verdict)))); err != nil {
+	t.Shown = true
+	if err := t.audit(by, "read", entity(uid), fmt.Sprintf("revision %d, %s", s.Rev, verdictDetail(sqldb.Clean(verdict)))); err != nil {
 		return err
 	}
 	return t.advance(uid, s.Rev)
@@ -327,10 +328,10 @@ func verdictDetail(verdict string) string {
 
 // Readings gives who has read a study and what they said, in that order.
 func (l *Ledger) Readings(ctx context.Context, uid study.UID) ([]study.Reading, error) {
-	return list(l.ask(ctx), func(rows *sql.Rows) (r study.Reading, err error) {
+	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (r study.Reading, err error) {
 		var when int64
 		err = rows.Scan(&r.Study, &r.Rev, &r.By, &r.Verdict, &when)
-		r.At = at(when)
+		r.At = sqldb.At(when)
 		return r, err
 	}, `SELECT study_uid, rev, reader, verdict, at FROM reading WHERE study_uid = $1 ORDER BY id`, uid)
 }

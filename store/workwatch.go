@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -14,14 +15,14 @@ import (
 // of kind [study.ErrIncomplete].
 func (l *Ledger) RequestCancel(ctx context.Context, w study.Workitem, by, reason string) error {
 	err := l.change(ctx, func(t *tx) error {
-		n, err := one(t, number, `SELECT COUNT(*) FROM workitem_subscription WHERE owner = $1`, clean(w.By))
+		n, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM workitem_subscription WHERE owner = $1`, sqldb.Clean(w.By))
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return fmt.Errorf("%s is subscribed to nothing: %w", w.By, study.ErrIncomplete)
 		}
-		t.shown = true
+		t.Shown = true
 		if err := t.workEvent(study.WorkEvent{Item: w.UID, Kind: study.WorkCancelRequested, State: w.State, Ready: w.Ready, By: by, Text: reason}); err != nil {
 			return err
 		}
@@ -37,20 +38,20 @@ func (l *Ledger) RequestCancel(ctx context.Context, w study.Workitem, by, reason
 // transaction.
 func (l *Ledger) KeepWork(ctx context.Context, by string, idle time.Duration) error {
 	return l.change(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE claim SET seen = $1 WHERE holder = $2 AND seen >= $3 AND seen < $1 AND EXISTS (SELECT 1 FROM workitem w
+		_, err := t.Exec(`UPDATE claim SET seen = $1 WHERE holder = $2 AND seen >= $3 AND seen < $1 AND EXISTS (SELECT 1 FROM workitem w
 			WHERE w.study_uid = claim.study_uid AND w.state = 'IN PROGRESS' AND w.transaction_uid <> '' AND w.holder = claim.holder AND w.since = claim.since)`,
-			ms(t.now), clean(by), ms(t.now.Add(-idle)))
+			sqldb.MS(t.Now), sqldb.Clean(by), sqldb.MS(t.Now.Add(-idle)))
 		return err
 	})
 }
 
 // WorkEvents gives what became of items behind event n, oldest first, at most limit.
 func (l *Ledger) WorkEvents(ctx context.Context, after int64, limit int) ([]study.WorkEvent, error) {
-	return list(l.ask(ctx), func(rows *sql.Rows) (e study.WorkEvent, err error) {
+	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (e study.WorkEvent, err error) {
 		var when int64
 		var body string
 		err = rows.Scan(&e.N, &e.Item, &e.Kind, &e.State, &e.Ready, &e.By, &e.Text, &body, &when)
-		e.At = at(when)
+		e.At = sqldb.At(when)
 		if body != "" {
 			e.Body = []byte(body)
 		}
@@ -60,7 +61,7 @@ func (l *Ledger) WorkEvents(ctx context.Context, after int64, limit int) ([]stud
 
 // LastWorkEvent gives the number of the last event, 0 when there is none.
 func (l *Ledger) LastWorkEvent(ctx context.Context) (int64, error) {
-	return one(l.ask(ctx), number, `SELECT COALESCE(MAX(id), 0) FROM workitem_event`)
+	return sqldb.One(l.db.Ask(ctx), sqldb.Number, `SELECT COALESCE(MAX(id), 0) FROM workitem_event`)
 }
 
 const subscriptionColumns = `ae, target, owner, matching, muted, at, suspend`
@@ -68,7 +69,7 @@ const subscriptionColumns = `ae, target, owner, matching, muted, at, suspend`
 func scanSubscription(rows *sql.Rows) (s study.WorkSubscription, err error) {
 	var when, suspend int64
 	err = rows.Scan(&s.AE, &s.Target, &s.Owner, &s.Filter, &s.Muted, &when, &suspend)
-	s.At, s.Suspend = at(when), at(suspend)
+	s.At, s.Suspend = sqldb.At(when), sqldb.At(suspend)
 	return s, err
 }
 
@@ -87,13 +88,13 @@ func (l *Ledger) PutSubscription(ctx context.Context, s study.WorkSubscription) 
 		if all >= maxSubscriptions {
 			return fmt.Errorf("%d subscriptions already: %w", all, study.ErrBusy)
 		}
-		_, err = t.exec(`INSERT INTO workitem_subscription (`+subscriptionColumns+`) VALUES `+values(7)+` ON CONFLICT (ae, target) DO UPDATE SET
+		_, err = t.Exec(`INSERT INTO workitem_subscription (`+subscriptionColumns+`) VALUES `+sqldb.Values(7)+` ON CONFLICT (ae, target) DO UPDATE SET
 			matching = excluded.matching, muted = excluded.muted, at = excluded.at, suspend = excluded.suspend`,
-			clean(s.AE), s.Target, clean(s.Owner), clean(s.Filter), flag(s.Muted), ms(t.now), ms(s.Suspend))
+			sqldb.Clean(s.AE), s.Target, sqldb.Clean(s.Owner), sqldb.Clean(s.Filter), flag(s.Muted), sqldb.MS(t.Now), sqldb.MS(s.Suspend))
 		if err != nil {
 			return err
 		}
-		return t.audit(s.Owner, "work items subscribed", "application "+clean(s.AE), string(s.Target))
+		return t.audit(s.Owner, "work items subscribed", "application "+sqldb.Clean(s.AE), string(s.Target))
 	})
 	if err != nil {
 		return fmt.Errorf("subscribe %s to %s: %w", s.AE, s.Target, err)
@@ -103,14 +104,14 @@ func (l *Ledger) PutSubscription(ctx context.Context, s study.WorkSubscription) 
 
 // owned counts the subscriptions of an application, unless it is somebody else's.
 func (t *tx) owned(ae, owner string) (int64, error) {
-	others, err := one(t, number, `SELECT COUNT(*) FROM workitem_subscription WHERE ae = $1 AND owner <> $2`, clean(ae), clean(owner))
+	others, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM workitem_subscription WHERE ae = $1 AND owner <> $2`, sqldb.Clean(ae), sqldb.Clean(owner))
 	if err != nil {
 		return 0, err
 	}
 	if others > 0 {
 		return 0, fmt.Errorf("application %s is somebody else's: %w", ae, study.ErrRefused)
 	}
-	return one(t, number, `SELECT COUNT(*) FROM workitem_subscription WHERE ae = $1`, clean(ae))
+	return sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM workitem_subscription WHERE ae = $1`, sqldb.Clean(ae))
 }
 
 // DropSubscriptions ends what an application is subscribed to: one target, or all
@@ -120,14 +121,14 @@ func (l *Ledger) DropSubscriptions(ctx context.Context, ae, owner string, target
 		if _, err := t.owned(ae, owner); err != nil {
 			return err
 		}
-		n, err := t.exec(`DELETE FROM workitem_subscription WHERE ae = $1 AND (target = $2 OR $2 = '')`, clean(ae), target)
+		n, err := t.Exec(`DELETE FROM workitem_subscription WHERE ae = $1 AND (target = $2 OR $2 = '')`, sqldb.Clean(ae), target)
 		if err == nil && n == 0 {
 			err = study.ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		return t.audit(owner, "work items unsubscribed", "application "+clean(ae), string(target))
+		return t.audit(owner, "work items unsubscribed", "application "+sqldb.Clean(ae), string(target))
 	})
 	if err != nil {
 		return fmt.Errorf("end subscriptions of %s: %w", ae, err)
@@ -137,5 +138,5 @@ func (l *Ledger) DropSubscriptions(ctx context.Context, ae, owner string, target
 
 // Subscriptions gives what an application is subscribed to.
 func (l *Ledger) Subscriptions(ctx context.Context, ae string) ([]study.WorkSubscription, error) {
-	return list(l.ask(ctx), scanSubscription, `SELECT `+subscriptionColumns+` FROM workitem_subscription WHERE ae = $1 ORDER BY target`, clean(ae))
+	return sqldb.List(l.db.Ask(ctx), scanSubscription, `SELECT `+subscriptionColumns+` FROM workitem_subscription WHERE ae = $1 ORDER BY target`, sqldb.Clean(ae))
 }

@@ -50,7 +50,7 @@ func (f *folders) Sync(dir string) error {
 		f.mu.Lock()
 		at.next = nil // whoever comes from here on needs the next one
 		f.mu.Unlock()
-		mine.err = SyncFolder(dir)
+		mine.err = syncFolder(dir)
 		at.mu.Unlock()
 		close(mine.done)
 	}
@@ -63,8 +63,8 @@ func (f *folders) Sync(dir string) error {
 	return mine.err
 }
 
-// SyncFolder makes durable what names a folder holds.
-func SyncFolder(dir string) error {
+// syncFolder makes durable what names a folder holds.
+func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,9 +1,8 @@
-package store
+package sqldb
 
 import (
 	"database/sql"
 	"database/sql/driver"
-	"embed"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,17 +12,13 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"varde/store/migrations"
 	"varde/study"
 )
 
 // beginWrite takes the write lock at once: a transaction that begins by reading
 // could lose the race to its first write.
 const beginWrite = `BEGIN IMMEDIATE`
-
-// sqliteMigrations holds the steps by which the tables came to be what they are.
-//
-//go:embed migrations/sqlite
-var sqliteMigrations embed.FS
 
 // readers is how many connections read at once: pages, workers and metrics
 // seldom ask at the same moment, and each has its own page cache.
@@ -58,7 +53,7 @@ func openSQLite(path string) (*engine, error) {
 		db.SetMaxIdleConns(n)
 		return db, nil
 	}
-	e := &engine{name: "SQLite", begin: []string{beginWrite}, steps: sqliteMigrations, snapshot: &sql.TxOptions{ReadOnly: true}}
+	e := &engine{name: "SQLite", begin: []string{beginWrite}, steps: migrations.SQLite(), snapshot: &sql.TxOptions{ReadOnly: true}}
 	if e.write, err = open(pragmas, 1); err != nil {
 		return nil, err
 	}
@@ -69,9 +64,9 @@ func openSQLite(path string) (*engine, error) {
 	return e, nil
 }
 
-// refine adds to an error of the driver the kind that it is of: a disk that is
+// Refine adds to an error of the driver the kind that it is of: a disk that is
 // full or a file that can't be had is a matter of trying again.
-func refine(err error) error {
+func Refine(err error) error {
 	if err == nil {
 		return nil
 	}

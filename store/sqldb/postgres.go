@@ -1,11 +1,10 @@
-package store
+package sqldb
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -18,14 +17,9 @@ import (
 
 	"github.com/lib/pq"
 
+	"varde/store/migrations"
 	"varde/study"
 )
-
-// postgresOwn holds the migrations that PostgreSQL needs in words of its own; the
-// others are SQLite's, translated by postgresWords.
-//
-//go:embed migrations/postgres
-var postgresOwn embed.FS
 
 // postgresReaders is how many connections of a process read at once.
 const postgresReaders = 8
@@ -70,7 +64,7 @@ func postgres(ctx context.Context, location string) (*engine, error) {
 	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, 10*time.Second)
 	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("reach PostgreSQL: %w", refine(err))
+		return nil, fmt.Errorf("reach PostgreSQL: %w", Refine(err))
 	}
 	open := func(n int) *sql.DB {
 		db := sql.OpenDB(connector)
@@ -78,11 +72,11 @@ func postgres(ctx context.Context, location string) (*engine, error) {
 		db.SetMaxIdleConns(n)
 		return db
 	}
-	e := &engine{name: "PostgreSQL", shared: true, steps: sqliteMigrations, own: postgresOwn, words: postgresWords,
+	e := &engine{name: "PostgreSQL", shared: true, steps: migrations.SQLite(), own: migrations.Postgres(), words: postgresWords,
 		write: open(2), read: open(postgresReaders), snapshot: &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}}
 	var schema, fsync string
 	if err := e.write.QueryRowContext(ctx, `SELECT current_schema(), current_setting('fsync')`).Scan(&schema, &fsync); err != nil {
-		return nil, errors.Join(fmt.Errorf("reach PostgreSQL: %w", refine(err)), e.close())
+		return nil, errors.Join(fmt.Errorf("reach PostgreSQL: %w", Refine(err)), e.close())
 	}
 	if fsync != "on" {
 		return nil, errors.Join(fmt.Errorf("PostgreSQL runs with fsync=off and would lose what was acknowledged; set fsync=on: %w", study.ErrRefused), e.close())

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 // ones: what runs on tables that it does not know may harm them. Without write a
 // step that is missing is an error too.
 func migrate(ctx context.Context, conn *sql.Conn, e *engine, write bool) (err error) {
-	files, err := fs.Glob(e.steps, "migrations/*/*.sql")
+	files, err := fs.Glob(e.steps, "*/*.sql")
 	if err != nil {
 		return err
 	}
@@ -35,10 +35,10 @@ func migrate(ctx context.Context, conn *sql.Conn, e *engine, write bool) (err er
 		defer func() { err = errors.Join(err, end()) }()
 		if _, err := conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migration
 			(version BIGINT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, at BIGINT NOT NULL)`); err != nil {
-			return fmt.Errorf("migrate: %w", refine(err))
+			return fmt.Errorf("migrate: %w", Refine(err))
 		}
 	}
-	seen, err := migrations(ctx, conn)
+	seen, err := seenBefore(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -81,18 +81,18 @@ func (e *engine) exclude(ctx context.Context, conn *sql.Conn) (end func() error,
 		return func() error { return nil }, nil
 	}
 	if _, err := conn.ExecContext(ctx, e.alone); err != nil {
-		return nil, refine(err)
+		return nil, Refine(err)
 	}
 	return func() error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), e.together)
-		return refine(err)
+		return Refine(err)
 	}, nil
 }
 
-func migrations(ctx context.Context, conn *sql.Conn) (map[int64]string, error) {
+func seenBefore(ctx context.Context, conn *sql.Conn) (map[int64]string, error) {
 	rows, err := conn.QueryContext(ctx, `SELECT version, hash FROM migration`)
 	if err != nil {
-		return nil, refine(err)
+		return nil, Refine(err)
 	}
 	defer func() { _ = rows.Close() }()
 	seen := map[int64]string{}
@@ -100,25 +100,25 @@ func migrations(ctx context.Context, conn *sql.Conn) (map[int64]string, error) {
 		var version int64
 		var hash string
 		if err := rows.Scan(&version, &hash); err != nil {
-			return nil, refine(err)
+			return nil, Refine(err)
 		}
 		seen[version] = hash
 	}
-	return seen, refine(rows.Err())
+	return seen, Refine(rows.Err())
 }
 
 func step(ctx context.Context, conn *sql.Conn, version int64, name, hash, text string) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
-		return refine(err)
+		return Refine(err)
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after the commit
 	if _, err := tx.ExecContext(ctx, text); err != nil {
-		return refine(err)
+		return Refine(err)
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO migration (version, name, hash, at) VALUES ($1, $2, $3, $4)`,
 		version, name, hash, time.Now().UnixMilli()); err != nil {
-		return refine(err)
+		return Refine(err)
 	}
-	return refine(tx.Commit())
+	return Refine(tx.Commit())
 }

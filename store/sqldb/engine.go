@@ -1,11 +1,10 @@
-package store
+package sqldb
 
 import (
 	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
-	"strings"
 
 	"varde/study"
 )
@@ -45,7 +44,7 @@ const (
 // step gives the text of one migration in the engine's words.
 func (e *engine) step(file, name string) (string, error) {
 	if e.own != nil {
-		text, err := fs.ReadFile(e.own, "migrations/postgres/"+name)
+		text, err := fs.ReadFile(e.own, "postgres/"+name)
 		if err == nil {
 			return string(text), nil
 		}
@@ -62,23 +61,6 @@ func (e *engine) step(file, name string) (string, error) {
 
 // close gives the connections back.
 func (e *engine) close() error { return errors.Join(e.write.Close(), e.read.Close()) }
-
-// hear wakes whoever waits in this process for what another has done, until ctx
-// ends.
-func (l *Ledger) hear(ctx context.Context) {
-	defer close(l.deaf)
-	l.engine.listen(ctx, func(what string) {
-		if strings.HasPrefix(what, l.engine.self) {
-			return // known already
-		}
-		if strings.Contains(what, jobsMoved) {
-			l.jobs.fire()
-		}
-		if strings.Contains(what, shownMoved) {
-			l.changes.fire()
-		}
-	})
-}
 
 // openEngine opens the database that location names.
 func openEngine(ctx context.Context, location string) (*engine, error) {

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -19,7 +19,7 @@ const maxGroup = 128
 // is under way are put into the next transaction together: many callers, one
 // fsync.
 type writer struct {
-	ledger     *Ledger
+	house      *DB
 	db         *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt // by text; used by the writer's goroutine only
@@ -30,30 +30,27 @@ type writer struct {
 	once       sync.Once
 }
 
-// A change is a piece of work inside a transaction. It may be run twice: again
-// alone, when a neighbor in the group has failed. So it sets what it gives back
-// anew each time.
+// A change is a piece of work inside a transaction.
 type change struct {
-	do   func(*tx) error
+	do   func(*Tx) error
 	done chan error
 }
 
-// A tx is a transaction of the writer.
-type tx struct {
-	ledger *Ledger
+// A Tx is a transaction of the writer.
+type Tx struct {
+	Now    time.Time // when it began: the time of all that it writes
+	Moved  bool      // wake the dispatcher after the commit
+	Shown  bool      // wake the pages after the commit
 	writer *writer
-	now    time.Time
-	moved  bool // wake the dispatcher after the commit
-	shown  bool // wake the pages after the commit
 }
 
-func newWriter(ctx context.Context, l *Ledger, db *sql.DB) (*writer, error) {
+func newWriter(ctx context.Context, house *DB, db *sql.DB) (*writer, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return nil, errors.Join(refine(err), db.Close())
+		return nil, errors.Join(Refine(err), db.Close())
 	}
 	return &writer{
-		ledger: l, db: db, conn: conn,
+		house: house, db: db, conn: conn,
 		statements: map[string]*sql.Stmt{},
 		changes:    make(chan *change),
 		stop:       make(chan struct{}),
@@ -61,18 +58,20 @@ func newWriter(ctx context.Context, l *Ledger, db *sql.DB) (*writer, error) {
 	}, nil
 }
 
-// change runs do in a transaction and returns when that is durable, or with the
+// Change runs do in a transaction and returns when that is durable, or with the
 // error for which nothing of it was kept. Once begun it isn't given up when ctx
-// ends, so that the caller always knows what became of it.
-func (l *Ledger) change(ctx context.Context, do func(*tx) error) error {
+// ends, so that the caller always knows what became of it. Do may be run twice:
+// again alone, when a neighbor in its transaction has failed; so it sets what it
+// gives back anew each time.
+func (d *DB) Change(ctx context.Context, do func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	c := &change{do: do, done: make(chan error, 1)}
 	select {
-	case l.writer.changes <- c:
+	case d.writer.changes <- c:
 		return <-c.done
-	case <-l.writer.stop:
+	case <-d.writer.stop:
 		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
@@ -121,7 +120,7 @@ gather:
 func (w *writer) transact(group []*change) (err error) {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
-		return fmt.Errorf("begin: %w", refine(err))
+		return fmt.Errorf("begin: %w", Refine(err))
 	}
 	defer func() {
 		if err != nil {
@@ -129,7 +128,7 @@ func (w *writer) transact(group []*change) (err error) {
 			_, _ = w.conn.ExecContext(ctx, `ROLLBACK`)
 		}
 	}()
-	t := &tx{ledger: w.ledger, writer: w, now: w.ledger.now().UTC()}
+	t := &Tx{writer: w, Now: w.house.now().UTC()}
 	for _, c := range group {
 		if err := c.do(t); err != nil {
 			return err
@@ -139,13 +138,13 @@ func (w *writer) transact(group []*change) (err error) {
 		return err
 	}
 	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
-		return fmt.Errorf("commit: %w", refine(err))
+		return fmt.Errorf("commit: %w", Refine(err))
 	}
-	if t.moved {
-		w.ledger.jobs.fire()
+	if t.Moved {
+		w.house.jobs.fire()
 	}
-	if t.shown {
-		w.ledger.changes.fire()
+	if t.Shown {
+		w.house.changes.fire()
 	}
 	return nil
 }
@@ -154,7 +153,7 @@ func (w *writer) transact(group []*change) (err error) {
 // started afresh for instance, is replaced.
 func (w *writer) begin(ctx context.Context) error {
 	err := w.enter(ctx)
-	if err == nil || !w.ledger.engine.shared || !gone(refine(err)) {
+	if err == nil || !w.house.engine.shared || !gone(Refine(err)) {
 		return err
 	}
 	conn, again := w.db.Conn(ctx)
@@ -170,7 +169,7 @@ func (w *writer) begin(ctx context.Context) error {
 }
 
 func (w *writer) enter(ctx context.Context) error {
-	for _, text := range w.ledger.engine.begin {
+	for _, text := range w.house.engine.begin {
 		if _, err := w.conn.ExecContext(ctx, text); err != nil {
 			_, _ = w.conn.ExecContext(ctx, `ROLLBACK`) // fails where nothing has begun
 			return err
@@ -181,20 +180,20 @@ func (w *writer) enter(ctx context.Context) error {
 
 // tell lets the other processes know, at the commit, what this transaction has
 // moved.
-func (t *tx) tell(ctx context.Context) error {
+func (t *Tx) tell(ctx context.Context) error {
 	what := ""
-	if t.moved {
+	if t.Moved {
 		what += jobsMoved
 	}
-	if t.shown {
+	if t.Shown {
 		what += shownMoved
 	}
-	channel := t.ledger.engine.channel
+	channel := t.writer.house.engine.channel
 	if channel == "" || what == "" {
 		return nil
 	}
-	_, err := t.writer.conn.ExecContext(ctx, `SELECT pg_notify($1, $2)`, channel, t.ledger.engine.self+what)
-	return refine(err)
+	_, err := t.writer.conn.ExecContext(ctx, `SELECT pg_notify($1, $2)`, channel, t.writer.house.engine.self+what)
+	return Refine(err)
 }
 
 func (w *writer) close() error {
@@ -214,39 +213,39 @@ func (w *writer) close() error {
 }
 
 // statement gives the prepared statement of a text. Texts are few: they are
-// written in this package, and none holds a value.
-func (t *tx) statement(text string) (*sql.Stmt, error) {
+// written in the rooms of store, and none holds a value.
+func (t *Tx) statement(text string) (*sql.Stmt, error) {
 	if s, ok := t.writer.statements[text]; ok {
 		return s, nil
 	}
 	s, err := t.writer.conn.PrepareContext(context.Background(), text)
 	if err != nil {
-		return nil, refine(err)
+		return nil, Refine(err)
 	}
 	t.writer.statements[text] = s
 	return s, nil
 }
 
-// exec runs a statement and tells how many rows it changed.
-func (t *tx) exec(text string, args ...any) (int64, error) {
+// Exec runs a statement and tells how many rows it changed.
+func (t *Tx) Exec(text string, args ...any) (int64, error) {
 	s, err := t.statement(text)
 	if err != nil {
 		return 0, err
 	}
 	r, err := s.ExecContext(context.Background(), args...)
 	if err != nil {
-		return 0, refine(err)
+		return 0, Refine(err)
 	}
 	return r.RowsAffected()
 }
 
-// query is exec for a statement that gives rows. They must be closed before the
+// Query is Exec for a statement that gives rows. They must be closed before the
 // next statement.
-func (t *tx) query(text string, args ...any) (*sql.Rows, error) {
+func (t *Tx) Query(text string, args ...any) (*sql.Rows, error) {
 	s, err := t.statement(text)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := s.QueryContext(context.Background(), args...)
-	return rows, refine(err)
+	return rows, Refine(err)
 }
