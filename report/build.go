@@ -70,7 +70,7 @@ func Build(s study.Study, instances []study.Instance, r study.Result, o Options)
 			d.Evidence = append(d.Evidence, i)
 		}
 	}
-	b := builder{language: tongue(o.Lang), result: r, document: &d, planes: planes(d.Evidence), numbers: o.Segments}
+	b := builder{language: tongue(o.Lang), result: r, document: &d, planes: planes(d.Evidence), places: o.Segments}
 	d.Root = b.report()
 	return d
 }
@@ -81,7 +81,7 @@ type builder struct {
 	result   study.Result
 	document *Document
 	planes   map[study.UID]slides.Plane // by instance, of slides that say where they lie
-	numbers  Segments
+	places   Segments
 	drawn    map[study.UID]segment // the findings that refer to their segments, by tracking UID
 }
 

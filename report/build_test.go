@@ -27,11 +27,11 @@ var kinds = map[string]sample{
 	"CT flagged":              chestCT(3, 1),
 	"CT flagged, one finding": chestCT(1, 1),
 	"CT flagged, volumes":     chestCT(2, 3),
-	"CT drawn":                chestCT(3, 3).withMasks(3),
-	"CT drawn, measured":      chestCT(3, 3).withMasks(2).measured(),
-	"CT drawn in part":        shallow(chestCT(3, 3), 2).withMasks(2),
-	"CT drawn, flat":          chestCT(2, 1).withMasks(2),
-	"CT drawn and labeled":    chestCT(2, 3).labeled().withMasks(2),
+	"CT drawn":                chestCT(3, 1).withMasks(3, 3),
+	"CT drawn, measured":      chestCT(3, 3).withMasks(2, 3).measured(),
+	"CT drawn in part":        chestCT(3, 1).withMasks(2, 4),
+	"CT drawn, flat":          chestCT(2, 1).withMasks(2, 1),
+	"CT drawn and labeled":    chestCT(2, 1).labeled().withMasks(2, 3),
 	"MG flagged":              mammogram(2),
 	"MG flagged, one finding": mammogram(1),
 	"SM flagged":              slide(3),
@@ -51,12 +51,6 @@ var kinds = map[string]sample{
 	"case, nothing found":     pathologyCase(2, 0).withHeatmaps(),
 }
 
-// shallow leaves the n-th finding, from 0, one region.
-func shallow(s sample, n int) sample {
-	s.result.Findings[n].Regions = s.result.Findings[n].Regions[:1]
-	return s
-}
-
 func build(s sample, lang string) report.Document {
 	return report.Build(s.study, s.instances, s.result, report.Options{Lang: lang, Location: time.UTC, Objects: s.beside, Segments: s.drawn})
 }
@@ -74,7 +68,7 @@ func TestTreeIsAsAgreed(t *testing.T) {
 	golden := map[string]sample{
 		"flagged-one": chestCT(1, 1), "flagged-slide": slide(1), "nothing": mammogram(0),
 		"partial": chestCT(0, 0).partial(), "failed": mammogram(0).failed(), "outside": slide(0).outside(),
-		"drawn": chestCT(2, 3).withMasks(2).measured(),
+		"drawn": chestCT(2, 1).withMasks(2, 3).measured(),
 		"case":  pathologyCase(3, 2).unscored().withHeatmaps(), "one-slide": pathologyCase(1, 1).withHeatmaps(),
 	}
 	for name, s := range golden {

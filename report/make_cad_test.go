@@ -164,7 +164,7 @@ func TestWrongCADReportIsHeld(t *testing.T) {
 // drawnChest is a CT whose network drew its one finding, which goes through so many
 // slices.
 func drawnChest(slices int) (sample, study.MaskGrid) {
-	s := chestCT(1, slices)
+	s := chestCT(1, 1)
 	var runs []int32
 	for plane := range int32(slices) {
 		runs = append(runs, 2+plane, 210, 195, 205, 2+plane, 211, 195, 205)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"varde/internal/dicom"
 	"varde/internal/mask"
 	"varde/internal/words"
 	"varde/report/masks"
@@ -55,7 +56,11 @@ func makeMasks(ctx context.Context, w *Writer, k work) ([]made, error) {
 	var all []made
 	for n, o := range objects {
 		one := k.made(KindMask, n, "", o.Class, o.Bytes)
-		one.segments = o.Segments
+		h, err := dicom.Scan(bytes.NewReader(o.Bytes), dicom.ScanOptions{Size: int64(len(o.Bytes))})
+		if err != nil {
+			return nil, fmt.Errorf("read back a mask: %w", err)
+		}
+		one.segments = masks.Places(h.Data)
 		all = append(all, one)
 	}
 	return all, nil

@@ -13,6 +13,7 @@ import (
 	"varde/report/carry"
 	"varde/report/fhir"
 	"varde/report/identity"
+	"varde/report/masks"
 	"varde/report/slides"
 	"varde/study"
 )
@@ -155,7 +156,7 @@ type made struct {
 	class       study.UID // empty of what is no DICOM object
 	uid, series study.UID
 	bytes       []byte
-	segments    map[study.UID]int // the numbers of the findings' segments, by tracking UID
+	segments    map[study.UID]masks.Place // of findings, by tracking UID
 }
 
 // makeAll makes, checks and keeps everything that is wanted of a result.

@@ -8,6 +8,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/report"
+	"varde/report/masks"
 	"varde/study"
 )
 
@@ -186,14 +187,14 @@ func (s sample) withHeatmaps() sample {
 	return s
 }
 
-// withMasks says that a network drew the first so many findings, and that the masks
-// were written beside the report.
-func (s sample) withMasks(findings int) sample {
+// withMasks says that a network drew the first so many findings, each on so many frames, and
+// that the masks were written beside the report.
+func (s sample) withMasks(findings, frames int) sample {
 	o := study.Report{Kind: report.KindMask, UID: study.DerivedUID(string(s.study.UID), "mask"), Series: study.DerivedUID(string(s.study.UID), "masks"),
 		Class: dicom.Segmentation, Study: s.study.UID}
 	s.beside, s.drawn = append(s.beside, o), report.Segments{o.UID: {}}
 	for n, f := range s.result.Findings[:findings] {
-		s.drawn[o.UID][f.Tracking] = n + 1
+		s.drawn[o.UID][f.Tracking] = masks.Place{Number: n + 1, Frames: frames}
 	}
 	return s
 }

@@ -13,9 +13,9 @@ import (
 	"varde/study"
 )
 
-// Segments are the numbers of the segments that are findings, by the segmentation that
-// they are in and by the tracking UID of the finding.
-type Segments map[study.UID]map[study.UID]int
+// Segments says where findings are in masks: by the segmentation that they are in and
+// by the tracking UID of the finding.
+type Segments map[study.UID]map[study.UID]masks.Place
 
 // A segment is what a network drew of one finding.
 type segment struct {
@@ -24,18 +24,18 @@ type segment struct {
 	series study.UID // that it was drawn over
 }
 
-// segments finds the findings that say where they are by their segment, and not by
-// outlines: those of every segmentation in which some finding goes through several
-// frames, for outlines tell of such a one frame by frame only. What lies in a single
-// frame is told whole by its outline, which every workstation can draw. TID 1410 and
-// TID 1411 want exactly one way.
+// segments finds the findings that say where they are by their segment, and not by an
+// outline: those of every segmentation in which some finding goes through several
+// frames, for an outline tells of one frame only. What lies in a single frame is told
+// whole by its outline, which every workstation can draw. TID 1410 and TID 1411 want
+// exactly one way.
 func (b *builder) segments() map[study.UID]segment {
 	all := map[study.UID]segment{}
 	for _, o := range b.document.Objects {
-		numbers := b.numbers[o.UID]
-		deep := slices.ContainsFunc(b.result.Findings, func(f study.Finding) bool { return numbers[f.Tracking] > 0 && len(f.Regions) > 1 })
+		places := b.places[o.UID]
+		deep := slices.ContainsFunc(b.result.Findings, func(f study.Finding) bool { return places[f.Tracking].Frames > 1 })
 		for _, f := range b.result.Findings {
-			n, series := numbers[f.Tracking], b.seriesOf(f)
+			n, series := places[f.Tracking].Number, b.seriesOf(f)
 			if _, known := all[f.Tracking]; deep && n > 0 && !known && series != "" {
 				all[f.Tracking] = segment{o, n, series}
 			}
@@ -134,18 +134,18 @@ func (w *Writer) have(ctx context.Context, kind string, k work) ([]study.Report,
 		if basic(o.Kind) != KindMask || w.Slides == nil {
 			continue
 		}
-		numbers, err := w.Slides.numbers(ctx, o)
+		places, err := w.Slides.places(ctx, o)
 		if err != nil {
 			return nil, nil, err
 		}
-		segments[o.UID] = numbers
+		segments[o.UID] = places
 	}
 	return all, segments, nil
 }
 
-// numbers reads which segments of a segmentation of ours are findings. One that is
-// there no more has none.
-func (f *Slides) numbers(ctx context.Context, r study.Report) (map[study.UID]int, error) {
+// places reads where findings are in a segmentation of ours. One that is there no more
+// has none.
+func (f *Slides) places(ctx context.Context, r study.Report) (map[study.UID]masks.Place, error) {
 	body, err := f.Objects.Range(ctx, r.Key, 0, -1)
 	if errors.Is(err, study.ErrNotFound) {
 		return nil, nil
@@ -157,5 +157,5 @@ func (f *Slides) numbers(ctx context.Context, r study.Report) (map[study.UID]int
 	if err = errors.Join(err, body.Close()); err != nil {
 		return nil, fmt.Errorf("read segmentation %s: %w", r.UID, err)
 	}
-	return masks.Numbers(h.Data), nil
+	return masks.Places(h.Data), nil
 }

@@ -64,7 +64,7 @@ func Verify(s study.Study, instances []study.Instance, r study.Result, g Reading
 	d := Build(s, instances, r, o)
 	d.UID, d.Series = names(r, KindVerified, "", speech(o.Lang), study.PurposeVerified)
 	d.At, d.Label, d.Reading = g.At.In(d.At.Location()), tongue(o.Lang).T("verified.series"), &g
-	b := builder{language: tongue(o.Lang), result: g.left(r), document: &d, planes: planes(d.Evidence), numbers: o.Segments}
+	b := builder{language: tongue(o.Lang), result: g.left(r), document: &d, planes: planes(d.Evidence), places: o.Segments}
 	b.drawn = b.segments()
 	items := []tree.Item{
 		tree.Code(tree.HasConceptMod, conceptLanguage, b.code, tree.Code(tree.HasConceptMod, conceptCountry, b.country)),

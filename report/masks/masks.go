@@ -3,7 +3,7 @@
 //
 //	Work.Segmentations   a Segmentation for each volume and each image
 //	ParseForm            binary, fractional or labelmap, by its word
-//	Numbers              which segment is which finding, of one that was written
+//	Places               which segment is which finding, of one that was written
 //
 // A lesion is a segment of its own, with the identity that the structured report
 // gives the finding; what a card measures as a whole, as an organ, is one segment.
@@ -103,14 +103,27 @@ func (w Work) Segmentations() ([]Object, error) {
 	return out, nil
 }
 
-// Numbers gives the numbers of the segments of a Segmentation that this package wrote,
-// by their tracking UID.
-func Numbers(d *dicom.Dataset) map[study.UID]int {
-	all := map[study.UID]int{}
+// A Place is where a segment is in an object: its number, and on how many frames it is.
+type Place struct{ Number, Frames int }
+
+// Places finds the segments of a Segmentation that this package wrote, by their
+// tracking UID. A label map does not tell its segments apart by frames; there each
+// counts as being on all of them.
+func Places(d *dicom.Dataset) map[study.UID]Place {
+	frames := map[int]int{}
+	whole := 0
+	for f := range d.Each(dicom.PerFrameFunctionalGroupsSequence) {
+		if n, ok := f.Item(dicom.SegmentIdentificationSequence).Int(dicom.ReferencedSegmentNumber); ok {
+			frames[n]++
+		} else {
+			whole++
+		}
+	}
+	all := map[study.UID]Place{}
 	for s := range d.Each(dicom.SegmentSequence) {
 		n, ok := s.Int(dicom.SegmentNumber)
 		if uid := study.UID(s.Text(dicom.TrackingUID)); ok && uid != "" {
-			all[uid] = n
+			all[uid] = Place{n, frames[n] + whole}
 		}
 	}
 	return all
