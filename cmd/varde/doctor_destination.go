@@ -76,6 +76,13 @@ func (t *trial) warn(name, found, remedy string) {
 	t.checks = append(t.checks, check{name, checkWarn, found, remedy})
 }
 
+// way says how the first call to the destination went. What a call that failed does
+// not say of the way there is looked for.
+func (t *trial) way(ctx context.Context, name, found string, err error, remedy string) bool {
+	err, remedy = explain(ctx, t.Settings, t.to, err, remedy)
+	return t.say(name, found, err, remedy)
+}
+
 // tryDestination tries one destination to the end.
 func tryDestination(ctx context.Context, s settings.Settings, d settings.Destination) []check {
 	ctx, cancel := context.WithTimeout(ctx, 8*trialTimeout)
@@ -133,7 +140,7 @@ func (t *trial) dimse(ctx context.Context) {
 	if err == nil {
 		err = scu.Echo(ctx, dialer, t.to.Addr)
 	}
-	if !t.say("C-ECHO", "it answers", err, "is it on, does it know our AE title "+t.AET+", may we reach its port?") {
+	if !t.way(ctx, "C-ECHO", "it answers", err, "is it on, does it know our AE title "+t.AET+", may we reach its port?") {
 		return
 	}
 	p, ok := t.parcel()

@@ -37,7 +37,7 @@ func (t *trial) stow(ctx context.Context) {
 	s.Warned = func(_ carry.Parcel, code int) {
 		t.warn("STOW-RS", fmt.Sprintf("taken with warning %04X", code), "see the archive's own log for why")
 	}
-	if !t.say("STOW-RS", "it took "+string(p.UID), s.Carry(ctx, p), "is the address right up to /studies, and may the token store?") {
+	if !t.way(ctx, "STOW-RS", "it took "+string(p.UID), s.Carry(ctx, p), "is the address right up to /studies, and may the token store?") {
 		return
 	}
 	found, err := s.Find(ctx, p)
@@ -75,7 +75,7 @@ func (t *trial) fhir(ctx context.Context) {
 	}
 	f := c.(*carry.FHIR)
 	told, err := f.Capability(ctx)
-	if !t.say("metadata", "it is FHIR "+told.Version, err, "is the address the base of the server, and may the token read?") {
+	if !t.way(ctx, "metadata", "it is FHIR "+told.Version, err, "is the address the base of the server, and may the token read?") {
 		return
 	}
 	wanted := map[string]string{"": "4.", "r4": "4.", "r5": "5."}[t.to.Version]
@@ -124,7 +124,7 @@ func (t *trial) mllp(ctx context.Context) {
 	if err == nil {
 		_ = conn.Close()
 	}
-	if !t.say("connection", t.to.Addr+" takes one", err, "is it on, and may we reach its port?") {
+	if !t.way(ctx, "connection", t.to.Addr+" takes one", err, "is it on, and may we reach its port?") {
 		return
 	}
 	c, ok := t.carrierOf()
@@ -149,7 +149,7 @@ func (t *trial) mllp(ctx context.Context) {
 	case err == nil:
 		t.say("ORU^R01", "it took a test message (MSH-11 T) of patient VARDE-TEST", nil, "")
 	case f.Down:
-		t.say("ORU^R01", "", err, "it takes connections and gives no acknowledgment: is it an HL7 v2 listener, over TLS or in the clear as here?")
+		t.way(ctx, "ORU^R01", "", err, "it takes connections and gives no acknowledgment: is it an HL7 v2 listener, over TLS or in the clear as here?")
 	default:
 		t.warn("ORU^R01", "the way there is open, and it refuses the test message: "+err.Error(),
 			"a system in production may refuse messages for training (MSH-11 T), or of a patient that it does not know; its owner's log says which")
@@ -209,7 +209,8 @@ func lookAtDestination(ctx context.Context, s settings.Settings, d settings.Dest
 	case *carry.MLLP:
 		var conn net.Conn
 		if conn, err = (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", d.Addr); err == nil {
-			err = conn.Close()
+			_, err = greet(ctx, s, conn, d)
+			_ = conn.Close()
 		}
 	case *carry.Folder:
 		var f *os.File
