@@ -197,3 +197,35 @@ func segment(d *dicom.Dataset) Segment {
 	}
 	return s
 }
+
+// NumberOf is the number of the segment that a frame, counted from 0, holds; 0 where it
+// may hold any, as in a label map.
+func (s *Segmentation) NumberOf(frame int) int {
+	switch {
+	case s.Form == "LABELMAP":
+		return 0
+	case frame < len(s.Planes) && s.Planes[frame].Segment != 0:
+		return s.Planes[frame].Segment
+	case len(s.Segments) == 1:
+		return s.Segments[0].Number
+	}
+	return 0
+}
+
+// Numbers are those of the segments that a frame, counted from 0, may hold.
+func (s *Segmentation) Numbers(frame int) (all []int) {
+	if n := s.NumberOf(frame); n != 0 {
+		return []int{n}
+	}
+	if s.Form == "LABELMAP" {
+		for _, x := range s.Segments {
+			all = append(all, x.Number)
+		}
+	}
+	return all
+}
+
+// Placed reports whether it is known where the frame lies.
+func (p Plane) Placed() bool {
+	return p.Position != nil && p.Orientation != nil && p.SpacingMM[0] > 0 && p.SpacingMM[1] > 0
+}

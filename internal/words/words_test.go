@@ -70,7 +70,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../webui", "../../worldlist", "../../worldlist/ups", "../../oversight", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/fhir", "../../report/fhir/rest"} {
+	for _, dir := range []string{".", "../webui", "../../worldlist", "../../worldlist/ups", "../../worldlist/foreign", "../../oversight", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/fhir", "../../report/fhir/rest"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"audit.did_", "cure.", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
+var families = []string{"foreign.by_", "foreign.kind_", "foreign.unread_", "foreign.how_", "audit.did_", "cure.", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -131,6 +131,10 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 			keys = append(keys, family+m)
 		}
 	}
+	add("foreign.by_", "person", "machine", "unknown")
+	add("foreign.kind_", "report", "segmentation", "marks", "selection")
+	add("foreign.unread_", "slow", "large", "broken", "gone", "internal")
+	add("foreign.how_", "automatic", "semiautomatic", "manual")
 	add("upload.as_", string(study.Stored), string(study.Duplicate), string(study.Conflicted), "busy", "invalid", "refused", "failed")
 	for m := range 12 {
 		add("month.", strconv.Itoa(m+1))
@@ -144,7 +148,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
 	add("settings.", "theme", "theme.says", "theme.system", "theme.dark", "theme.light", "keys", "keys.says", "keys.on", "keys.off",
 		"density", "density.says", "density.normal", "density.compact", "density.roomy", "label")
-	add("timeline.", "exam", "ai", "report", "read", "told", "order", "pathway", "due", "prior", "report_final", "report_corrected", "report_preliminary",
+	add("timeline.", "exam", "ai", "found", "report", "read", "told", "order", "pathway", "due", "prior", "report_final", "report_corrected", "report_preliminary",
 		"prior_wanted", "prior_fetched", "prior_failed", "prior_pushed")
 	add("quality.by_", "site", "sex", "age", "class", "ai")
 	add("quality.sex_", "F", "M", "O")

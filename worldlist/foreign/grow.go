@@ -1,0 +1,143 @@
+package foreign
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"varde/internal/words"
+	"varde/study"
+)
+
+// An Exam is a study with the documents of others that may be shown of it.
+type Exam struct {
+	UID  study.UID
+	Date string // as DICOM writes it
+	Docs []Document
+}
+
+// A Growth is one quantity of one finding that was measured on several dates.
+type Growth struct {
+	Track  study.UID
+	What   string // the finding
+	Name   string // the quantity
+	Values []GrowthValue
+	Change string // from the first to the last
+}
+
+// A GrowthValue is one of its values.
+type GrowthValue struct {
+	UID         study.UID // of the exam
+	Date, Value string
+	at          string
+	number      float64
+}
+
+// maxGrowth bounds how many are told.
+const maxGrowth = 100
+
+// Grow follows what has the same tracking UID from exam to exam: the same quantity in
+// the same unit, measured in exams of different dates, the earliest first. Of several
+// documents on one date the latest counts, and none that another one replaces.
+func Grow(l words.Lang, exams []Exam) (all []Growth) {
+	at := map[string]int{}
+	exams = slices.Clone(exams)
+	slices.SortStableFunc(exams, func(a, b Exam) int { return cmp.Compare(b.Date, a.Date) })
+	for _, e := range exams {
+		for _, d := range e.Docs {
+			for _, f := range d.Findings {
+				if f.TrackingUID == "" || e.Date == "" || d.Replaced || f.Unshown {
+					continue
+				}
+				for _, m := range f.Measurements {
+					if !m.Measured {
+						continue
+					}
+					key := fmt.Sprint(f.TrackingUID, m.What.Scheme, m.What.Value, measureName(l, m), m.Unit.Value)
+					i, known := at[key]
+					if !known {
+						if len(all) == maxGrowth {
+							continue
+						}
+						i = len(all)
+						at[key] = i
+						all = append(all, Growth{Track: f.TrackingUID, What: whatOf(l, f), Name: measureName(l, m)})
+					}
+					g := &all[i]
+					if !slices.ContainsFunc(g.Values, func(v GrowthValue) bool { return v.at == e.Date }) {
+						g.Values = append(g.Values, GrowthValue{e.UID, day(l, e.Date), measured(l, m), e.Date, m.Value})
+					}
+				}
+			}
+		}
+	}
+	all = slices.DeleteFunc(all, func(g Growth) bool { return len(g.Values) < 2 })
+	for i := range all {
+		g := &all[i]
+		slices.Reverse(g.Values)
+		g.Change = change(l, g.Values[0].number, g.Values[len(g.Values)-1].number)
+	}
+	return all
+}
+
+func day(l words.Lang, date string) string {
+	t, err := time.Parse("20060102", date)
+	if err != nil {
+		return date
+	}
+	return l.Date(t)
+}
+
+// change says by how much a value has changed, in percent of the first.
+func change(l words.Lang, first, last float64) string {
+	if first <= 0 || first == last {
+		return ""
+	}
+	percent := (last - first) / first * 100
+	text := l.Decimal(percent) + " %"
+	if percent > 0 {
+		text = "+" + text
+	}
+	return text
+}
+
+// maxTold bounds what is told of one exam on a line of time.
+const maxTold = 12
+
+// Told puts into one line each what was measured in an exam, or found without being
+// measured: "Acme LungTool: Nodule, Long axis 14 mm".
+func Told(l words.Lang, docs []Document) (all []string) {
+	for _, d := range docs {
+		who := strings.Join(full(d.Source.Maker, d.Source.Model), " ")
+		if who == "" {
+			who = titleOf(l, d)
+		}
+		var found []string
+		for _, f := range d.Findings {
+			if f.Unshown || d.Replaced {
+				continue
+			}
+			line := full(whatOf(l, f), sitesOf(l, f.Sites))
+			for _, m := range f.Measurements {
+				if m.Measured {
+					line = append(line, measureName(l, m)+" "+measured(l, m))
+				}
+			}
+			found = append(found, strings.Join(line, ", "))
+		}
+		if d.Segments != nil {
+			for _, s := range d.Segments.Segments {
+				found = append(found, segmentText(l, s))
+			}
+		}
+		for _, text := range full(found...) {
+			if len(all) == maxTold {
+				return all
+			}
+			all = append(all, l.T("foreign.measured", who, cut(text)))
+		}
+	}
+	return all
+}
