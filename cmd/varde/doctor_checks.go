@@ -244,7 +244,7 @@ func lookAtPeers(ctx context.Context, s settings.Settings) (all []check) {
 		} else if dialer, err = s.Dialer(d, 5*time.Second); err == nil {
 			err = scu.Echo(ctx, dialer, d.Addr)
 		}
-		err, remedy := explain(ctx, s, d, err, "is it on, does it know our AE title "+s.AET+", may we reach its port?")
+		remedy, err := explain(ctx, s, d, err, "is it on, does it know our AE title "+s.AET+", may we reach its port?")
 		k := verdict(what, fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err, remedy)
 		if what == "peer" && k.Outcome == checkFail { // it may be off, as modalities are at night
 			k.Outcome = checkWarn

@@ -79,7 +79,7 @@ func (t *trial) warn(name, found, remedy string) {
 // way says how the first call to the destination went. What a call that failed does
 // not say of the way there is looked for.
 func (t *trial) way(ctx context.Context, name, found string, err error, remedy string) bool {
-	err, remedy = explain(ctx, t.Settings, t.to, err, remedy)
+	remedy, err = explain(ctx, t.Settings, t.to, err, remedy)
 	return t.say(name, found, err, remedy)
 }
 

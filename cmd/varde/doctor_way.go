@@ -28,30 +28,30 @@ const (
 // explain looks for what a call that failed does not say: whether the way itself is
 // open, and whether both sides speak TLS, and agree. It gives the cause and the remedy
 // of that, or else those that it was given. It sends nothing but a greeting.
-func explain(ctx context.Context, s settings.Settings, d settings.Destination, err error, remedy string) (error, string) {
+func explain(ctx context.Context, s settings.Settings, d settings.Destination, err error, remedy string) (string, error) {
 	addr := hostPort(d)
 	if err == nil || addr == "" || behindProxy(d) {
-		return err, remedy
+		return remedy, err
 	}
 	conn, fault := (&net.Dialer{Timeout: wayTimeout}).DialContext(ctx, "tcp", addr)
 	if fault != nil {
-		return fault, connectRemedy(fault, addr)
+		return connectRemedy(fault, addr), fault
 	}
 	defer func() { _ = conn.Close() }()
 	config, fault := greet(ctx, s, conn, d)
 	if config == nil && fault != nil {
-		return fault, "see the certificates and files of the destination"
+		return "see the certificates and files of the destination", fault
 	}
 	if config == nil {
 		if version := greets(ctx, conn, addr); version != "" {
-			return fmt.Errorf("it speaks %s at this port, and is called in the clear: %w", version, study.ErrRefused), otherwise(d, true)
+			return otherwise(d, true), fmt.Errorf("it speaks %s at this port, and is called in the clear: %w", version, study.ErrRefused)
 		}
-		return err, remedy
+		return remedy, err
 	}
 	if fault != nil {
 		return tlsFault(d, fault, config)
 	}
-	return err, remedy
+	return remedy, err
 }
 
 // greet greets a destination as its calls do, over a connection that is thrown away: by
@@ -163,7 +163,7 @@ var certificateAlerts = [...]string{"bad certificate", "unsupported certificate"
 	"unknown certificate authority", "access denied", "certificate required"}
 
 // tlsFault says why a handshake did not come about, and what to do.
-func tlsFault(d settings.Destination, err error, config *tls.Config) (error, string) {
+func tlsFault(d settings.Destination, err error, config *tls.Config) (string, error) {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
@@ -171,42 +171,42 @@ func tlsFault(d settings.Destination, err error, config *tls.Config) (error, str
 	said := alert(err)
 	switch {
 	case errors.As(err, &unknown):
-		return fmt.Errorf("its certificate is signed by %s, whom we do not trust: %w", signerOf(unknown.Cert), err),
-			"write ca= with the file of who signs for it; or it shows a certificate that is not its own: have its owner look"
+		return "write ca= with the file of who signs for it; or it shows a certificate that is not its own: have its owner look",
+			fmt.Errorf("its certificate is signed by %s, whom we do not trust: %w", signerOf(unknown.Cert), err)
 	case errors.As(err, &host):
 		names := namesOf(host.Certificate)
-		return fmt.Errorf("its certificate is for %s, and it is called %s: %w", names, host.Host, study.ErrRefused),
-			"call it by a name that its certificate bears, or write name= with one of them; a certificate of another system means a wrong address"
+		return "call it by a name that its certificate bears, or write name= with one of them; a certificate of another system means a wrong address",
+			fmt.Errorf("its certificate is for %s, and it is called %s: %w", names, host.Host, study.ErrRefused)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("its certificate counts from %s to %s: %w", day(invalid.Cert.NotBefore), day(invalid.Cert.NotAfter), err),
-			"have its owner renew it; if it counts today, see the clock of this machine"
+		return "have its owner renew it; if it counts today, see the clock of this machine",
+			fmt.Errorf("its certificate counts from %s to %s: %w", day(invalid.Cert.NotBefore), day(invalid.Cert.NotAfter), err)
 	case errors.As(err, &invalid):
-		return fmt.Errorf("its certificate can't be used: %w", err), "have its owner issue one for a server"
+		return "have its owner issue one for a server", fmt.Errorf("its certificate can't be used: %w", err)
 	case errors.As(err, &clear):
-		return fmt.Errorf("it answers in the clear, and is called over TLS: %w", study.ErrRefused), otherwise(d, false)
+		return otherwise(d, false), fmt.Errorf("it answers in the clear, and is called over TLS: %w", study.ErrRefused)
 	case slices.Contains(certificateAlerts[:], said) || said == "handshake failure" && len(config.Certificates) == 0:
 		return unwanted(said, config)
 	case said == "protocol version not supported" || said == "handshake failure" || said == "insufficient security level":
-		return fmt.Errorf("it says %q: it has no version or cipher in common with us: %w", said, study.ErrRefused),
-			"have it offer TLS 1.2 with ECDHE and AES-GCM, or TLS 1.3: nothing older is spoken here"
+		return "have it offer TLS 1.2 with ECDHE and AES-GCM, or TLS 1.3: nothing older is spoken here",
+			fmt.Errorf("it says %q: it has no version or cipher in common with us: %w", said, study.ErrRefused)
 	case said != "":
-		return fmt.Errorf("it ends the TLS handshake and says %q: %w", said, study.ErrRefused), "see its own log for why"
+		return "see its own log for why", fmt.Errorf("it ends the TLS handshake and says %q: %w", said, study.ErrRefused)
 	}
-	return fmt.Errorf("it takes the connection and gives no answer to a TLS greeting: %w", err), otherwise(d, false)
+	return otherwise(d, false), fmt.Errorf("it takes the connection and gives no answer to a TLS greeting: %w", err)
 }
 
 // unwanted is about our certificate, which the peer does not take or misses.
-func unwanted(said string, config *tls.Config) (error, string) {
+func unwanted(said string, config *tls.Config) (string, error) {
 	if len(config.Certificates) == 0 {
-		return fmt.Errorf("it wants a certificate of ours, and there is none (it says %q): %w", said, study.ErrRefused),
-			"write cert= and key= with ours, and have it trust who signs it"
+		return "write cert= and key= with ours, and have it trust who signs it",
+			fmt.Errorf("it wants a certificate of ours, and there is none (it says %q): %w", said, study.ErrRefused)
 	}
 	ours := ""
 	if c, err := x509.ParseCertificate(config.Certificates[0].Certificate[0]); err == nil {
 		ours = fmt.Sprintf(" for %s, signed by %s, until %s,", namesOf(c), signerOf(c), day(c.NotAfter))
 	}
-	return fmt.Errorf("it does not take our certificate%s and says %q: %w", ours, said, study.ErrRefused),
-		"have it trust who signs ours, or write cert= and key= with one that it trusts"
+	return "have it trust who signs ours, or write cert= and key= with one that it trusts",
+		fmt.Errorf("it does not take our certificate%s and says %q: %w", ours, said, study.ErrRefused)
 }
 
 // otherwise says how a destination is written that is called over TLS, or in the clear.
