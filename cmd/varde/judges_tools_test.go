@@ -91,7 +91,7 @@ func r5Schema() (*jsonschema.Schema, error) {
 // validated go through the slow validator, one of each in one language: each kind, and
 // each form that it takes here. The packages that write have every outcome validated.
 var validated = []string{
-	"sr of CT flagged", "sr of SM flagged", "sr of MG partial", "sr of MG failed", "sr of CT out of scope", "mammo of MG flagged", "mammo of MG partial",
+	"sr of CT flagged", "sr of CT flagged, drawn", "sr of SM flagged", "sr of MG partial", "sr of MG failed", "sr of CT out of scope", "mammo of MG flagged", "mammo of MG partial",
 	"chest of CT flagged", "chest of CT out of scope", "kos of MG flagged", "verified of MG flagged", "reject of CT flagged",
 }
 
@@ -109,7 +109,7 @@ func judgeAll(t *testing.T, all []sent, studies map[string]studytest.Drawn) {
 		})
 	}
 	for _, s := range all { // the slow ones first
-		if form := s.kind() + " of " + s.outcome; slices.Contains(validated, form) && !seen[form] && !testing.Short() {
+		if form := s.form(); slices.Contains(validated, form) && !seen[form] && !testing.Short() {
 			seen[form] = true
 			judge(func() { j.checkTemplate(t, s) })
 		}
@@ -129,6 +129,15 @@ func (s sent) kind() string {
 		return s.Kind
 	}
 	return kind
+}
+
+// form is a kind of an outcome, and whether it tells findings by their segments.
+func (s sent) form() string {
+	form := s.kind() + " of " + s.outcome
+	if s.kind() == report.KindSR && bytes.Contains(s.bytes, []byte("121191")) {
+		form += ", drawn"
+	}
+	return form
 }
 
 func (s sent) String() string {
@@ -383,8 +392,11 @@ func (j judges) checkTemplate(t *testing.T, s sent) {
 		t.Errorf("%s: DicomSRValidator: %v\n%s", s, err, text)
 	}
 	for line := range strings.Lines(text) {
-		// Its own table has two blanks in this meaning, and none of TID 4100.
-		odd := strings.Contains(line, `(111025,DCM,"Failed  Detections")`) || s.kind() == report.KindChest && strings.HasSuffix(strings.TrimSpace(line), "Content Item not in template")
+		// Its own table has two blanks in this meaning, and none of TID 4100; of TID 1411
+		// it has neither the model of a group nor a center, and that may have more.
+		missing := strings.HasSuffix(strings.TrimSpace(line), "Content Item not in template")
+		extra := missing && strings.HasSuffix(s.form(), "drawn") && (strings.Contains(line, "Measurement Group\")/TEXT (11100") || strings.Contains(line, `/SCOORD3D (111010,DCM,"Center")`))
+		odd := extra || strings.Contains(line, `(111025,DCM,"Failed  Detections")`) || s.kind() == report.KindChest && missing
 		if strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "Internal") || strings.HasPrefix(line, "Warning") && !odd {
 			t.Errorf("%s: DicomSRValidator: %s", s, line)
 		}
