@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/internal/webui"
 	"varde/study"
 )
@@ -22,8 +23,8 @@ func newToken(ctx context.Context, d *desk, t study.Token) (string, error) {
 		t.Name = t.Role
 	}
 	text := rand.Text()
-	t.Hash = hashToken(text)
-	return text, d.ledger.AddToken(ctx, t, d.who)
+	t.Hash = house.HashToken(text)
+	return text, d.Ledger.AddToken(ctx, t, d.Who)
 }
 
 func auditVerb() *cobra.Command {
@@ -31,7 +32,7 @@ func auditVerb() *cobra.Command {
 	var limit int
 	show := deskVerb("show", "Print the latest rows of the audit trail", cobra.NoArgs,
 		func(ctx context.Context, d *desk, _ []string) error {
-			rows, err := d.ledger.AuditRows(ctx, 0, limit)
+			rows, err := d.Ledger.AuditRows(ctx, 0, limit)
 			for _, r := range rows {
 				d.print(r, "%6d  %s  %-20s %-12s %s %s", r.N, r.At.Format("2006-01-02 15:04:05"), r.Actor, r.Action, r.Entity, r.Detail)
 			}
@@ -40,7 +41,7 @@ func auditVerb() *cobra.Command {
 	show.Flags().IntVar(&limit, "limit", 50, "rows")
 	verify := deskVerb("verify", "Check the hash chain of the audit trail", cobra.NoArgs,
 		func(ctx context.Context, d *desk, _ []string) error {
-			n, err := d.ledger.VerifyAudit(ctx)
+			n, err := d.Ledger.VerifyAudit(ctx)
 			if err != nil {
 				return exitError{exitFound, err}
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/scores"
@@ -70,7 +71,7 @@ func benchModel(cmd *cobra.Command, r *onnx.Runtime, rounds int, show func(figur
 			return err
 		}
 		o = onnx.SessionOptions{Provider: p.Provider, Device: p.Number, FP16: card.Engine.FP16, Batch: batch, MemoryMiB: card.Engine.MemoryMiB}
-		runners = deviceRunners
+		runners = house.DeviceRunners
 		if err := (onnx.Prober{Runtime: r}).Probe(ctx, o); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -56,7 +57,7 @@ func startServe(ctx context.Context, dir string, args ...string) (*served, error
 		return nil, err
 	}
 	s.ready = time.Since(began)
-	b, err := os.ReadFile(filepath.Join(dir, tokenFile))
+	b, err := os.ReadFile(filepath.Join(dir, house.TokenFile))
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("read the token: %w", err)

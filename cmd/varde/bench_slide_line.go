@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/house"
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/inference/sessions"
@@ -123,10 +124,10 @@ func (l *slideLine) run(ctx context.Context, session sessions.Session, workers, 
 	counted := &shown{Session: session}
 	model := oneModel{l.card, counted}
 	worker := &inference.Worker{Ledger: l.ledger, Records: l.ledger, Models: model, Sessions: model, Objects: l.objects,
-		Scorer: &scores.Scorer{Objects: l.objects, Index: l.ledger, Gate: queue.NewGate(workers, runLimit, slog.New(slog.DiscardHandler))}}
+		Scorer: &scores.Scorer{Objects: l.objects, Index: l.ledger, Gate: queue.NewGate(workers, house.RunLimit, slog.New(slog.DiscardHandler))}}
 	begun, cpu := time.Now(), inference.ProcessorTime()
 	var done atomic.Int64
-	server := &queue.Server{Ledger: l.ledger, Conveyor: conveyor, Pool: study.PoolCPU, Slots: workers + ahead, Stat: 1, Drain: time.Nanosecond,
+	server := &queue.Server{Ledger: l.ledger, Conveyor: conveyor, Pool: study.PoolCPU, Slots: workers + house.Ahead, Stat: 1, Drain: time.Nanosecond,
 		Observe: func(_ study.Job, _, _ time.Duration, err error) {
 			if err != nil {
 				return

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
@@ -243,7 +244,7 @@ func (s *served) post(ctx context.Context, o longObject) (float64, error) {
 	const boundary = "varde-bench"
 	body := io.MultiReader(strings.NewReader("--"+boundary+"\r\nContent-Type: application/dicom\r\n\r\n"), o.open(),
 		strings.NewReader("\r\n--"+boundary+"--\r\n"))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.web+dicomwebBase+"/studies", body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.web+house.DICOMwebBase+"/studies", body)
 	if err != nil {
 		return 0, err
 	}

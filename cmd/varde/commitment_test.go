@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
@@ -98,9 +99,9 @@ func (v *vault) open(t *testing.T, deaf bool) string {
 }
 
 // deliveryOf gives the delivery of a study's one report to a destination.
-func deliveryOf(t *testing.T, h *house, uid study.UID, destination string) study.Delivery {
+func deliveryOf(t *testing.T, h *house.House, uid study.UID, destination string) study.Delivery {
 	t.Helper()
-	c, err := h.ledger.Case(t.Context(), uid)
+	c, err := h.Ledger.Case(t.Context(), uid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestTakenIsNotDelivered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), scu.FromStudy(d), nil); err != nil {
+	if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.DICOM.Addr().String(), scu.FromStudy(d), nil); err != nil {
 		t.Fatal(err)
 	}
 	is := func(destination, status string) func() bool {
@@ -147,7 +148,7 @@ func TestTakenIsNotDelivered(t *testing.T) {
 	for _, name := range []string{"SILENT", "DEAF"} {
 		eventually(t, name+" has no report", is(name, "sent"))
 	}
-	owed, err := h.ledger.OwedCommitments(t.Context())
+	owed, err := h.Ledger.OwedCommitments(t.Context())
 	if err != nil || len(owed) != 4 || owed[0].Error == "" || owed[0].Awaited != 1 || owed[1].Kept != 1 || owed[2].Broken != 1 || owed[3].Awaited != 1 {
 		t.Errorf("owed: %+v, %v", owed, err)
 	}
@@ -161,12 +162,12 @@ func TestTakenIsNotDelivered(t *testing.T) {
 	silent.mu.Lock()
 	transaction := silent.asked[0]
 	silent.mu.Unlock()
-	a, err := dimse.Dialer{Calling: "SILENT", Called: "VARDE", Timeout: 10 * time.Second}.Dial(t.Context(), h.dicom.Addr().String(),
+	a, err := dimse.Dialer{Calling: "SILENT", Called: "VARDE", Timeout: 10 * time.Second}.Dial(t.Context(), h.DICOM.Addr().String(),
 		dimse.Context{Class: "1.2.840.10008.1.20.1", Provide: true, Syntaxes: []study.UID{dicom.ExplicitLE}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := h.ledger.Case(t.Context(), d.Study)
+	c, err := h.Ledger.Case(t.Context(), d.Study)
 	if err != nil || report.Status != "sent" {
 		t.Fatal(err, report.Status)
 	}
@@ -189,16 +190,16 @@ func TestTakenIsNotDelivered(t *testing.T) {
 }
 
 // startedHouse runs a house that can be stopped before the test ends.
-func startedHouse(t *testing.T, s settings.Settings) (h *house, stop func()) {
+func startedHouse(t *testing.T, s settings.Settings) (h *house.House, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	h, err := openHouse(ctx, s, slog.New(slog.DiscardHandler), true)
+	h, err := house.Open(ctx, s, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- h.run(ctx) }()
+	go func() { done <- h.Run(ctx) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {

@@ -33,7 +33,7 @@ func deliveryVerb() *cobra.Command {
 		if status == "all" {
 			status = ""
 		}
-		rows, err := d.ledger.Deliveries(ctx, status, limit)
+		rows, err := d.Ledger.Deliveries(ctx, status, limit)
 		for _, r := range rows {
 			l := deliveryLine{r.ID, r.Study, r.Report, r.Kind, r.Destination, r.Status, r.Tries, whenever(r.At), whenever(r.NextAt), r.Error}
 			d.print(l, "%-9s %-12s %-8s %3d tries  %s  %q %s", l.Status, l.Destination, l.Kind, l.Tries, l.At, l.ID, l.Problem)
@@ -47,7 +47,7 @@ func deliveryVerb() *cobra.Command {
 	var failed bool
 	retry := deskVerb("retry [ID…] --reason TEXT", "Try again what was given up", cobra.ArbitraryArgs, func(ctx context.Context, d *desk, args []string) error {
 		if failed {
-			rows, err := d.ledger.Deliveries(ctx, "failed", 100000)
+			rows, err := d.Ledger.Deliveries(ctx, "failed", 100000)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func deliveryVerb() *cobra.Command {
 			return exitError{exitUsage, fmt.Errorf("no delivery is named; varde delivery list lists those that failed: %w", study.ErrInvalid)}
 		}
 		for _, id := range args {
-			if err := d.ledger.RetryDelivery(ctx, id, d.who, reason); err != nil {
+			if err := d.Ledger.RetryDelivery(ctx, id, d.Who, reason); err != nil {
 				return err
 			}
 			d.print(map[string]any{"delivery": id, "status": "waiting"}, "%q waits again", id)
@@ -77,7 +77,7 @@ func dropVerb() *cobra.Command {
 	return reasoned(deskVerb("drop ID… --reason TEXT", "Give up for good what was given up: nobody is told of it any more", cobra.MinimumNArgs(1),
 		func(ctx context.Context, d *desk, args []string) error {
 			for _, id := range args {
-				if err := d.ledger.DropDelivery(ctx, id, d.who, reason); err != nil {
+				if err := d.Ledger.DropDelivery(ctx, id, d.Who, reason); err != nil {
 					return err
 				}
 				d.print(map[string]any{"delivery": id, "status": "dropped"}, "%q is given up for good", id)
@@ -101,7 +101,7 @@ func recallVerb() *cobra.Command {
 					return exitError{exitUsage, err}
 				}
 			}
-			n, err := d.ledger.Recall(ctx, e.Card.Ref(), uid, d.who, reason)
+			n, err := d.Ledger.Recall(ctx, e.Card.Ref(), uid, d.Who, reason)
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 )
@@ -79,15 +80,15 @@ func (d *demo) inFolder(ctx context.Context, dir string) error {
 	d.DICOMAddr, d.HTTPAddr = usable(d.DICOMAddr), usable(d.HTTPAddr)
 	d.HL7Addr = "127.0.0.1:0" // the demo's orders come from itself
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	h, err := openHouse(ctx, d.Settings, log, true)
+	h, err := house.Open(ctx, d.Settings, log, true)
 	if err != nil {
 		return err
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	var g errgroup.Group
-	g.Go(func() error { return h.run(serving) })
-	d.step("ready", nil, "DICOM %s, AE title %s; ONNX Runtime %s; nothing else installed", h.dicom.Addr(), h.AET, h.runtime.Info().Version)
+	g.Go(func() error { return h.Run(serving) })
+	d.step("ready", nil, "DICOM %s, AE title %s; ONNX Runtime %s; nothing else installed", h.DICOM.Addr(), h.AET, h.Runtime.Info().Version)
 	err = d.show(ctx, h)
 	if err == nil && !d.exit {
 		<-ctx.Done()
@@ -97,7 +98,7 @@ func (d *demo) inFolder(ctx context.Context, dir string) error {
 }
 
 // show pushes the studies through and tells what came of them.
-func (d *demo) show(ctx context.Context, h *house) error {
+func (d *demo) show(ctx context.Context, h *house.House) error {
 	limited, cancel := context.WithTimeout(ctx, demoLimit)
 	defer cancel()
 	exams, err := morning()
@@ -120,8 +121,8 @@ func (d *demo) show(ctx context.Context, h *house) error {
 		places, err = d.list(limited, h, exams)
 	}
 	agree := err == nil && d.judge(rows)
-	url := "http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "demo", Role: webui.Admin}, 12*time.Hour)
-	d.reader = "http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "demo reader", Role: webui.Reader}, 12*time.Hour)
+	url := "http://" + h.Web.Addr().String() + h.Site.Invite(webui.Identity{Name: "demo", Role: webui.Admin}, 12*time.Hour)
+	d.reader = "http://" + h.Web.Addr().String() + h.Site.Invite(webui.Identity{Name: "demo reader", Role: webui.Reader}, 12*time.Hour)
 	d.report(rows, places, url, agree)
 	switch {
 	case ctx.Err() != nil:

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
@@ -49,14 +50,14 @@ func count(drawn []studytest.Drawn) (n int) {
 }
 
 // send pushes every study over an association of its own, all at once.
-func (d *demo) send(ctx context.Context, h *house, drawn []studytest.Drawn) error {
+func (d *demo) send(ctx context.Context, h *house.House, drawn []studytest.Drawn) error {
 	began := time.Now()
 	var sent, bytes atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for i, s := range drawn {
 		g.Go(func() error {
 			caller := dimse.Dialer{Calling: fmt.Sprintf("DEMO-%s-%d", s.Modality, i), Called: h.AET}
-			n, err := scu.Send(ctx, caller, h.dicom.Addr().String(), scu.FromStudy(s), nil)
+			n, err := scu.Send(ctx, caller, h.DICOM.Addr().String(), scu.FromStudy(s), nil)
 			sent.Add(int64(n))
 			for _, o := range s.Objects {
 				bytes.Add(int64(len(o.DataSet)))
@@ -72,7 +73,7 @@ func (d *demo) send(ctx context.Context, h *house, drawn []studytest.Drawn) erro
 
 // await follows every study until it is reported, or known to be for no model, and
 // shows each as it comes. It gives the rows of those that were scored.
-func (d *demo) await(ctx context.Context, h *house, exams []exam) (rows []demoRow, err error) {
+func (d *demo) await(ctx context.Context, h *house.House, exams []exam) (rows []demoRow, err error) {
 	open := map[study.UID]exam{}
 	for _, s := range exams {
 		open[s.Study] = s
@@ -87,7 +88,7 @@ func (d *demo) await(ctx context.Context, h *house, exams []exam) (rows []demoRo
 		case <-time.After(50 * time.Millisecond):
 		}
 		for uid, s := range open {
-			c, err := h.ledger.Case(ctx, uid)
+			c, err := h.Ledger.Case(ctx, uid)
 			if err != nil {
 				return nil, err
 			}
@@ -149,7 +150,7 @@ func rowsOf(c study.Case, s studytest.Drawn) (rows []demoRow) {
 		for _, rep := range c.Reports {
 			if rep.Kind == report.KindSR && rep.Model == r.Model && rep.Rev == r.Rev {
 				row.Report = string(rep.UID)
-				row.retrieve = fmt.Sprintf("%s/studies/%s/series/%s/instances/%s", dicomwebBase, rep.Study, rep.Series, rep.UID)
+				row.retrieve = fmt.Sprintf("%s/studies/%s/series/%s/instances/%s", house.DICOMwebBase, rep.Study, rep.Series, rep.UID)
 			}
 		}
 		rows = append(rows, row)
@@ -173,9 +174,9 @@ func scoreWords(r study.Result) string {
 }
 
 // readBack fetches every report by WADO-RS, as another system would.
-func (d *demo) readBack(ctx context.Context, h *house, rows []demoRow) error {
+func (d *demo) readBack(ctx context.Context, h *house.House, rows []demoRow) error {
 	for _, r := range rows {
-		body, err := h.get(ctx, r.retrieve, "application/dicom")
+		body, err := get(ctx, h, r.retrieve, "application/dicom")
 		if err == nil {
 			err = checkReport(body, r)
 		}
@@ -189,13 +190,13 @@ func (d *demo) readBack(ctx context.Context, h *house, rows []demoRow) error {
 	return nil
 }
 
-// get asks our own HTTP door as the administrator.
-func (h *house) get(ctx context.Context, path, accept string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+h.web.Addr().String()+path, nil)
+// get asks the house's HTTP door as the administrator.
+func get(ctx context.Context, h *house.House, path, accept string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+h.Web.Addr().String()+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+h.token)
+	req.Header.Set("Authorization", "Bearer "+h.Token)
 	req.Header.Set("Accept", accept)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

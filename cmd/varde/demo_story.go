@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/cmd/varde/house"
 	"varde/internal/dicom"
 	"varde/internal/hl7"
 	"varde/internal/studytest"
@@ -125,8 +126,8 @@ func drawnOf(exams []exam) []studytest.Drawn {
 
 // order tells the HL7 door of every order, as a hospital's system does before the
 // images come.
-func (d *demo) order(ctx context.Context, h *house, exams []exam) error {
-	dialer := &hl7.Dialer{Addr: h.hl7.Addr().String(), Timeout: 20 * time.Second}
+func (d *demo) order(ctx context.Context, h *house.House, exams []exam) error {
+	dialer := &hl7.Dialer{Addr: h.HL7.Addr().String(), Timeout: 20 * time.Second}
 	defer dialer.Close()
 	sent := 0
 	for i, e := range exams {
@@ -193,7 +194,7 @@ type demoPlace struct {
 
 // list asks for the reading order and holds it against the one that is known by
 // hand: by class, and in a class by the head start.
-func (d *demo) list(ctx context.Context, h *house, exams []exam) ([]demoPlace, error) {
+func (d *demo) list(ctx context.Context, h *house.House, exams []exam) ([]demoPlace, error) {
 	places, err := placesOf(ctx, h, d.Lang, exams)
 	if err == nil {
 		err = checkPlaces(places, exams)
@@ -202,8 +203,8 @@ func (d *demo) list(ctx context.Context, h *house, exams []exam) ([]demoPlace, e
 	return places, err
 }
 
-func placesOf(ctx context.Context, h *house, lang string, exams []exam) ([]demoPlace, error) {
-	body, err := h.get(ctx, "/api/v1/worklist?limit=1000&lang="+lang, "application/json")
+func placesOf(ctx context.Context, h *house.House, lang string, exams []exam) ([]demoPlace, error) {
+	body, err := get(ctx, h, "/api/v1/worklist?limit=1000&lang="+lang, "application/json")
 	if err != nil {
 		return nil, err
 	}

@@ -7,26 +7,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/user"
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
-	"varde/models"
 	"varde/store"
-	"varde/store/objects"
-	"varde/study"
 )
 
-// A desk is what a verb needs that looks at a data folder or changes something
-// in it, whether or not a service runs on it.
+// A desk is where a verb works that looks at a data folder, and where it prints.
 type desk struct {
-	settings.Settings
-	ledger   *store.Ledger
-	registry *models.Registry
-	out      io.Writer
-	asJSON   bool
-	who      string // for the audit trail
+	house.Desk
+	out    io.Writer
+	asJSON bool
 }
 
 // deskVerb makes a verb that works at a desk. Every such verb has --dir, --config
@@ -45,44 +38,14 @@ func deskVerb(use, short string, args cobra.PositionalArgs, do func(context.Cont
 		if _, err := os.Stat(l.LedgerPath()); err != nil && !store.IsPostgres(l.LedgerPath()) {
 			return fmt.Errorf("look for a ledger; name the data folder with --dir, varde serve makes a new one: %w", err)
 		}
-		d, err := openDesk(cmd.Context(), l.Settings)
+		d, err := house.OpenDesk(cmd.Context(), l.Settings)
 		if err != nil {
 			return err
 		}
-		d.out, d.asJSON = cmd.OutOrStdout(), asJSON
-		defer func() { err = errors.Join(err, d.ledger.Close()) }()
-		return do(cmd.Context(), d, args)
+		defer func() { err = errors.Join(err, d.Ledger.Close()) }()
+		return do(cmd.Context(), &desk{*d, cmd.OutOrStdout(), asJSON}, args)
 	}
 	return c
-}
-
-// openDesk opens the ledger: alone when no service runs, else as its guest.
-func openDesk(ctx context.Context, s settings.Settings) (*desk, error) {
-	options, _, err := ledgerOptions(s)
-	if err != nil {
-		return nil, err
-	}
-	l, err := store.OpenLedger(ctx, s.LedgerPath(), options)
-	if errors.Is(err, study.ErrBusy) {
-		options.Guest = true
-		l, err = store.OpenLedger(ctx, s.LedgerPath(), options)
-	}
-	if err != nil {
-		return nil, err
-	}
-	r, err := models.Open(s.Folder("models"), l)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return &desk{Settings: s, ledger: l, registry: r, who: whoever()}, nil
-}
-
-// whoever names for the audit who types.
-func whoever() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return "command line"
 }
 
 // print writes a value as JSON, or a line of text.
@@ -96,27 +59,7 @@ func (d *desk) print(v any, format string, args ...any) {
 
 // sharing does something at a desk whose models are those of all processes.
 func sharing(do func(context.Context, *desk, []string) error) func(context.Context, *desk, []string) error {
-	return func(ctx context.Context, d *desk, args []string) (err error) {
-		if !d.Shared() {
-			return do(ctx, d, args)
-		}
-		objects, err := d.openObjects(ctx)
-		if err != nil {
-			return fmt.Errorf("open the object store; see --store: %w", err)
-		}
-		defer func() { err = errors.Join(err, objects.Close()) }()
-		if err := d.registry.Share(ctx, objects); err != nil {
-			return err
-		}
-		return do(ctx, d, args)
+	return func(ctx context.Context, d *desk, args []string) error {
+		return d.Sharing(ctx, func() error { return do(ctx, d, args) })
 	}
-}
-
-// openObjects opens the objects of the folder beside whoever serves it.
-func (d *desk) openObjects(ctx context.Context) (objects.Store, error) {
-	where := d.Store
-	if where == "" {
-		where = d.Folder("objects")
-	}
-	return objects.Open(ctx, where, objects.Credentials{AccessKey: d.S3AccessKey, SecretKey: d.S3SecretKey})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/models"
 	"varde/store"
@@ -100,29 +101,29 @@ func modelsOf(ctx context.Context, s settings.Settings) ([]modelEntry, error) {
 	if _, err := os.Stat(s.LedgerPath()); err != nil && !store.IsPostgres(s.LedgerPath()) {
 		return toBeInstalled(s)
 	}
-	d, err := openDesk(ctx, s)
+	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = d.ledger.Close() }()
+	defer func() { _ = d.Ledger.Close() }()
 	if d.Shared() {
-		objects, err := d.openObjects(ctx)
+		objects, err := d.OpenObjects(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = objects.Close() }()
-		if err := d.registry.Share(ctx, objects); err != nil {
+		if err := d.Registry.Share(ctx, objects); err != nil {
 			return nil, err
 		}
 	}
-	all, err := d.registry.Cards(ctx)
+	all, err := d.Registry.Cards(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []modelEntry
 	for _, e := range all {
 		entry := modelEntry{Entry: e}
-		c, err := d.ledger.Calibration(ctx, e.Card.Ref())
+		c, err := d.Ledger.Calibration(ctx, e.Card.Ref())
 		switch {
 		case err == nil && !c.Withdrawn():
 			entry.Calibration = &c

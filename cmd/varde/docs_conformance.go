@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/dicomweb"
@@ -153,14 +154,14 @@ func conformance(s settings.Settings, entries []modelEntry) conformanceFacts {
 		Written: writtenKinds(s), Destinations: destinationsOf(s), Concepts: ownConcepts(entries), Settings: documented(s),
 	}
 	for _, v := range fhir.Versions {
-		f.FHIR = append(f.FHIR, fhirBase+string(v))
+		f.FHIR = append(f.FHIR, house.FHIRBase+string(v))
 	}
 	if s.Has("ingest") {
 		f.Plain, f.TLS, f.HL7 = s.DICOMAddr, s.TLSAddr, s.HL7Addr
 		f.Certificates = s.TLSAddr != "" && s.TLSCA != ""
 	}
 	if f.Plain != "" || f.TLS != "" {
-		services := (&house{Settings: s}).services(nil)
+		services := house.Services(s)
 		for _, u := range append([]study.UID{dicom.Verification}, slices.Sorted(maps.Keys(services))...) {
 			taken := name(dimse.Accepts(services, u)...)
 			f.Provided = append(f.Provided, provided{name(u)[0], taken, len(taken) == len(f.Syntaxes)})

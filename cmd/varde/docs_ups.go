@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"varde/cmd/varde/house"
 	"varde/internal/webui"
 	"varde/worldlist/ups"
 )
@@ -37,7 +38,7 @@ type upsFacts struct {
 func worklistService() upsFacts {
 	f := upsFacts{Class: ups.Class, Events: ups.EventClass, Label: ups.Label, Warnings: ups.Warnings()}
 	for _, r := range ups.Routes() {
-		f.Routes = append(f.Routes, upsRoute{r.Transaction, fmt.Sprintf("%s %s%s", r.Method, dicomwebBase, r.Path), r.Right == webui.ReadStudies})
+		f.Routes = append(f.Routes, upsRoute{r.Transaction, fmt.Sprintf("%s %s%s", r.Method, house.DICOMwebBase, r.Path), r.Right == webui.ReadStudies})
 	}
 	for _, a := range ups.Attributes() {
 		f.Attributes = append(f.Attributes, upsAttribute{a.Tag.String(), a.Tag.Keyword(), a.Basic, a.From})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dimse"
@@ -136,12 +137,12 @@ func probe(ctx context.Context, o objects.Store) error {
 }
 
 func lookAtLedger(ctx context.Context, s settings.Settings) []check {
-	d, err := openDesk(ctx, s)
+	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
 		return []check{verdict("ledger", "", err, "restore it from a backup, or name another with --ledger")}
 	}
-	defer d.ledger.Close()
-	n, err := d.ledger.VerifyAudit(ctx)
+	defer d.Ledger.Close()
+	n, err := d.Ledger.VerifyAudit(ctx)
 	return []check{
 		verdict("ledger", store.HideSecret(s.LedgerPath())+" opens", nil, ""),
 		verdict("audit trail", fmt.Sprintf("%d rows, chain unbroken", n), err, "the trail was changed by hand or damaged: keep the file, restore a backup, find out who"),
@@ -199,19 +200,19 @@ func tinyRun(ctx context.Context, r *onnx.Runtime) error {
 // lookAtModels reads every network that may run and checks its hash.
 func lookAtModels(ctx context.Context, s settings.Settings) []check {
 	const remedy = "add the model again as a new version: varde model add"
-	d, err := openDesk(ctx, s)
+	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
 		return []check{verdict("models", "", err, "see the ledger above")}
 	}
-	defer d.ledger.Close()
+	defer d.Ledger.Close()
 	var all []check
-	err = sharing(func(ctx context.Context, d *desk, _ []string) error {
-		entries, err := d.registry.Cards(ctx)
-		if err = errors.Join(err, d.registry.Faults()); err == nil {
-			all = examineModels(d.registry, entries, remedy)
+	err = d.Sharing(ctx, func() error {
+		entries, err := d.Registry.Cards(ctx)
+		if err = errors.Join(err, d.Registry.Faults()); err == nil {
+			all = examineModels(d.Registry, entries, remedy)
 		}
 		return err
-	})(ctx, d, nil)
+	})
 	if err != nil {
 		return []check{verdict("models", "", err, remedy)}
 	}
@@ -219,7 +220,7 @@ func lookAtModels(ctx context.Context, s settings.Settings) []check {
 }
 
 func examineModels(r *models.Registry, entries []models.Entry, remedy string) (all []check) {
-	if live(entries) == 0 {
+	if house.CountLive(entries) == 0 {
 		all = append(all, check{"models", checkWarn, "none is live", "varde model list, then varde model promote; the reference models come with the first varde serve"})
 	}
 	for _, e := range entries {

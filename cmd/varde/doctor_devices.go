@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/inference/sessions"
 	"varde/internal/onnx"
@@ -32,20 +33,20 @@ func lookAtDevices(ctx context.Context, s settings.Settings) (all []check) {
 		all = append(all, verdict("device", text+" runs a network in a child and gives the cpu's numbers", err,
 			"is there a driver, and an ONNX Runtime with this provider in --onnx-library? Models whose card lists cpu run on the cpu meanwhile"))
 	}
-	d, err := openDesk(ctx, s)
+	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
 		return all // told of under the ledger
 	}
-	defer d.ledger.Close()
-	entries, err := d.registry.Cards(ctx)
+	defer d.Ledger.Close()
+	entries, err := d.Registry.Cards(ctx)
 	if err != nil {
 		return all
 	}
-	slots, err := d.ledger.Slots(ctx, study.PoolGPU)
+	slots, err := d.Ledger.Slots(ctx, study.PoolGPU)
 	if err != nil {
 		return all
 	}
-	prover := newProver(s, r, nil)
+	prover := house.NewProver(s, r, nil)
 	for _, e := range entries {
 		if k, ok := wanting(e, slots); ok {
 			all = append(all, k)

@@ -5,18 +5,19 @@ import (
 	"fmt"
 	"strings"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/study"
 )
 
 // lookAtWorkers tells which workers are alive.
 func lookAtWorkers(ctx context.Context, s settings.Settings) (all []check) {
-	d, err := openDesk(ctx, s)
+	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
 		return nil // told of under the ledger
 	}
-	defer d.ledger.Close()
-	workers, err := d.ledger.Workers(ctx)
+	defer d.Ledger.Close()
+	workers, err := d.Ledger.Workers(ctx)
 	if err != nil {
 		return []check{verdict("workers", "", err, "see the ledger above")}
 	}

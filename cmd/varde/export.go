@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/report"
 	"varde/study"
@@ -29,7 +30,7 @@ func exportVerb() *cobra.Command {
 			if form == "" {
 				form = strings.TrimPrefix(filepath.Ext(strings.TrimSuffix(to, ".gz")), ".")
 			}
-			objects, err := d.openObjects(ctx)
+			objects, err := d.OpenObjects(ctx)
 			if err != nil {
 				return err
 			}
@@ -37,8 +38,8 @@ func exportVerb() *cobra.Command {
 			if model, err = d.onlyModel(ctx, uid, model); err != nil {
 				return err
 			}
-			e := &report.Exports{Files: d.ledger, Slides: slideFiles(d.ledger, objects, d.registry), Lang: d.Lang, Device: report.Device{Version: settings.Version},
-				Allowed: d.registry.Allowed}
+			e := &report.Exports{Files: d.Ledger, Slides: house.SlideFiles(d.Ledger, objects, d.Registry), Lang: d.Lang, Device: report.Device{Version: settings.Version},
+				Allowed: d.Registry.Allowed}
 			x, err := e.Open(ctx, uid, model, study.UID(series), form)
 			if err != nil {
 				return err
@@ -65,7 +66,7 @@ func (d *desk) onlyModel(ctx context.Context, uid study.UID, model string) (stri
 	if model != "" {
 		return model, nil
 	}
-	c, err := d.ledger.Case(ctx, uid)
+	c, err := d.Ledger.Case(ctx, uid)
 	if err != nil {
 		return "", err
 	}

@@ -56,7 +56,7 @@ func holdVerb() *cobra.Command {
 			if all {
 				f.State = ""
 			}
-			holds, err := d.ledger.Holds(ctx, f)
+			holds, err := d.Ledger.Holds(ctx, f)
 			for _, h := range holds {
 				l := holdLineOf(h)
 				d.print(l, "%s", l)
@@ -76,7 +76,7 @@ func decideHoldVerb(use, short string, release bool) *cobra.Command {
 	var reason string
 	c := deskVerb(use+" ID --reason TEXT", short, cobra.ExactArgs(1),
 		func(ctx context.Context, d *desk, args []string) error {
-			h, err := d.ledger.DecideHold(ctx, args[0], release, d.who, reason)
+			h, err := d.Ledger.DecideHold(ctx, args[0], release, d.Who, reason)
 			if err != nil {
 				return fmt.Errorf("%w; varde hold list shows what waits", err)
 			}

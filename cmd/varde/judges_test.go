@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
@@ -76,7 +77,7 @@ flagged = 1
 `
 
 // addDrawer makes the model that draws speak in a house, and gives its name.
-func addDrawer(t *testing.T, h *house) study.ModelRef {
+func addDrawer(t *testing.T, h *house.House) study.ModelRef {
 	t.Helper()
 	var network []byte
 	for _, m := range models.Reference() {
@@ -84,14 +85,14 @@ func addDrawer(t *testing.T, h *house) study.ModelRef {
 			network = m.Network
 		}
 	}
-	card, err := h.registry.Add(t.Context(), fmt.Appendf(nil, drawerCard, study.Hash(sha256.Sum256(network))), network, "bo")
+	card, err := h.Registry.Add(t.Context(), fmt.Appendf(nil, drawerCard, study.Hash(sha256.Sum256(network))), network, "bo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.registry.Set(t.Context(), card.Ref(), study.ModelShadow, "bo", "tried in a test"); err != nil {
+	if err := h.Registry.Set(t.Context(), card.Ref(), study.ModelShadow, "bo", "tried in a test"); err != nil {
 		t.Fatal(err)
 	}
-	council := models.Council{Registry: h.registry, Proposals: h.ledger}
+	council := models.Council{Registry: h.Registry, Proposals: h.Ledger}
 	if _, err := council.Propose(t.Context(), study.ModelChange{Model: card.Ref(), State: study.ModelLive, By: "bo", Reason: "tried in a test"}); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ type strangers struct {
 
 // welcome starts the strangers and a house that sends to them: everything there is in
 // Norwegian by DIMSE, in Danish by DICOMweb, in English into a folder.
-func welcome(t *testing.T) (*house, strangers) {
+func welcome(t *testing.T) (*house.House, strangers) {
 	t.Helper()
 	x := strangers{folder: t.TempDir(), ris: newRIS(t)}
 	x.pacs = peers.StartOrthanc(t, nil)
@@ -287,7 +288,7 @@ func (s sent) reaches(destination string) bool {
 }
 
 // written gives everything that was written of the studies, once all is delivered.
-func written(t *testing.T, h *house, studies map[string]studytest.Drawn, ready func(study.Case) bool) []sent {
+func written(t *testing.T, h *house.House, studies map[string]studytest.Drawn, ready func(study.Case) bool) []sent {
 	t.Helper()
 	dir := t.TempDir()
 	var all []sent
@@ -295,7 +296,7 @@ func written(t *testing.T, h *house, studies map[string]studytest.Drawn, ready f
 		var c study.Case
 		waiting := func() bool {
 			var err error
-			c, err = h.ledger.Case(t.Context(), d.Study)
+			c, err = h.Ledger.Case(t.Context(), d.Study)
 			if err != nil || len(c.Reports) == 0 || !ready(c) {
 				return true
 			}
@@ -314,7 +315,7 @@ func written(t *testing.T, h *house, studies map[string]studytest.Drawn, ready f
 			}
 		}
 		for n, r := range c.Reports {
-			body, err := h.objects.Range(t.Context(), r.Key, 0, -1)
+			body, err := h.Objects.Range(t.Context(), r.Key, 0, -1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -346,7 +347,7 @@ func TestEverythingThatIsSentStandsBeforeOthers(t *testing.T) {
 	drawer := addDrawer(t, h)
 	studies := outcomes(t)
 	for _, d := range studies {
-		if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), scu.FromStudy(d), nil); err != nil {
+		if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.DICOM.Addr().String(), scu.FromStudy(d), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -354,19 +355,19 @@ func TestEverythingThatIsSentStandsBeforeOthers(t *testing.T) {
 	want := map[string]study.AIState{"CT flagged": study.Flagged, "CT not flagged": study.NotFlagged, "CT out of scope": study.OutOfScope,
 		"MG flagged": study.Flagged, "MG partial": study.Flagged, "MG failed": study.Failed, "SM flagged": study.Flagged}
 	for outcome, d := range studies {
-		c, err := h.ledger.Case(t.Context(), d.Study)
+		c, err := h.Ledger.Case(t.Context(), d.Study)
 		if err != nil || c.AI() != want[outcome] || len(c.Results) > 0 && c.AI() != study.Failed && c.AI() != study.OutOfScope && c.Results[0].Partial() != (outcome == "MG partial") {
 			t.Errorf("%s: AI says %s, %v", outcome, c.AI(), err)
 		}
 	}
-	if err := h.registry.Change(t.Context(), study.ModelChange{Model: drawer, State: study.ModelSuspended, By: "bo", Reason: "wrong threshold"}); err != nil {
+	if err := h.Registry.Change(t.Context(), study.ModelChange{Model: drawer, State: study.ModelSuspended, By: "bo", Reason: "wrong threshold"}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := h.ledger.Recall(t.Context(), drawer, studies["CT flagged"].Study, "bo", "wrong threshold"); n != 1 || err != nil {
+	if n, err := h.Ledger.Recall(t.Context(), drawer, studies["CT flagged"].Study, "bo", "wrong threshold"); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	final := study.ReadingStep{Study: studies["MG flagged"].Study, By: "A. Dahl", Step: study.StepFinal, Verdict: "agree"}
-	if err := h.ledger.Answer(t.Context(), final); err != nil {
+	if err := h.Ledger.Answer(t.Context(), final); err != nil {
 		t.Fatal(err)
 	}
 	all = slices.DeleteFunc(all, func(s sent) bool { return s.outcome == "CT flagged" || s.outcome == "MG flagged" })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/slidefile"
@@ -25,7 +26,7 @@ func ledgerVerb() *cobra.Command {
 			if _, err := os.Stat(args[0]); !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("%s is there already; name a new file: %w", args[0], study.ErrRefused)
 			}
-			if err := d.ledger.Backup(ctx, args[0]); err != nil {
+			if err := d.Ledger.Backup(ctx, args[0]); err != nil {
 				return err
 			}
 			d.print(map[string]any{"file": args[0]}, "ledger copied to %s", args[0])
@@ -41,7 +42,7 @@ func restoreVerb() *cobra.Command {
 		func(ctx context.Context, d *desk, keep objects.Store, args []string) error {
 			var got store.Rebuilt
 			err := store.RestoreLedger(ctx, args[0], d.LedgerPath(), store.LedgerOptions{Place: worldlist.Place}, force, func(l *store.Ledger) (err error) {
-				got, err = d.rebuilder(l, keep).CatchUp(ctx, d.who, filepath.Base(args[0]))
+				got, err = d.rebuilder(l, keep).CatchUp(ctx, d.Who, filepath.Base(args[0]))
 				return err
 			})
 			if err != nil {
@@ -61,7 +62,7 @@ func rebuildVerb() *cobra.Command {
 		func(ctx context.Context, d *desk, keep objects.Store, _ []string) error {
 			var got store.Rebuilt
 			err := store.FillLedger(ctx, d.LedgerPath(), store.LedgerOptions{Place: worldlist.Place}, func(l *store.Ledger) (err error) {
-				got, err = d.rebuilder(l, keep).Run(ctx, d.who)
+				got, err = d.rebuilder(l, keep).Run(ctx, d.Who)
 				return err
 			})
 			if err != nil {
@@ -102,13 +103,13 @@ func archiveVerb(use, short string, args cobra.PositionalArgs, do func(context.C
 		if err := l.Load(); err != nil {
 			return exitError{exitUsage, err}
 		}
-		d := &desk{Settings: l.Settings, out: cmd.OutOrStdout(), asJSON: asJSON, who: whoever()}
+		d := &desk{house.Desk{Settings: l.Settings, Who: house.Whoever()}, cmd.OutOrStdout(), asJSON}
 		if where := d.Store; where == "" { // a folder that is misspelled must not look like an empty one
 			if _, err := os.Stat(d.Folder("objects")); err != nil {
 				return fmt.Errorf("look for the objects; name the data folder with --dir, or the object store with --store: %w", err)
 			}
 		}
-		keep, err := d.openObjects(cmd.Context())
+		keep, err := d.OpenObjects(cmd.Context())
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dimse"
@@ -179,9 +180,9 @@ func openEPR(t *testing.T) (*epr, string) {
 }
 
 // deliveriesOf lists a study's deliveries: kind, language, destination and status.
-func deliveriesOf(t *testing.T, h *house, uid study.UID) (all []string) {
+func deliveriesOf(t *testing.T, h *house.House, uid study.UID) (all []string) {
 	t.Helper()
-	c, err := h.ledger.Case(t.Context(), uid)
+	c, err := h.Ledger.Case(t.Context(), uid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	send := func(objects []scu.Object) {
-		if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), objects, nil); err != nil {
+		if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.DICOM.Addr().String(), objects, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,7 +241,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	})
 	send(scu.FromStudy(d)[22:]) // the study changes: its report is corrected
 	eventually(t, "no correction", func() bool {
-		c, err := h.ledger.Case(t.Context(), d.Study)
+		c, err := h.Ledger.Case(t.Context(), d.Study)
 		return err == nil && len(c.Reports) > 0 && c.Reports[0].Rev == 2 && len(c.Results) > 0
 	})
 	if heard := told.all(); len(heard) != 0 {
@@ -296,16 +297,16 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	}
 
 	// The model is stopped, and what it has told is called back from all who have it.
-	c, err := h.ledger.Case(t.Context(), d.Study)
+	c, err := h.Ledger.Case(t.Context(), d.Study)
 	if err != nil {
 		t.Fatal(err)
 	}
 	model, before := c.Results[0].Model, len(told.all())
-	if err := h.registry.Change(t.Context(), study.ModelChange{Model: model, State: study.ModelWithdrawn, By: "bo", Reason: "wrong threshold"}); err != nil {
+	if err := h.Registry.Change(t.Context(), study.ModelChange{Model: model, State: study.ModelWithdrawn, By: "bo", Reason: "wrong threshold"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the result is not called back by itself", func() bool {
-		r, err := h.ledger.RecallOf(t.Context(), model)
+		r, err := h.Ledger.RecallOf(t.Context(), model)
 		return err == nil && r.Done() && len(told.all()) == before+1
 	})
 	all := strings.Join(deliveriesOf(t, h, d.Study), ", ")
@@ -316,11 +317,11 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	}
 	// Again it changes nothing: nobody hears a thing twice.
 	for range 2 {
-		if err := h.ledger.Sweep(t.Context()); err != nil {
+		if err := h.Ledger.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n, err := h.ledger.Recall(t.Context(), model, "", "bo", "once more"); n != 0 || err != nil {
+	if n, err := h.Ledger.Recall(t.Context(), model, "", "bo", "once more"); n != 0 || err != nil {
 		t.Error(n, err)
 	}
 	if n := records.saying("DiagnosticReport", "entered-in-error"); n == 0 {

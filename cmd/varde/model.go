@@ -43,14 +43,14 @@ func line(c models.Card, s study.ModelState) modelLine {
 }
 
 func listModels(ctx context.Context, d *desk, _ []string) error {
-	entries, err := d.registry.Cards(ctx)
+	entries, err := d.Registry.Cards(ctx)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		d.print(line(e.Card, e.State), "%-44s %-10s %s  %s", e.Card.Ref(), e.State, e.Card.SHA256.Short(), e.Card.Regulatory)
 	}
-	return d.registry.Faults()
+	return d.Registry.Faults()
 }
 
 func showModel(ctx context.Context, d *desk, args []string) error {
@@ -58,11 +58,11 @@ func showModel(ctx context.Context, d *desk, args []string) error {
 	if err != nil {
 		return err
 	}
-	history, err := d.ledger.ModelHistory(ctx, card.Ref())
+	history, err := d.Ledger.ModelHistory(ctx, card.Ref())
 	if err != nil {
 		return err
 	}
-	calibrations, err := d.ledger.Calibrations(ctx, card.Ref())
+	calibrations, err := d.Ledger.Calibrations(ctx, card.Ref())
 	if err != nil {
 		return err
 	}
@@ -97,15 +97,15 @@ func printCard(ctx context.Context, d *desk, args []string) error {
 
 // find resolves what a person typed.
 func (d *desk) find(ctx context.Context, text string) (models.Card, study.ModelState, error) {
-	ref, err := d.registry.Resolve(text)
+	ref, err := d.Registry.Resolve(text)
 	if err != nil {
 		return models.Card{}, "", err
 	}
-	card, err := d.registry.Card(ref)
+	card, err := d.Registry.Card(ref)
 	if err != nil {
 		return card, "", err
 	}
-	state, err := d.registry.State(ctx, card.Ref())
+	state, err := d.Registry.State(ctx, card.Ref())
 	return card, state, err
 }
 
@@ -114,7 +114,7 @@ func addModel(ctx context.Context, d *desk, args []string) error {
 	if err != nil {
 		return err
 	}
-	kept, err := d.registry.Add(ctx, card, network, d.who, second...)
+	kept, err := d.Registry.Add(ctx, card, network, d.Who, second...)
 	if err != nil {
 		return err
 	}

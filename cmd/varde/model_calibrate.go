@@ -60,13 +60,13 @@ func (o *calibrating) run(ctx context.Context, d *desk, args []string) error {
 		return err
 	}
 	if o.end {
-		if err := d.ledger.SetCalibration(ctx, study.Calibration{Model: card.Ref(), By: d.who, Reason: o.reason}); err != nil {
+		if err := d.Ledger.SetCalibration(ctx, study.Calibration{Model: card.Ref(), By: d.Who, Reason: o.reason}); err != nil {
 			return err
 		}
 		d.print(map[string]any{"model": card.Ref(), "calibration": nil}, "%s: no calibration holds from now on", card.Ref())
 		return nil
 	}
-	f, err := o.fit(card, args[1], d.who)
+	f, err := o.fit(card, args[1], d.Who)
 	if err != nil {
 		return err
 	}
@@ -78,11 +78,11 @@ func (o *calibrating) run(ctx context.Context, d *desk, args []string) error {
 		return err
 	}
 	if !o.try {
-		kept := study.Calibration{Model: card.Ref(), SHA256: f.Hash, File: b, By: d.who, Reason: o.reason}
+		kept := study.Calibration{Model: card.Ref(), SHA256: f.Hash, File: b, By: d.Who, Reason: o.reason}
 		if _, err := findings.Calibrated(card, kept); err != nil {
 			return err
 		}
-		if err := d.ledger.SetCalibration(ctx, kept); err != nil {
+		if err := d.Ledger.SetCalibration(ctx, kept); err != nil {
 			return err
 		}
 	}

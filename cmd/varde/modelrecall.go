@@ -17,7 +17,7 @@ func recallOfVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := d.ledger.RecallOf(ctx, e.Card.Ref())
+			r, err := d.Ledger.RecallOf(ctx, e.Card.Ref())
 			if err != nil {
 				return err
 			}

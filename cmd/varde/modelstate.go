@@ -86,7 +86,7 @@ func changeVerb(use, short string, state next, flags ...string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c := study.ModelChange{Model: e.Card.Ref(), By: d.who, Reason: w.reason, Beside: w.beside}
+		c := study.ModelChange{Model: e.Card.Ref(), By: d.Who, Reason: w.reason, Beside: w.beside}
 		if c.State, err = state(e, w); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func changeVerb(use, short string, state next, flags ...string) *cobra.Command {
 		if c.NeedsTwo(study.ModelChange{State: e.State, Share: e.Share, Beside: e.Beside}) {
 			return d.propose(ctx, c)
 		}
-		if err := d.registry.Change(ctx, c); err != nil {
+		if err := d.Registry.Change(ctx, c); err != nil {
 			return err
 		}
 		d.print(line(e.Card, c.State), "%s: %s → %s, for %s of the exams", e.Card.Ref(), e.State, c.State, c.Share)
@@ -120,11 +120,11 @@ func changeVerb(use, short string, state next, flags ...string) *cobra.Command {
 
 // entry finds a model with what it may do.
 func (d *desk) entry(ctx context.Context, text string) (models.Entry, error) {
-	ref, err := d.registry.Resolve(text)
+	ref, err := d.Registry.Resolve(text)
 	if err != nil {
 		return models.Entry{}, err
 	}
-	all, err := d.registry.Cards(ctx)
+	all, err := d.Registry.Cards(ctx)
 	if err != nil {
 		return models.Entry{}, err
 	}
@@ -136,7 +136,7 @@ func (d *desk) entry(ctx context.Context, text string) (models.Entry, error) {
 }
 
 func (d *desk) council() models.Council {
-	return models.Council{Registry: d.registry, Proposals: d.ledger}
+	return models.Council{Registry: d.Registry, Proposals: d.Ledger}
 }
 
 // propose asks for what another person is to confirm.
@@ -162,7 +162,7 @@ func decideVerb(use, short string, confirm bool) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p, err := d.council().Decide(ctx, e.Card.Ref(), confirm, d.who, cmp.Or(reason, "confirmed"))
+		p, err := d.council().Decide(ctx, e.Card.Ref(), confirm, d.Who, cmp.Or(reason, "confirmed"))
 		if err != nil {
 			return err
 		}
@@ -192,11 +192,11 @@ func affectedVerb() *cobra.Command {
 			ref := e.Card.Ref()
 			switch {
 			case asCSV:
-				return oversight.WriteAffected(ctx, d.out, d.ledger, ref)
+				return oversight.WriteAffected(ctx, d.out, d.Ledger, ref)
 			case d.asJSON:
-				return oversight.WriteAffectedJSON(ctx, d.out, d.ledger, ref, state)
+				return oversight.WriteAffectedJSON(ctx, d.out, d.Ledger, ref, state)
 			}
-			counts, err := d.ledger.AffectedCounts(ctx, ref)
+			counts, err := d.Ledger.AffectedCounts(ctx, ref)
 			if err != nil {
 				return err
 			}
@@ -204,7 +204,7 @@ func affectedVerb() *cobra.Command {
 			for _, s := range study.ExamStates {
 				fmt.Fprintf(d.out, "%-10s %6d\n", s, counts[s])
 			}
-			return oversight.EachAffected(ctx, d.ledger, ref, state, func(x study.AffectedExam) error {
+			return oversight.EachAffected(ctx, d.Ledger, ref, state, func(x study.AffectedExam) error {
 				_, err := fmt.Fprintf(d.out, "%-10s %-64s %-16s %s\n", x.State, x.Study, x.Accession, x.AI)
 				return err
 			})
@@ -222,7 +222,7 @@ func compareVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := d.registry.Cards(ctx)
+			all, err := d.Registry.Cards(ctx)
 			if err != nil {
 				return err
 			}
@@ -230,7 +230,7 @@ func compareVerb() *cobra.Command {
 				if other.Card.Ref() == e.Card.Ref() || with != "" && other.Card.Ref().String() != with {
 					continue
 				}
-				pairs, err := d.ledger.ResultPairs(ctx, e.Card.Ref(), other.Card.Ref())
+				pairs, err := d.Ledger.ResultPairs(ctx, e.Card.Ref(), other.Card.Ref())
 				if err != nil {
 					return err
 				}

@@ -59,7 +59,7 @@ func TestEverythingGoesOutOverTLS(t *testing.T) {
 	send(over("VARDE", "varde"), scu.FromStudy(d)[:8])
 	awaitReported(t, h, d.Study, len(d.Objects))
 	eventually(t, "the report is not everywhere", func() bool {
-		c, err := h.ledger.Case(t.Context(), d.Study)
+		c, err := h.Ledger.Case(t.Context(), d.Study)
 		if err != nil || len(c.Reports) != 1 {
 			return false
 		}
@@ -68,12 +68,12 @@ func TestEverythingGoesOutOverTLS(t *testing.T) {
 				return false
 			}
 		}
-		held, err := archive.ledger.ObjectsOf(t.Context(), d.Study, "")
+		held, err := archive.Ledger.ObjectsOf(t.Context(), d.Study, "")
 		files, _ := filepath.Glob(filepath.Join(taken, "*"))
 		return err == nil && len(held) == len(d.Objects)+1 && len(files) == 1
 	})
 	eventually(t, "no commitment in the audit", func() bool {
-		rows, err := h.ledger.AuditRows(t.Context(), 0, 1000)
+		rows, err := h.Ledger.AuditRows(t.Context(), 0, 1000)
 		return err == nil && audited(rows, "commitment received")
 	})
 	mover, err := s.Dialer(over("ARCHIVE", "varde"), 20*time.Second)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 	"varde/internal/webui/webuitest"
@@ -22,7 +23,7 @@ func TestPagesShowWhatTheDemoFound(t *testing.T) {
 	h := startHouse(t, s)
 	rows := demoRows(t.Context(), t, h)
 
-	b.Go("http://" + h.web.Addr().String() + h.site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute))
+	b.Go("http://" + h.Web.Addr().String() + h.Site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute))
 	b.Until(`location.search === "" && document.readyState === "complete" && document.querySelectorAll("#rows tr").length >= 6`)
 	b.Promises()
 	b.Shot("demo-worklist")
@@ -33,7 +34,7 @@ func TestPagesShowWhatTheDemoFound(t *testing.T) {
 		}
 	}
 	for i, name := range []string{"ct", "ct-clear", "mg", "mg-clear", "sm", "sm-clear"} {
-		b.Go("http://" + h.web.Addr().String() + "/studies/" + rows[i].UID)
+		b.Go("http://" + h.Web.Addr().String() + "/studies/" + rows[i].UID)
 		b.Until(`document.querySelector("#stage")?.dataset.shown !== undefined`)
 		b.Promises()
 		if webuitest.Eval[bool](b, `!!document.querySelector("form#answer")`) { // the reader's own look comes first
@@ -53,7 +54,7 @@ func TestPagesShowWhatTheDemoFound(t *testing.T) {
 }
 
 // demoRows pushes the demo's studies through a house.
-func demoRows(ctx context.Context, t *testing.T, h *house) []demoRow {
+func demoRows(ctx context.Context, t *testing.T, h *house.House) []demoRow {
 	t.Helper()
 	limited, cancel := context.WithTimeout(ctx, demoLimit)
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/internal/metrics"
 	"varde/study"
 )
@@ -63,7 +64,7 @@ func laneWord(l study.Lane) string {
 func showQueueVerb() *cobra.Command {
 	return deskVerb("show", "Print the work that waits or is under way, in seconds, and what is paused", cobra.NoArgs,
 		func(ctx context.Context, d *desk, _ []string) error {
-			q, err := d.ledger.Queue(ctx)
+			q, err := d.Ledger.Queue(ctx)
 			if err != nil {
 				return err
 			}
@@ -74,7 +75,7 @@ func showQueueVerb() *cobra.Command {
 				out.Pauses = append(out.Pauses, l)
 				text = append(text, fmt.Sprintf("PAUSED  pool %s, lane %s, since %s by %s: %s", cmp.Or(l.Pool, "all"), l.Lane, l.Since, l.By, l.Reason))
 			}
-			for _, pool := range pools() {
+			for _, pool := range house.Pools() {
 				s := metrics.ScaleOf(q, pool, time.Now())
 				out.Pools = append(out.Pools, s)
 				text = append(text, fmt.Sprintf("pool %-7s %6d jobs, %8.1f s for its %d workers, oldest %.0f s", pool, s.Jobs, s.DrainSeconds, s.Workers, s.OldestSeconds))
@@ -96,10 +97,10 @@ func pauseVerb(use, short string, resume bool) *cobra.Command {
 		if err != nil {
 			return exitError{exitUsage, err}
 		}
-		p := study.Pause{Pool: pool, Lane: l, By: d.who, Reason: reason}
-		change, word := d.ledger.Pause, "paused"
+		p := study.Pause{Pool: pool, Lane: l, By: d.Who, Reason: reason}
+		change, word := d.Ledger.Pause, "paused"
 		if resume {
-			change, word = d.ledger.Resume, "resumed"
+			change, word = d.Ledger.Resume, "resumed"
 		}
 		if err := change(ctx, p); err != nil {
 			return fmt.Errorf("%w; varde queue show tells what is paused", err)
@@ -144,7 +145,7 @@ func jobLineOf(j study.JobRow) jobLine {
 func jobsVerb() *cobra.Command {
 	var f study.JobFilter
 	c := deskVerb("jobs", "List jobs, the oldest first", cobra.NoArgs, func(ctx context.Context, d *desk, _ []string) error {
-		rows, err := d.ledger.Jobs(ctx, f)
+		rows, err := d.Ledger.Jobs(ctx, f)
 		for _, j := range rows {
 			l := jobLineOf(j)
 			d.print(l, "%s  %-8s %-8s %-8s %-9s %s  %s %s", l.ID, l.State, l.Task, l.Pool, l.Lane, l.Made, l.Study, l.Problem)
@@ -163,14 +164,14 @@ func retryVerb() *cobra.Command {
 	c := deskVerb("retry [JOB…] --reason TEXT", "Have jobs that failed done again, or a study asked anew", cobra.ArbitraryArgs,
 		func(ctx context.Context, d *desk, args []string) error {
 			if uid != "" {
-				if err := d.ledger.RetryStudy(ctx, study.UID(uid), d.who, reason); err != nil {
+				if err := d.Ledger.RetryStudy(ctx, study.UID(uid), d.Who, reason); err != nil {
 					return err
 				}
 				d.print(map[string]any{"study": uid, "asked_anew": true}, "study %s is asked anew", uid)
 				return nil
 			}
 			if failed {
-				rows, err := d.ledger.Jobs(ctx, study.JobFilter{State: study.JobFailed, Limit: 10000})
+				rows, err := d.Ledger.Jobs(ctx, study.JobFilter{State: study.JobFailed, Limit: 10000})
 				if err != nil {
 					return err
 				}
@@ -192,7 +193,7 @@ func retryVerb() *cobra.Command {
 // others need no more: with lenient that is no error.
 func (d *desk) retryAll(ctx context.Context, ids []string, reason string, lenient bool) error {
 	for _, id := range ids {
-		anew, err := d.ledger.Retry(ctx, id, d.who, reason)
+		anew, err := d.Ledger.Retry(ctx, id, d.Who, reason)
 		switch {
 		case err != nil && lenient && isInvalid(err):
 			d.print(map[string]any{"job": id, "skipped": err.Error()}, "%s: left as it is: %v", id, err)
@@ -213,7 +214,7 @@ func cancelVerb() *cobra.Command {
 	var reason string
 	c := deskVerb("cancel STUDY --reason TEXT", "End the work of models on a study; it is read like one of which AI says nothing", cobra.ExactArgs(1),
 		func(ctx context.Context, d *desk, args []string) error {
-			if err := d.ledger.Cancel(ctx, study.UID(args[0]), d.who, reason); err != nil {
+			if err := d.Ledger.Cancel(ctx, study.UID(args[0]), d.Who, reason); err != nil {
 				return err
 			}
 			d.print(map[string]any{"study": args[0], "canceled": true}, "the work on study %s is canceled", args[0])

@@ -45,13 +45,13 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, role := range map[string]string{"anna": webui.Reader, "ops": webui.Operator} {
-		if err := h.ledger.AddToken(t.Context(), study.Token{Hash: sha256.Sum256([]byte(name)), Role: role, Name: name}, "test"); err != nil {
+		if err := h.Ledger.AddToken(t.Context(), study.Token{Hash: sha256.Sum256([]byte(name)), Role: role, Name: name}, "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	door := readingDoor{t, "http://" + h.web.Addr().String()}
+	door := readingDoor{t, "http://" + h.Web.Addr().String()}
 	for _, one := range drawn {
-		c, err := h.ledger.Case(t.Context(), one.Study)
+		c, err := h.Ledger.Case(t.Context(), one.Study)
 		if err != nil || len(c.Results) == 0 || len(c.Reports) == 0 {
 			t.Fatal("no result to hide", err)
 		}
@@ -71,7 +71,7 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 		}
 	}
 	for _, one := range drawn {
-		c, err := h.ledger.Case(t.Context(), one.Study)
+		c, err := h.Ledger.Case(t.Context(), one.Study)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 			t.Errorf("the page after the answer: %q", found)
 		}
 	}
-	rows, err := h.ledger.AuditRows(t.Context(), 0, 200)
+	rows, err := h.Ledger.AuditRows(t.Context(), 0, 200)
 	if err != nil {
 		t.Fatal(err)
 	}

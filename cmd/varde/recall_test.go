@@ -35,13 +35,13 @@ func TestARecallOutlivesItsProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.dicom.Addr().String(), scu.FromStudy(d), nil); err != nil {
+	if _, err := scu.Send(t.Context(), dimse.Dialer{Calling: "CT1", Called: "VARDE"}, h.DICOM.Addr().String(), scu.FromStudy(d), nil); err != nil {
 		t.Fatal(err)
 	}
 	said := func() string { return strings.Join(deliveriesOf(t, h, d.Study), ", ") }
 	off := told.listen(t, addr)
 	eventually(t, "not delivered", func() bool { return strings.Count(said(), " delivered") == 2 })
-	if err := h.ledger.Answer(t.Context(), study.ReadingStep{Study: d.Study, By: "A. Dahl", Step: study.StepFinal, Verdict: "agree"}); err != nil {
+	if err := h.Ledger.Answer(t.Context(), study.ReadingStep{Study: d.Study, By: "A. Dahl", Step: study.StepFinal, Verdict: "agree"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "what the reader left is not delivered", func() bool {
@@ -53,24 +53,24 @@ func TestARecallOutlivesItsProcess(t *testing.T) {
 	}
 	off()
 
-	c, err := h.ledger.Case(t.Context(), d.Study)
+	c, err := h.Ledger.Case(t.Context(), d.Study)
 	if err != nil {
 		t.Fatal(err)
 	}
 	model := c.Results[0].Model
-	if err := h.registry.Change(t.Context(), study.ModelChange{Model: model, State: study.ModelWithdrawn, By: "bo", Reason: "wrong threshold"}); err != nil {
+	if err := h.Registry.Change(t.Context(), study.ModelChange{Model: model, State: study.ModelWithdrawn, By: "bo", Reason: "wrong threshold"}); err != nil {
 		t.Fatal(err)
 	}
 	stop()
 	h, _ = startedHouse(t, s)
 	eventually(t, "the archive is not told", func() bool { return strings.Contains(said(), "reject:en PACS delivered") })
-	r, err := h.ledger.RecallOf(t.Context(), model)
+	r, err := h.Ledger.RecallOf(t.Context(), model)
 	if err != nil || r.Done() {
 		t.Errorf("it is done though the RIS is off: %+v, %v", r, err)
 	}
 	told.listen(t, addr)
 	eventually(t, "it does not come to its end", func() bool {
-		r, err := h.ledger.RecallOf(t.Context(), model)
+		r, err := h.Ledger.RecallOf(t.Context(), model)
 		return err == nil && r.Done()
 	})
 	if heard := told.all(); len(heard) != 3 {

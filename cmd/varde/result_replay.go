@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/scores"
@@ -65,14 +66,14 @@ func replayVerb() *cobra.Command {
 // resultsOf gives the results that a person asked for: those that a network made,
 // unless one is asked for by name.
 func (d *desk) resultsOf(ctx context.Context, uid study.UID, rev int, model string) ([]study.Result, error) {
-	s, err := d.ledger.Study(ctx, uid)
+	s, err := d.Ledger.Study(ctx, uid)
 	if err != nil {
 		return nil, err
 	}
 	if rev == 0 {
 		rev = s.Rev
 	}
-	all, err := d.ledger.ResultsOf(ctx, uid, rev)
+	all, err := d.Ledger.ResultsOf(ctx, uid, rev)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (d *desk) resultsOf(ctx context.Context, uid study.UID, rev int, model stri
 
 // replayer is who makes results anew, with the runtime that a service would load.
 func (d *desk) replayer(ctx context.Context) (*inference.Replayer, func() error, error) {
-	objects, err := d.openObjects(ctx)
+	objects, err := d.OpenObjects(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,19 +99,19 @@ func (d *desk) replayer(ctx context.Context) (*inference.Replayer, func() error,
 	if err != nil {
 		return nil, nil, errors.Join(err, objects.Close())
 	}
-	pool := &sessions.Pool{Networks: d.registry, Load: func(_ models.Card, network []byte) (sessions.Session, error) {
+	pool := &sessions.Pool{Networks: d.Registry, Load: func(_ models.Card, network []byte) (sessions.Session, error) {
 		return runtime.Session(network, onnx.SessionOptions{})
 	}}
 	i := runtime.Info()
-	scorer := &scores.Scorer{Objects: objects, Index: d.ledger, Gate: queue.NewGate(d.Runners(), runLimit, logger(d.Settings)),
+	scorer := &scores.Scorer{Objects: objects, Index: d.Ledger, Gate: queue.NewGate(d.Runners(), house.RunLimit, logger(d.Settings)),
 		Ran: study.Provenance{Runtime: i.Version, Library: i.SHA256, Route: i.Route, Provider: onnx.CPU, Varde: settings.Version, CPU: onnx.CPUClass()}}
-	r := &inference.Replayer{Records: d.ledger, Card: d.registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.Runners(), Calibrations: d.ledger}
+	r := &inference.Replayer{Records: d.Ledger, Card: d.Registry.Card, Sessions: pool, Objects: objects, Scorer: scorer, Runners: d.Runners(), Calibrations: d.Ledger}
 	return r, func() error { return errors.Join(pool.Close(), objects.Close()) }, nil
 }
 
 // tellReplay writes into the audit who made a result anew, and what came of it.
 func (d *desk) tellReplay(ctx context.Context, r study.Result, verdict string) error {
-	return d.ledger.Audit(ctx, d.who, fmt.Sprintf("replayed %s, revision %d: %s", r.Model, r.Rev, verdict), "study "+string(r.Study))
+	return d.Ledger.Audit(ctx, d.Who, fmt.Sprintf("replayed %s, revision %d: %s", r.Model, r.Rev, verdict), "study "+string(r.Study))
 }
 
 func (d *desk) printReplay(r inference.Replay) {

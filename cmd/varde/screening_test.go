@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/internal/studytest"
 	"varde/internal/webui"
@@ -46,15 +47,15 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"anna", "bo"} {
-		if err := h.ledger.AddToken(t.Context(), study.Token{Hash: sha256.Sum256([]byte(name)), Role: webui.Reader, Name: name}, "test"); err != nil {
+		if err := h.Ledger.AddToken(t.Context(), study.Token{Hash: sha256.Sum256([]byte(name)), Role: webui.Reader, Name: name}, "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err := h.ledger.Case(t.Context(), mg.Study)
+	c, err := h.Ledger.Case(t.Context(), mg.Study)
 	if err != nil || len(c.Results) == 0 {
 		t.Fatal("no result to hide", err)
 	}
-	door := readingDoor{t, "http://" + h.web.Addr().String()}
+	door := readingDoor{t, "http://" + h.Web.Addr().String()}
 	at, turn := "/api/v1/studies/"+string(mg.Study), "/api/v1/screening/"+string(mg.Study)
 	post := func(who, path, body string, want int) string {
 		t.Helper()
@@ -72,7 +73,7 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 	if _, body := door.ask("anna", http.MethodGet, "/api/v1/worklist", ""); strings.Contains(body, string(mg.Study)) {
 		t.Error("it is on the first reader's list still")
 	}
-	if now, err := h.ledger.Study(t.Context(), mg.Study); err != nil || now.Status == study.Read {
+	if now, err := h.Ledger.Study(t.Context(), mg.Study); err != nil || now.Status == study.Read {
 		t.Error("a first answer reads it:", now.Status, err)
 	}
 	paths := append(doorsOf(c), turn, "/api/v1/worklist?list=second", "/?list=second", at+"/case", "/studies/"+string(mg.Study)+"/patient")
@@ -89,7 +90,7 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 		}
 	}
 	post("bo", at+"/answer", `{"verdict":"agree","recall":"recall"}`, 200)
-	if now, err := h.ledger.Study(t.Context(), mg.Study); err != nil || now.Status != study.Read {
+	if now, err := h.Ledger.Study(t.Context(), mg.Study); err != nil || now.Status != study.Read {
 		t.Error("two answers of one mind do not read it:", now.Status, err)
 	}
 	code, body := door.ask("bo", http.MethodGet, turn, "")
@@ -97,7 +98,7 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 		t.Error(code, body)
 	}
 	var out bytes.Buffer
-	desk := &desk{ledger: h.ledger, out: &out}
+	desk := &desk{Desk: house.Desk{Ledger: h.Ledger}, out: &out}
 	if err := desk.replayScreening(t.Context(), file, 1); err != nil || !strings.Contains(out.String(), "mammo: 1 exams") || !strings.Contains(out.String(), "by no_score") {
 		t.Error(err, out.String())
 	}

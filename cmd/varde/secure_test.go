@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
 	"varde/internal/studytest"
@@ -30,7 +31,7 @@ func TestStudySentOverTLSIsReported(t *testing.T) {
 	s.TLSAddr, s.TLSCert, s.TLSKey, s.TLSCA = "127.0.0.1:0", at("varde.pem"), at("varde.key"), at("ca.pem")
 	s.Callers = []string{"CT1@127.0.0.0/8#ct1"}
 	h := startHouse(t, s)
-	_, port, err := net.SplitHostPort(h.tls.Addr().String())
+	_, port, err := net.SplitHostPort(h.TLS.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,17 +54,17 @@ func TestStudySentOverTLSIsReported(t *testing.T) {
 }
 
 // startHouse runs a whole house in this process until the test ends.
-func startHouse(t *testing.T, s settings.Settings) *house {
+func startHouse(t *testing.T, s settings.Settings) *house.House {
 	t.Helper()
 	h, _ := startedHouse(t, s)
 	return h
 }
 
 // awaitReported waits until a study of n instances has its report.
-func awaitReported(t *testing.T, h *house, uid study.UID, n int) {
+func awaitReported(t *testing.T, h *house.House, uid study.UID, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		c, err := h.ledger.Case(t.Context(), uid)
+		c, err := h.Ledger.Case(t.Context(), uid)
 		if err == nil && c.Study.Status == study.Reported && c.Study.Instances == n && len(c.Reports) == 1 && c.Reports[0].Class == dicom.Comprehensive3DSR {
 			return
 		}

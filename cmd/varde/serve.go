@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 )
 
@@ -45,14 +46,14 @@ func serve(ctx context.Context, l *settings.Loader) error {
 		return exitError{exitUsage, err}
 	}
 	log := logger(l.Settings)
-	h, err := openHouse(ctx, l.Settings, log, false)
+	h, err := house.Open(ctx, l.Settings, log, false)
 	if ctx.Err() != nil && h == nil {
 		return nil // asked to stop before it was ready
 	}
 	if err != nil {
 		return err
 	}
-	err = h.run(ctx)
+	err = h.Run(ctx)
 	log.Info("varde stopped", "err", err)
 	if closing := h.Close(); err == nil {
 		err = closing

@@ -35,8 +35,8 @@ func simulateVerb() *cobra.Command {
 			return d.replayScreening(ctx, bands, t.Days)
 		}
 		var h worldlist.Historian
-		if d.ledger != nil {
-			h = d.ledger
+		if d.Ledger != nil {
+			h = d.Ledger
 		}
 		outcome, err := t.Run(ctx, h, time.Now())
 		if err != nil {
@@ -77,7 +77,7 @@ func (d *desk) replayScreening(ctx context.Context, file string, days int) error
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
-	all, err := worldlist.ReplayScreening(ctx, d.ledger, p, days, time.Now())
+	all, err := worldlist.ReplayScreening(ctx, d.Ledger, p, days, time.Now())
 	if err != nil {
 		return err
 	}

@@ -22,12 +22,12 @@ func worklistVerb() *cobra.Command {
 			if !ok {
 				return exitError{exitUsage, fmt.Errorf("language %q is none of en, nb, da", lang)}
 			}
-			cases, _, err := d.ledger.Worklist(ctx, study.WorklistFilter{Limit: limit})
+			cases, _, err := d.Ledger.Worklist(ctx, study.WorklistFilter{Limit: limit})
 			if err != nil {
 				return err
 			}
 			if !d.asJSON {
-				f, err := worldlist.NewOutlook(d.ledger, nil, nil).Forecast(ctx)
+				f, err := worldlist.NewOutlook(d.Ledger, nil, nil).Forecast(ctx)
 				if err != nil {
 					return err
 				}
@@ -59,7 +59,7 @@ func resultVerb() *cobra.Command {
 			if err != nil {
 				return exitError{exitUsage, err}
 			}
-			c, err := d.ledger.Case(ctx, uid)
+			c, err := d.Ledger.Case(ctx, uid)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package house
 
 // handBackProgram does nothing here: only Linux is known to map the pages again.
 func handBackProgram() {}

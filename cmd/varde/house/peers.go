@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 )
 
 // serveDICOM answers peers at every door that is open, until ctx ends.
-func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic, services map[study.UID]dimse.Service) error {
+func (h *House) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic, services map[study.UID]dimse.Service) error {
 	admit, err := h.Admits()
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 	for _, door := range []struct {
 		net.Listener
 		most int
-	}{{h.dicom, h.PlainAssociations}, {h.tls, h.TLSAssociations}} {
+	}{{h.DICOM, h.PlainAssociations}, {h.TLS, h.TLSAssociations}} {
 		if door.Listener == nil {
 			continue
 		}
@@ -40,10 +40,16 @@ func (h *house) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 	return g.Wait()
 }
 
+// Services lists what a house with these settings answers beside verification and
+// storage, by SOP class. It is to be asked for what it negotiates, and serves nobody.
+func Services(s settings.Settings) map[study.UID]dimse.Service {
+	return (&House{Settings: s}).services(nil)
+}
+
 // services lists what we answer beside verification and storage.
-func (h *house) services(committer *ingest.Committer) map[study.UID]dimse.Service {
-	provider := &retrieve.Provider{Finder: h.ledger, Objects: h.objects, Frames: h.ledger.Frames, AET: h.AET, Allowed: h.mayAsk, Dial: h.dialPeer, Log: h.log}
-	notices := &ingest.Notices{Expectations: h.ledger, Log: h.log}
+func (h *House) services(committer *ingest.Committer) map[study.UID]dimse.Service {
+	provider := &retrieve.Provider{Finder: h.Ledger, Objects: h.Objects, Frames: h.Ledger.Frames, AET: h.AET, Allowed: h.mayAsk, Dial: h.dialPeer, Log: h.log}
+	notices := &ingest.Notices{Expectations: h.Ledger, Log: h.log}
 	return map[study.UID]dimse.Service{
 		ingest.CommitmentClass: committer,
 		ingest.StepClass:       notices,
@@ -56,19 +62,19 @@ func (h *house) services(committer *ingest.Committer) map[study.UID]dimse.Servic
 
 // mayAsk says who may query and retrieve: whoever is named in callers, peers or
 // destinations. A site that lets all in lets them send, and no more.
-func (h *house) mayAsk(ae, _ string) bool {
+func (h *House) mayAsk(ae, _ string) bool {
 	_, known := h.Peer(ae)
 	return known || len(h.Callers) > 0
 }
 
-func (h *house) committer() *ingest.Committer {
-	return &ingest.Committer{Archive: h.objects, Promises: h.ledger, Dial: h.dialPeer, AET: h.AET,
+func (h *House) committer() *ingest.Committer {
+	return &ingest.Committer{Archive: h.Objects, Promises: h.Ledger, Dial: h.dialPeer, AET: h.AET,
 		Heard: h.heardCommitment, Log: h.log}
 }
 
 // heardCommitment records what a destination answers for, and what it took and does
 // not have: see store.Ledger.CommitmentHeard.
-func (h *house) heardCommitment(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status {
+func (h *House) heardCommitment(ctx context.Context, ae string, data *dicom.Dataset) dimse.Status {
 	answer, status := report.ReadAnswer(data)
 	var names []string
 	for _, d := range h.Destinations {
@@ -88,7 +94,7 @@ func (h *house) heardCommitment(ctx context.Context, ae string, data *dicom.Data
 		log = h.log.WarnContext
 	}
 	log(ctx, "commitment received", "ae", ae, "transaction", answer.Transaction, "kept", len(answer.Kept), "failed", len(answer.Failed))
-	err := h.ledger.CommitmentHeard(ctx, answer, names)
+	err := h.Ledger.CommitmentHeard(ctx, answer, names)
 	switch {
 	case errors.Is(err, study.ErrNotFound): // not of ours, or of long ago
 		h.log.WarnContext(ctx, "commitment that nobody asked for", "ae", ae, "transaction", answer.Transaction)
@@ -101,7 +107,7 @@ func (h *house) heardCommitment(ctx context.Context, ae string, data *dicom.Data
 }
 
 // dialPeer opens an association with a peer by its AE title.
-func (h *house) dialPeer(ctx context.Context, ae string, contexts ...dimse.Context) (*dimse.Association, error) {
+func (h *House) dialPeer(ctx context.Context, ae string, contexts ...dimse.Context) (*dimse.Association, error) {
 	p, ok := h.Peer(ae)
 	if !ok {
 		return nil, fmt.Errorf("no address of %s; add it to peers: %w", ae, study.ErrNotFound)
@@ -110,7 +116,7 @@ func (h *house) dialPeer(ctx context.Context, ae string, contexts ...dimse.Conte
 }
 
 // call opens an association with a peer, over TLS where that is set.
-func (h *house) call(ctx context.Context, d settings.Destination, contexts ...dimse.Context) (*dimse.Association, error) {
+func (h *House) call(ctx context.Context, d settings.Destination, contexts ...dimse.Context) (*dimse.Association, error) {
 	dialer, err := h.Dialer(d, settings.PeerTimeout)
 	if err != nil {
 		return nil, err

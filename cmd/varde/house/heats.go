@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 )
 
 // heats tells the slide page what models have scored, also while they are at it.
-type heats struct{ h *house }
+type heats struct{ h *House }
 
 // Asked gives the models that a revision was planned for, as far as their cards
 // are still here.
 func (s heats) Asked(ctx context.Context, uid study.UID, rev int) ([]worldlist.Asked, error) {
-	cards, err := s.h.registry.Cards(ctx)
+	cards, err := s.h.Registry.Cards(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (s heats) Asked(ctx context.Context, uid study.UID, rev int) ([]worldlist.A
 		if e.Card.Input.Kind != study.Patches {
 			continue
 		}
-		plan, err := s.h.ledger.ModelPlan(ctx, uid, rev, e.Card.Ref())
+		plan, err := s.h.Ledger.ModelPlan(ctx, uid, rev, e.Card.Ref())
 		if errors.Is(err, study.ErrNotFound) {
 			continue
 		}
@@ -44,7 +44,7 @@ func (s heats) Asked(ctx context.Context, uid study.UID, rev int) ([]worldlist.A
 
 // Parts gives the parts that are over.
 func (s heats) Parts(ctx context.Context, uid study.UID, rev int, m study.ModelRef) ([]study.PartRow, error) {
-	return s.h.ledger.Parts(ctx, uid, rev, m)
+	return s.h.Ledger.Parts(ctx, uid, rev, m)
 }
 
 // maxPart bounds the object of a part, as the worker that writes it does.
@@ -53,7 +53,7 @@ const maxPart = 64 << 20
 // Part reads what one job found.
 func (s heats) Part(ctx context.Context, key string) (study.Part, error) {
 	var p study.Part
-	body, err := s.h.objects.Range(ctx, key, 0, -1)
+	body, err := s.h.Objects.Range(ctx, key, 0, -1)
 	if err != nil {
 		return p, err
 	}

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 
 // newVeil says what of the AI each reader may see, by the models' cards and by the
 // site's own protocols, which can only be stricter.
-func (h *house) newVeil() (*worldlist.Veil, error) {
+func (h *House) newVeil() (*worldlist.Veil, error) {
 	site, err := worldlist.ParseProtocols(h.Protocols)
 	if err != nil {
 		return nil, err
 	}
 	h.rules = remembered(2*time.Second, func() study.Rules { return h.strictest(site) })
-	return &worldlist.Veil{Answers: h.ledger, Cases: h.ledger, Audit: h.ledger.Audit, Blinds: func() bool { return h.rules().Blind },
+	return &worldlist.Veil{Answers: h.Ledger, Cases: h.Ledger, Audit: h.Ledger.Audit, Blinds: func() bool { return h.rules().Blind },
 		Protocols: func(m study.ModelRef, pathway string) []study.Protocol {
 			all := []study.Protocol{study.SecondLook}
-			if c, err := h.registry.Card(m); err == nil {
+			if c, err := h.Registry.Card(m); err == nil {
 				all[0] = c.Reading()
 			}
 			for _, p := range site {
@@ -52,12 +52,12 @@ func remembered[T any](while time.Duration, ask func() T) func() T {
 
 // strictest is what any model asks for anywhere. One that is stopped counts too:
 // its results are still there.
-func (h *house) strictest(site []worldlist.SiteProtocol) study.Rules {
+func (h *House) strictest(site []worldlist.SiteProtocol) study.Rules {
 	var r study.Rules
 	for _, p := range site {
 		r = r.And(study.RulesOf(p.Protocol))
 	}
-	entries, err := h.registry.Cards(context.Background())
+	entries, err := h.Registry.Cards(context.Background())
 	if err != nil {
 		return study.Rules{Blind: true, OwnFirst: true, NoDetail: true}
 	}
@@ -70,7 +70,7 @@ func (h *house) strictest(site []worldlist.SiteProtocol) study.Rules {
 // mask gives DICOMweb the objects of a study that whoever asks may see, where they
 // may not see all: those that came, and none that we wrote. all is true where
 // nothing is to be kept back.
-func (h *house) mask(ctx context.Context, uid study.UID) (seen map[study.UID]bool, all bool, err error) {
+func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]bool, all bool, err error) {
 	if r := h.rules(); !r.Blind && !r.NoDetail {
 		return nil, true, nil
 	}
@@ -78,7 +78,7 @@ func (h *house) mask(ctx context.Context, uid study.UID) (seen map[study.UID]boo
 	if err != nil || !hidden {
 		return nil, err == nil, err
 	}
-	instances, err := h.ledger.Instances(ctx, uid)
+	instances, err := h.Ledger.Instances(ctx, uid)
 	seen = map[study.UID]bool{}
 	for _, in := range instances {
 		seen[in.UID] = true
@@ -88,7 +88,7 @@ func (h *house) mask(ctx context.Context, uid study.UID) (seen map[study.UID]boo
 
 // veiled keeps what was written of a study from those who may not see it yet. The
 // handler's address names the study.
-func (h *house) veiled(next http.Handler) http.Handler {
+func (h *House) veiled(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uid, err := study.ParseUID(r.PathValue("study"))
 		if err != nil || webui.VisitOf(r.Context()).Who.Role != webui.Reader {
@@ -100,7 +100,7 @@ func (h *house) veiled(next http.Handler) http.Handler {
 			err = fmt.Errorf("files of study %s: your own answer comes first: %w", uid, study.ErrIncomplete)
 		}
 		if err != nil {
-			h.site.Fail(w, r, err)
+			h.Site.Fail(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -109,8 +109,8 @@ func (h *house) veiled(next http.Handler) http.Handler {
 
 // sees reports whether whoever a request belongs to may be told what the AI says of
 // a study, and notes it where a reader would not be.
-func (h *house) sees(ctx context.Context, uid study.UID) (bool, error) {
-	c, err := h.ledger.Case(ctx, uid)
+func (h *House) sees(ctx context.Context, uid study.UID) (bool, error) {
+	c, err := h.Ledger.Case(ctx, uid)
 	if err != nil {
 		return false, err
 	}

@@ -1,4 +1,14 @@
-package main
+// Package house puts the stages together into one Varde that runs. [Open] makes ledger,
+// objects, models, queue and pages out of the settings, [House.Run] receives, scores,
+// reports and delivers until it is asked to stop, and [House.Close] gives everything
+// back. What this process does not do, by its roles, is not opened. A [Desk] is the
+// same data folder for who only looks at it or changes something in it, beside a
+// service or without one.
+//
+// house.go opens, run.go starts; engine.go is who scores, web.go who shows, peers.go
+// and hospital.go who hears, deliver.go who sends, and each other file ties one stage's
+// wish to another's answer. Nothing is decided here.
+package house
 
 import (
 	"context"
@@ -25,25 +35,26 @@ import (
 	"varde/worldlist/pathway"
 )
 
-// A house is one Varde that runs: what the stages stand on, and the doors.
-type house struct {
+// A House is one Varde that runs: what the stages stand on, and the doors.
+type House struct {
 	settings.Settings
+	Objects  objects.Store
+	Ledger   *store.Ledger // which shadows the setting of that name
+	Registry *models.Registry
+	Runtime  *onnx.Runtime // nil unless this process scores
+	Site     *webui.Site
+	DICOM    net.Listener // nil unless this process takes studies in, in the clear
+	TLS      net.Listener // nil unless it does so over TLS
+	Web      net.Listener
+	HL7      net.Listener // nil unless other systems' messages are taken
+	Token    string       // the first administrator's
+
 	log      *slog.Logger
-	objects  objects.Store
-	ledger   *store.Ledger
-	registry *models.Registry
-	runtime  *onnx.Runtime // nil unless this process scores
-	engine   *engine       // likewise
+	engine   *engine // nil unless this process scores
 	conveyor *queue.Conveyor
 	metrics  *metrics.Metrics
 	speeds   queue.Speeds // of the models that we score with
-	site     *webui.Site
-	dicom    net.Listener // nil unless this process takes studies in, in the clear
-	tls      net.Listener // nil unless it does so over TLS
-	web      net.Listener
-	hl7      net.Listener // nil unless other systems' messages are taken
-	hospital *hl7.Server  // who takes them
-	token    string       // the first administrator's
+	hospital *hl7.Server  // who takes other systems' messages
 	pathways *pathway.Tables
 	outlook  *worldlist.Outlook
 	veil     *worldlist.Veil    // what of the AI each reader may see
@@ -54,17 +65,18 @@ type house struct {
 	close    []func() error
 }
 
-// openHouse opens everything that this process needs before it says that it is
-// ready. What can't be had is an error with its remedy, and nothing stays open.
-func openHouse(ctx context.Context, s settings.Settings, log *slog.Logger, demo bool) (*house, error) {
-	h := &house{Settings: s, log: log, demo: demo}
+// Open opens everything that this process needs before it says that it is
+// ready, and binds its ports. What can't be had is an error with its remedy, and nothing
+// stays open. The pages of a demo say that they are one.
+func Open(ctx context.Context, s settings.Settings, log *slog.Logger, demo bool) (*House, error) {
+	h := &House{Settings: s, log: log, demo: demo}
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
 }
 
-func (h *house) open(ctx context.Context) error {
+func (h *House) open(ctx context.Context) error {
 	if err := os.MkdirAll(h.Dir, 0o750); err != nil {
 		return fmt.Errorf("make the data folder; choose another with --dir: %w", err)
 	}
@@ -79,7 +91,7 @@ func (h *house) open(ctx context.Context) error {
 }
 
 // Close gives everything back, in reverse order.
-func (h *house) Close() error {
+func (h *House) Close() error {
 	var errs []error
 	for i := len(h.close) - 1; i >= 0; i-- {
 		errs = append(errs, h.close[i]())
@@ -89,28 +101,28 @@ func (h *house) Close() error {
 }
 
 // closing remembers what to give back.
-func (h *house) closing(f func() error) { h.close = append(h.close, f) }
+func (h *House) closing(f func() error) { h.close = append(h.close, f) }
 
 // openDoors binds the ports first: a port in use must end the start before
 // anything is touched.
-func (h *house) openDoors(context.Context) (err error) {
+func (h *House) openDoors(context.Context) (err error) {
 	if h.Has("ingest") && h.DICOMAddr != "" {
-		if h.dicom, err = h.listen("DICOM", h.DICOMAddr, "--dicom-addr"); err != nil {
+		if h.DICOM, err = h.listen("DICOM", h.DICOMAddr, "--dicom-addr"); err != nil {
 			return err
 		}
 	}
 	if h.Has("ingest") && h.TLSAddr != "" {
-		if h.tls, err = h.listenTLS(); err != nil {
+		if h.TLS, err = h.listenTLS(); err != nil {
 			return err
 		}
 	}
-	if h.web, err = h.listen("HTTP", h.HTTPAddr, "--http-addr"); err != nil {
+	if h.Web, err = h.listen("HTTP", h.HTTPAddr, "--http-addr"); err != nil {
 		return err
 	}
 	return h.openHL7()
 }
 
-func (h *house) listen(what, addr, flag string) (net.Listener, error) {
+func (h *House) listen(what, addr, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s; free the port or choose another with %s: %w", what, flag, err)
@@ -125,68 +137,68 @@ func (h *house) listen(what, addr, flag string) (net.Listener, error) {
 }
 
 // openStore opens the objects and the ledger.
-func (h *house) openStore(ctx context.Context) error {
+func (h *House) openStore(ctx context.Context) error {
 	where := h.Store
 	if where == "" {
 		where = h.Folder("objects")
 	}
 	var err error
-	h.objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
+	h.Objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
 	if err != nil {
 		return fmt.Errorf("open the object store; see --store: %w", err)
 	}
-	h.closing(h.objects.Close)
+	h.closing(h.Objects.Close)
 	options, tables, err := ledgerOptions(h.Settings)
 	if err != nil {
 		return err
 	}
 	h.pathways = tables
-	h.ledger, err = store.OpenLedger(ctx, h.LedgerPath(), options)
+	h.Ledger, err = store.OpenLedger(ctx, h.LedgerPath(), options)
 	if errors.Is(err, study.ErrBusy) {
 		return fmt.Errorf("one process serves a data folder; stop it, or choose another with --dir: %w", err)
 	}
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	h.closing(h.ledger.Close)
-	if h.token, err = firstToken(ctx, h.Settings, h.ledger); err != nil {
+	h.closing(h.Ledger.Close)
+	if h.Token, err = firstToken(ctx, h.Settings, h.Ledger); err != nil {
 		return err
 	}
-	h.metrics = metrics.New(h.ledger)
-	h.outlook = worldlist.NewOutlook(h.ledger, nil, nil)
+	h.metrics = metrics.New(h.Ledger)
+	h.outlook = worldlist.NewOutlook(h.Ledger, nil, nil)
 	return nil
 }
 
 // openModels opens the registry, keeps the reference models in it and, where
 // this process scores, loads ONNX Runtime.
-func (h *house) openModels(ctx context.Context) error {
+func (h *House) openModels(ctx context.Context) error {
 	var err error
-	if h.registry, err = models.Open(h.Folder("models"), h.ledger); err != nil {
+	if h.Registry, err = models.Open(h.Folder("models"), h.Ledger); err != nil {
 		return err
 	}
 	if h.Shared() {
-		if err := h.registry.Share(ctx, h.objects); err != nil {
+		if err := h.Registry.Share(ctx, h.Objects); err != nil {
 			return err
 		}
 	}
-	if err := h.registry.Faults(); err != nil {
+	if err := h.Registry.Faults(); err != nil {
 		h.log.WarnContext(ctx, "models left out", "err", err)
 	}
 	if h.ReferenceModels {
-		if err := h.registry.AddReference(ctx, "varde"); err != nil {
+		if err := h.Registry.AddReference(ctx, "varde"); err != nil {
 			return err
 		}
 	}
 	if !h.Has("score") {
 		return nil
 	}
-	if h.runtime, err = onnx.Open(onnx.Options{Library: h.ONNXLibrary}); err != nil {
+	if h.Runtime, err = onnx.Open(onnx.Options{Library: h.ONNXLibrary}); err != nil {
 		return err
 	}
-	i := h.runtime.Info()
+	i := h.Runtime.Info()
 	h.log.InfoContext(ctx, "ONNX Runtime loaded", "version", i.Version, "route", i.Route, "sha256", i.SHA256.Short())
 	h.metrics.BuildInfo(settings.Version, i.Version, i.SHA256.Short(), h.Runners())
-	h.engine, err = newEngine(ctx, h.Settings, h.runtime, h.registry, h.log, h.lostDevice)
+	h.engine, err = newEngine(ctx, h.Settings, h.Runtime, h.Registry, h.log, h.lostDevice)
 	if err == nil {
 		h.engine.prover.Quiet = func(ctx context.Context) error { return h.speeds.Quiet(ctx, quietFor) }
 		h.closing(h.engine.fleet.Close)
@@ -196,23 +208,23 @@ func (h *house) openModels(ctx context.Context) error {
 
 // describe logs the settings that are in force, once. Secrets are not among
 // those that have a key.
-func (h *house) describe(ctx context.Context) {
+func (h *House) describe(ctx context.Context) {
 	roles := strings.Join(h.Roles, ",")
 	dicom, secure := "", ""
-	if h.dicom != nil {
-		dicom = h.dicom.Addr().String()
+	if h.DICOM != nil {
+		dicom = h.DICOM.Addr().String()
 	}
-	if h.tls != nil {
-		secure = h.tls.Addr().String()
+	if h.TLS != nil {
+		secure = h.TLS.Addr().String()
 	}
-	h.log.InfoContext(ctx, "varde ready", "version", settings.Version, "dicom", dicom, "dicom_tls", secure, "aet", h.AET, "http", h.web.Addr().String(),
-		"roles", roles, "objects", h.objects.String(), "ledger", store.HideSecret(h.LedgerPath()), "workers", h.Runners(), "lang", h.Lang,
+	h.log.InfoContext(ctx, "varde ready", "version", settings.Version, "dicom", dicom, "dicom_tls", secure, "aet", h.AET, "http", h.Web.Addr().String(),
+		"roles", roles, "objects", h.Objects.String(), "ledger", store.HideSecret(h.LedgerPath()), "workers", h.Runners(), "lang", h.Lang,
 		"destinations", len(h.Destinations))
 }
 
 // listenTLS opens the secure door after the profile, with certificates on both
 // sides where it is said who may sign them.
-func (h *house) listenTLS() (net.Listener, error) {
+func (h *House) listenTLS() (net.Listener, error) {
 	config, err := h.ServerTLS()
 	if err != nil {
 		return nil, err

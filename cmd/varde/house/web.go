@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -19,12 +19,12 @@ import (
 	"varde/worldlist"
 )
 
-// dicomwebBase is where STOW-RS, QIDO-RS and WADO-RS live.
-const dicomwebBase = "/dicom-web"
+// DICOMwebBase is where STOW-RS, QIDO-RS and WADO-RS live.
+const DICOMwebBase = "/dicom-web"
 
 // openSite puts the pages of the stages together.
-func (h *house) openSite(ctx context.Context) (err error) {
-	h.site, err = webui.New(webui.Options{Tokens: h.ledger, Sessions: h.ledger, Preferences: h.ledger, Log: h.log, Version: settings.Version, Demo: h.demo, Notices: oversight.Notices(h.ledger, nil)},
+func (h *House) openSite(ctx context.Context) (err error) {
+	h.Site, err = webui.New(webui.Options{Tokens: h.Ledger, Sessions: h.Ledger, Preferences: h.Ledger, Log: h.log, Version: settings.Version, Demo: h.demo, Notices: oversight.Notices(h.Ledger, nil)},
 		h.parts()...)
 	if err != nil {
 		return err
@@ -33,45 +33,45 @@ func (h *house) openSite(ctx context.Context) (err error) {
 		return err
 	}
 	where := ""
-	if h.dicom != nil {
-		where = h.AET + " at " + h.dicom.Addr().String()
+	if h.DICOM != nil {
+		where = h.AET + " at " + h.DICOM.Addr().String()
 	}
-	worldlist.Simulator{History: h.ledger}.Add(h.site)
-	worldlist.Pages{Outlook: h.outlook, Cases: h.ledger, Readings: h.ledger, Instances: h.ledger, Counter: h.ledger,
-		Desk: h.ledger, Judged: h.ledger, Screenings: h.screenings(), Lab: h.ledger, Record: h.ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: settings.Version,
-		Frames: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames}, Headers: worldlist.Decoder{Objects: h.objects, Index: h.ledger.Frames},
+	worldlist.Simulator{History: h.Ledger}.Add(h.Site)
+	worldlist.Pages{Outlook: h.outlook, Cases: h.Ledger, Readings: h.Ledger, Instances: h.Ledger, Counter: h.Ledger,
+		Desk: h.Ledger, Judged: h.Ledger, Screenings: h.screenings(), Lab: h.Ledger, Record: h.Ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: settings.Version,
+		Frames: worldlist.Decoder{Objects: h.Objects, Index: h.Ledger.Frames}, Headers: worldlist.Decoder{Objects: h.Objects, Index: h.Ledger.Frames},
 		Segments: h.segments, PACS: h.PACSLink,
-		Slides: h.slides(), Objects: h.objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.site)
-	oversight.Pages{Switch: h.registry, Council: models.Council{Registry: h.registry, Proposals: h.ledger}, Exams: h.ledger, History: h.ledger, Counter: h.ledger, Disputes: h.ledger, Holds: h.ledger, Told: h.ledger, Crew: h.ledger,
-		Line: h.ledger, Valve: h.ledger, Mender: h.ledger, Post: h.ledger,
-		Watcher: h.ledger, Trail: h.ledger, Class: worldlist.ClassWord, Sees: h.sees}.Add(h.site)
-	h.site.Open("GET /healthz", http.HandlerFunc(alive))
-	h.site.Handle("GET /readyz", webui.SignedIn, http.HandlerFunc(h.ready))
+		Slides: h.slides(), Objects: h.Objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.Site)
+	oversight.Pages{Switch: h.Registry, Council: models.Council{Registry: h.Registry, Proposals: h.Ledger}, Exams: h.Ledger, History: h.Ledger, Counter: h.Ledger, Disputes: h.Ledger, Holds: h.Ledger, Told: h.Ledger, Crew: h.Ledger,
+		Line: h.Ledger, Valve: h.Ledger, Mender: h.Ledger, Post: h.Ledger,
+		Watcher: h.Ledger, Trail: h.Ledger, Class: worldlist.ClassWord, Sees: h.sees}.Add(h.Site)
+	h.Site.Open("GET /healthz", http.HandlerFunc(alive))
+	h.Site.Handle("GET /readyz", webui.SignedIn, http.HandlerFunc(h.ready))
 	h.watchWork(ctx)
-	h.site.Handle("GET /metrics", webui.SeeMetrics, h.metrics.Handler())
-	h.site.Handle("GET /internal/scale", webui.SeeMetrics, http.HandlerFunc(h.scale))
+	h.Site.Handle("GET /metrics", webui.SeeMetrics, h.metrics.Handler())
+	h.Site.Handle("GET /internal/scale", webui.SeeMetrics, http.HandlerFunc(h.scale))
 	return nil
 }
 
 // routes adds DICOMweb, which needs the receiver, and gives the whole.
-func (h *house) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.Handler {
-	s := &dicomweb.Service{Receiver: h.countedWeb(receiver), Finder: h.ledger, Catalog: h.ledger, Objects: h.objects,
-		Mask: h.mask, Base: dicomwebBase, Ended: traffic.StudiesEnded, Charset: h.Charset, Log: h.log}
-	handler := http.StripPrefix(dicomwebBase, s.Handler())
-	h.site.Handle("GET "+dicomwebBase+"/", webui.SeeStudies, handler)
+func (h *House) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.Handler {
+	s := &dicomweb.Service{Receiver: h.countedWeb(receiver), Finder: h.Ledger, Catalog: h.Ledger, Objects: h.Objects,
+		Mask: h.mask, Base: DICOMwebBase, Ended: traffic.StudiesEnded, Charset: h.Charset, Log: h.log}
+	handler := http.StripPrefix(DICOMwebBase, s.Handler())
+	h.Site.Handle("GET "+DICOMwebBase+"/", webui.SeeStudies, handler)
 	h.addExports()
 	h.addFHIR()
 	h.addUPS()
 	if h.Has("ingest") {
-		h.site.Handle("POST "+dicomwebBase+"/", webui.SendStudies, handler)
+		h.Site.Handle("POST "+DICOMwebBase+"/", webui.SendStudies, handler)
 		h.addUpload(receiver, traffic)
 	}
-	return h.site
+	return h.Site
 }
 
 // segments tells what a model draws, out of its card.
-func (h *house) segments(ref study.ModelRef) (all []study.Code) {
-	c, err := h.registry.Card(ref)
+func (h *House) segments(ref study.ModelRef) (all []study.Code) {
+	c, err := h.Registry.Card(ref)
 	if err != nil {
 		return nil
 	}
@@ -86,13 +86,13 @@ func (h *house) segments(ref study.ModelRef) (all []study.Code) {
 }
 
 // about tells a reader of a model, out of its card.
-func (h *house) about(ref study.ModelRef) (worldlist.About, bool) {
-	c, err := h.registry.Card(ref)
+func (h *House) about(ref study.ModelRef) (worldlist.About, bool) {
+	c, err := h.Registry.Card(ref)
 	if err != nil {
 		return worldlist.About{}, false
 	}
 	return worldlist.About{Regulatory: c.Regulatory, Use: c.Use.Text, NotFor: c.Use.NotFor, Measures: c.Use.Measures,
-		Limits: c.Use.Limits, Withheld: h.registry.Allowed(ref) != nil}, true
+		Limits: c.Use.Limits, Withheld: h.Registry.Allowed(ref) != nil}, true
 }
 
 func alive(w http.ResponseWriter, _ *http.Request) {
@@ -109,7 +109,7 @@ type dependency struct {
 
 // ready asks each thing that this process stands on. It answers 503 when one of
 // them is away.
-func (h *house) ready(w http.ResponseWriter, r *http.Request) {
+func (h *House) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
 	all, code := h.dependencies(ctx), http.StatusOK
@@ -124,24 +124,24 @@ func (h *house) ready(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"ready": code == http.StatusOK, "version": settings.Version, "dependencies": all})
 }
 
-func (h *house) dependencies(ctx context.Context) []dependency {
+func (h *House) dependencies(ctx context.Context) []dependency {
 	line := func(name, detail string, err error) dependency {
 		if err != nil {
 			return dependency{name, false, err.Error()}
 		}
 		return dependency{name, true, detail}
 	}
-	_, err := h.ledger.Counts(ctx)
+	_, err := h.Ledger.Counts(ctx)
 	all := []dependency{line("ledger", store.HideSecret(h.LedgerPath()), err)}
-	all = append(all, line("objects", h.objects.String(), h.probeObjects(ctx)))
+	all = append(all, line("objects", h.Objects.String(), h.probeObjects(ctx)))
 	all = append(all, line("queue", queueName(h.Queue), h.conveyor.Ping(ctx)))
-	entries, err := h.registry.Cards(ctx)
-	all = append(all, line("models", fmt.Sprintf("%d, of them live %d", len(entries), live(entries)), err))
-	if h.hl7 != nil {
-		all = append(all, line("hl7", h.hl7.Addr().String(), nil))
+	entries, err := h.Registry.Cards(ctx)
+	all = append(all, line("models", fmt.Sprintf("%d, of them live %d", len(entries), CountLive(entries)), err))
+	if h.HL7 != nil {
+		all = append(all, line("hl7", h.HL7.Addr().String(), nil))
 	}
-	if h.runtime != nil {
-		i := h.runtime.Info()
+	if h.Runtime != nil {
+		i := h.Runtime.Info()
 		all = append(all, line("onnxruntime", i.Version+" "+i.Route, nil))
 	}
 	return all
@@ -156,20 +156,21 @@ func queueName(url string) string {
 }
 
 // probeObjects asks whether senders would be taken in.
-func (h *house) probeObjects(ctx context.Context) error {
-	for _, err := range h.objects.List(ctx, "probe/") {
+func (h *House) probeObjects(ctx context.Context) error {
+	for _, err := range h.Objects.List(ctx, "probe/") {
 		if err != nil {
 			return err
 		}
 		break
 	}
-	if free, ok := h.objects.Free(ctx); ok && free < h.MinFree {
+	if free, ok := h.Objects.Free(ctx); ok && free < h.MinFree {
 		return fmt.Errorf("%d bytes free, fewer than %d: senders are refused; make room or lower --min-free: %w", free, h.MinFree, study.ErrBusy)
 	}
 	return nil
 }
 
-func live(entries []models.Entry) (n int) {
+// CountLive counts the models whose results readers see.
+func CountLive(entries []models.Entry) (n int) {
 	for _, e := range entries {
 		if e.State == study.ModelLive {
 			n++
@@ -179,14 +180,14 @@ func live(entries []models.Entry) (n int) {
 }
 
 // counted counts what comes in over DIMSE.
-func (h *house) counted(next *ingest.Receiver) dimse.Handler { return countingStore{h, next} }
+func (h *House) counted(next *ingest.Receiver) dimse.Handler { return countingStore{h, next} }
 
 // countedWeb counts what comes in as files.
-func (h *house) countedWeb(next *ingest.Receiver) dicomweb.Receiver { return countingReceiver{h, next} }
+func (h *House) countedWeb(next *ingest.Receiver) dicomweb.Receiver { return countingReceiver{h, next} }
 
 // A countingStore is a receiver with a counter at the DIMSE door.
 type countingStore struct {
-	h    *house
+	h    *House
 	next *ingest.Receiver
 }
 
@@ -206,7 +207,7 @@ func (c countingStore) Store(ctx context.Context, r dimse.StoreRequest) dimse.St
 // A countingReceiver is a receiver with a counter at the doors of files: STOW-RS,
 // the upload page and the watched folder.
 type countingReceiver struct {
-	h    *house
+	h    *House
 	next *ingest.Receiver
 }
 

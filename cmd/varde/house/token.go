@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -16,15 +16,15 @@ import (
 	"varde/study"
 )
 
-// tokenFile holds the first administrator's bearer token, readable by the owner
+// TokenFile holds the first administrator's bearer token, readable by the owner
 // of the data folder only. There is no default password.
-const tokenFile = "admin.token"
+const TokenFile = "admin.token"
 
 // firstToken gives the first administrator's token: the one in the file, or a
 // new one. A token that the ledger does not know, because the ledger is new, is
 // made known again.
 func firstToken(ctx context.Context, s settings.Settings, l *store.Ledger) (string, error) {
-	file := s.Folder(tokenFile)
+	file := s.Folder(TokenFile)
 	b, err := os.ReadFile(file)
 	token := strings.TrimSpace(string(b))
 	switch {
@@ -38,16 +38,16 @@ func firstToken(ctx context.Context, s settings.Settings, l *store.Ledger) (stri
 	case len(token) < 20:
 		return "", fmt.Errorf("token in %s is too short; remove the file and start again: %w", file, study.ErrInvalid)
 	}
-	if _, _, err := l.TokenRole(ctx, hashToken(token)); err == nil {
+	if _, _, err := l.TokenRole(ctx, HashToken(token)); err == nil {
 		return token, nil
 	} else if !errors.Is(err, study.ErrNotFound) {
 		return "", err
 	}
-	return token, l.AddToken(ctx, study.Token{Hash: hashToken(token), Role: webui.Admin, Name: "first administrator", MadeAt: time.Now()}, "varde")
+	return token, l.AddToken(ctx, study.Token{Hash: HashToken(token), Role: webui.Admin, Name: "first administrator", MadeAt: time.Now()}, "varde")
 }
 
-// hashToken is what is kept of a token.
-func hashToken(token string) study.Hash { return sha256.Sum256([]byte(token)) }
+// HashToken is what is kept of a token.
+func HashToken(token string) study.Hash { return sha256.Sum256([]byte(token)) }
 
 // writeOnce writes a new file for its owner only.
 func writeOnce(file, text string) error {

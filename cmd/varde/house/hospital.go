@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -14,19 +14,19 @@ import (
 
 // openHL7 binds the port of HL7 messages, where there is one, and checks all that
 // its door needs.
-func (h *house) openHL7() (err error) {
+func (h *House) openHL7() (err error) {
 	if h.HL7Addr == "" || !h.Has("ingest") {
 		return nil
 	}
 	if h.hospital, err = h.hl7Server(); err != nil {
 		return err
 	}
-	h.hl7, err = h.listen("HL7", h.HL7Addr, "--hl7-addr")
+	h.HL7, err = h.listen("HL7", h.HL7Addr, "--hl7-addr")
 	return err
 }
 
 // hl7Server makes the door; its handler is set once the ledger is open.
-func (h *house) hl7Server() (*hl7.Server, error) {
+func (h *House) hl7Server() (*hl7.Server, error) {
 	s := &hl7.Server{Log: h.log, Taken: func(kind string, a hl7.Acknowledgment) { h.metrics.Heard(kind, string(a)) }}
 	if h.HL7TLSCert == "" {
 		return s, nil
@@ -51,8 +51,8 @@ func (h *house) hl7Server() (*hl7.Server, error) {
 }
 
 // serveHL7 takes messages of the hospital's other systems until ctx ends.
-func (h *house) serveHL7(ctx context.Context) error {
-	l := &orders.Listener{Ledger: h.ledger, Log: h.log}
+func (h *House) serveHL7(ctx context.Context) error {
+	l := &orders.Listener{Ledger: h.Ledger, Log: h.log}
 	var err error
 	if l.Pathway, err = hl7.ParsePath(h.HL7Pathway); err != nil {
 		return err
@@ -61,5 +61,5 @@ func (h *house) serveHL7(ctx context.Context) error {
 		return err
 	}
 	h.hospital.Handler = l
-	return h.hospital.Serve(ctx, h.hl7)
+	return h.hospital.Serve(ctx, h.HL7)
 }

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -16,7 +16,7 @@ const carrierTimeout = 60 * time.Second
 
 // poorer tells of a message whose character set lacks letters, by their number. What
 // has become a question mark may be a name, so that is a warning.
-func (h *house) poorer(to string) func(carry.Parcel, hl7.Loss) {
+func (h *House) poorer(to string) func(carry.Parcel, hl7.Loss) {
 	return func(p carry.Parcel, l hl7.Loss) {
 		level := slog.LevelInfo
 		if l.Lost > 0 {
@@ -28,8 +28,8 @@ func (h *house) poorer(to string) func(carry.Parcel, hl7.Loss) {
 }
 
 // deliver sends reports to their destinations until ctx ends.
-func (h *house) deliver(ctx context.Context) error {
-	d := &report.Deliverer{Ledger: h.ledger, MayDeliver: h.ledger.MayDeliver, Owing: h.ledger, Turns: h.ledger, Patience: h.CommitLimit, Objects: h.objects, Calling: h.AET,
+func (h *House) deliver(ctx context.Context) error {
+	d := &report.Deliverer{Ledger: h.Ledger, MayDeliver: h.Ledger.MayDeliver, Owing: h.Ledger, Turns: h.Ledger, Patience: h.CommitLimit, Objects: h.Objects, Calling: h.AET,
 		Heard: h.heardCommitment, Log: h.log}
 	var asked []string
 	for _, to := range h.Destinations {
@@ -52,7 +52,7 @@ func (h *house) deliver(ctx context.Context) error {
 			c.Poorer = h.poorer(to.Name)
 		}
 	}
-	if err := h.ledger.WaiveCommitments(ctx, asked); err != nil && ctx.Err() == nil {
+	if err := h.Ledger.WaiveCommitments(ctx, asked); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return d.Run(ctx)

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -33,11 +33,11 @@ func ledgerOptions(s settings.Settings) (store.LedgerOptions, *pathway.Tables, e
 
 // screenings are how far examinations of screenings are; nil where the site has no
 // program, and the pages say nothing of any.
-func (h *house) screenings() worldlist.Screenings {
+func (h *House) screenings() worldlist.Screenings {
 	if h.Screening == "" {
 		return nil
 	}
-	return h.ledger
+	return h.Ledger
 }
 
 // lookEvery is how often the line is looked at for deadlines that pass or are at
@@ -47,7 +47,7 @@ const lookEvery = 30 * time.Second
 // watchLine moves studies up when the clock says so, while nothing else happens to
 // them. First it places anew what an older rule placed, and times anew what other
 // tables timed.
-func (h *house) watchLine(ctx context.Context) error {
+func (h *House) watchLine(ctx context.Context) error {
 	for tick := time.NewTicker(lookEvery); ; {
 		if err := h.lookAtLine(ctx); err != nil && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "waiting line not looked at; tried again", "err", err)
@@ -61,13 +61,13 @@ func (h *house) watchLine(ctx context.Context) error {
 	}
 }
 
-func (h *house) lookAtLine(ctx context.Context) error {
+func (h *House) lookAtLine(ctx context.Context) error {
 	if !h.placed {
-		n, err := h.ledger.PlaceByRule(ctx, worldlist.Rule)
+		n, err := h.Ledger.PlaceByRule(ctx, worldlist.Rule)
 		if err != nil {
 			return err
 		}
-		timed, err := h.ledger.TimeAgain(ctx, h.pathways.Version)
+		timed, err := h.Ledger.TimeAgain(ctx, h.pathways.Version)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (h *house) lookAtLine(ctx context.Context) error {
 			h.log.InfoContext(ctx, "studies placed anew", "rule", worldlist.Rule, "studies", n, "pathways", h.pathways.Version, "timed", timed)
 		}
 	}
-	return h.outlook.Watch(ctx, h.ledger, h.log)
+	return h.outlook.Watch(ctx, h.Ledger, h.log)
 }
 
 // verified reports whether a destination wants to know what readers make of results.

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -19,10 +19,10 @@ type slideDoor struct {
 
 // slideKeeper gives who takes in the slide files that are no DICOM. The first who
 // asks has what processes that died have left removed.
-func (h *house) slideKeeper(receiver *ingest.Receiver, traffic *ingest.Traffic) *slidefile.Keeper {
+func (h *House) slideKeeper(receiver *ingest.Receiver, traffic *ingest.Traffic) *slidefile.Keeper {
 	h.door.once.Do(func() {
 		retiler := &openslide.Retiler{Folder: h.Folder("work"), Log: h.log}
-		h.door.keeper = &slidefile.Keeper{Archive: h.objects, Receiver: slideReceiver{countingReceiver{h, receiver}}, Traffic: traffic,
+		h.door.keeper = &slidefile.Keeper{Archive: h.Objects, Receiver: slideReceiver{countingReceiver{h, receiver}}, Traffic: traffic,
 			Ended: traffic.StudiesEnded, Log: h.log, Retiler: retiler}
 		if err := errors.Join(h.door.keeper.Sweep(context.Background()), retiler.Sweep()); err != nil {
 			h.log.Warn("slide files left aside", "err", err)

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // parts lists what brings pages. Files are handed in only where studies are taken
 // in.
-func (h *house) parts() []webui.Part {
+func (h *House) parts() []webui.Part {
 	parts := []webui.Part{worldlist.Part()}
 	if h.Has("ingest") {
 		parts = append(parts, upload.Part())
@@ -22,12 +22,12 @@ func (h *house) parts() []webui.Part {
 }
 
 // addUpload adds the page on which files are handed in.
-func (h *house) addUpload(receiver *ingest.Receiver, traffic *ingest.Traffic) {
-	upload.Pages{Receiver: h.countedWeb(receiver), Slides: h.slideKeeper(receiver, traffic), Ended: traffic.StudiesEnded, Log: h.log}.Add(h.site)
+func (h *House) addUpload(receiver *ingest.Receiver, traffic *ingest.Traffic) {
+	upload.Pages{Receiver: h.countedWeb(receiver), Slides: h.slideKeeper(receiver, traffic), Ended: traffic.StudiesEnded, Log: h.log}.Add(h.Site)
 }
 
 // watch takes in what is put into the watched folder, until ctx ends.
-func (h *house) watch(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
+func (h *House) watch(ctx context.Context, receiver *ingest.Receiver, traffic *ingest.Traffic) error {
 	w := &folder.Watcher{Receiver: h.countedWeb(receiver), Slides: h.slideKeeper(receiver, traffic), Folder: h.Watch,
 		Ended: traffic.StudiesEnded, Log: h.log}
 	return w.Run(ctx)

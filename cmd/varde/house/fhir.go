@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -12,23 +12,23 @@ import (
 	"varde/study"
 )
 
-// fhirBase is where FHIR lives, each version below it.
-const fhirBase = "/fhir/"
+// FHIRBase is where FHIR lives, each version below it.
+const FHIRBase = "/fhir/"
 
 // addFHIR mounts the reading of results as FHIR resources.
-func (h *house) addFHIR() {
+func (h *House) addFHIR() {
 	lang, _ := words.ParseLang(h.Lang)
 	for _, v := range fhir.Versions {
-		base := fhirBase + string(v)
-		s := &rest.Server{Version: v, Base: base, Cases: h.ledger, Past: h.ledger, Lang: lang,
-			Device: report.Device{Version: settings.Version}, Models: h.fhirModels, Allowed: h.registry.Allowed, Mask: h.hides, DICOMweb: dicomwebBase, Log: h.log}
-		h.site.Handle(base+"/", webui.SeeStudies, s)
+		base := FHIRBase + string(v)
+		s := &rest.Server{Version: v, Base: base, Cases: h.Ledger, Past: h.Ledger, Lang: lang,
+			Device: report.Device{Version: settings.Version}, Models: h.fhirModels, Allowed: h.Registry.Allowed, Mask: h.hides, DICOMweb: DICOMwebBase, Log: h.log}
+		h.Site.Handle(base+"/", webui.SeeStudies, s)
 	}
 }
 
 // hides reports whether what the AI said of a study is to be kept from whoever asks:
 // from readers whose own answer comes first.
-func (h *house) hides(ctx context.Context, uid study.UID) (bool, error) {
+func (h *House) hides(ctx context.Context, uid study.UID) (bool, error) {
 	if r := h.rules(); !r.Blind && !r.NoDetail {
 		return false, nil
 	}
@@ -36,8 +36,8 @@ func (h *house) hides(ctx context.Context, uid study.UID) (bool, error) {
 }
 
 // fhirModels lists the models that were ever let run.
-func (h *house) fhirModels(ctx context.Context) ([]rest.Model, error) {
-	changes, err := h.ledger.Models(ctx)
+func (h *House) fhirModels(ctx context.Context) ([]rest.Model, error) {
+	changes, err := h.Ledger.Models(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (h *house) fhirModels(ctx context.Context) ([]rest.Model, error) {
 			continue
 		}
 		m := rest.Model{Ref: c.Model, Name: c.Model.ID}
-		if card, err := h.registry.Card(c.Model); err == nil { // one that is withdrawn may be away
+		if card, err := h.Registry.Card(c.Model); err == nil { // one that is withdrawn may be away
 			m.Name, m.Regulatory = card.Name, card.Regulatory
 		}
 		all = append(all, m)

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// deviceRunners is how many runs are on a device at once: while one calculates
+	// DeviceRunners is how many runs are on a device at once: while one calculates
 	// the tensors of the next are copied.
-	deviceRunners = 2
+	DeviceRunners = 2
 	// compileLimit is how long a run may take where a provider may first compile
 	// the network.
 	compileLimit = 15 * time.Minute
@@ -65,8 +65,8 @@ const quietFor = 3 * time.Second
 // newEngine makes one. Each device is tried in a child first; one that crashes,
 // hangs or calculates wrongly is left out, and the log says why.
 func newEngine(ctx context.Context, s settings.Settings, r *onnx.Runtime, networks sessions.Networks, log *slog.Logger, lost func(error)) (*engine, error) {
-	e := &engine{gate: queue.NewGate(s.Runners(), runLimit, log), refused: map[string]string{}}
-	e.prover = newProver(s, r, e.gate)
+	e := &engine{gate: queue.NewGate(s.Runners(), RunLimit, log), refused: map[string]string{}}
+	e.prover = NewProver(s, r, e.gate)
 	tuner := &sessions.Tuner{Prover: e.prover, Fixed: s.Batch, Log: log}
 	load := tuner.Load
 	if !s.Tune {
@@ -93,8 +93,9 @@ func newEngine(ctx context.Context, s settings.Settings, r *onnx.Runtime, networ
 	return e, nil
 }
 
-// newProver measures how networks run best on the processors.
-func newProver(s settings.Settings, r *onnx.Runtime, gate sessions.Gate) *sessions.Prover {
+// NewProver makes who measures how networks run best on the processors. What it found
+// is kept in the data folder.
+func NewProver(s settings.Settings, r *onnx.Runtime, gate sessions.Gate) *sessions.Prover {
 	return &sessions.Prover{Dir: s.Folder("models", ".tuning"), CPU: onnx.CPUClass(), Library: r.Info().SHA256, Cores: s.Runners(), Gate: gate,
 		Open: func(network []byte, p sessions.Profile) (sessions.Session, error) {
 			return r.Session(network, onnx.SessionOptions{Threads: p.Threads, Lean: p.Lean})
@@ -103,13 +104,13 @@ func newProver(s settings.Settings, r *onnx.Runtime, gate sessions.Gate) *sessio
 
 // newDevice makes a device of one that was found sound.
 func newDevice(s settings.Settings, r *onnx.Runtime, p settings.Place, log *slog.Logger, lost func(error)) *sessions.Device {
-	limit := runLimit
+	limit := RunLimit
 	if p.Provider == onnx.TensorRT {
 		limit = compileLimit
 	}
-	return &sessions.Device{Provider: p.Provider, Number: p.Number, Most: deviceBatch(s), Gate: queue.NewGate(deviceRunners, limit, log), Lost: lost,
+	return &sessions.Device{Provider: p.Provider, Number: p.Number, Most: deviceBatch(s), Gate: queue.NewGate(DeviceRunners, limit, log), Lost: lost,
 		Check: func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+			ctx, cancel := context.WithTimeout(context.Background(), RunLimit)
 			defer cancel()
 			return r.Check(ctx, onnx.SessionOptions{Provider: p.Provider, Device: p.Number})
 		},
@@ -131,7 +132,7 @@ func newDevice(s settings.Settings, r *onnx.Runtime, p settings.Place, log *slog
 // lostDevice is told of a device that broke down. Its jobs are done elsewhere or
 // later; when it was the last one the process leaves, to be started afresh, for a
 // driver that has lost a device does not find it again.
-func (h *house) lostDevice(err error) {
+func (h *House) lostDevice(err error) {
 	h.log.Error("device lost", "err", err)
 	for _, d := range h.engine.fleet.Devices {
 		if d.Err() == nil {
@@ -143,7 +144,7 @@ func (h *house) lostDevice(err error) {
 }
 
 // gpuCrew does the jobs of the pool of GPUs, if this process has one.
-func (h *house) gpuCrew(worker *inference.Worker) (c crew, ok bool) {
+func (h *House) gpuCrew(worker *inference.Worker) (c crew, ok bool) {
 	if h.engine == nil || len(h.engine.fleet.Devices) == 0 {
 		return crew{}, false
 	}
@@ -152,15 +153,15 @@ func (h *house) gpuCrew(worker *inference.Worker) (c crew, ok bool) {
 }
 
 // hasGPU reports whether a living worker has a GPU.
-func (h *house) hasGPU(ctx context.Context) (bool, error) {
-	n, err := h.ledger.Slots(ctx, study.PoolGPU)
+func (h *House) hasGPU(ctx context.Context) (bool, error) {
+	n, err := h.Ledger.Slots(ctx, study.PoolGPU)
 	return n > 0, err
 }
 
 // moveJobs looks after jobs that wait for a GPU while no worker has one: those
 // that may run on a processor go there, and of the others the log says that they
 // wait.
-func (h *house) moveJobs(ctx context.Context) error {
+func (h *House) moveJobs(ctx context.Context) error {
 	tick := time.NewTicker(movedEvery)
 	defer tick.Stop()
 	said := map[study.ModelRef]bool{}
@@ -176,22 +177,22 @@ func (h *house) moveJobs(ctx context.Context) error {
 	}
 }
 
-func (h *house) moveOnce(ctx context.Context, said map[study.ModelRef]bool) error {
+func (h *House) moveOnce(ctx context.Context, said map[study.ModelRef]bool) error {
 	if has, err := h.hasGPU(ctx); err != nil || has {
 		clear(said)
 		return err
 	}
-	waiting, err := h.ledger.Ready(ctx, study.PoolGPU)
+	waiting, err := h.Ledger.Ready(ctx, study.PoolGPU)
 	if err != nil {
 		return err
 	}
 	for ref, n := range waiting {
-		card, err := h.registry.Card(ref)
+		card, err := h.Registry.Card(ref)
 		if err != nil {
 			return err
 		}
 		if card.AllowsCPU() {
-			if n, err = h.ledger.Move(ctx, ref, study.PoolGPU, study.PoolCPU); err != nil {
+			if n, err = h.Ledger.Move(ctx, ref, study.PoolGPU, study.PoolCPU); err != nil {
 				return err
 			}
 			h.log.InfoContext(ctx, "jobs moved to the cpu, no worker has a GPU", "model", ref.String(), "jobs", n)

@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -13,7 +13,7 @@ const (
 )
 
 // prune removes what peers told and promised too long ago to matter, until ctx ends.
-func (h *house) prune(ctx context.Context) error {
+func (h *House) prune(ctx context.Context) error {
 	wait := time.NewTimer(pruneFirst)
 	defer wait.Stop()
 	for {
@@ -22,7 +22,7 @@ func (h *house) prune(ctx context.Context) error {
 			return nil
 		case <-wait.C:
 		}
-		gone, err := h.ledger.Prune(ctx, time.Now().Add(-h.KeepNotices))
+		gone, err := h.Ledger.Prune(ctx, time.Now().Add(-h.KeepNotices))
 		switch {
 		case err != nil && ctx.Err() == nil:
 			h.log.WarnContext(ctx, "old notices not removed", "err", err)

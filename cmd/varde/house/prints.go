@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"varde/study"
 )
 
-// slideFiles is what heatmaps, annotations and files for research are made from.
-func slideFiles(l *store.Ledger, objects report.Opener, registry *models.Registry) *report.Slides {
+// SlideFiles is what heatmaps, annotations and files for research are made from.
+func SlideFiles(l *store.Ledger, objects report.Opener, registry *models.Registry) *report.Slides {
 	return &report.Slides{Rows: l, Objects: objects, Index: l, Layer: func(ref study.ModelRef) (slides.Layer, error) {
 		c, err := registry.Card(ref)
 		if err != nil {
@@ -70,15 +70,15 @@ func layer(c models.Card) (slides.Layer, error) {
 }
 
 // print gives what models found in a study on paper.
-func (h *house) print(ctx context.Context, uid study.UID, lang string) ([]byte, error) {
-	p := report.Prints{Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Allowed: h.registry.Allowed}
+func (h *House) print(ctx context.Context, uid study.UID, lang string) ([]byte, error) {
+	p := report.Prints{Files: h.Ledger, Slides: SlideFiles(h.Ledger, h.Objects, h.Registry), Lang: h.Lang, Allowed: h.Registry.Allowed}
 	return p.Print(ctx, uid, lang)
 }
 
 // addExports mounts the files of results on slides.
-func (h *house) addExports() {
-	h.site.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", webui.SeeStudies, h.veiled(&report.Exports{
-		Files: h.ledger, Slides: slideFiles(h.ledger, h.objects, h.registry), Lang: h.Lang, Device: report.Device{Version: settings.Version},
-		Allowed: h.registry.Allowed,
-		Fail:    func(w http.ResponseWriter, r *http.Request, err error) { h.site.Fail(w, r, err) }}))
+func (h *House) addExports() {
+	h.Site.Handle("GET /api/v1/studies/{study}/results/{model}/slides/{file}", webui.SeeStudies, h.veiled(&report.Exports{
+		Files: h.Ledger, Slides: SlideFiles(h.Ledger, h.Objects, h.Registry), Lang: h.Lang, Device: report.Device{Version: settings.Version},
+		Allowed: h.Registry.Allowed,
+		Fail:    func(w http.ResponseWriter, r *http.Request, err error) { h.Site.Fail(w, r, err) }}))
 }

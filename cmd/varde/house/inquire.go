@@ -1,4 +1,4 @@
-package main
+package house
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // inquire has the archive asked about studies that seem whole, where there is one.
-func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.Settler, receiver *ingest.Receiver, traffic *ingest.Traffic) {
+func (h *House) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.Settler, receiver *ingest.Receiver, traffic *ingest.Traffic) {
 	d, err := h.ArchivePeer()
 	if err != nil {
 		g.Go(func() error { return err })
@@ -21,7 +21,7 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 	if d.Addr == "" && !h.AskSenders {
 		return
 	}
-	q := &ingest.Inquirer{Ledger: h.ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log}
+	q := &ingest.Inquirer{Ledger: h.Ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log}
 	if d.Addr != "" {
 		q.Dial = h.dialing(d)
 	}
@@ -36,7 +36,7 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 	settler.Archive = q
 	g.Go(func() error { return q.Run(ctx) })
 	if h.Priors > 0 {
-		historian := &ingest.Historian{Archive: q, History: h.ledger, Wanted: h.ledger, Log: h.log, Rule: ingest.PriorRule{
+		historian := &ingest.Historian{Archive: q, History: h.Ledger, Wanted: h.Ledger, Log: h.log, Rule: ingest.PriorRule{
 			Most: h.Priors, Months: h.PriorsMonths,
 			SameModality: slices.Contains(h.PriorsSame, "modality"), SameBodyPart: slices.Contains(h.PriorsSame, "body_part")}}
 		g.Go(func() error { return historian.Run(ctx) })
@@ -44,7 +44,7 @@ func (h *house) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 }
 
 // dialing calls one peer.
-func (h *house) dialing(d settings.Destination) ingest.Dialing {
+func (h *House) dialing(d settings.Destination) ingest.Dialing {
 	return func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
 		return h.call(ctx, d, contexts...)
 	}
