@@ -18,8 +18,9 @@
 //	place           where a tile and what lies in it are
 //	regions         what is drawn, measured in the patient's own millimeters
 //
-// What is kept beside a part, masks and features, is read back and written here,
-// and here a second network is asked of all patches of a slide.
+// What is kept beside a part (masks, features, the probabilities of voxels) is
+// written here, and read back where a result is drawn from it. Here too a second
+// network is asked of all patches of a slide.
 //
 // Whether the model may still speak is asked before every batch, so that a stop
 // is felt within a second. A tile whose pixels can't be had is written down as

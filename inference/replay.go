@@ -240,6 +240,9 @@ func (r *Replayer) again(ctx context.Context, e evidence) ([]study.Part, error) 
 			if _, err := nameMasks(&p); err != nil {
 				return err
 			}
+			if _, err := nameChances(&p); err != nil {
+				return err
+			}
 			parts[i] = p
 			return nil
 		})

@@ -90,6 +90,9 @@ func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) err
 	if err := w.putMasks(ctx, &part); err != nil {
 		return err
 	}
+	if err := w.putChances(ctx, &part); err != nil {
+		return err
+	}
 	b, err := EncodePart(part)
 	if err != nil {
 		return err

@@ -138,6 +138,10 @@ type Output struct {
 	// Tile is how a map of a patch becomes the one number that a heatmap shows:
 	// max or mean; empty is max.
 	Tile string `toml:"tile"`
+	// Keep has the probability of every voxel kept beside the part, in steps of
+	// 1/255, so that a parametric map can be written of it. It is of segments and
+	// maps over volumes and images; slides have their heatmap.
+	Keep bool `toml:"keep"`
 }
 
 // A Find says how a map becomes candidates and candidates become findings. For

@@ -196,6 +196,8 @@ func (k *check) beyond(c Card) {
 		drawn := slices.ContainsFunc(c.Segment, func(s Segment) bool { return s.Output == o.Name })
 		k.that(o.Role != RoleSegments || drawn, "output %s: segments that nothing names; give [[segment]]", o.Name)
 		k.that(o.Activation != ActivationCumulative || o.Role == RoleLabels, "output %s: activation cumulative is for labels with grades", o.Name)
+		k.that(!o.Keep || single && (o.Role == RoleMap || o.Role == RoleSegments), "output %s: keep is of maps and segments over volumes and images", o.Name)
+		k.that(!o.Keep || o.Probability || o.Activation == "sigmoid" || o.Activation == "softmax", "output %s: keep is of probabilities; give activation sigmoid or softmax, or probability = true", o.Name)
 	}
 	if c.Sliding != nil {
 		k.sliding(c)

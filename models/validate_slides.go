@@ -131,7 +131,7 @@ func (k *check) mil(c Card) {
 		at := fmt.Sprintf("mil output %d (%s)", i+1, o.Name)
 		k.named(at, o, seen)
 		k.that(o.Role == "" || o.Role == RoleScalar, "%s: role is %q; it is one number a slide", at, o.Role)
-		k.that(o.Aggregate == "" && o.Weight == "" && o.Format == "" && o.Tile == "" && o.Top == 0 && o.Above == 0,
+		k.that(o.Aggregate == "" && o.Weight == "" && o.Format == "" && o.Tile == "" && o.Top == 0 && o.Above == 0 && !o.Keep,
 			"%s: aggregate and the like are for what a tile gives", at)
 	}
 }

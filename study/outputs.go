@@ -53,6 +53,35 @@ type MaskGrid struct {
 	Runs [][]int32 `json:"-"`
 }
 
+// Chances are the probabilities that a network gave every voxel of a block, where
+// the card has them kept: by them a reader sees how sure it was, and where. The
+// numbers lie in an object beside the part, from which a parametric map can be
+// written.
+type Chances struct {
+	Key    string       `json:"key,omitempty"`
+	SHA256 Hash         `json:"sha256"`
+	Bytes  int64        `json:"bytes"`
+	Grids  []ChanceGrid `json:"grids,omitempty"` // by output, in the card's order, and of images by tile before
+	// TooMany says that they were more than are kept of one block: there are none.
+	TooMany bool `json:"too_many,omitempty"`
+}
+
+// A ChanceGrid is the probabilities of one output over the planes that a block of
+// a volume answers for, or over one image. Its MaskGrid, which has no runs, says
+// where they lie.
+type ChanceGrid struct {
+	MaskGrid
+	// Of names what each field of values is of: segments of the card, or the output
+	// itself where that is a map.
+	Of []string `json:"of"`
+	// Unseen are the numbers of planes that no slice is near to. Their values say
+	// nothing.
+	Unseen []int32 `json:"unseen,omitempty"`
+	// Values are the probabilities in steps of 1/255, field by field in the order of
+	// Of, plane by plane and row by row. They are in the object alone.
+	Values [][]uint8 `json:"-"`
+}
+
 // A Look is what the input gate measured of one frame before the network saw it.
 type Look struct {
 	Tile int `json:"t"`

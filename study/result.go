@@ -116,6 +116,7 @@ type Part struct {
 	Maps       []MapSum    `json:"maps,omitempty"`     // of patches, in the card's order
 	Features   *Features   `json:"features,omitempty"` // of patches, when the card asks for them
 	Masks      *Masks      `json:"masks,omitempty"`    // what a network drew over slices and images
+	Chances    *Chances    `json:"chances,omitempty"`  // of the voxels of slices and images, when the card has them kept
 	Looks      []Look      `json:"looks,omitempty"`    // what the input gate measured, in the order of the tiles
 	Missed     []Miss      `json:"missed,omitempty"`
 	Seconds    float64     `json:"seconds"`

@@ -133,6 +133,7 @@ type work struct {
 	part     study.Part
 	decoders map[string]bool
 	heads    heads
+	kept     int // values of probabilities
 }
 
 // A batch is tiles that go through the network together, or tiles that could not

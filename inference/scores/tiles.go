@@ -46,8 +46,14 @@ func (w *work) runTiles(ctx context.Context, b batch) error {
 				return err
 			}
 		}
+		if drawn {
+			if drawn, err = w.chancesOfImage(b, n, out); err != nil {
+				return err
+			}
+		}
 		if !drawn {
 			w.part.Missed = append(w.part.Missed, study.Miss{Tile: i, Reason: notANumber})
+			w.forget(i)
 			continue
 		}
 		if !w.keep(i, scores, n) {
@@ -100,6 +106,12 @@ func (w *work) forget(i int) {
 	}
 	if m := p.Masks; m != nil {
 		m.Grids = slices.DeleteFunc(m.Grids, func(g study.MaskGrid) bool { return g.Tile == i })
+	}
+	if c := p.Chances; c != nil {
+		c.Grids = slices.DeleteFunc(c.Grids, func(g study.ChanceGrid) bool { return g.Tile == i })
+		if len(c.Grids) == 0 && !c.TooMany {
+			p.Chances = nil
+		}
 	}
 }
 

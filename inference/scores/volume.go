@@ -215,6 +215,12 @@ func (w *work) read(s stack, out map[string]outputs.Output, halo int) error {
 	if ok, err := w.drawVolume(s, out, halo); err != nil || !ok {
 		return err
 	}
+	if ok, err := w.chancesOfVolume(s, out, halo); err != nil {
+		return err
+	} else if !ok {
+		w.missAll(s)
+		return nil
+	}
 	if len(scores) > 0 {
 		w.part.Scores = append(w.part.Scores, study.Score{Tile: first, Values: scores[0]})
 	} else if len(embedded) > 0 {
@@ -229,7 +235,7 @@ func (w *work) read(s stack, out map[string]outputs.Output, halo int) error {
 
 // missAll says of all own slices that the network gave no numbers for them.
 func (w *work) missAll(s stack) {
-	w.part.Scores, w.part.Masks, w.part.Features = nil, nil, nil
+	w.part.Scores, w.part.Masks, w.part.Chances, w.part.Features = nil, nil, nil, nil
 	for _, at := range s.sites {
 		if !at.Tile.Context {
 			w.part.Missed = append(w.part.Missed, study.Miss{Tile: at.Index, Reason: notANumber})

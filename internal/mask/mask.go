@@ -2,6 +2,8 @@
 // segment, told by runs of four numbers: plane, row, first column and last column.
 //
 //	Encode, Decode  masks as they are kept beside the part of a result
+//	EncodeChances, DecodeChances
+//	                the probabilities of voxels, kept in the same way
 //	Bodies          runs parted into what is connected
 //	Sets            the sets of a union, by which pieces become one
 package mask
