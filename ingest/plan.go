@@ -63,6 +63,7 @@ func Plan(f Facts) study.Plan {
 		}
 		plan := f.ask(m.Card, images)
 		plan.Model, plan.Card, plan.Shadow, plan.Pool = m.Card.Ref(), m.Card.Hash, m.Shadow, f.pool(m.Card)
+		plan.Name, plan.CE = m.Card.Name, m.Card.Device.Marked()
 		if m.Card.MIL != nil {
 			plan.Concludes = study.PoolCPU
 		}

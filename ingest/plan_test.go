@@ -307,7 +307,10 @@ func TestAnEnhancedObjectIsAVolume(t *testing.T) {
 
 func TestPlanIsOfItsFactsAlone(t *testing.T) {
 	in := slices.Concat(chest(150, 1), another("1.2.2", 2, chest(50, 3)), breast())
-	f := facts(noduleCard(), in)
+	marked := noduleCard()
+	marked.Name = "Nodules"
+	marked.Device = &models.Device{Regulation: "MDR", Class: "IIb", NotifiedBody: "2797"}
+	f := facts(marked, in)
 	f.Models = append(f.Models, ingest.Asked{Card: mammoCard(), Shadow: true})
 	want := ingest.Plan(f)
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -319,6 +322,13 @@ func TestPlanIsOfItsFactsAlone(t *testing.T) {
 		if !reflect.DeepEqual(got, want) || got.Hash() != want.Hash() {
 			t.Fatal("the same facts in another order gave another plan")
 		}
+	}
+	if m := want.Models[1]; m.Name != "Nodules" || m.CE != "MDR IIb, 2797" {
+		t.Errorf("a plan names its model %q, %q", m.Name, m.CE)
+	}
+	want.Models[1].Name, want.Models[1].CE = "renamed", ""
+	if want.Hash() != ingest.Plan(f).Hash() {
+		t.Error("what is copied from a card counts beside the card's own hash")
 	}
 	if want.Rev != 3 || want.Lane != study.Urgent || len(want.Instances) != len(in) || len(want.Models) != 2 || !want.Models[0].Shadow {
 		t.Errorf("rev %d, lane %s, %d instances, %d models", want.Rev, want.Lane, len(want.Instances), len(want.Models))

@@ -1,6 +1,10 @@
 package models
 
-import "varde/study"
+import (
+	"strings"
+
+	"varde/study"
+)
 
 // NotADevice is what a card says that is for no medical purpose.
 const NotADevice = "not a medical device"
@@ -20,6 +24,16 @@ type Device struct {
 	ValidUntil   string `toml:"valid_until"`  // of the certificate, YYYY-MM-DD; empty when the card does not say
 	Manufacturer string `toml:"manufacturer"` // by law, with its address
 	Instructions string `toml:"instructions"` // where the instructions for use are
+}
+
+// Marked says in short what stands beside the CE mark of a device: regulation, class
+// and notified body. It is empty for what has none: no device (nil), or one of the
+// FDA's alone.
+func (d *Device) Marked() string {
+	if d == nil || d.Regulation != "MDR" && d.Regulation != "IVDR" {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimSpace(d.Regulation+" "+d.Class)+", "+d.NotifiedBody, ", ")
 }
 
 // A Protocol says how a result is meant to be read.

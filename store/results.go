@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -126,7 +127,7 @@ func (t *tx) keepVerdict(o order, m study.ModelPlan, r study.Result) error {
 	if err != nil {
 		return err
 	}
-	r.Study, r.Rev, r.Model, r.Name, r.Shadow = o.study, o.rev, m.Model, m.Model.ID, m.Shadow
+	r.Study, r.Rev, r.Model, r.Name, r.CE, r.Shadow = o.study, o.rev, m.Model, cmp.Or(m.Name, m.Model.ID), m.CE, m.Shadow
 	r.Planned, r.Ran.Card, r.Slides = m.Planned, m.Card, m.Unscored()
 	for _, p := range parts {
 		r.Seen += p.Seen

@@ -133,7 +133,7 @@ func (t *tx) muted(r study.Result) (study.Result, error) {
 	if errors.Is(err, study.ErrNotFound) {
 		err = nil
 	}
-	return study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, Name: r.Name, Shadow: r.Shadow, At: r.At,
+	return study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, Name: r.Name, CE: r.CE, Shadow: r.Shadow, At: r.At,
 		AI: study.Failed, Reason: study.Reason{Code: study.ReasonStopped}, Slides: plan.Unscored(),
 		Planned: r.Planned, Seen: r.Seen, Seconds: r.Seconds, Ran: r.Ran}, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -190,9 +191,13 @@ func JobID(study UID, rev int, plan Hash, task Task, model ModelRef, part int) s
 // A ModelPlan is what one model is asked about one study. Without blocks it
 // says why the model is not asked.
 type ModelPlan struct {
-	Model  ModelRef
-	Card   Hash // of the card, which decides how tensors are made and read
-	Shadow bool // its result is kept for comparison and shown to no reader
+	Model ModelRef
+	// Name and CE are the card's: what the model is called, and what stands beside its
+	// CE mark, empty for one without. A result that no model made bears them too.
+	Name   string `json:",omitempty"`
+	CE     string `json:",omitempty"`
+	Card   Hash   // of the card, which decides how tensors are made and read
+	Shadow bool   // its result is kept for comparison and shown to no reader
 	Pool   string
 	// Concludes is the pool whose workers conclude; empty is [PoolReport]. A model
 	// whose second network judges a slide needs one that runs networks.
@@ -226,13 +231,18 @@ type Plan struct {
 	Note      Reason      // why no model is asked at all
 }
 
-// Hash covers the objects, the tiles and the cards, and not the revision.
+// Hash covers the objects, the tiles and the cards, and not the revision. What is
+// copied from a card is covered by the card's own.
 func (p Plan) Hash() Hash {
+	asked := slices.Clone(p.Models)
+	for i := range asked {
+		asked[i].Name, asked[i].CE = "", ""
+	}
 	b, err := json.Marshal(struct {
 		Study     UID
 		Instances []Hash
 		Models    []ModelPlan
-	}{p.Study, p.Instances, p.Models})
+	}{p.Study, p.Instances, asked})
 	if err != nil {
 		panic("a plan is plain values: " + err.Error())
 	}

@@ -96,7 +96,7 @@ func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card,
 			return err
 		}
 		plan := ingest.Plan(facts)
-		asked := study.ModelPlan{Model: card.Ref(), Card: card.Hash, State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonModality}}
+		asked := study.ModelPlan{Model: card.Ref(), Name: card.Name, CE: card.Device.Marked(), Card: card.Hash, State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonModality}}
 		if len(plan.Models) > 0 {
 			asked = plan.Models[0]
 		}

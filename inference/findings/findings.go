@@ -61,7 +61,7 @@ func Conclude(f Facts) study.Result {
 	f.Parts = slices.Clone(f.Parts)
 	slices.SortFunc(f.Parts, func(a, b study.Part) int { return cmp.Compare(a.Index, b.Index) })
 	r := study.Result{
-		Study: f.Study, Rev: f.Rev, Model: f.Card.Ref(), Name: f.Card.Name, CE: marked(f.Card.Device), Shadow: f.Plan.Shadow,
+		Study: f.Study, Rev: f.Rev, Model: f.Card.Ref(), Name: f.Card.Name, CE: f.Card.Device.Marked(), Shadow: f.Plan.Shadow,
 		Findings: []study.Finding{}, Measurements: []study.Measurement{},
 		Planned: f.Plan.Planned, Parameters: Parameters(f.Card), At: f.At.UTC().Truncate(time.Millisecond),
 	}
@@ -241,16 +241,6 @@ func ran(f Facts) study.Provenance {
 		all.MIL = f.Card.MIL.SHA256
 	}
 	return all
-}
-
-// marked says in short what stands beside the CE mark of a device: regulation,
-// class and notified body. It is empty for what has none: no device, or one of
-// the FDA's alone.
-func marked(d *models.Device) string {
-	if d == nil || d.Regulation != "MDR" && d.Regulation != "IVDR" {
-		return ""
-	}
-	return strings.TrimSuffix(strings.TrimSpace(d.Regulation+" "+d.Class)+", "+d.NotifiedBody, ", ")
 }
 
 // share gives a probability between 0 and 1.

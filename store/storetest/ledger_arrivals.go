@@ -388,12 +388,13 @@ func noModel(b *Bench) {
 }
 
 func outOfScope(b *Bench) {
-	m := study.ModelPlan{Model: Model("ct"), State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonSpacing}}
+	m := study.ModelPlan{Model: Model("ct"), Name: "Nodules", CE: "MDR IIa, 2797", State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonSpacing}}
 	b.Settle("1.2", m)
 	b.Status("1.2", study.Settled)
 	r, err := b.Result(context.Background(), "1.2", 1, Model("ct"))
 	b.OK(err)
 	Same(b, "result", []any{r.AI, r.Reason.Code}, []any{study.OutOfScope, study.ReasonSpacing})
+	Same(b, "named as the card names it", []string{r.Name, r.CE}, []string{"Nodules", "MDR IIa, 2797"})
 	Same(b, "jobs", b.Open(), 0)
 	// Beside a model that is asked, the study is scored.
 	b.Settle("1.3", m, Asked("xr", 1))
@@ -406,7 +407,7 @@ func outOfScope(b *Bench) {
 }
 
 func failedAtOnce(b *Bench) {
-	m := study.ModelPlan{Model: Model("ct"), State: study.Failed, Planned: 4, Reason: study.Reason{Code: study.ReasonTransferSyntax}}
+	m := study.ModelPlan{Model: Model("ct"), Name: "Nodules", CE: "MDR IIa, 2797", State: study.Failed, Planned: 4, Reason: study.Reason{Code: study.ReasonTransferSyntax}}
 	shadow := m
 	shadow.Model, shadow.Shadow = Model("shadow"), true
 	b.Settle("1.2", m, shadow)
@@ -419,6 +420,7 @@ func failedAtOnce(b *Bench) {
 	b.OK(err)
 	Same(b, "AI", c.AI(), study.Failed)
 	Same(b, "partial", c.Results[0].Partial(), true)
+	Same(b, "named as the card names it", []string{c.Results[0].Name, c.Results[0].CE}, []string{"Nodules", "MDR IIa, 2797"})
 }
 
 func lateInstance(b *Bench) {
