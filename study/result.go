@@ -282,6 +282,9 @@ func (r Result) Tells() bool {
 // shown as such and never counts as a negative.
 func (r Result) Partial() bool { return r.Seen < r.Planned }
 
+// Judged reports whether a model ran and came to a result.
+func (s AIState) Judged() bool { return s == Flagged || s == Uncertain || s == NotFlagged }
+
 // worst orders the states by what a reader must know first.
 var worst = [...]AIState{Flagged, Uncertain, Failed, Running, NotFlagged, OutOfScope}
 

@@ -8,6 +8,9 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/desk"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 // A studyJSON is a study in the API. Times are RFC 3339 in UTC.
@@ -120,6 +123,13 @@ type worklistIn struct {
 	Text     string `query:"q" doc:"part of name, patient ID or accession number" maxLength:"64"`
 }
 
+type nextIn struct {
+	Lang     string `query:"lang" doc:"of the words; the browser's without it" enum:"en,nb,da"`
+	Modality string `query:"modality" maxLength:"16"`
+}
+
+type nextOut struct{ Body rowJSON }
+
 type studiesOut struct{ Body []studyJSON }
 
 type studyOut struct{ Body studyJSON }
@@ -137,30 +147,19 @@ func (p *pages) addAPI() {
 		Summary: "One study with its results and reports", Right: webui.SeeStudies}, p.apiStudy)
 	webui.Operate(p.site, webui.Operation{ID: "get-worklist", Method: http.MethodGet, Path: "/api/v1/worklist",
 		Summary: "Studies in reading order", Right: webui.SeeStudies}, p.apiWorklist)
+	webui.Operate(p.site, webui.Operation{ID: "claim-next", Method: http.MethodPost, Path: "/api/v1/worklist/next",
+		Summary: "Take up the first study that nobody has in hand; 404 when there is none", Right: webui.ReadStudies}, p.apiNext)
 	p.addForecastAPI()
 }
 
-// maxStudies is how many studies are listed at most.
-const maxStudies = 1000
-
 func (p *pages) apiStudies(ctx context.Context, in *studiesIn) (*studiesOut, error) {
-	who, status := webui.VisitOf(ctx).Who, study.Status(in.Status)
-	f := study.CaseFilter{Status: status, PatientID: in.Patient, Accession: in.Accession, Limit: in.Limit}
-	if who.Role == webui.Reader && covered(status) == study.Settled {
-		f.Status, f.Limit = "", maxStudies // asked for as it is shown: the ledger's would tell how far the AI has come
-	}
-	cases, err := p.Cases.Cases(ctx, f)
+	seen, err := p.Veil.Find(ctx, study.CaseFilter{Status: study.Status(in.Status), PatientID: in.Patient, Accession: in.Accession, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
-	seen, err := p.seen(ctx, who, cases)
-	if err != nil {
-		return nil, err
-	}
-	seen = ofStatus(seen, status)
 	out := &studiesOut{Body: make([]studyJSON, 0, len(seen))}
-	for _, c := range p.now(ctx, seen[:min(len(seen), in.Limit)]) {
-		out.Body = append(out.Body, jsonOf(ctx, c))
+	for _, c := range seen {
+		out.Body = append(out.Body, jsonOf(c))
 	}
 	return out, nil
 }
@@ -170,24 +169,11 @@ func (p *pages) apiStudy(ctx context.Context, in *studyIn) (*studyOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.Cases.Case(ctx, uid)
+	c, err := p.Veil.One(ctx, uid)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := p.seen(ctx, webui.VisitOf(ctx).Who, []study.Case{c})
-	if err != nil {
-		return nil, err
-	}
-	return &studyOut{jsonOf(ctx, p.now(ctx, seen)[0])}, nil
-}
-
-// now gives cases as they hold now: of a model that was stopped since, that it was.
-// Those who may stop models see what it had said.
-func (p *pages) now(ctx context.Context, rows []seenCase) []seenCase {
-	if webui.VisitOf(ctx).Who.May(webui.StopModels) {
-		return rows
-	}
-	return p.holding(rows)
+	return &studyOut{jsonOf(c)}, nil
 }
 
 func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, error) {
@@ -199,9 +185,9 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	if !ok {
 		l = webui.VisitOf(ctx).Lang
 	}
-	cases, next, err := p.inOrder(ctx, study.WorklistFilter{
+	cases, next, err := p.Veil.InOrder(ctx, study.WorklistFilter{
 		Status: study.Status(in.Status), Modality: study.Modality(in.Modality), Text: in.Text, After: after, Limit: in.Limit,
-		List: in.List, Reader: p.readerOf(ctx),
+		List: in.List, Reader: p.desk.Reader(ctx),
 	})
 	if err != nil {
 		return nil, err
@@ -210,27 +196,27 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	if out.Layer, err = p.aiLayer(ctx); err != nil {
 		return nil, err
 	}
-	held, err := p.claims(ctx)
+	held, err := p.desk.Board(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now := p.site.Now()
-	turns, err := p.screeningsOf(ctx, casesOf(cases)...)
+	now, studies := p.site.Now(), veil.StudiesOf(cases)
+	turns, err := p.desk.Turns(ctx, studies...)
 	if err != nil {
 		return nil, err
 	}
-	waits, err := p.waitsOf(ctx, casesOf(cases)...)
+	waits, err := p.desk.Waits(ctx, studies...)
 	if err != nil {
 		return nil, err
 	}
-	for i, c := range p.holding(cases) {
-		row := rowJSONOf(l, c, claimOf(held, c.Study.UID), now)
+	for i, c := range cases {
+		row := rowJSONOf(l, c, desk.ClaimOf(held, c.Study.UID), now)
 		if !turns[i].Zero() {
 			row.Screening = turns[i].State
 		}
 		for _, one := range waits[i] {
 			if one.Open() {
-				row.WaitsFor = append(row.WaitsFor, waitWord(l, one))
+				row.WaitsFor = append(row.WaitsFor, desk.WaitWord(l, one))
 			}
 		}
 		out.Body = append(out.Body, row)
@@ -241,6 +227,19 @@ func (p *pages) apiWorklist(ctx context.Context, in *worklistIn) (*worklistOut, 
 	return out, nil
 }
 
+func (p *pages) apiNext(ctx context.Context, in *nextIn) (*nextOut, error) {
+	l, ok := webui.ParseLang(in.Lang)
+	if !ok {
+		l = webui.VisitOf(ctx).Lang
+	}
+	s, err := p.desk.Next(ctx, study.WorklistFilter{Modality: study.Modality(in.Modality)})
+	if err != nil {
+		return nil, err
+	}
+	now := p.site.Now()
+	return &nextOut{rowJSONOf(l, s, study.Claim{By: webui.VisitOf(ctx).Who.Name, Since: now}, now)}, nil
+}
+
 // listParam names a list of screenings in an address.
 func listParam(list string) string {
 	if list == "" {
@@ -249,22 +248,19 @@ func listParam(list string) string {
 	return "&list=" + list
 }
 
-func rowJSONOf(l webui.Lang, c seenCase, held study.Claim, now time.Time) rowJSON {
+func rowJSONOf(l webui.Lang, c veil.Seen, held study.Claim, now time.Time) rowJSON {
 	s := c.Study
 	person := s.Patient.Reveal()
-	words, beside := aiWords(l, c.Case)
-	if c.Blind {
-		words, beside = l.T("ai.hidden"), ""
-	}
+	words, beside := c.Word(l)
 	if beside != "" {
 		words += ", " + beside
 	}
 	r := rowJSON{
-		StudyUID: s.UID, Class: s.Place.Class, Key: s.Place.Key.UTC(), Why: whyWords(l, s.Place, now), Rule: s.Place.Rule,
-		AIState: string(c.State(c.Case)), AI: words, Deadline: moment(s.Place.Deadline), Status: s.Status,
+		StudyUID: s.UID, Class: s.Place.Class, Key: s.Place.Key.UTC(), Why: order.Why(l, s.Place, now), Rule: s.Place.Rule,
+		AIState: string(c.State()), AI: words, Deadline: webui.Moment(s.Place.Deadline), Status: s.Status,
 		Modality: string(s.Modality), Description: s.Description, Accession: s.Accession,
 		PatientID: person.ID, PatientName: person.Name, Instances: s.Instances, ReceivedAt: s.ReceivedAt.UTC(),
-		Cursor: s.Place.Cursor(s.UID).String(), HeldBy: held.By, HeldSince: moment(held.Since),
+		Cursor: s.Place.Cursor(s.UID).String(), HeldBy: held.By, HeldSince: webui.Moment(held.Since),
 	}
 	if r.Why == nil {
 		r.Why = []string{}
@@ -276,23 +272,19 @@ func rowJSONOf(l webui.Lang, c seenCase, held study.Claim, now time.Time) rowJSO
 		r.Remarks = append(r.Remarks, m.Name.In(string(l)))
 	}
 	if r.Deadline != nil {
-		n := daysLeft(s.Place.Deadline, now)
+		n := order.DaysLeft(s.Place.Deadline, now)
 		r.DaysLeft = &n
 	}
 	return r
 }
 
-func jsonOf(ctx context.Context, seen seenCase) studyJSON {
-	c := seen.Case
+func jsonOf(c veil.Seen) studyJSON {
 	s := c.Study
 	j := studyJSON{
 		StudyUID: s.UID, Status: s.Status, Modality: string(s.Modality), Accession: s.Accession,
 		PatientID: s.Patient.Reveal().ID, Instances: s.Instances, Revision: s.Rev, ReceivedAt: s.ReceivedAt.UTC(),
-		SettledAt: moment(s.SettledAt), AIState: string(seen.State(c)), Note: s.Note, Conflicts: s.Conflicts,
+		SettledAt: webui.Moment(s.SettledAt), AIState: string(c.State()), Note: s.Note, Conflicts: s.Conflicts,
 		Results: []resultJSON{}, Reports: []reportJSON{},
-	}
-	if !webui.VisitOf(ctx).Who.May(webui.StopModels) {
-		c = spoken(c)
 	}
 	for _, r := range c.Results {
 		j.Results = append(j.Results, resultOf(r))
@@ -300,7 +292,7 @@ func jsonOf(ctx context.Context, seen seenCase) studyJSON {
 	for _, r := range c.Reports {
 		one := reportJSON{Kind: r.Kind, Slide: r.Slide, UID: r.UID, Series: r.Series, Model: r.Model.String(), Delivered: []deliveryJSON{}}
 		for _, d := range r.Deliveries {
-			one.Delivered = append(one.Delivered, deliveryJSON{d.Destination, moment(d.At), d.Status, d.Tries, d.Error})
+			one.Delivered = append(one.Delivered, deliveryJSON{d.Destination, webui.Moment(d.At), d.Status, d.Tries, d.Error})
 		}
 		j.Reports = append(j.Reports, one)
 	}
@@ -342,13 +334,4 @@ func runStatus(r study.Result) string {
 		return "partial"
 	}
 	return "complete"
-}
-
-// moment is a time for JSON: null when there is none.
-func moment(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC().Truncate(time.Millisecond)
-	return &t
 }

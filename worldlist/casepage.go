@@ -9,6 +9,9 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/desk"
+	"varde/worldlist/veil"
+	"varde/worldlist/viewer"
 )
 
 // A caseSheet is what the template sees of a case: all slides that bear one accession
@@ -22,15 +25,15 @@ type caseSheet struct {
 	AIWord, AINote     string
 	Studies            []examRow
 	Slides             []caseSlide
-	Stains             []factLine // each with how many slides
-	Worst              bool       // the slides stand worst first
-	Viewed             string     // how many of them the visitor has opened; empty where nobody keeps that
-	Waits              []string   // what the case waits for
+	Stains             []desk.Line // each with how many slides
+	Worst              bool        // the slides stand worst first
+	Viewed             string      // how many of them the visitor has opened; empty where nobody keeps that
+	Waits              []string    // what the case waits for
 }
 
 // A caseSlide is one slide of a case.
 type caseSlide struct {
-	traySlide
+	viewer.TraySlide
 	Study  study.UID
 	Number int
 	Name   string
@@ -43,37 +46,37 @@ type caseSlide struct {
 // onCase shows a case: the slides roll up into it, the worst first where whoever
 // looks may know.
 func (p *pages) onCase(r *http.Request) (webui.View, error) {
-	uid, err := uidIn(r, "study")
+	uid, err := webui.PathUID(r, "study")
 	if err != nil {
 		return webui.View{}, err
 	}
 	ctx, l, now := r.Context(), webui.VisitOf(r.Context()).Lang, p.site.Now()
-	first, err := p.Cases.Case(ctx, uid)
+	first, err := p.Veil.Study(ctx, uid)
 	if err != nil {
 		return webui.View{}, err
 	}
-	all := []study.Case{first}
-	if first.Study.Accession != "" {
-		if all, err = p.examsOf(ctx, uid, first.Study.Accession); err != nil {
+	all := []study.Study{first}
+	if first.Accession != "" {
+		if all, err = p.examsOf(ctx, uid, first.Accession); err != nil {
 			return webui.View{}, err
 		}
 	}
-	person := first.Study.Patient.Reveal()
-	s := caseSheet{UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: dateWords(l, person.Birth), Sex: person.Sex,
-		Accession: first.Study.Accession, Exam: cmp.Or(first.Study.Description, string(first.Study.Modality)), Worst: true}
+	person := first.Patient.Reveal()
+	s := caseSheet{UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: l.DICOMDate(person.Birth), Sex: person.Sex,
+		Accession: first.Accession, Exam: cmp.Or(first.Description, string(first.Modality)), Worst: true}
 	for _, c := range slices.Backward(all) { // in the order in which they came
-		seen, sight, err := p.onPage(ctx, c.Study.UID)
+		seen, err := p.Veil.OnPage(ctx, c.UID)
 		if err != nil {
 			return webui.View{}, err
 		}
-		row := examOf(l, p.holding([]seenCase{{seen, sight}})[0].Case, sight, now)
-		row.Here = c.Study.UID == uid
+		row := examOf(l, p.Veil.Now(seen), now)
+		row.Here = c.UID == uid
 		s.Studies = append(s.Studies, row)
-		s.Worst = s.Worst && !sight.OwnFirst
+		s.Worst = s.Worst && !seen.OwnFirst
 		if s.AI == "" || caseRank(row.AI) < caseRank(s.AI) {
 			s.AI, s.AIWord, s.AINote = row.AI, row.AIWord, row.AINote
 		}
-		slides, err := p.slidesIn(ctx, l, seen, sight)
+		slides, err := p.slidesIn(ctx, l, seen)
 		if err != nil {
 			return webui.View{}, err
 		}
@@ -94,31 +97,31 @@ func (p *pages) onCase(r *http.Request) (webui.View, error) {
 	}
 	if s.Worst {
 		slices.SortStableFunc(s.Slides, func(a, b caseSlide) int {
-			return cmp.Or(cmp.Compare(firstRank(b), firstRank(a)), cmp.Compare(rank(a.AI), rank(b.AI)), cmp.Compare(a.when, b.when))
+			return cmp.Or(cmp.Compare(firstRank(b), firstRank(a)), cmp.Compare(viewer.Rank(a.AI), viewer.Rank(b.AI)), cmp.Compare(a.when, b.when))
 		})
 	}
 	return webui.View{Template: "case", Title: l.T("casepage.title", cmp.Or(s.Accession, s.Exam)), Data: s}, nil
 }
 
 // labOf adds what the case waits for, and which of its slides the visitor has opened.
-func (p *pages) labOf(ctx context.Context, l webui.Lang, all []study.Case, s *caseSheet) error {
+func (p *pages) labOf(ctx context.Context, l webui.Lang, all []study.Study, s *caseSheet) error {
 	if p.Lab == nil {
 		return nil
 	}
-	waits, err := p.waitsOf(ctx, all...)
+	waits, err := p.desk.Waits(ctx, all...)
 	if err != nil {
 		return err
 	}
 	for _, of := range waits {
 		for _, w := range of {
-			if word := l.T("case.waits", waitWord(l, w), w.By); w.Open() && !slices.Contains(s.Waits, word) {
+			if word := l.T("case.waits", desk.WaitWord(l, w), w.By); w.Open() && !slices.Contains(s.Waits, word) {
 				s.Waits = append(s.Waits, word)
 			}
 		}
 	}
 	seen := map[study.UID]bool{}
 	for _, c := range all {
-		some, err := p.Lab.ViewedSlides(ctx, c.Study.UID, webui.VisitOf(ctx).Who.Name)
+		some, err := p.desk.Viewed(ctx, c.UID)
 		if err != nil {
 			return err
 		}
@@ -141,10 +144,10 @@ func (p *pages) labOf(ctx context.Context, l webui.Lang, all []study.Case, s *ca
 // caseRank orders what is said of the studies of a case; what is hidden hides the
 // rest as well.
 func caseRank(ai study.AIState) int {
-	if ai == Hidden {
+	if ai == veil.Hidden {
 		return -1
 	}
-	return rank(ai)
+	return viewer.Rank(ai)
 }
 
 func firstRank(s caseSlide) int {
@@ -155,13 +158,13 @@ func firstRank(s caseSlide) int {
 }
 
 // slidesIn gives the slides of a study, in the order in which they came.
-func (p *pages) slidesIn(ctx context.Context, l webui.Lang, c study.Case, sight Sight) ([]caseSlide, error) {
+func (p *pages) slidesIn(ctx context.Context, l webui.Lang, c veil.Seen) ([]caseSlide, error) {
 	instances, err := p.Instances.Instances(ctx, c.Study.UID)
 	if err != nil {
 		return nil, err
 	}
-	all := seriesOf(l, instances)
-	t, err := p.trayOf(ctx, l, c, sight, all)
+	all := viewer.SeriesOf(l, instances)
+	t, err := p.viewer.Tray(ctx, l, c, all)
 	if err != nil {
 		return nil, err
 	}
@@ -170,41 +173,17 @@ func (p *pages) slidesIn(ctx context.Context, l webui.Lang, c study.Case, sight 
 		if !e.Slide {
 			continue
 		}
-		one := caseSlide{traySlide: t.Slides[len(out)], Study: c.Study.UID, Name: e.name(), Stain: stainOf(l, e)}
-		if len(e.levels) > 0 {
-			one.Thumb = "/studies/" + string(c.Study.UID) + "/slides/" + string(e.UID) + "/thumb?v=" + e.version()
-		}
-		out = append(out, one)
+		out = append(out, caseSlide{TraySlide: t.Slides[len(out)], Study: c.Study.UID, Name: e.Name(), Stain: e.Stain(l), Thumb: e.Thumb(c.Study.UID)})
 	}
 	return out, nil
 }
 
-// stainOf is what a slide is stained with, as its header says; else what its series
-// is called.
-func stainOf(l webui.Lang, s series) string {
-	for _, in := range s.images {
-		if in.Image == nil {
-			continue
-		}
-		var names []string
-		for _, code := range in.Image.Taken.Stains {
-			if name := l.Title(code); name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-		if len(names) > 0 {
-			return strings.Join(names, " + ")
-		}
-	}
-	return s.Text
-}
-
 // stainsOf counts the slides of each stain, in the order in which they came.
-func stainsOf(l webui.Lang, all []caseSlide) (lines []factLine) {
+func stainsOf(l webui.Lang, all []caseSlide) (lines []desk.Line) {
 	counts := map[string]int{}
 	for _, s := range all {
 		if counts[s.Stain]++; counts[s.Stain] == 1 {
-			lines = append(lines, factLine{Name: s.Stain})
+			lines = append(lines, desk.Line{Name: s.Stain})
 		}
 	}
 	for i := range lines {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 func hash(s string) study.Hash { return sha256.Sum256([]byte(s)) }
@@ -49,7 +49,7 @@ func one(uid study.UID, name, exam string, m study.Modality, arrived time.Time, 
 	if len(results) > 0 && results[0].AI == study.Running {
 		s.Status, results = study.Scoring, nil
 	}
-	s.Place = worldlist.Place(study.PlaceFacts{ArrivedAt: arrived, Priority: p, Deadline: due, Results: results})
+	s.Place = order.Place(study.PlaceFacts{ArrivedAt: arrived, Priority: p, Deadline: due, Results: results})
 	return study.Case{Study: s, Results: results}
 }
 

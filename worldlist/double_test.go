@@ -126,7 +126,7 @@ func (w *screenWard) Worklist(ctx context.Context, f study.WorklistFilter) ([]st
 func (w *screenWard) open(t *testing.T, names ...string) (*httptest.Server, map[string]string) {
 	t.Helper()
 	site := siteOf(t, w.ward, w.ward, func(p *worldlist.Pages) {
-		p.Cases, p.Screenings, p.Veil.Answers, p.Veil.Cases = w, w, w, w
+		p.Screenings, p.Veil.Answers, p.Veil.Cases = w, w, w
 	})
 	server := httptest.NewServer(site)
 	t.Cleanup(server.Close)

@@ -6,9 +6,10 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/order"
 )
 
-type forecastOut struct{ Body Forecast }
+type forecastOut struct{ Body order.Forecast }
 
 func (p *pages) addForecastAPI() {
 	if p.Outlook == nil {
@@ -32,7 +33,7 @@ func (p *pages) foresee(ctx context.Context, l webui.Lang) (deadlines []string, 
 	if err != nil {
 		return nil, false, err
 	}
-	return outlookWords(l, f), f.AILayer == study.AIDown, nil
+	return order.DeadlineWords(l, f), f.AILayer == study.AIDown, nil
 }
 
 // aiLayer is what the API's list says in its head; empty when nobody knows.

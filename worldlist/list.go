@@ -11,6 +11,9 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/desk"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 // pageRows is how many rows a page of the list has: more than a screen, and few
@@ -43,19 +46,13 @@ type row struct {
 	Screen      string // whose turn it is in a screening
 }
 
-// A choice is an option of a filter.
-type choice struct {
-	Value, Text string
-	Chosen      bool
-}
-
 // worklist is what the list's template sees.
 type worklist struct {
 	Rows       []row
 	Filter     study.WorklistFilter
-	Modalities []choice
-	Statuses   []choice
-	Lists      []choice // of screenings; none where the site has no program
+	Modalities []desk.Choice
+	Statuses   []desk.Choice
+	Lists      []desk.Choice // of screenings; none where the site has no program
 	Count      string
 	Total      int // of studies known, read ones included
 	Rule       string
@@ -112,8 +109,8 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	f.Reader = p.readerOf(r.Context())
-	cases, next, err := p.inOrder(r.Context(), f)
+	f.Reader = p.desk.Reader(r.Context())
+	cases, next, err := p.Veil.InOrder(r.Context(), f)
 	if err != nil {
 		return webui.View{}, err
 	}
@@ -122,8 +119,8 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	v := worklist{
-		Filter: f, Modalities: modalities(l, f.Modality), Statuses: statuses(l, f.Status), Lists: p.listChoices(l, f.List),
-		Total: total, Rule: Rule, NotFirst: !f.After.Zero() || f.Last,
+		Filter: f, Modalities: modalities(l, f.Modality), Statuses: statuses(l, f.Status), Lists: p.desk.Lists(l, f.List),
+		Total: total, Rule: order.Rule, NotFirst: !f.After.Zero() || f.Last,
 		First: address(f), End: address(f, "last", "1"),
 	}
 	if !next.Zero() && !f.Last {
@@ -132,24 +129,25 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	if v.Deadlines, v.AIDown, err = p.foresee(r.Context(), l); err != nil {
 		return webui.View{}, err
 	}
-	held, err := p.claims(r.Context())
+	held, err := p.desk.Board(r.Context())
 	if err != nil {
 		return webui.View{}, err
 	}
 	now, who := p.site.Now(), webui.VisitOf(r.Context()).Who
 	v.MayRead = who.May(webui.ReadStudies)
-	turns, err := p.screeningsOf(r.Context(), casesOf(cases)...)
+	studies := veil.StudiesOf(cases)
+	turns, err := p.desk.Turns(r.Context(), studies...)
 	if err != nil {
 		return webui.View{}, err
 	}
-	waits, err := p.waitsOf(r.Context(), casesOf(cases)...)
+	waits, err := p.desk.Waits(r.Context(), studies...)
 	if err != nil {
 		return webui.View{}, err
 	}
-	for i, c := range p.holding(cases) {
+	for i, c := range cases {
 		one := rowOf(l, c, now)
-		one.Screen, one.Waits = screenWord(l, turns[i]), waitWords(l, waits[i])
-		one.Held = claimWords(l, claimOf(held, c.Study.UID), who.Name, now)
+		one.Screen, one.Waits = desk.TurnWord(l, turns[i]), desk.WaitWords(l, waits[i])
+		one.Held = desk.ClaimWords(l, desk.ClaimOf(held, c.Study.UID), who.Name, now)
 		v.Rows = append(v.Rows, one)
 		v.Shuffled = v.Shuffled || c.Blind
 	}
@@ -171,40 +169,37 @@ func (p *pages) list(r *http.Request) (webui.View, error) {
 	return webui.View{Template: "worklist", Title: l.T("nav.worklist"), Data: v}, nil
 }
 
-func modalities(l webui.Lang, chosen study.Modality) []choice {
-	all := []choice{{"", l.T("list.all"), chosen == ""}}
+func modalities(l webui.Lang, chosen study.Modality) []desk.Choice {
+	all := []desk.Choice{{Value: "", Text: l.T("list.all"), Chosen: chosen == ""}}
 	for _, m := range []study.Modality{study.CT, study.MG, study.SM, "CR", "DX", "MR", "US", "PT", "NM"} {
-		all = append(all, choice{string(m), string(m), m == chosen})
+		all = append(all, desk.Choice{Value: string(m), Text: string(m), Chosen: m == chosen})
 	}
 	return all
 }
 
-func statuses(l webui.Lang, chosen study.Status) []choice {
-	all := []choice{{"", l.T("list.unread"), chosen == ""}}
+func statuses(l webui.Lang, chosen study.Status) []desk.Choice {
+	all := []desk.Choice{{Value: "", Text: l.T("list.unread"), Chosen: chosen == ""}}
 	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
-		all = append(all, choice{string(s), l.T("status." + string(s)), s == chosen})
+		all = append(all, desk.Choice{Value: string(s), Text: l.T("status." + string(s)), Chosen: s == chosen})
 	}
 	return all
 }
 
-func rowOf(l webui.Lang, c seenCase, now time.Time) row {
+func rowOf(l webui.Lang, c veil.Seen, now time.Time) row {
 	s := c.Study
 	person := s.Patient.Reveal()
-	due, overdue := dueWords(l, s.Place.Deadline, now)
-	word := ClassWord(s.Place.Class)
-	ai, beside := aiWords(l, c.Case)
-	if c.Blind {
-		ai, beside = l.T("ai.hidden"), ""
-	}
+	due, overdue := order.Due(l, s.Place.Deadline, now)
+	word := order.ClassWord(s.Place.Class)
+	ai, beside := c.Word(l)
 	at := s.ReceivedAt.In(now.Location())
 	return row{
 		UID: s.UID, Class: word, ClassWord: l.T("class." + word), Due: due, Overdue: overdue,
 		Patient: nameWords(l, person.Name), PatientID: person.ID, Accession: s.Accession,
 		Modality: s.Modality, Exam: s.Description,
-		AI: c.State(c.Case), AIWord: ai, AINote: beside,
-		Why:      strings.Join(whyWords(l, s.Place, now), " · "),
+		AI: c.State(), AIWord: ai, AINote: beside,
+		Why:      strings.Join(order.Why(l, s.Place, now), " · "),
 		Received: l.Short(at, now), ReceivedISO: s.ReceivedAt.UTC().Format(time.RFC3339),
-		Step: stepWords(l, s.Place.Clock), Remarks: remarkWords(l, s), Rule: s.Place.Rule,
+		Step: order.Step(l, s.Place.Clock), Remarks: order.Remarks(l, s), Rule: s.Place.Rule,
 	}
 }
 

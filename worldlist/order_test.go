@@ -1,6 +1,7 @@
 package worldlist_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -9,8 +10,31 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
+
+// A line is what waits, and whether models answer. The department has read six an hour
+// from 8 to 16 on the working days of the last four weeks.
+type line struct {
+	waiting []study.Waiting
+	layer   study.AILayer
+}
+
+func (l line) Line(context.Context) ([]study.Waiting, error)  { return l.waiting, nil }
+func (l line) AILayer(context.Context) (study.AILayer, error) { return l.layer, nil }
+func (l line) ReadsSince(context.Context, time.Time) (all []study.Reads, err error) {
+	monday := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	for d := 1; d <= 28; d++ {
+		day := monday.AddDate(0, 0, -d)
+		if day.Weekday() == time.Saturday || day.Weekday() == time.Sunday {
+			continue
+		}
+		for h := 8; h < 16; h++ {
+			all = append(all, study.Reads{Modality: study.CT, Hour: day.Add(time.Duration(h) * time.Hour), Count: 6})
+		}
+	}
+	return all, nil
+}
 
 // onPathway makes a ward with one study whose deadline is a pathway's and at risk,
 // and of whose patient an order says that there is to be no more imaging. A line of
@@ -25,12 +49,16 @@ func onPathway(layer study.AILayer) *ward {
 		Step: "workup", StepName: study.Names{EN: "work-up to decision", NB: "utredning til beslutning", DA: "udredning til beslutning"},
 		By: "order", From: "referral", Since: now.AddDate(0, 0, -18), Due: due, Table: "0a1b2c3d4e5f"}
 	old := s.Place
-	s.Place = worldlist.Place(study.PlaceFacts{ArrivedAt: arrived, Now: now, Priority: study.PriorityPathway, Deadline: due, Clock: clock,
+	s.Place = order.Place(study.PlaceFacts{ArrivedAt: arrived, Now: now, Priority: study.PriorityPathway, Deadline: due, Clock: clock,
 		Needed: 26 * time.Hour, Results: c.Results, Old: &old})
 	s.Remarks = []study.Remark{{Kind: "palliative", Name: study.Names{EN: "Palliative phase", NB: "Palliativ fase", DA: "Palliativ fase"}, Code: "Z51.5"}}
 	w.cases[s.UID] = &c
-	waiting := line(60, study.CT, map[int]time.Time{0: now.Add(-time.Hour), 3: now.Add(time.Hour), 59: now.Add(7 * time.Hour)})
-	w.outlook = worldlist.NewOutlook(&clockwork{waiting: waiting, layer: layer}, func() time.Time { return now }, time.UTC)
+	deadlines := map[int]time.Time{0: now.Add(-time.Hour), 3: now.Add(time.Hour), 59: now.Add(7 * time.Hour)}
+	l := line{layer: layer}
+	for i := range 60 {
+		l.waiting = append(l.waiting, study.Waiting{Study: study.UID("CT." + string(rune('0'+i%10))), Modality: study.CT, Class: order.ClassRoutine, Deadline: deadlines[i]})
+	}
+	w.outlook = order.NewOutlook(l, func() time.Time { return now }, time.UTC)
 	return w
 }
 
@@ -53,7 +81,7 @@ func TestRowTellsThePathwayTheRiskAndTheRemark(t *testing.T) {
 				t.Errorf("%s: %q is not in %q", lang, must, row)
 			}
 		}
-		if !strings.Contains(page, " · "+webui.Lang(lang).T("list.rule", worldlist.Rule)+`"`) {
+		if !strings.Contains(page, " · "+webui.Lang(lang).T("list.rule", order.Rule)+`"`) {
 			t.Errorf("%s: a row does not name its rule", lang)
 		}
 	}
@@ -98,16 +126,16 @@ func TestListSaysWhatThePaceMeansAndThatAIIsDown(t *testing.T) {
 		if r.Rule == "" {
 			t.Errorf("%s names no rule", r.UID)
 		}
-		if r.UID == "2.25.120" && (r.Class != worldlist.ClassAtRisk || r.Clock == nil || r.Clock.Step != "workup" || len(r.Remarks) != 1) {
+		if r.UID == "2.25.120" && (r.Class != order.ClassAtRisk || r.Clock == nil || r.Clock.Step != "workup" || len(r.Remarks) != 1) {
 			t.Errorf("%+v", r)
 		}
 	}
 	_, body = get(t, down.URL+"/api/v1/worklist/forecast", webui.Reader)
-	var f worldlist.Forecast
+	var f order.Forecast
 	if err := json.Unmarshal([]byte(body), &f); err != nil {
 		t.Fatal(err, body)
 	}
-	if f.AILayer != study.AIDown || f.Deadlines != 3 || f.Overdue != 1 || f.AtRisk != 1 || f.BreachToday != 1 || f.Rule != worldlist.Rule {
+	if f.AILayer != study.AIDown || f.Deadlines != 3 || f.Overdue != 1 || f.AtRisk != 1 || f.BreachToday != 1 || f.Rule != order.Rule {
 		t.Errorf("%+v", f)
 	}
 	if a, _ := get(t, down.URL+"/api/v1/worklist/forecast", webui.Auditor); a.StatusCode != 403 {

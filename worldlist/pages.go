@@ -3,10 +3,13 @@ package worldlist
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/desk"
+	"varde/worldlist/viewer"
 )
 
 // pages are the handlers of one site.
@@ -15,13 +18,8 @@ type pages struct {
 	site    *webui.Site
 	counter *counter
 	lists   chan struct{} // one token for each list that listens
-	shelf   shelf
-	memo    memo
-	headers drawer
-	drawn   portfolio
-	atlas   atlas
-	board   board
-	keepers keepers
+	desk    *desk.Desk
+	viewer  *viewer.Viewer
 }
 
 const (
@@ -37,52 +35,42 @@ func (p Pages) Add(site *webui.Site) {
 	if p.Tick == 0 {
 		p.Tick = defaultTick
 	}
-	if p.Idle == 0 {
-		p.Idle = defaultIdle
-	}
-	if p.Veil.Planned == nil && p.Heats != nil {
-		p.Veil.Planned = plannedBy(p.Heats)
-	}
-	p.Veil.Screenings = p.Screenings
-	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening), board: board{mu: make(chan struct{}, 1)}}
+	p.drawVeil(site)
+	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening)}
 	h.counter = &counter{ask: p.Counter.Counts, now: time.Now, mu: make(chan struct{}, 1)}
+	h.desk = &desk.Desk{Veil: p.Veil, Claims: p.Desk, Readings: p.Readings, Instances: p.Instances, Screenings: p.Screenings, Lab: p.Lab,
+		Judged: p.Judged, Idle: p.Idle, Tick: p.Tick, Build: p.Build}
+	h.desk.Add(site)
+	h.viewer = &viewer.Viewer{Veil: p.Veil, Instances: p.Instances, Frames: p.Frames, Slides: p.Slides, Touch: h.desk.Touch, Objects: p.Objects,
+		Heats: p.Heats, Headers: p.Headers, Segments: p.Segments}
+	h.viewer.Add(site)
 	site.Page("GET /{$}", webui.SeeStudies, h.list)
 	site.Handle("GET /events", webui.SeeStudies, http.HandlerFunc(h.events))
 	site.Page("GET /studies/{study}", webui.SeeStudies, h.study)
 	site.Page("GET /studies/{study}/patient", webui.SeeStudies, h.patient)
 	site.Page("GET /studies/{study}/case", webui.SeeStudies, h.onCase)
 	site.Handle("GET /studies/{study}/report", webui.SeeStudies, http.HandlerFunc(h.report))
-	site.Handle("POST /studies/{study}/verdict", webui.ReadStudies, http.HandlerFunc(h.verdict))
-	site.Handle("POST /studies/{study}/own", webui.ReadStudies, http.HandlerFunc(h.own))
-	site.Handle("POST /studies/{study}/addendum", webui.ReadStudies, http.HandlerFunc(h.addendum))
-	site.Handle("POST /studies/{study}/skip", webui.ReadStudies, http.HandlerFunc(h.skip))
-	site.Handle("POST /studies/{study}/claim", webui.SeeStudies, http.HandlerFunc(h.claim))
-	site.Handle("POST /next", webui.ReadStudies, http.HandlerFunc(h.takeNext))
-	site.Handle("GET /studies/{study}/frames/{instance}/{frame}", webui.SeeStudies, http.HandlerFunc(h.frame))
-	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/quick", webui.SeeStudies, http.HandlerFunc(h.quick))
-	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/tables/{table}", webui.SeeStudies, http.HandlerFunc(h.table))
-	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/masks", webui.SeeStudies, http.HandlerFunc(h.pieces))
-	site.Handle("GET /studies/{study}/masks", webui.SeeStudies, http.HandlerFunc(h.layers))
-	site.Handle("GET /studies/{study}/priors", webui.SeeStudies, http.HandlerFunc(h.priors))
-	site.Handle("GET /studies/{study}/slides/{series}/thumb", webui.SeeStudies, http.HandlerFunc(h.thumb))
-	site.Handle("GET /studies/{study}/slides/{series}/mask", webui.SeeStudies, http.HandlerFunc(h.mask))
 	site.Page("GET /studies/{study}/slides/{series}", webui.SeeStudies, h.study)
-	site.Handle("GET /studies/{study}/slides", webui.SeeStudies, http.HandlerFunc(h.slidesJSON))
-	site.Handle("GET /studies/{study}/slides/{series}/tiles/{level}/{column}/{row}", webui.SeeStudies, http.HandlerFunc(h.tile))
-	site.Handle("GET /studies/{study}/slides/{series}/heat", webui.SeeStudies, http.HandlerFunc(h.heat))
 	h.addAPI()
-	h.addReadingAPI()
-	h.addScreenings()
-	h.addLab()
 }
 
-// uidIn reads a UID from the path.
-func uidIn(r *http.Request, name string) (study.UID, error) {
-	uid, err := study.ParseUID(r.PathValue(name))
-	if err != nil {
-		return "", fmt.Errorf("%s in the address: %w", name, err)
+// drawVeil tells the veil what the pages know and it does not yet: who must be asked
+// whether a model is at work, or has been stopped, and whose turn it is.
+func (p Pages) drawVeil(site *webui.Site) {
+	v := p.Veil
+	if v.Planned == nil && p.Heats != nil {
+		v.Planned = viewer.PlannedBy(p.Heats)
 	}
-	return uid, nil
+	if v.Stopped == nil && p.About != nil {
+		v.Stopped = func(m study.ModelRef) bool {
+			about, known := p.About(m)
+			return known && about.Withheld
+		}
+	}
+	if v.Zone == nil {
+		v.Zone = site.Zone()
+	}
+	v.Screenings = p.Screenings
 }
 
 // events tells an open list how many studies have come since it was shown. It
@@ -116,7 +104,7 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 	told := "{}"
 	for said := 0; ; {
 		total, _, err := p.counter.counts(r.Context())
-		if held, fault := p.claimsEvent(r.Context()); fault == nil && held != told {
+		if held, fault := p.desk.BoardEvent(r.Context()); fault == nil && held != told {
 			told = held
 			fmt.Fprintf(w, "event: claims\ndata: %s\n\n", held)
 		}
@@ -140,4 +128,17 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// whole reads a whole number from the query.
+func whole(r *http.Request, name string, missing int) (int, error) {
+	s := r.URL.Query().Get(name)
+	if s == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%s %q: %w", name, s, study.ErrInvalid)
+	}
+	return n, nil
 }

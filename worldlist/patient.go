@@ -10,6 +10,8 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 // A Record is what other systems and people have told of studies, beside the studies
@@ -71,7 +73,7 @@ type event struct {
 // patient shows all exams of a study's patient on one line of time. The address
 // names a study, and never a person.
 func (p *pages) patient(r *http.Request) (webui.View, error) {
-	uid, err := uidIn(r, "study")
+	uid, err := webui.PathUID(r, "study")
 	if err != nil {
 		return webui.View{}, err
 	}
@@ -80,22 +82,22 @@ func (p *pages) patient(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	at := slices.IndexFunc(all, func(c study.Case) bool { return c.Study.UID == uid })
-	person := all[at].Study.Patient.Reveal()
-	s := patientSheet{UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: dateWords(l, person.Birth), Sex: person.Sex}
+	at := slices.IndexFunc(all, func(s study.Study) bool { return s.UID == uid })
+	person := all[at].Patient.Reveal()
+	s := patientSheet{UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: l.DICOMDate(person.Birth), Sex: person.Sex}
 	if s.More = len(all) > maxExams; s.More {
 		all = all[:maxExams]
 	}
 	now := p.site.Now()
 	for _, c := range all {
-		seen, sight, err := p.onPage(ctx, c.Study.UID)
+		seen, err := p.Veil.OnPage(ctx, c.UID)
 		if err != nil {
 			return webui.View{}, err
 		}
-		row := examOf(l, p.holding([]seenCase{{seen, sight}})[0].Case, sight, now)
-		row.Here = c.Study.UID == uid
+		row := examOf(l, p.Veil.Now(seen), now)
+		row.Here = c.UID == uid
 		s.Exams = append(s.Exams, row)
-		events, err := p.eventsOf(ctx, l, seen, sight, now)
+		events, err := p.eventsOf(ctx, l, seen, now)
 		if err != nil {
 			return webui.View{}, err
 		}
@@ -116,26 +118,26 @@ func (p *pages) patient(r *http.Request) (webui.View, error) {
 // them those with an accession number where one is named. The same patient has the
 // same ID by the same issuer, and no other date of birth; whoever has no ID has this
 // study alone. Records that were merged are one by then.
-func (p *pages) examsOf(ctx context.Context, uid study.UID, accession string) ([]study.Case, error) {
-	c, err := p.Cases.Case(ctx, uid)
+func (p *pages) examsOf(ctx context.Context, uid study.UID, accession string) ([]study.Study, error) {
+	own, err := p.Veil.Study(ctx, uid)
 	if err != nil {
 		return nil, err
 	}
-	id := c.Study.Patient.Reveal().ID
+	id := own.Patient.Reveal().ID
 	if id == "" {
-		return []study.Case{c}, nil
+		return []study.Study{own}, nil
 	}
-	all, err := p.Cases.Cases(ctx, study.CaseFilter{PatientID: id, Accession: accession, Limit: 100})
+	all, err := p.Veil.Studies(ctx, study.CaseFilter{PatientID: id, Accession: accession, Limit: 100})
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(o study.Case) bool {
-		return o.Study.UID != uid && (!samePatient(c.Study, o.Study) || o.Study.Status == study.Refused)
+	all = slices.DeleteFunc(all, func(o study.Study) bool {
+		return o.UID != uid && (!samePatient(own, o) || o.Status == study.Refused)
 	})
-	if !slices.ContainsFunc(all, func(o study.Case) bool { return o.Study.UID == uid }) {
-		all = append(all, c)
+	if !slices.ContainsFunc(all, func(o study.Study) bool { return o.UID == uid }) {
+		all = append(all, own)
 	}
-	slices.SortStableFunc(all, func(a, b study.Case) int { return dayOf(b.Study).Compare(dayOf(a.Study)) })
+	slices.SortStableFunc(all, func(a, b study.Study) int { return dayOf(b).Compare(dayOf(a)) })
 	return all, nil
 }
 
@@ -157,20 +159,20 @@ func dayOf(s study.Study) time.Time {
 }
 
 // examOf is a row of the table, as far as its reader may know it.
-func examOf(l webui.Lang, c study.Case, sight Sight, now time.Time) examRow {
+func examOf(l webui.Lang, c veil.Seen, now time.Time) examRow {
 	st := c.Study
-	word, note := aiWords(l, c)
-	state := c.AI()
-	if sight.OwnFirst {
-		state, word, note = Hidden, l.T("ai.hidden"), ""
+	word, note := c.Word(l)
+	state := c.State()
+	if c.OwnFirst {
+		state, word, note = veil.Hidden, l.T("ai.hidden"), ""
 	}
-	due, overdue := dueWords(l, st.Place.Deadline, now)
+	due, overdue := order.Due(l, st.Place.Deadline, now)
 	if st.Status == study.Read {
 		due, overdue = "–", false
 	}
-	row := examRow{UID: st.UID, Date: dateWords(l, st.Date), Exam: cmp.Or(st.Description, string(st.Modality)), Modality: st.Modality, Accession: st.Accession,
+	row := examRow{UID: st.UID, Date: l.DICOMDate(st.Date), Exam: cmp.Or(st.Description, string(st.Modality)), Modality: st.Modality, Accession: st.Accession,
 		Status: l.T("status." + string(st.Status)), AI: state, AIWord: word, AINote: note, Due: due, Overdue: overdue,
-		Reported: !sight.OwnFirst && len(c.Results) > 0, Case: st.Modality == study.SM}
+		Reported: !c.OwnFirst && len(c.Results) > 0, Case: st.Modality == study.SM}
 	if row.Date == "" {
 		row.Date = l.Date(st.ReceivedAt.In(now.Location()))
 	}
@@ -180,7 +182,7 @@ func examOf(l webui.Lang, c study.Case, sight Sight, now time.Time) examRow {
 // eventsOf tells what happened to an exam, and what is to happen. What a reader must
 // answer first says nothing of what others think of it: neither models nor
 // colleagues.
-func (p *pages) eventsOf(ctx context.Context, l webui.Lang, c study.Case, sight Sight, now time.Time) (all []event, err error) {
+func (p *pages) eventsOf(ctx context.Context, l webui.Lang, c veil.Seen, now time.Time) (all []event, err error) {
 	st := c.Study
 	exam := cmp.Or(st.Description, string(st.Modality))
 	add := func(kind string, at time.Time, text string) *event {
@@ -202,11 +204,11 @@ func (p *pages) eventsOf(ctx context.Context, l webui.Lang, c study.Case, sight 
 	if due := st.Place.Deadline; !due.IsZero() && st.Status != study.Read {
 		text := l.T("timeline.due_plain")
 		if k := st.Place.Clock; !k.Zero() {
-			text = stepWords(l, k)
+			text = order.Step(l, k)
 		}
 		add("due", due, text).Bad = due.Before(now)
 	}
-	if !sight.OwnFirst {
+	if !c.OwnFirst {
 		for _, r := range c.Results {
 			add("ai", r.At, l.T("timeline.said", cmp.Or(r.Name, r.Model.ID), r.Model.Version, aiOf(l, r))).AI = r.AI
 		}
@@ -224,7 +226,7 @@ func (p *pages) eventsOf(ctx context.Context, l webui.Lang, c study.Case, sight 
 		}
 	}
 	if p.Record != nil {
-		err = p.toldOf(ctx, l, st.UID, sight, add)
+		err = p.toldOf(ctx, l, st.UID, c.Sight, add)
 	}
 	return all, err
 }
@@ -235,14 +237,14 @@ func aiOf(l webui.Lang, r study.Result) string {
 	switch {
 	case r.Reason.Code == study.ReasonStopped:
 		return l.T("ai.stopped")
-	case r.Partial() && judged(r.AI):
+	case r.Partial() && r.AI.Judged():
 		word += ", " + l.T("ai.partial", r.Seen, r.Planned)
 	}
 	return word
 }
 
 // toldOf adds what other systems told of an exam.
-func (p *pages) toldOf(ctx context.Context, l webui.Lang, uid study.UID, sight Sight, add func(string, time.Time, string) *event) error {
+func (p *pages) toldOf(ctx context.Context, l webui.Lang, uid study.UID, sight veil.Sight, add func(string, time.Time, string) *event) error {
 	orders, err := p.Record.Orders(ctx, uid)
 	if err != nil {
 		return err
@@ -271,7 +273,7 @@ func (p *pages) toldOf(ctx context.Context, l webui.Lang, uid study.UID, sight S
 		return err
 	}
 	for _, o := range priors {
-		text := l.T("timeline.prior_"+o.State, dateWords(l, o.Evidence.Date), strings.Join(o.Evidence.Modalities, ", "), o.AE)
+		text := l.T("timeline.prior_"+o.State, l.DICOMDate(o.Evidence.Date), strings.Join(o.Evidence.Modalities, ", "), o.AE)
 		add("prior", latest(o.AskedAt, o.At), text)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"varde/internal/webui/webuitest"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/desk"
 )
 
 // A record is what other systems told.
@@ -118,7 +119,7 @@ func TestPatientHasOneLineOfTime(t *testing.T) {
 }
 
 // A lab says what the biopsy's case waits for, and that its second slide was opened.
-type lab struct{ worldlist.Lab }
+type lab struct{ desk.Lab }
 
 func (lab) CaseWaits(_ context.Context, studies []study.Study) ([][]study.CaseWait, error) {
 	all := make([][]study.CaseWait, len(studies))
@@ -193,12 +194,10 @@ func TestBlindReaderLearnsNothingOfThePatientOrTheCase(t *testing.T) {
 func TestPatientAndCaseKeepTheirPromises(t *testing.T) {
 	w := family()
 	site := siteOf(t, w, w, func(p *worldlist.Pages) { p.Record = record{} })
-	worldlist.Simulator{History: weeks(today, 60)}.Add(site)
 	server := serveSite(t, site)
 	b := webuitest.Open(t, 1440, 1000, "en")
 	enter(t, b, server+site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Admin}, time.Hour))
-	pages := map[string]string{"patient": "/studies/" + string(chestCT) + "/patient", "case": "/studies/" + string(prostate) + "/case",
-		"simulation": "/simulation", "simulated": "/simulation?days=28&passes=3&readers=1"}
+	pages := map[string]string{"patient": "/studies/" + string(chestCT) + "/patient", "case": "/studies/" + string(prostate) + "/case"}
 	for _, theme := range []string{"light", "dark"} {
 		b.Go(server + pages["patient"])
 		b.Click("button[value=" + theme + "]")

@@ -10,6 +10,7 @@ import (
 	"varde/internal/webui"
 	"varde/internal/words"
 	"varde/study"
+	"varde/worldlist/desk"
 )
 
 // A printed is what the template of the printable report sees: what the structured
@@ -37,7 +38,7 @@ type printedResult struct {
 	words.Told
 	Name  string // of the model
 	At    string
-	Facts []factLine // what ran
+	Facts []desk.Line // what ran
 }
 
 // report shows a study's results as a report that can be printed, or with
@@ -50,7 +51,7 @@ func (p *pages) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(d.Results) > 0 {
-		if err := p.Veil.note(r.Context(), webui.VisitOf(r.Context()).Who, d.UID, "report fetched"); err != nil {
+		if err := p.Veil.Note(r.Context(), webui.VisitOf(r.Context()).Who, d.UID, "report fetched"); err != nil {
 			p.site.Fail(w, r, err)
 			return
 		}
@@ -65,11 +66,11 @@ func (p *pages) report(w http.ResponseWriter, r *http.Request) {
 
 // printedFor puts together what the visitor may see.
 func (p *pages) printedFor(r *http.Request) (printed, error) {
-	uid, err := uidIn(r, "study")
+	uid, err := webui.PathUID(r, "study")
 	if err != nil {
 		return printed{}, err
 	}
-	c, sight, err := p.onPage(r.Context(), uid)
+	c, err := p.Veil.OnPage(r.Context(), uid)
 	if err != nil {
 		return printed{}, err
 	}
@@ -80,9 +81,9 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 	l, now, st := webui.VisitOf(r.Context()).Lang, p.site.Now(), c.Study
 	person := st.Patient.Reveal()
 	d := printed{
-		UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: dateWords(l, person.Birth), Sex: person.Sex,
-		Exam: st.Description, Date: dateWords(l, st.Date), Accession: st.Accession, At: l.Moment(now),
-		Covered: sight.Blind || sight.OwnFirst, Partly: st.Status == study.Receiving,
+		UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: l.DICOMDate(person.Birth), Sex: person.Sex,
+		Exam: st.Description, Date: l.DICOMDate(st.Date), Accession: st.Accession, At: l.Moment(now),
+		Covered: c.Blind || c.OwnFirst, Partly: st.Status == study.Receiving,
 	}
 	if d.Exam == "" {
 		d.Exam = string(st.Modality)
@@ -92,12 +93,13 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 	}
 	// The file has all findings: it is for those who see them on the page.
 	file := p.Print != nil && len(c.Results) > 0
-	for _, one := range c.Results {
-		one, file = p.inForce(one), file && !sight.Bare(one.Model)
+	// Paper outlives the page, and is not to say what no longer holds.
+	for _, one := range p.Veil.Now(c).Results {
+		file = file && !c.Bare(one.Model)
 		heatmap := slices.ContainsFunc(c.Reports, func(o study.Report) bool { return o.Kind == "seg" && o.Model == one.Model })
 		d.Results = append(d.Results, printedResult{
 			Name:  cmp.Or(one.Name, one.Model.ID),
-			Told:  words.Tell(l, st, one, words.TellOptions{Instances: instances, Heatmap: heatmap, Bare: sight.Bare(one.Model)}),
+			Told:  words.Tell(l, st, one, words.TellOptions{Instances: instances, Heatmap: heatmap, Bare: c.Bare(one.Model)}),
 			At:    l.Moment(one.At.In(now.Location())),
 			Facts: facts(l, one),
 		})
@@ -108,19 +110,6 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 		d.PDF = "/studies/" + string(uid) + "/report?format=pdf&lang=" + string(l)
 	}
 	return d, nil
-}
-
-// inForce gives a result as it holds now: of a model that was stopped since, that
-// it was stopped. Paper outlives the page, and is not to say what no longer holds.
-func (p *pages) inForce(r study.Result) study.Result {
-	if p.About == nil {
-		return r
-	}
-	if about, known := p.About(r.Model); !known || !about.Withheld {
-		return r
-	}
-	return study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, Name: r.Name, CE: r.CE, At: r.At, AI: study.Failed,
-		Reason: study.Reason{Code: study.ReasonStopped}}
 }
 
 // printPDF gives the report as a file, to those whose page offers it.

@@ -12,6 +12,10 @@ import (
 	"varde/internal/webui"
 	"varde/internal/words"
 	"varde/study"
+	"varde/worldlist/desk"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
+	"varde/worldlist/viewer"
 )
 
 // A sheet is what the study page's template sees.
@@ -40,17 +44,16 @@ type sheet struct {
 	Results   []answer
 	Reports   []reportLine
 	Exports   []exportLine // results on slides, as files
-	Series    []series
-	View      view // for the viewer's script
-	Tray      tray
+	Series    []viewer.Series
+	View      viewer.View // for the viewer's script
+	Tray      viewer.Tray
 	Slides    []slideLine
-	Others    int        // series that are no slides
-	States    []string   // whose marks the script needs
-	PACS      string     // where the PACS shows the study
-	Readings  []factLine // who has read it, and what they said
-	Case      *bench     // of slides; nil where nobody keeps what they wait for
-	Waiting   bool       // the case waits for a scan, a stain or slides, and can't be read
-	reading
+	Others    int         // series that are no slides
+	States    []string    // whose marks the script needs
+	PACS      string      // where the PACS shows the study
+	Case      *desk.Bench // of slides; nil where nobody keeps what they wait for
+	Waiting   bool        // the case waits for a scan, a stain or slides, and can't be read
+	desk.Reading
 }
 
 // An answer is one model's result, in words first.
@@ -63,11 +66,11 @@ type answer struct {
 	Reason              string
 	Score               string // in natural frequencies, where the site's calibration gives them
 	Findings            []findingLine
-	Labels              []factLine
-	Measurements        []factLine
+	Labels              []desk.Line
+	Measurements        []desk.Line
 	About               About
 	HasAbout            bool
-	Facts               []factLine // what ran
+	Facts               []desk.Line // what ran
 }
 
 // A findingLine is one finding in the list beside the image.
@@ -95,7 +98,7 @@ func exportsOf(c study.Case, lines []slideLine) []exportLine {
 	for _, r := range c.Results {
 		for _, line := range lines {
 			i := slices.IndexFunc(r.Slides, func(s study.SlideResult) bool { return s.Series == line.Series })
-			if i < 0 || !judged(r.AI) || !judged(r.Slides[i].AI) || r.Reason.Code == study.ReasonStopped {
+			if i < 0 || !r.AI.Judged() || !r.Slides[i].AI.Judged() || r.Reason.Code == study.ReasonStopped {
 				continue
 			}
 			at := "/api/v1/studies/" + string(c.Study.UID) + "/results/" + url.PathEscape(r.Model.String()) + "/slides/" + string(line.Series)
@@ -105,14 +108,9 @@ func exportsOf(c study.Case, lines []slideLine) []exportLine {
 	return out
 }
 
-// judged reports whether a model ran and came to a result.
-func judged(ai study.AIState) bool {
-	return ai == study.Flagged || ai == study.Uncertain || ai == study.NotFlagged
-}
-
 // A slideLine is one slide in the tray, beside what the tray says of it.
 type slideLine struct {
-	traySlide
+	viewer.TraySlide
 	Stack  int
 	Number int
 	Name   string
@@ -121,22 +119,19 @@ type slideLine struct {
 	Viewed bool // the visitor has opened it before
 }
 
-// A factLine is a name and what belongs to it.
-type factLine struct{ Name, Value string }
-
 // A reportLine is one report and who has it.
 type reportLine struct {
 	Kind, Model, Href string
-	Deliveries        []factLine
+	Deliveries        []desk.Line
 }
 
 // study shows one study, and marks it opened by its reader.
 func (p *pages) study(r *http.Request) (webui.View, error) {
-	uid, err := uidIn(r, "study")
+	uid, err := webui.PathUID(r, "study")
 	if err != nil {
 		return webui.View{}, err
 	}
-	c, sight, err := p.onPage(r.Context(), uid)
+	c, err := p.Veil.OnPage(r.Context(), uid)
 	if err != nil {
 		return webui.View{}, err
 	}
@@ -145,22 +140,26 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	visit := webui.VisitOf(r.Context())
-	s := p.sheetOf(visit.Lang, c, sight, instances)
-	if err := p.addReading(r, c, sight, &s); err != nil {
+	s := p.sheetOf(visit.Lang, c, instances)
+	said := make([][]string, len(s.Results))
+	for i, a := range s.Results {
+		said[i] = a.lines()
+	}
+	if s.Reading, err = p.desk.Open(r, c, said); err != nil {
 		return webui.View{}, err
 	}
-	steps, err := p.stepsFor(r.Context(), uid, sight)
+	steps, err := p.Veil.Steps(r.Context(), uid, c.Sight)
 	if err != nil {
 		return webui.View{}, err
 	}
-	s.View.Missed, s.PACS = missedOf(visit.Lang, s.View, s.Series, steps), pacsLink(p.PACS, c.Study)
+	s.View.Missed, s.PACS = viewer.MissedOf(visit.Lang, s.View, s.Series, steps), pacsLink(p.PACS, c.Study)
 	v := webui.View{Template: "study", Title: strings.Join([]string{s.Patient, s.Exam}, " – "), Wide: true}
 	if wanted := r.PathValue("series"); wanted != "" || onlySlides(s.Series) {
 		v.Template = "slide"
-		if err := p.addSlides(r.Context(), visit.Lang, c, sight, study.UID(wanted), &s); err != nil {
+		if err := p.addSlides(r.Context(), visit.Lang, c, study.UID(wanted), &s); err != nil {
 			return webui.View{}, err
 		}
-		if err := p.addCase(r.Context(), c, &s); err != nil {
+		if err := p.addCase(r.Context(), c.Study, &s); err != nil {
 			return webui.View{}, err
 		}
 	}
@@ -169,18 +168,18 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 }
 
 // onlySlides reports whether all images of a study are slides.
-func onlySlides(all []series) bool {
-	return len(all) > 0 && !slices.ContainsFunc(all, func(s series) bool { return !s.Slide })
+func onlySlides(all []viewer.Series) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(s viewer.Series) bool { return !s.Slide })
 }
 
 // addSlides makes the sheet of a study one of its slides, open at the one that is
 // wanted: without a wish at the first finding, else at the first slide.
-func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, sight Sight, wanted study.UID, s *sheet) error {
+func (p *pages) addSlides(ctx context.Context, l webui.Lang, c veil.Seen, wanted study.UID, s *sheet) error {
 	var err error
-	if s.Tray, err = p.trayOf(ctx, l, c, sight, s.Series); err != nil {
+	if s.Tray, err = p.viewer.Tray(ctx, l, c, s.Series); err != nil {
 		return err
 	}
-	at := slices.IndexFunc(s.Series, func(e series) bool { return e.Slide && e.UID == wanted })
+	at := slices.IndexFunc(s.Series, func(e viewer.Series) bool { return e.Slide && e.UID == wanted })
 	if wanted != "" && at < 0 {
 		return fmt.Errorf("slide %s of study %s: %w", wanted, c.Study.UID, study.ErrNotFound)
 	}
@@ -192,34 +191,54 @@ func (p *pages) addSlides(ctx context.Context, l webui.Lang, c study.Case, sight
 			s.Others++
 			continue
 		}
-		line := slideLine{traySlide: s.Tray.Slides[len(s.Slides)], Stack: i, Number: len(s.Slides) + 1, Name: e.name(), Open: i == at}
-		if len(e.levels) > 0 {
-			p.addThumb(ctx, &s.View.Stacks[i])
-			line.Thumb = "/studies/" + string(c.Study.UID) + "/slides/" + string(e.UID) + "/thumb?v=" + s.View.Stacks[i].Version
+		line := slideLine{TraySlide: s.Tray.Slides[len(s.Slides)], Stack: i, Number: len(s.Slides) + 1, Name: e.Name(), Open: i == at, Thumb: e.Thumb(c.Study.UID)}
+		if e.Shown() {
+			p.viewer.AddThumb(ctx, &s.View.Stacks[i])
 		}
 		s.Slides = append(s.Slides, line)
 	}
-	s.View.Start, s.View.Tray, s.Exports = at, &s.Tray, exportsOf(c, s.Slides)
-	for _, ai := range []study.AIState{study.Flagged, study.Uncertain, study.NotFlagged, study.Running, study.Failed, study.OutOfScope, Hidden} {
+	s.View.Start, s.View.Tray, s.Exports = at, &s.Tray, exportsOf(c.Case, s.Slides)
+	for _, ai := range []study.AIState{study.Flagged, study.Uncertain, study.NotFlagged, study.Running, study.Failed, study.OutOfScope, veil.Hidden} {
 		s.States = append(s.States, string(ai))
 	}
 	return nil
 }
 
-func (p *pages) sheetOf(l webui.Lang, c study.Case, sight Sight, instances []study.Instance) sheet {
+// addCase says on the page of slides what their case waits for.
+func (p *pages) addCase(ctx context.Context, st study.Study, s *sheet) error {
+	var slides []desk.Choice
+	for _, line := range s.Slides {
+		slides = append(slides, desk.Choice{Value: string(line.Series), Text: fmt.Sprintf("%d · %s", line.Number, line.Name)})
+	}
+	b, err := p.desk.Bench(ctx, st, slides)
+	if err != nil || b == nil {
+		return err
+	}
+	seen, err := p.desk.Viewed(ctx, st.UID)
+	if err != nil {
+		return err
+	}
+	for i := range s.Slides {
+		s.Slides[i].Viewed = slices.Contains(seen, s.Slides[i].Series)
+	}
+	s.Case, s.Waiting = b, len(b.Waits) > 0
+	return nil
+}
+
+func (p *pages) sheetOf(l webui.Lang, c veil.Seen, instances []study.Instance) sheet {
 	st, now := c.Study, p.site.Now()
 	person := st.Patient.Reveal()
-	due, overdue := dueWords(l, st.Place.Deadline, now)
-	class := ClassWord(st.Place.Class)
+	due, overdue := order.Due(l, st.Place.Deadline, now)
+	class := order.ClassWord(st.Place.Class)
 	s := sheet{
 		UID: st.UID, Patient: nameWords(l, person.Name), PatientID: person.ID,
-		Born: dateWords(l, person.Birth), Sex: person.Sex,
-		Accession: st.Accession, Exam: st.Description, Date: dateWords(l, st.Date), Modality: st.Modality,
+		Born: l.DICOMDate(person.Birth), Sex: person.Sex,
+		Accession: st.Accession, Exam: st.Description, Date: l.DICOMDate(st.Date), Modality: st.Modality,
 		Class: class, ClassWord: l.T("class." + class), Due: due, Overdue: overdue,
 		Status: l.T("status." + string(st.Status)), Images: st.Instances,
 		Received: l.Moment(st.ReceivedAt.In(now.Location())),
-		Why:      whyMore(l, st, now), Remarks: remarkWords(l, st), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
-		Series: seriesOf(l, instances),
+		Why:      order.WhyMore(l, st, now), Remarks: order.Remarks(l, st), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
+		Series: viewer.SeriesOf(l, instances),
 	}
 	if s.Exam == "" {
 		s.Exam = string(st.Modality)
@@ -227,9 +246,9 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, sight Sight, instances []stu
 	if st.Conflicts > 0 {
 		s.Held = l.T("study.held", st.Conflicts)
 	}
-	s.View = viewOf(l, s.Series, instances, c.Results)
+	s.View = viewer.ViewOf(l, s.Series, instances, c.Results)
 	for _, r := range c.Results {
-		s.Results = append(s.Results, p.answerOf(l, st, instances, r, s.View.Marks, sight.Bare(r.Model)))
+		s.Results = append(s.Results, p.answerOf(l, st, instances, r, s.View.Marks, c.Bare(r.Model)))
 	}
 	for _, r := range c.Reports {
 		s.Reports = append(s.Reports, reportOf(l, r, now))
@@ -237,7 +256,7 @@ func (p *pages) sheetOf(l webui.Lang, c study.Case, sight Sight, instances []stu
 	return s
 }
 
-func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instance, r study.Result, marks []mark, bare bool) answer {
+func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instance, r study.Result, marks []viewer.Mark, bare bool) answer {
 	told := words.Tell(l, st, r, words.TellOptions{Instances: instances, Bare: bare})
 	a := answer{
 		Name: r.Name, Version: r.Model.Version, Hash: r.Model.SHA256.String(),
@@ -248,19 +267,19 @@ func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instanc
 		a.Name = r.Model.ID
 	}
 	switch {
-	case r.Partial() && (judged(r.AI) || r.Seen > 0):
+	case r.Partial() && (r.AI.Judged() || r.Seen > 0):
 		a.Partial = told.NotLooked
 	case told.NotLooked != "":
 		a.Sentence += " " + told.NotLooked
 	}
 	for _, x := range r.Labels {
-		if judged(r.AI) {
-			a.Labels = append(a.Labels, factLine{l.Title(x.What), l.Label(x)})
+		if r.AI.Judged() {
+			a.Labels = append(a.Labels, desk.Line{Name: l.Title(x.What), Value: l.Label(x)})
 		}
 	}
 	for _, m := range r.Measurements {
 		if !m.Chance {
-			a.Measurements = append(a.Measurements, factLine{l.Title(m.Name), l.Measure(m)})
+			a.Measurements = append(a.Measurements, desk.Line{Name: l.Title(m.Name), Value: l.Measure(m)})
 		}
 	}
 	for _, f := range r.Findings {
@@ -273,8 +292,8 @@ func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instanc
 	return a
 }
 
-func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) findingLine {
-	line := findingLine{Key: markKey(r.Model, f.Number), Track: f.Tracking, Number: f.Number, What: l.Title(f.What)}
+func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []viewer.Mark) findingLine {
+	line := findingLine{Key: viewer.MarkKey(r.Model, f.Number), Track: f.Tracking, Number: f.Number, What: l.Title(f.What)}
 	where := []string{}
 	for _, code := range []study.Code{f.Site, f.Laterality} {
 		if code.Meaning != "" {
@@ -302,11 +321,11 @@ func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []mark) find
 }
 
 // facts say what ran, in enough words to run it again.
-func facts(l webui.Lang, r study.Result) []factLine {
-	lines := []factLine{{l.T("ran.tiles"), l.T("ran.tiles.of", r.Seen, r.Planned)}}
+func facts(l webui.Lang, r study.Result) []desk.Line {
+	lines := []desk.Line{{Name: l.T("ran.tiles"), Value: l.T("ran.tiles.of", r.Seen, r.Planned)}}
 	add := func(key, value string) {
 		if value != "" {
-			lines = append(lines, factLine{l.T(key), value})
+			lines = append(lines, desk.Line{Name: l.T(key), Value: value})
 		}
 	}
 	if r.Seconds > 0 {
@@ -339,19 +358,23 @@ func reportOf(l webui.Lang, r study.Report, now time.Time) reportLine {
 		case d.Status == "waiting" && d.Tries > 0:
 			words = l.T("delivery.retry")
 		}
-		line.Deliveries = append(line.Deliveries, factLine{d.Destination, words})
+		line.Deliveries = append(line.Deliveries, desk.Line{Name: d.Destination, Value: words})
 	}
 	return line
 }
 
-// readingOf says who has read a study, and what they said.
-func readingOf(l webui.Lang, r study.Reading, now time.Time) factLine {
-	said, reason, _ := strings.Cut(r.Verdict, ": ")
-	if l.Has("verdict." + said) {
-		said = l.T("verdict." + said)
+// lines are the words of an answer, in the order in which they stand on the page.
+func (a answer) lines() []string {
+	all := []string{a.Word, a.Name + " " + a.Version, a.Sentence, a.Partial, a.Reason, a.Score}
+	for _, f := range a.Findings {
+		all = append(all, strings.Join(nonEmpty(fmt.Sprint(f.Number), f.What, f.Where, f.Facts), " · "))
 	}
-	if reason != "" {
-		said += " – " + reason
+	for _, x := range append(slices.Clone(a.Labels), a.Measurements...) {
+		all = append(all, x.Name+": "+x.Value)
 	}
-	return factLine{l.T("verdict.by", r.By, l.Moment(r.At.In(now.Location()))), said}
+	return nonEmpty(append(all, a.About.Regulatory)...)
+}
+
+func nonEmpty(all ...string) []string {
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }

@@ -12,7 +12,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/viewer"
 )
 
 type heatGrid struct {
@@ -243,4 +243,4 @@ func TestVerdictOnTheCaseIsNoneOnItsSlides(t *testing.T) {
 	}
 }
 
-var _ worldlist.Heats = (*ward)(nil)
+var _ viewer.Heats = (*ward)(nil)

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/viewer"
 )
 
 const slideTile = 256
@@ -125,7 +125,7 @@ func (w *ward) put(key string, b []byte) {
 	w.objects[key] = b
 }
 
-func (w *ward) Asked(_ context.Context, uid study.UID, _ int) ([]worldlist.Asked, error) {
+func (w *ward) Asked(_ context.Context, uid study.UID, _ int) ([]viewer.Asked, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.asked[uid], nil
@@ -222,10 +222,10 @@ func ofSlides() *ward {
 	}
 	w.cases[unasked].Study.Note = study.ReasonNoModel
 	w.cases[unasked].Study.Status = study.Settled
-	asked := worldlist.Asked{Name: "H&E nuclear density", Map: &worldlist.Map{Probability: true, Threshold: 0.5},
+	asked := viewer.Asked{Name: "H&E nuclear density", Map: &viewer.Map{Probability: true, Threshold: 0.5},
 		Plan: study.ModelPlan{Model: nuclei, State: study.Running, Planned: 138}}
-	other := worldlist.Asked{Name: "H&E mitoses", Map: &worldlist.Map{Threshold: 0.2}, Plan: study.ModelPlan{Model: mitoses, State: study.Running, Planned: 414}}
-	w.asked = map[study.UID][]worldlist.Asked{prostate: {asked}, needles: {asked, other}, growing: {asked}}
+	other := viewer.Asked{Name: "H&E mitoses", Map: &viewer.Map{Threshold: 0.2}, Plan: study.ModelPlan{Model: mitoses, State: study.Running, Planned: 414}}
+	w.asked = map[study.UID][]viewer.Asked{prostate: {asked}, needles: {asked, other}, growing: {asked}}
 	w.score(prostate, prostate+".1", nuclei, 0, 0, 7, spotX, spotY, false)
 	w.score(prostate, prostate+".1", nuclei, 1, 7, 13, spotX, spotY, false)
 	for n, hot := range [][2]float64{{-9000, -9000}, {spotX, spotY}, {1300, 1700}} {

@@ -14,7 +14,8 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 func TestProtocolsAddUpAndNeverLoosen(t *testing.T) {
@@ -41,7 +42,7 @@ func TestProtocolsAddUpAndNeverLoosen(t *testing.T) {
 }
 
 func TestSitesProtocolsAreRead(t *testing.T) {
-	all, err := worldlist.ParseProtocols([]string{"mg-*=independent", "ct-nodule-candidates@1.*/lung=triage_only"})
+	all, err := veil.ParseProtocols([]string{"mg-*=independent", "ct-nodule-candidates@1.*/lung=triage_only"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestSitesProtocolsAreRead(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"mg", "mg=", "=independent", "mg=blind", "mg=concurrent", "[=independent", "mg/[=independent"} {
-		if _, err := worldlist.ParseProtocols([]string{bad}); err == nil {
+		if _, err := veil.ParseProtocols([]string{bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
@@ -106,7 +107,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		if tt.read {
 			c.Study.Status = study.Read
 		}
-		s := worldlist.SightOf(tt.who, c, tt.planned, func(study.ModelRef) study.Rules { return study.RulesOf(tt.p) }, tt.answered)
+		s := veil.SightOf(tt.who, c, tt.planned, func(study.ModelRef) study.Rules { return study.RulesOf(tt.p) }, tt.answered)
 		var got []string
 		for word, is := range map[string]bool{"blind": s.Blind, "first": s.OwnFirst, "bare": s.Bare(nodules), "watched": s.Watched} {
 			if is {
@@ -325,8 +326,8 @@ func TestPlaceTellsABlindReaderNothing(t *testing.T) {
 	if got := listOf(3, webui.Quality, 100); slices.Equal(got, first) || slices.Equal(got, listOf(17, webui.Quality, 100)) {
 		t.Error("who is not blind sees the shuffled order")
 	}
-	a, b := worldlist.ShuffledKey("anna", "2.25.1", day.Add(5*time.Hour)), worldlist.ShuffledKey("bo", "2.25.1", day.Add(5*time.Hour))
-	if a.Equal(b) || !a.Equal(worldlist.ShuffledKey("anna", "2.25.1", day.Add(23*time.Hour))) || a.Before(day) || !a.Before(day.AddDate(0, 0, 1)) {
+	a, b := order.ShuffledKey("anna", "2.25.1", day.Add(5*time.Hour)), order.ShuffledKey("bo", "2.25.1", day.Add(5*time.Hour))
+	if a.Equal(b) || !a.Equal(order.ShuffledKey("anna", "2.25.1", day.Add(23*time.Hour))) || a.Before(day) || !a.Before(day.AddDate(0, 0, 1)) {
 		t.Errorf("%v, %v: each reader has an order of the day of its own, which does not hang on the hour", a, b)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"varde/internal/webui/webuitest"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/viewer"
 )
 
 // TestMissedIsMarkedByMouseAndByKeys: a point is asked about before it is kept, is
@@ -464,7 +465,7 @@ func TestDecoderReadsHeadersOfStoredObjects(t *testing.T) {
 	in.Key = "objects/1"
 	w := newWard()
 	w.put(in.Key, object[:h.Frames.Spans[0].Off]) // the pixels are not needed
-	decoder := worldlist.Decoder{Objects: w, Index: func(context.Context, study.UID) (study.Frames, error) { return h.Frames, nil }}
+	decoder := viewer.Decoder{Objects: w, Index: func(context.Context, study.UID) (study.Frames, error) { return h.Frames, nil }}
 	data, err := decoder.Header(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)

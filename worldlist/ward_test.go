@@ -18,12 +18,15 @@ import (
 	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
+	"varde/worldlist/viewer"
 )
 
 // A ward is a ledger in memory: studies, their readers, and images drawn when
 // they are asked for.
 type ward struct {
-	outlook   *worldlist.Outlook
+	outlook   *order.Outlook
 	mu        sync.Mutex
 	cases     map[study.UID]*study.Case
 	instances map[study.UID][]study.Instance
@@ -33,7 +36,7 @@ type ward struct {
 	objects   map[string][]byte          // slides, drawn when they are first asked for
 	frames    map[study.UID]study.Frames // of those
 	withheld  study.ModelRef             // stopped since
-	asked     map[study.UID][]worldlist.Asked
+	asked     map[study.UID][]viewer.Asked
 	parts     map[string]study.Part // by key
 	done      map[study.UID][]study.PartRow
 	claims    map[study.UID]study.Claim
@@ -137,8 +140,8 @@ func (w *ward) Locked(_ context.Context, by string, studies []study.UID) ([]stud
 }
 
 // veil is the ward's.
-func (w *ward) veil() *worldlist.Veil {
-	return &worldlist.Veil{Answers: w, Cases: w,
+func (w *ward) veil() *veil.Veil {
+	return &veil.Veil{Answers: w, Cases: w,
 		Protocols: func(study.ModelRef, string) []study.Protocol {
 			if w.protocols == nil {
 				return []study.Protocol{study.Concurrent}
@@ -156,7 +159,7 @@ func (w *ward) veil() *worldlist.Veil {
 func (w *ward) Worklist(_ context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var entries []worldlist.Entry
+	var entries []order.Entry
 	for _, c := range w.cases {
 		s := c.Study
 		person := s.Patient.Reveal()
@@ -166,7 +169,7 @@ func (w *ward) Worklist(_ context.Context, f study.WorklistFilter) ([]study.Case
 			f.Modality != "" && s.Modality != f.Modality || !strings.Contains(text, strings.ToLower(f.Text)) {
 			continue
 		}
-		entries = append(entries, worldlist.Entry{Study: s.UID, ArrivedAt: s.ReceivedAt, Place: s.Place})
+		entries = append(entries, order.Entry{Study: s.UID, ArrivedAt: s.ReceivedAt, Place: s.Place})
 	}
 	var all []study.Case
 	for _, e := range worldlist.Order(entries) {
@@ -406,23 +409,23 @@ func serve(t *testing.T, w *ward, role string) (server *httptest.Server, entry s
 }
 
 // serveFrames is serve with frames of its own.
-func serveFrames(t *testing.T, w *ward, f worldlist.Frames) string {
+func serveFrames(t *testing.T, w *ward, f viewer.Frames) string {
 	t.Helper()
 	server := httptest.NewServer(siteOf(t, w, f))
 	t.Cleanup(server.Close)
 	return server.URL
 }
 
-func siteOf(t *testing.T, w *ward, f worldlist.Frames, change ...func(*worldlist.Pages)) *webui.Site {
+func siteOf(t *testing.T, w *ward, f viewer.Frames, change ...func(*worldlist.Pages)) *webui.Site {
 	t.Helper()
 	site, err := webui.New(webui.Options{
 		Tokens: tokens{}, Version: "test", Zone: time.UTC, Now: func() time.Time { return today },
-	}, worldlist.Part())
+	}, worldlist.Parts()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pages := worldlist.Pages{
-		Cases: w, Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
+		Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
 		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: w.about, Print: w.print, Outlook: w.outlook,
 	}

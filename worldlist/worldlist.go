@@ -1,14 +1,19 @@
-// Package worldlist is the reading worklist: the order in which studies wait to
-// be read, why each stands where it stands, and the pages on which a physician
-// reads them and says what they think of the AI.
+// Package worldlist is the reading worklist: the pages on which physicians see which
+// study is read next, open it, and say what they think of the AI. What it does lies in
+// rooms of its own, and here they become pages:
 //
-//	Place          where one study stands, by its facts alone
-//	Order          a list of studies in reading order
-//	Pages.Add      the worklist, the study page, their images, and the JSON API
-//	Veil           what of the AI each reader may see, and when
-//	Desk, Answers  who has a study in hand, and what readers answered
+//	order      in which order studies wait, why, and what becomes of their deadlines
+//	veil       what of the AI each reader may see, and when: the only way to a study
+//	desk       who has a study in hand, and what readers answered
+//	viewer     images, and what models drew and scored on them
+//	rehearsal  what another order, model or program would do to the department's own days
+//	Pages.Add  the list, the study, its patient and its case, on paper and as JSON
 //
-// The AI may raise a study in its class, and never lower or hide it: see [Place].
+// pathway and screening hold the clocks and programs of a site, simulation the engine of
+// rehearsals, foreign what other makers found, and ups gives the list to other
+// workstations.
+//
+// The AI may raise a study in its class, and never lower or hide it: see [order.Place].
 // The folder's name is given; routes, types and pages say worklist.
 package worldlist
 
@@ -19,31 +24,14 @@ import (
 	"time"
 
 	"varde/internal/codec"
-	"varde/internal/slide"
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/desk"
+	"varde/worldlist/order"
+	"varde/worldlist/rehearsal"
+	"varde/worldlist/veil"
+	"varde/worldlist/viewer"
 )
-
-// Cases are the studies with all that is known of them.
-type Cases interface {
-	// Worklist gives a window of the reading order, with results but without
-	// reports, and the cursor behind its last row, which is zero when nothing
-	// follows.
-	Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error)
-	// Cases gives studies, latest first.
-	Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, error)
-	// Case gives one study, or an error of kind [study.ErrNotFound].
-	Case(ctx context.Context, uid study.UID) (study.Case, error)
-}
-
-// Readings are what readers do.
-type Readings interface {
-	// MarkOpened notes that a reader has opened a study: its place moves no
-	// more. Doing it again changes nothing.
-	MarkOpened(ctx context.Context, uid study.UID, by string) error
-	// Readings gives who has read a study and what they said, in that order.
-	Readings(ctx context.Context, uid study.UID) ([]study.Reading, error)
-}
 
 // Instances are the objects of a study.
 type Instances interface {
@@ -54,34 +42,10 @@ type Instances interface {
 	Instance(ctx context.Context, uid study.UID) (study.Instance, error)
 }
 
-// Frames decodes single frames. [Decoder] does.
-type Frames interface {
-	// Frame gives frame n, counted from 0, as its sender stored it.
-	Frame(ctx context.Context, in study.Instance, n int) (codec.Frame, error)
-}
-
-// Slides reads slides. [slide.Reader] does.
-type Slides interface {
-	// Tiles opens one resolution of a slide for single tiles.
-	Tiles(levels []slide.Level, s slide.Step) (*slide.Tiles, error)
-	// Overview gives a whole slide at about mpp µm per pixel.
-	Overview(ctx context.Context, levels []slide.Level, mpp float64) (rgb []byte, w, h int, at [2]float64, err error)
-}
-
 // Counter counts studies, so that a list can say how many there are and how many
 // have come since.
 type Counter interface {
 	Counts(ctx context.Context) (study.Counts, error)
-}
-
-// Judged is what readers said of findings, and what they passed over, for those who
-// watch the models and the list.
-type Judged interface {
-	// Judgments gives verdicts on single findings of a model since a time, oldest
-	// first, those behind step after.
-	Judgments(ctx context.Context, m study.ModelRef, since time.Time, after int64, limit int) ([]study.ReadingStep, error)
-	// Skips counts how often each reader has passed a study over.
-	Skips(ctx context.Context, since time.Time) (map[string]int, error)
 }
 
 // About is what a card tells a reader of its model, in the card's language.
@@ -94,30 +58,29 @@ type About struct {
 	Withheld   bool   // the model has been stopped since
 }
 
-// Pages are the readers' pages and the JSON API. All fields are needed but the
-// last five.
+// Pages are the readers' pages and the JSON API. Fields of which nothing is said of
+// what their zero value means are needed.
 type Pages struct {
-	Cases     Cases
-	Readings  Readings
+	// Veil has the studies, and says what of the AI each visitor may see of them;
+	// whoever else shows something of it asks the same one.
+	Veil      *veil.Veil
+	Readings  desk.Readings
 	Instances Instances
-	Frames    Frames
-	Slides    Slides
+	Frames    viewer.Frames
+	Slides    viewer.Slides
 	Counter   Counter
-	Desk      Desk
-	// Veil says what of the AI each visitor may see; whoever else shows something
-	// of it asks the same one.
-	Veil *Veil
+	Desk      desk.Claims
 
 	// Screenings are how far examinations of screenings are; nil: the site has no
 	// program.
-	Screenings Screenings
+	Screenings desk.Screenings
 	// Record tells what other systems told of studies, for the page of a patient; nil:
 	// nothing of it is shown there.
 	Record Record
 	// Lab is what cases of slides wait for; nil: nobody keeps that.
-	Lab Lab
+	Lab desk.Lab
 	// Judged tells what readers said of findings; nil: nobody can ask.
-	Judged Judged
+	Judged desk.Judged
 	// Idle is after how long without a sign of its holder a claim is over; 0 = 20 min.
 	Idle time.Duration
 	// Build names this build of Varde where it is noted what a reader was shown.
@@ -127,10 +90,10 @@ type Pages struct {
 	Objects codec.Ranger
 	// Heats tell what models have scored of slides; nil: slides are shown without
 	// heat maps, and how far a model is stays unsaid.
-	Heats Heats
+	Heats viewer.Heats
 	// Headers tell how images want to be shown; nil: by the first window that the
 	// ledger knows.
-	Headers Headers
+	Headers viewer.Headers
 	// Segments tells what the segments of a model are that it draws, in their order;
 	// nil, or none: they are numbered.
 	Segments func(study.ModelRef) []study.Code
@@ -139,7 +102,7 @@ type Pages struct {
 	PACS string
 	// Outlook tells what the present pace means for deadlines, and whether models
 	// answer; nil: nothing is said of either.
-	Outlook *Outlook
+	Outlook *order.Outlook
 	// About tells of a model; false when its card is no longer here.
 	About func(study.ModelRef) (About, bool)
 	// Print gives a study's report as a PDF, in a language; nil: there are none.
@@ -154,15 +117,20 @@ type Pages struct {
 //go:embed templates static
 var files embed.FS
 
-// Part gives the templates and scripts of the readers' pages to a site.
-func Part() webui.Part {
-	return webui.Part{
+// Parts give the templates and scripts of the readers' pages to a site, those of the
+// viewers and of the simulation among them.
+func Parts() []webui.Part {
+	own := webui.Part{
 		Templates: folder("templates"),
 		Static:    folder("static"),
-		Nav: []webui.Nav{{Path: "/", Label: "nav.worklist", Right: webui.SeeStudies},
-			{Path: "/simulation", Label: "simulation.title", Right: webui.StopModels}},
+		Nav:       []webui.Nav{{Path: "/", Label: "nav.worklist", Right: webui.SeeStudies}},
 	}
+	return []webui.Part{own, viewer.Part(), rehearsal.Part()}
 }
+
+// Order gives studies in reading order. It is [order.Order], under the name by which
+// the plan of the house calls it; where one study stands, and why, is [order.Place].
+func Order(entries []order.Entry) []order.Entry { return order.Order(entries) }
 
 // folder is one of the embedded ones, which are known to be there.
 func folder(name string) fs.FS {

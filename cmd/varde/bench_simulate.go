@@ -5,7 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"varde/worldlist"
+	"varde/worldlist/order"
+	"varde/worldlist/rehearsal"
 	"varde/worldlist/simulation"
 )
 
@@ -21,7 +22,7 @@ func benchSimulate(cmd *cobra.Command, rounds int, show func(figure)) error {
 	for n := range rounds {
 		began := time.Now()
 		if _, err := simulation.Compare(simulation.Question{Source: p.Source(uint64(n)), Ward: simulation.Ward{Readers: p.Readers}, Passes: 1, Names: p.StreamNames(),
-			Rules: []simulation.Rule{simulation.Placed(worldlist.TrialOurs, worldlist.Place)}}); err != nil {
+			Rules: []simulation.Rule{simulation.Placed(rehearsal.Ours, order.Place)}}); err != nil {
 			return err
 		}
 		took = append(took, time.Since(began).Seconds())

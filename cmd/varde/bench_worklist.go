@@ -19,7 +19,7 @@ import (
 	"varde/internal/dicom"
 	"varde/store"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 const (
@@ -106,7 +106,7 @@ func benchOneWorklist(ctx context.Context, prefix, driver, address, queue, dir s
 // benchRekey fills the ledger and records results in it; it gives how many ms each
 // took, its commit to the disk and its report's job included.
 func benchRekey(ctx context.Context, driver, address string, rounds int) (took []float64, err error) {
-	ledger, err := store.OpenLedger(ctx, address, store.LedgerOptions{Place: worldlist.Place})
+	ledger, err := store.OpenLedger(ctx, address, store.LedgerOptions{Place: order.Place})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	"varde/internal/hl7"
 	"varde/internal/studytest"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 // An exam is one study of the demo's morning: what is drawn, what the referrer's
@@ -225,7 +225,7 @@ func placesOf(ctx context.Context, h *house.House, lang string, exams []exam) ([
 		if i < 0 {
 			continue // of another run in the same folder
 		}
-		places = append(places, demoPlace{N: len(places) + 1, UID: r.UID, Study: exams[i].Name, Class: r.Class, Word: worldlist.ClassWord(r.Class),
+		places = append(places, demoPlace{N: len(places) + 1, UID: r.UID, Study: exams[i].Name, Class: r.Class, Word: order.ClassWord(r.Class),
 			Key: r.Key, AI: r.AI, Why: r.Why, Hand: exams[i].Why})
 	}
 	return places, nil

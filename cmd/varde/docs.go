@@ -18,7 +18,7 @@ import (
 	"varde/models"
 	"varde/store"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 // docTemplates hold what the documents say in sentences. Tables, names, numbers and
@@ -145,7 +145,7 @@ func toBeInstalled(s settings.Settings) ([]modelEntry, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	l, err := store.OpenLedger(context.Background(), filepath.Join(dir, "ledger.db"), store.LedgerOptions{Place: worldlist.Place})
+	l, err := store.OpenLedger(context.Background(), filepath.Join(dir, "ledger.db"), store.LedgerOptions{Place: order.Place})
 	if err != nil {
 		return nil, err
 	}

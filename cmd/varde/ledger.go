@@ -16,7 +16,7 @@ import (
 	"varde/store"
 	"varde/store/objects"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 func ledgerVerb() *cobra.Command {
@@ -41,7 +41,7 @@ func restoreVerb() *cobra.Command {
 	c := archiveVerb("restore FILE", "Put a backup in the ledger's place, and take in what has come since", cobra.ExactArgs(1),
 		func(ctx context.Context, d *desk, keep objects.Store, args []string) error {
 			var got store.Rebuilt
-			err := store.RestoreLedger(ctx, args[0], d.LedgerPath(), store.LedgerOptions{Place: worldlist.Place}, force, func(l *store.Ledger) (err error) {
+			err := store.RestoreLedger(ctx, args[0], d.LedgerPath(), store.LedgerOptions{Place: order.Place}, force, func(l *store.Ledger) (err error) {
 				got, err = d.rebuilder(l, keep).CatchUp(ctx, d.Who, filepath.Base(args[0]))
 				return err
 			})
@@ -61,7 +61,7 @@ func rebuildVerb() *cobra.Command {
 	return archiveVerb("rebuild", "Make a lost ledger anew from the object store", cobra.NoArgs,
 		func(ctx context.Context, d *desk, keep objects.Store, _ []string) error {
 			var got store.Rebuilt
-			err := store.FillLedger(ctx, d.LedgerPath(), store.LedgerOptions{Place: worldlist.Place}, func(l *store.Ledger) (err error) {
+			err := store.FillLedger(ctx, d.LedgerPath(), store.LedgerOptions{Place: order.Place}, func(l *store.Ledger) (err error) {
 				got, err = d.rebuilder(l, keep).Run(ctx, d.Who)
 				return err
 			})

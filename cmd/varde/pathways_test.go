@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"varde/internal/studytest/peers"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 const ownPathways = `
@@ -61,7 +61,7 @@ func TestPathwayClockIsStartedByTheDiagnosisOrTheSitesOwnCode(t *testing.T) {
 			seen++
 			// Five days since the referral and images now: 12 days from today.
 			if r.Clock == nil || r.Clock.Pathway != "NO-BREAST" || r.Clock.By != "diagnosis" || r.Clock.From != "arrival" || *r.DaysLeft != 12 ||
-				r.Class != worldlist.ClassPathway || !strings.Contains(why, "Pakkeforløp for brystkreft: utredning til beslutning") || strings.Join(r.Remarks, "") != "Palliativ fase" {
+				r.Class != order.ClassPathway || !strings.Contains(why, "Pakkeforløp for brystkreft: utredning til beslutning") || strings.Join(r.Remarks, "") != "Palliativ fase" {
 				t.Errorf("%+v, %d days left", r, *r.DaysLeft)
 			}
 		case r.UID == string(local.Study):
@@ -74,9 +74,9 @@ func TestPathwayClockIsStartedByTheDiagnosisOrTheSitesOwnCode(t *testing.T) {
 	if seen != 2 {
 		t.Fatalf("%d of two on the list", seen)
 	}
-	var f worldlist.Forecast
+	var f order.Forecast
 	for deadline := time.Now().Add(30 * time.Second); f.Deadlines != 2 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		f = worldlist.Forecast{}
+		f = order.Forecast{}
 		s.json("/api/v1/worklist/forecast", &f) // it is up to some seconds old
 	}
 	if f.AILayer != "up" || f.Deadlines != 2 || f.Overdue != 0 || f.AtRisk != 0 || f.Known {

@@ -13,14 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/rehearsal"
 	"varde/worldlist/screening"
 	"varde/worldlist/simulation"
 )
 
 // simulateVerb replays the department's exams through the rules of the order.
 func simulateVerb() *cobra.Command {
-	var t worldlist.Trial
+	var t rehearsal.Trial
 	var profile, readers, bands string
 	run := func(ctx context.Context, d *desk, _ []string) (err error) {
 		if t.Readers, err = numbers(readers); err != nil {
@@ -34,7 +34,7 @@ func simulateVerb() *cobra.Command {
 		if bands != "" {
 			return d.replayScreening(ctx, bands, t.Days)
 		}
-		var h worldlist.Historian
+		var h rehearsal.Historian
 		if d.Ledger != nil {
 			h = d.Ledger
 		}
@@ -77,7 +77,7 @@ func (d *desk) replayScreening(ctx context.Context, file string, days int) error
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
-	all, err := worldlist.ReplayScreening(ctx, d.Ledger, p, days, time.Now())
+	all, err := rehearsal.ReplayScreening(ctx, d.Ledger, p, days, time.Now())
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func readProfile(file string) (*simulation.Profile, error) {
 }
 
 // printTrial writes a table for each group of exams: a line for each rule.
-func (d *desk) printTrial(c worldlist.Comparison) error {
+func (d *desk) printTrial(c rehearsal.Comparison) error {
 	d.print(nil, "%s: %d exams in %.0f days, %d passes, rule %s; models: %s", c.Source, c.Exams, c.Days, c.Passes, c.Rule, strings.Join(c.Models, ", "))
 	if c.Source == "history" {
 		d.print(nil, "reading times known of %d exams; the others are drawn", c.Known)

@@ -10,7 +10,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 func worklistVerb() *cobra.Command {
@@ -27,17 +27,17 @@ func worklistVerb() *cobra.Command {
 				return err
 			}
 			if !d.asJSON {
-				f, err := worldlist.NewOutlook(d.Ledger, nil, nil).Forecast(ctx)
+				f, err := order.NewOutlook(d.Ledger, nil, nil).Forecast(ctx)
 				if err != nil {
 					return err
 				}
-				for _, line := range worldlist.OutlookWords(f, in) {
+				for _, line := range order.OutlookWords(in, f) {
 					d.print(nil, "%s", line)
 				}
 			}
 			for i, c := range cases {
-				why := worldlist.WhyWords(c.Study.Place, in)
-				if r := worldlist.RemarkWords(c.Study, in); r != "" {
+				why := order.Why(in, c.Study.Place, time.Now())
+				if r := order.Remarks(in, c.Study); r != "" {
 					why = append(why, r)
 				}
 				d.print(map[string]any{"n": i + 1, "study_uid": c.Study.UID, "class": c.Study.Place.Class, "key": c.Study.Place.Key,

@@ -20,7 +20,7 @@ import (
 	"varde/store"
 	"varde/store/storetest"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 )
 
 // A hospital is a listener on a port over a real ledger, and a sender that knows
@@ -42,7 +42,7 @@ func newHospital(t *testing.T) *hospital {
 		}
 		t.Cleanup(func() { _ = l.Close() }) // a test may have closed it
 		return l
-	}, worldlist.Place)
+	}, order.Place)
 	log := slog.New(slog.NewTextHandler(&locked{w: h.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	pathway, err := hl7.ParsePath("ZPW-1")
 	h.OK(err)
@@ -134,8 +134,8 @@ func TestStatOrderOvertakesInTheListAndInTheQueue(t *testing.T) {
 	if got := h.first(); got != "1.2" {
 		t.Errorf("first is %s after the order was lowered", got)
 	}
-	if s := h.Status("1.3", study.Scoring); s.Place.Class != worldlist.ClassRoutine {
-		t.Errorf("class %s", worldlist.ClassWord(s.Place.Class))
+	if s := h.Status("1.3", study.Scoring); s.Place.Class != order.ClassRoutine {
+		t.Errorf("class %s", order.ClassWord(s.Place.Class))
 	}
 }
 
@@ -144,8 +144,8 @@ func TestOrderBeforeTheImagesIsAppliedAsTheyCome(t *testing.T) {
 	h.send("AA", msh("OMG^O19", "1", "20260301070000"), pid("1.2"), "ORC|NW|PL|FI||||||20260220", "OBR|1|PL|FI|||||||||||||||A1.2", "ZPW|B01|20260310")
 	h.Receive("1.2", 1, 2)
 	s := h.Status("1.2", study.Receiving)
-	if s.Priority != study.PriorityPathway || s.Place.Class != worldlist.ClassPathway || !s.Place.Deadline.Equal(time.Date(2026, 3, 10, 23, 59, 59, 0, time.UTC)) {
-		t.Errorf("priority %s, class %s, deadline %s", s.Priority, worldlist.ClassWord(s.Place.Class), s.Place.Deadline)
+	if s.Priority != study.PriorityPathway || s.Place.Class != order.ClassPathway || !s.Place.Deadline.Equal(time.Date(2026, 3, 10, 23, 59, 59, 0, time.UTC)) {
+		t.Errorf("priority %s, class %s, deadline %s", s.Priority, order.ClassWord(s.Place.Class), s.Place.Deadline)
 	}
 	all, err := h.Orders(context.Background(), "1.2")
 	h.OK(err)
@@ -158,8 +158,8 @@ func TestOverdueOrderIsInItsClass(t *testing.T) {
 	h := newHospital(t)
 	h.Receive("1.2", 1, 1)
 	h.send("AA", msh("OML^O21", "1", "20260301080000"), pid("1.2"), "ORC|NW|PL|FI", "TQ1|1|||||||20260228|R", "OBR|1|PL|FI|||||||||||||||A1.2")
-	if s := h.Status("1.2", study.Receiving); s.Place.Class != worldlist.ClassOverdue {
-		t.Errorf("class %s", worldlist.ClassWord(s.Place.Class))
+	if s := h.Status("1.2", study.Receiving); s.Place.Class != order.ClassOverdue {
+		t.Errorf("class %s", order.ClassWord(s.Place.Class))
 	}
 }
 

@@ -2,10 +2,14 @@ package webui
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"varde/study"
 )
 
 // newAPI makes an API whose description is at /api/v1/openapi.json. Its
@@ -62,4 +66,22 @@ func Operate[In, Out any](s *Site, op Operation, h func(context.Context, *In) (*
 		}
 		return nil, huma.NewError(code, err.Error())
 	})
+}
+
+// PathUID reads a UID from a request's path, by the parameter's name.
+func PathUID(r *http.Request, name string) (study.UID, error) {
+	uid, err := study.ParseUID(r.PathValue(name))
+	if err != nil {
+		return "", fmt.Errorf("%s in the address: %w", name, err)
+	}
+	return uid, nil
+}
+
+// Moment is a time in the API: UTC to the millisecond, and null when there is none.
+func Moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
 }

@@ -227,6 +227,16 @@ func (l Lang) Date(t time.Time) string {
 	return t.Format("02.01.2006")
 }
 
+// DICOMDate writes a date as DICOM has it (PS3.5 §6.2: YYYYMMDD); what is none stays
+// as it is.
+func (l Lang) DICOMDate(da string) string {
+	t, err := time.Parse("20060102", strings.TrimSpace(da))
+	if err != nil {
+		return da
+	}
+	return l.Date(t)
+}
+
 // Moment writes a day and the time of day.
 func (l Lang) Moment(t time.Time) string {
 	switch {

@@ -11,7 +11,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/veil"
 )
 
 const (
@@ -231,7 +231,7 @@ func (c *channel) event(ctx context.Context, subscribed []study.WorkSubscription
 	if err != nil {
 		return err
 	}
-	seen, err := c.Lister.One(ctx, item.Study)
+	seen, err := c.Veil.CaseNow(ctx, item.Study)
 	if isNotFound(err) {
 		return nil
 	}
@@ -246,7 +246,7 @@ func (c *channel) event(ctx context.Context, subscribed []study.WorkSubscription
 }
 
 // wanted reports whether the application is to be told of an item.
-func (c *channel) wanted(subscribed []study.WorkSubscription, w study.Workitem, seen worldlist.Seen) bool {
+func (c *channel) wanted(subscribed []study.WorkSubscription, w study.Workitem, seen veil.Seen) bool {
 	for _, s := range subscribed {
 		if s.Target == w.UID {
 			return !s.Muted
@@ -286,7 +286,7 @@ func (c *channel) begin(ctx context.Context, uid study.UID) error {
 	}
 	var f study.WorklistFilter
 	for f.Limit = window; ; {
-		rows, next, err := c.Lister.InOrder(ctx, f)
+		rows, next, err := c.Veil.InOrder(ctx, f)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,8 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 // Label is the worklist label of every item.
@@ -28,9 +29,9 @@ var unspecified = study.Code{Value: "110513", Scheme: "DCM", Meaning: "Discontin
 // the law and the clock decide, and no AI.
 func Priority(class int) string {
 	switch {
-	case class <= worldlist.ClassAtRisk:
+	case class <= order.ClassAtRisk:
 		return "HIGH"
-	case class == worldlist.ClassPathway:
+	case class == order.ClassPathway:
 		return "MEDIUM"
 	}
 	return "LOW"
@@ -51,12 +52,12 @@ func (s *server) viewOf(r *http.Request) view {
 
 // hears reports whether the visitor may know what the performer of an item says of
 // it: not before an answer of their own, unless it is they who said it.
-func (v view) hears(w study.Workitem, sight worldlist.Sight) bool {
+func (v view) hears(w study.Workitem, sight veil.Sight) bool {
 	return !sight.OwnFirst || study.SamePerson(w.By, v.who)
 }
 
 // describe gives an item as a data set. seen is its study as the visitor may see it.
-func (v view) describe(w study.Workitem, seen worldlist.Seen, orders []study.Order) record {
+func (v view) describe(w study.Workitem, seen veil.Seen, orders []study.Order) record {
 	st := seen.Study
 	p := st.Patient.Reveal()
 	local := func(t time.Time) time.Time {
@@ -101,15 +102,15 @@ func (v view) describe(w study.Workitem, seen worldlist.Seen, orders []study.Ord
 
 // comments tell why the study stands where it stands, and what the AI says of it to
 // whoever may know.
-func (v view) comments(seen worldlist.Seen, waits bool) string {
+func (v view) comments(seen veil.Seen, waits bool) string {
 	var said []string
-	if why := seen.Why(v.lang, v.now); waits && len(why) > 0 {
+	if why := order.Why(v.lang, seen.Study.Place, v.now); waits && len(why) > 0 {
 		said = append(said, v.lang.T("ups.why", strings.Join(why, " · ")))
 	}
-	if remarks := worldlist.RemarkWords(seen.Study, v.lang); remarks != "" {
+	if remarks := order.Remarks(v.lang, seen.Study); remarks != "" {
 		said = append(said, remarks)
 	}
-	if ai := seen.AI(v.lang); ai != "" {
+	if ai := seen.Says(v.lang); ai != "" {
 		said = append(said, v.lang.T("ups.ai", ai))
 	}
 	return clip(strings.Join(said, "\r\n"), maxText)
@@ -245,7 +246,7 @@ func pack(r record) []byte {
 
 // look gives an item as the visitor may see it.
 func (s *server) look(ctx context.Context, v view, w study.Workitem) (record, error) {
-	seen, err := s.Lister.One(ctx, w.Study)
+	seen, err := s.Veil.CaseNow(ctx, w.Study)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,8 @@ import (
 	"varde/internal/studytest/peers"
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 // TestItemIsWhatDcmtkMakesOfIt writes a work item as a data set and has dcmtk give it
@@ -24,9 +25,9 @@ import (
 func TestItemIsWhatDcmtkMakesOfIt(t *testing.T) {
 	tool := peers.Need(t, "dcm2json", "dcmtk")
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.FixedZone("", 3600))
-	seen := worldlist.Seen{Case: study.Case{Study: study.Study{UID: "1.2.3", Status: study.Settled, Rev: 2, Accession: "A1", Description: "CT thorax", Referring: "Ås^Bjørn",
+	seen := veil.Seen{Case: study.Case{Study: study.Study{UID: "1.2.3", Status: study.Settled, Rev: 2, Accession: "A1", Description: "CT thorax", Referring: "Ås^Bjørn",
 		Patient:    study.NewPatient(study.Person{ID: "P1", Issuer: "RIS", Name: "Østergård^Åse", Birth: "19500101", Sex: "F"}),
-		ReceivedAt: at, Place: study.Place{Class: worldlist.ClassPathway, Deadline: at.Add(48 * time.Hour)}, Note: study.ReasonNoModel}}}
+		ReceivedAt: at, Place: study.Place{Class: order.ClassPathway, Deadline: at.Add(48 * time.Hour)}, Note: study.ReasonNoModel}}}
 	v := view{lang: webui.Langs[0], now: at.Add(time.Hour), base: "https://varde.example/dicom-web"}
 	for _, w := range []study.Workitem{
 		{UID: study.WorkitemUID("1.2.3", 2, 0), Study: "1.2.3", State: study.WorkScheduled, Ready: true, Changed: at},

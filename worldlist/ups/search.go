@@ -12,7 +12,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/veil"
 )
 
 const (
@@ -340,7 +340,7 @@ func (q question) narrowed() study.WorklistFilter {
 func (s *server) inOrder(ctx context.Context, v view, f *finder) error {
 	filter := f.narrowed()
 	for looked := 0; looked < maxLooked; {
-		rows, next, err := s.Lister.InOrder(ctx, filter)
+		rows, next, err := s.Veil.InOrder(ctx, filter)
 		if err != nil {
 			return err
 		}
@@ -370,7 +370,7 @@ func (s *server) inOrder(ctx context.Context, v view, f *finder) error {
 	return nil
 }
 
-func (s *server) row(ctx context.Context, v view, w study.Workitem, seen worldlist.Seen, withOrders bool) (record, error) {
+func (s *server) row(ctx context.Context, v view, w study.Workitem, seen veil.Seen, withOrders bool) (record, error) {
 	var orders []study.Order
 	if withOrders {
 		var err error

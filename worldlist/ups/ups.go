@@ -28,7 +28,8 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/desk"
+	"varde/worldlist/veil"
 )
 
 // Items are the work items. idle is after how long a claim is over.
@@ -78,10 +79,10 @@ type Service struct {
 	Performers    Performers
 	Events        Events
 	Subscriptions Subscriptions
-	// Lister gives the reading order, each row as the visitor may see it.
-	Lister *worldlist.Lister
+	// Veil gives the reading order, each row as the visitor may see it.
+	Veil *veil.Veil
 	// Desk takes requests for what somebody has in hand on our own pages.
-	Desk worldlist.Desk
+	Desk desk.Claims
 	// Orders gives what is known of a study's orders.
 	Orders func(ctx context.Context, uid study.UID) ([]study.Order, error)
 	// Changed gives a channel that is closed the next time that something changes.

@@ -23,7 +23,9 @@ import (
 	"varde/store/storetest"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/order"
 	"varde/worldlist/ups"
+	"varde/worldlist/veil"
 )
 
 // tokens are those of people whose names begin with their roles.
@@ -61,7 +63,7 @@ func newWard(t *testing.T) *ward {
 		}
 		tb.Cleanup(func() { _ = l.Close() })
 		return l
-	}, worldlist.Place)
+	}, order.Place)
 	w.serve(t)
 	return w
 }
@@ -69,14 +71,14 @@ func newWard(t *testing.T) *ward {
 // serve puts the service of the ward's ledger behind an address.
 func (w *ward) serve(t *testing.T) {
 	t.Helper()
-	site, err := webui.New(webui.Options{Tokens: tokens{}, Now: w.Clock.Now, Zone: time.UTC}, worldlist.Part())
+	site, err := webui.New(webui.Options{Tokens: tokens{}, Now: w.Clock.Now, Zone: time.UTC}, worldlist.Parts()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	veil := &worldlist.Veil{Answers: w.Ledger, Cases: w.Ledger, Audit: w.Ledger.Audit,
+	cloth := &veil.Veil{Zone: time.UTC, Answers: w.Ledger, Cases: w.Ledger, Audit: w.Ledger.Audit,
 		Protocols: func(study.ModelRef, string) []study.Protocol { return w.rules }}
 	ups.Service{Items: w.Ledger, Performers: w.Ledger, Events: w.Ledger, Subscriptions: w.Ledger, Desk: w.Ledger, Orders: w.Ledger.Orders,
-		Lister: worldlist.NewLister(site, w.Ledger, veil), Changed: w.Ledger.Changed, Idle: idle, Base: "/dicom-web", Log: slog.New(slog.DiscardHandler)}.Add(site)
+		Veil: cloth, Changed: w.Ledger.Changed, Idle: idle, Base: "/dicom-web", Log: slog.New(slog.DiscardHandler)}.Add(site)
 	w.server = httptest.NewServer(site)
 	t.Cleanup(w.server.Close)
 	t.Cleanup(site.EndStreams) // before the server waits for them
@@ -90,7 +92,7 @@ func (w *ward) restart(t *testing.T) {
 	if err := w.Ledger.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := store.OpenLedger(t.Context(), w.path, store.LedgerOptions{Now: w.Clock.Now, Place: worldlist.Place})
+	l, err := store.OpenLedger(t.Context(), w.path, store.LedgerOptions{Now: w.Clock.Now, Place: order.Place})
 	if err != nil {
 		t.Fatal(err)
 	}

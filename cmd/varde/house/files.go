@@ -14,7 +14,7 @@ import (
 // parts lists what brings pages. Files are handed in only where studies are taken
 // in.
 func (h *House) parts() []webui.Part {
-	parts := []webui.Part{worldlist.Part()}
+	parts := worldlist.Parts()
 	if h.Has("ingest") {
 		parts = append(parts, upload.Part())
 	}

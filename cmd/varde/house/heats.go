@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/viewer"
 )
 
 // heats tells the slide page what models have scored, also while they are at it.
@@ -16,12 +16,12 @@ type heats struct{ h *House }
 
 // Asked gives the models that a revision was planned for, as far as their cards
 // are still here.
-func (s heats) Asked(ctx context.Context, uid study.UID, rev int) ([]worldlist.Asked, error) {
+func (s heats) Asked(ctx context.Context, uid study.UID, rev int) ([]viewer.Asked, error) {
 	cards, err := s.h.Registry.Cards(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []worldlist.Asked
+	var all []viewer.Asked
 	for _, e := range cards {
 		if e.Card.Input.Kind != study.Patches {
 			continue
@@ -33,9 +33,9 @@ func (s heats) Asked(ctx context.Context, uid study.UID, rev int) ([]worldlist.A
 		if err != nil {
 			return nil, err
 		}
-		a := worldlist.Asked{Name: e.Card.Name, Plan: plan}
+		a := viewer.Asked{Name: e.Card.Name, Plan: plan}
 		if l, err := layer(e.Card); err == nil {
-			a.Map = &worldlist.Map{Index: l.Index, Probability: l.Probability, Low: l.Low, High: l.High, Threshold: l.Threshold}
+			a.Map = &viewer.Map{Index: l.Index, Probability: l.Probability, Low: l.Low, High: l.High, Threshold: l.Threshold}
 		}
 		all = append(all, a)
 	}

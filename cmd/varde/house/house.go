@@ -31,8 +31,9 @@ import (
 	"varde/store"
 	"varde/store/objects"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/order"
 	"varde/worldlist/pathway"
+	"varde/worldlist/veil"
 )
 
 // A House is one Varde that runs: what the stages stand on, and the doors.
@@ -56,8 +57,8 @@ type House struct {
 	speeds   queue.Speeds // of the models that we score with
 	hospital *hl7.Server  // who takes other systems' messages
 	pathways *pathway.Tables
-	outlook  *worldlist.Outlook
-	veil     *worldlist.Veil    // what of the AI each reader may see
+	outlook  *order.Outlook
+	veil     *veil.Veil         // what of the AI each reader may see
 	rules    func() study.Rules // the strictest that any model is read by
 	placed   bool               // what another rule or other tables placed is placed anew
 	door     slideDoor
@@ -165,7 +166,7 @@ func (h *House) openStore(ctx context.Context) error {
 		return err
 	}
 	h.metrics = metrics.New(h.Ledger)
-	h.outlook = worldlist.NewOutlook(h.Ledger, nil, nil)
+	h.outlook = order.NewOutlook(h.Ledger, nil, nil)
 	return nil
 }
 

@@ -8,7 +8,8 @@ import (
 	"varde/cmd/varde/settings"
 	"varde/report"
 	"varde/store"
-	"varde/worldlist"
+	"varde/worldlist/desk"
+	"varde/worldlist/order"
 	"varde/worldlist/pathway"
 	"varde/worldlist/screening"
 )
@@ -24,7 +25,7 @@ func ledgerOptions(s settings.Settings) (store.LedgerOptions, *pathway.Tables, e
 	if err != nil {
 		return store.LedgerOptions{}, nil, err
 	}
-	o := store.LedgerOptions{Place: worldlist.Place, Timer: t.Read, Verified: verified(s)}
+	o := store.LedgerOptions{Place: order.Place, Timer: t.Read, Verified: verified(s)}
 	if len(programs.All) > 0 {
 		o.Screener = programs.Plan
 	}
@@ -33,7 +34,7 @@ func ledgerOptions(s settings.Settings) (store.LedgerOptions, *pathway.Tables, e
 
 // screenings are how far examinations of screenings are; nil where the site has no
 // program, and the pages say nothing of any.
-func (h *House) screenings() worldlist.Screenings {
+func (h *House) screenings() desk.Screenings {
 	if h.Screening == "" {
 		return nil
 	}
@@ -63,7 +64,7 @@ func (h *House) watchLine(ctx context.Context) error {
 
 func (h *House) lookAtLine(ctx context.Context) error {
 	if !h.placed {
-		n, err := h.Ledger.PlaceByRule(ctx, worldlist.Rule)
+		n, err := h.Ledger.PlaceByRule(ctx, order.Rule)
 		if err != nil {
 			return err
 		}
@@ -72,7 +73,7 @@ func (h *House) lookAtLine(ctx context.Context) error {
 			return err
 		}
 		if h.placed = true; n+timed > 0 {
-			h.log.InfoContext(ctx, "studies placed anew", "rule", worldlist.Rule, "studies", n, "pathways", h.pathways.Version, "timed", timed)
+			h.log.InfoContext(ctx, "studies placed anew", "rule", order.Rule, "studies", n, "pathways", h.pathways.Version, "timed", timed)
 		}
 	}
 	return h.outlook.Watch(ctx, h.Ledger, h.log)

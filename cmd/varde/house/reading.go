@@ -9,18 +9,18 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
-	"varde/worldlist"
+	"varde/worldlist/veil"
 )
 
 // newVeil says what of the AI each reader may see, by the models' cards and by the
 // site's own protocols, which can only be stricter.
-func (h *House) newVeil() (*worldlist.Veil, error) {
-	site, err := worldlist.ParseProtocols(h.Protocols)
+func (h *House) newVeil() (*veil.Veil, error) {
+	site, err := veil.ParseProtocols(h.Protocols)
 	if err != nil {
 		return nil, err
 	}
 	h.rules = remembered(2*time.Second, func() study.Rules { return h.strictest(site) })
-	return &worldlist.Veil{Answers: h.Ledger, Cases: h.Ledger, Audit: h.Ledger.Audit, Blinds: func() bool { return h.rules().Blind },
+	return &veil.Veil{Answers: h.Ledger, Cases: h.Ledger, Audit: h.Ledger.Audit, Blinds: func() bool { return h.rules().Blind },
 		Protocols: func(m study.ModelRef, pathway string) []study.Protocol {
 			all := []study.Protocol{study.SecondLook}
 			if c, err := h.Registry.Card(m); err == nil {
@@ -52,7 +52,7 @@ func remembered[T any](while time.Duration, ask func() T) func() T {
 
 // strictest is what any model asks for anywhere. One that is stopped counts too:
 // its results are still there.
-func (h *House) strictest(site []worldlist.SiteProtocol) study.Rules {
+func (h *House) strictest(site []veil.SiteProtocol) study.Rules {
 	var r study.Rules
 	for _, p := range site {
 		r = r.And(study.RulesOf(p.Protocol))
@@ -110,10 +110,6 @@ func (h *House) veiled(next http.Handler) http.Handler {
 // sees reports whether whoever a request belongs to may be told what the AI says of
 // a study, and notes it where a reader would not be.
 func (h *House) sees(ctx context.Context, uid study.UID) (bool, error) {
-	c, err := h.Ledger.Case(ctx, uid)
-	if err != nil {
-		return false, err
-	}
-	s, err := h.veil.Sight(ctx, webui.VisitOf(ctx).Who, c)
-	return !s.OwnFirst, err
+	s, err := h.veil.Case(ctx, uid)
+	return err == nil && !s.OwnFirst, err
 }

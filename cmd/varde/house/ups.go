@@ -1,7 +1,6 @@
 package house
 
 import (
-	"varde/worldlist"
 	"varde/worldlist/ups"
 )
 
@@ -9,5 +8,5 @@ import (
 // DICOMweb.
 func (h *House) addUPS() {
 	ups.Service{Items: h.Ledger, Performers: h.Ledger, Events: h.Ledger, Subscriptions: h.Ledger, Desk: h.Ledger, Orders: h.Ledger.Orders,
-		Lister: worldlist.NewLister(h.Site, h.Ledger, h.veil).Knowing(h.about), Changed: h.Ledger.Changed, Idle: h.ClaimIdle, Base: DICOMwebBase, Log: h.log}.Add(h.Site)
+		Veil: h.veil, Changed: h.Ledger.Changed, Idle: h.ClaimIdle, Base: DICOMwebBase, Log: h.log}.Add(h.Site)
 }

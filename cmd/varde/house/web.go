@@ -17,6 +17,9 @@ import (
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/order"
+	"varde/worldlist/rehearsal"
+	"varde/worldlist/viewer"
 )
 
 // DICOMwebBase is where STOW-RS, QIDO-RS and WADO-RS live.
@@ -36,15 +39,15 @@ func (h *House) openSite(ctx context.Context) (err error) {
 	if h.DICOM != nil {
 		where = h.AET + " at " + h.DICOM.Addr().String()
 	}
-	worldlist.Simulator{History: h.Ledger}.Add(h.Site)
-	worldlist.Pages{Outlook: h.outlook, Cases: h.Ledger, Readings: h.Ledger, Instances: h.Ledger, Counter: h.Ledger,
+	rehearsal.Page{History: h.Ledger}.Add(h.Site)
+	worldlist.Pages{Outlook: h.outlook, Readings: h.Ledger, Instances: h.Ledger, Counter: h.Ledger,
 		Desk: h.Ledger, Judged: h.Ledger, Screenings: h.screenings(), Lab: h.Ledger, Record: h.Ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: settings.Version,
-		Frames: worldlist.Decoder{Objects: h.Objects, Index: h.Ledger.Frames}, Headers: worldlist.Decoder{Objects: h.Objects, Index: h.Ledger.Frames},
+		Frames: viewer.Decoder{Objects: h.Objects, Index: h.Ledger.Frames}, Headers: viewer.Decoder{Objects: h.Objects, Index: h.Ledger.Frames},
 		Segments: h.segments, PACS: h.PACSLink,
 		Slides: h.slides(), Objects: h.Objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.Site)
 	oversight.Pages{Switch: h.Registry, Council: models.Council{Registry: h.Registry, Proposals: h.Ledger}, Exams: h.Ledger, History: h.Ledger, Counter: h.Ledger, Disputes: h.Ledger, Holds: h.Ledger, Told: h.Ledger, Crew: h.Ledger,
 		Line: h.Ledger, Valve: h.Ledger, Mender: h.Ledger, Post: h.Ledger,
-		Watcher: h.Ledger, Trail: h.Ledger, Class: worldlist.ClassWord, Sees: h.sees}.Add(h.Site)
+		Watcher: h.Ledger, Trail: h.Ledger, Class: order.ClassWord, Sees: h.sees}.Add(h.Site)
 	h.Site.Open("GET /healthz", http.HandlerFunc(alive))
 	h.Site.Handle("GET /readyz", webui.SignedIn, http.HandlerFunc(h.ready))
 	h.watchWork(ctx)

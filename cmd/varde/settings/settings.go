@@ -30,6 +30,7 @@ import (
 	"varde/worldlist"
 	"varde/worldlist/pathway"
 	"varde/worldlist/screening"
+	"varde/worldlist/veil"
 )
 
 // Version is what results and reports name as the software that made them; a
@@ -298,7 +299,7 @@ func (l *Loader) check() error {
 	if l.MinFree < 1 {
 		bad("min_free %d must be at least 1 byte", l.MinFree)
 	}
-	if _, err := worldlist.ParseProtocols(l.Protocols); err != nil {
+	if _, err := veil.ParseProtocols(l.Protocols); err != nil {
 		errs = append(errs, err)
 	}
 	if err := worldlist.CheckPACSLink(l.PACSLink); err != nil {
