@@ -1,10 +1,17 @@
 package store
 
 import (
+	"varde/store/audit"
+	"varde/store/course"
+	"varde/store/intake"
+	"varde/store/orders"
+	"varde/store/outbox"
+	"varde/store/reading"
+	"varde/store/registry"
+	"varde/store/work"
+
 	"context"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"varde/store/sqldb"
@@ -17,21 +24,18 @@ import (
 //
 // Errors wrap the kinds of package study: [study.ErrNotFound] for a thing that
 // isn't there, [study.ErrBusy] when the disk is full or the file is held by
-// another, and [ErrFenced] when a worker speaks for a job that is no longer its.
+// another, and [course.ErrFenced] when a worker speaks for a job that is no longer its.
 type Ledger struct {
-	place   study.Placer
-	db      *sqldb.DB
-	tableau tableau
-	passed  atomic.Int64 // deadlines up to this moment have been looked at
-	claimed atomic.Int64 // jobs, since the start
-	mute    atomic.Bool  // nobody answers for the models in use, see Mute
-	timer   study.Timer
-	// screener says how examinations of screenings are read; nil: there are none.
-	screener study.Screener
-	verified bool // a final answer calls for what tells of it
-	// calledBack are the models that were withdrawn, and of which nothing is left to
-	// be called back.
-	calledBack sync.Map
+	*audit.Trail
+	*intake.Intake
+	*orders.Book
+	*work.Work
+	*outbox.Outbox
+	*reading.Reading
+	*registry.Registry
+
+	db    *sqldb.DB
+	rules *course.Rules
 }
 
 // LedgerOptions are the ledger's choices. The zero value is good.
@@ -55,29 +59,28 @@ type LedgerOptions struct {
 	Guest bool
 }
 
-// ErrFenced is the error of a worker whose job was taken from it: a newer
-// attempt owns the job, a newer revision took its place, or it is over. What the
-// worker found is not kept. It is no failure and must not be recorded as one.
-var ErrFenced = fmt.Errorf("job belongs to another attempt: %w", study.ErrRefused)
-
 // OpenLedger opens a ledger and brings its tables up to date. Location is the path
 // of a SQLite file, which is made if it isn't there, readable by its owner only; a
 // second process on the same file is refused with [study.ErrBusy]. Or it is the
 // address of a PostgreSQL database, postgres://user:password@host/database, on
 // which any number of processes may work.
 func OpenLedger(ctx context.Context, location string, o LedgerOptions) (*Ledger, error) {
-	l := &Ledger{place: o.Place, timer: o.Timer, verified: o.Verified, screener: o.Screener}
-	if l.timer == nil {
-		l.timer = func(study.Order, time.Time) study.Timed { return study.Timed{} }
+	r := &course.Rules{Place: o.Place, Timer: o.Timer, Verified: o.Verified, Screener: o.Screener}
+	if r.Timer == nil {
+		r.Timer = func(study.Order, time.Time) study.Timed { return study.Timed{} }
 	}
-	if l.place == nil {
-		l.place = byArrival
+	if r.Place == nil {
+		r.Place = byArrival
 	}
-	var err error
-	if l.db, err = sqldb.Open(ctx, location, sqldb.Options{Now: o.Now, Guest: o.Guest}); err != nil {
+	db, err := sqldb.Open(ctx, location, sqldb.Options{Now: o.Now, Guest: o.Guest})
+	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", sqldb.HideSecret(location), err)
 	}
-	return l, nil
+	return &Ledger{
+		Trail: audit.New(db), Intake: intake.New(db, r), Book: orders.New(db, r), Work: work.New(db, r),
+		Outbox: outbox.New(db, r), Reading: reading.New(db, r), Registry: registry.New(db, r),
+		db: db, rules: r,
+	}, nil
 }
 
 // Close waits for the changes under way and gives the file free.
@@ -85,13 +88,12 @@ func (l *Ledger) Close() error { return l.db.Close() }
 
 // A tx is a transaction that changes the ledger.
 type tx struct {
-	*sqldb.Tx
-	ledger *Ledger
+	*course.Tx
 }
 
-// change runs do in a transaction and returns when that is durable, see [DB.Change].
+// change runs do in a transaction and returns when that is durable.
 func (l *Ledger) change(ctx context.Context, do func(*tx) error) error {
-	return l.db.Change(ctx, func(t *sqldb.Tx) error { return do(&tx{Tx: t, ledger: l}) })
+	return course.Change(ctx, l.db, l.rules, func(t *course.Tx) error { return do(&tx{t}) })
 }
 
 // JobsMoved gives a channel that is closed the next time that a job becomes

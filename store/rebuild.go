@@ -92,7 +92,7 @@ func (r *Rebuilder) Run(ctx context.Context, actor string) (Rebuilt, error) {
 	if last.Audit > 0 {
 		told += fmt.Sprintf("; the audit before had at least %d rows and hash %s then", last.Audit, last.Chain)
 	}
-	return out, r.Ledger.change(ctx, func(t *tx) error { return t.audit(actor, "rebuilt", "ledger", told) })
+	return out, r.Ledger.change(ctx, func(t *tx) error { return t.Audit(actor, "rebuilt", "ledger", told) })
 }
 
 // CatchUp takes in the objects of which a ledger that was restored knows nothing,
@@ -103,7 +103,7 @@ func (r *Rebuilder) CatchUp(ctx context.Context, actor, from string) (Rebuilt, e
 		return out, fmt.Errorf("take in what came after the backup: %w", err)
 	}
 	told := fmt.Sprintf("from %s; %d objects had come since", from, out.Unplanned)
-	return out, r.Ledger.change(ctx, func(t *tx) error { return t.audit(actor, "restored", "ledger", told) })
+	return out, r.Ledger.change(ctx, func(t *tx) error { return t.Audit(actor, "restored", "ledger", told) })
 }
 
 // objectFolders are where objects lie that came from others.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"varde/store/sqldb"
 	"varde/study"
 )
 
@@ -49,7 +47,10 @@ func TestFullDiskIsBusyAndLeavesNothing(t *testing.T) {
 	}
 	limit := func(pages int) {
 		t.Helper()
-		if err := l.change(t.Context(), func(t *tx) error { _, err := t.Exec(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); return err }); err != nil {
+		if err := l.change(t.Context(), func(t *tx) error {
+			_, err := t.Exec(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,56 +82,6 @@ func openTest(t testing.TB) *Ledger {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	return l
-}
-
-// TestListsUseTheirIndex asks the engine for its plans: none of the lists that
-// pages and dispatchers ask for may sort or read a whole table.
-func TestListsUseTheirIndex(t *testing.T) {
-	l := openTest(t)
-	after := study.Cursor{Class: 1, Key: sqldb.At(1000), UID: "1.2"}
-	list := func(f study.WorklistFilter) (string, []any) { return worklistQuery(f) }
-	for _, tt := range []struct {
-		name  string
-		index string
-		query func() (string, []any)
-	}{
-		{"worklist", "study_order", func() (string, []any) { return list(study.WorklistFilter{}) }},
-		{"its next page", "study_order", func() (string, []any) { return list(study.WorklistFilter{After: after}) }},
-		{"its last page", "study_order", func() (string, []any) { return list(study.WorklistFilter{Last: true}) }},
-		{"of a modality", "study_modality", func() (string, []any) { return list(study.WorklistFilter{Modality: study.CT, After: after}) }},
-		{"of a status", "study_status", func() (string, []any) { return list(study.WorklistFilter{Status: study.Scoring, After: after}) }},
-		{"claim", "job_ready", func() (string, []any) {
-			return `SELECT id, study_uid, lane, lost FROM job WHERE pool = $1 AND state = 'ready' AND lane <= $2 AND not_before <= $3
-				ORDER BY lane, due_at, created_at, part, id LIMIT $4`, []any{"cpu", 4, 0, 10}
-		}},
-		{"in flight", "job_enqueued", func() (string, []any) {
-			return `SELECT COUNT(*) FROM job WHERE pool = $1 AND state = 'enqueued'`, []any{"cpu"}
-		}},
-		{"deliveries", "delivery_due", func() (string, []any) {
-			return `SELECT id FROM delivery WHERE status = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, []any{0, 10}
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			text, args := tt.query()
-			all := plan(t, l.db, text, args...)
-			if !strings.Contains(all, "INDEX "+tt.index+" ") || strings.Contains(all, "TEMP B-TREE") || strings.Contains(all, "SCAN") {
-				t.Errorf("plan: %s", all)
-			}
-		})
-	}
-}
-
-func TestForecastIsReadFromIndexesAlone(t *testing.T) {
-	l := openTest(t)
-	for name, q := range map[string]struct {
-		text string
-		args []any
-	}{"study_modality": {lineText, nil}, "study_read": {readsText, []any{0, 3600000}}} {
-		step := plan(t, l.db, q.text, q.args...)
-		if !strings.Contains(step, "COVERING INDEX "+name+" ") {
-			t.Errorf("plan: %s", step)
-		}
-	}
 }
 
 func TestChangedAuditShows(t *testing.T) {
@@ -216,20 +167,4 @@ func TestGuestNeedsTheTablesOfItsProgram(t *testing.T) {
 			t.Errorf("after %s: %v", harm, err)
 		}
 	}
-}
-
-// plan gives the steps by which the engine answers a query.
-func plan(t *testing.T, db *sqldb.DB, text string, args ...any) string {
-	t.Helper()
-	var steps []string
-	if err := db.Uncached(t.Context(), func(a sqldb.Asker) (err error) {
-		steps, err = sqldb.List(a, func(rows *sql.Rows) (step string, err error) {
-			var id, parent, unused int
-			return step, rows.Scan(&id, &parent, &unused, &step)
-		}, `EXPLAIN QUERY PLAN `+text, args...)
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return strings.Join(steps, "; ")
 }

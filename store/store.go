@@ -16,6 +16,28 @@
 //	Reported, Delivered         what was written about it and who has it
 //	Worklist, Case              what a reader sees
 //
-// The methods of [Ledger] lie in files by who asks. The SQL is one text for every
-// engine; what only SQLite understands is in sqldb/sqlite.go and migrations/sqlite.
+// A [Ledger] has the methods of all its rooms. Who asks for one finds it there:
+//
+//	intake     objects, studies, priors, cases, searches, the plan
+//	orders     what the hospital's systems say: orders, merges, reports
+//	work       jobs, workers, pauses, mending
+//	outbox     reports, deliveries, commitments, recalls
+//	reading    the worklist, claims, answers, screenings, work items
+//	registry   models, proposals, calibrations, affected exams
+//	audit      the chain, tokens, preferences
+//
+// None of them calls another, but for intake, which asks orders what was said of a
+// study that arrives: a step that several take is one of the room course, and how a
+// row reads is said in row. A deed that reaches further, as a stop of a model does
+// to its jobs and its deliveries, is one transaction of the room whose deed it is.
+// Arrows fall:
+//
+//	store → intake → orders → course → audit → row → sqldb → migrations
+//	        work, outbox, reading, registry → course
+//
+// objects stands by itself. This package itself knows them all, and so it holds what
+// reaches over all tables: manifests, the rebuild from them, backup and sweep.
+//
+// The SQL is one text for every engine; what only SQLite understands is in
+// sqldb/sqlite.go and migrations/sqlite.
 package store

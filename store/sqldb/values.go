@@ -73,6 +73,7 @@ func Hash(b []byte) (h study.Hash) {
 	return h
 }
 
+// ScanHash scans a row of one hash.
 func ScanHash(rows *sql.Rows) (study.Hash, error) {
 	var b []byte
 	err := rows.Scan(&b)

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"varde/store"
+	"varde/store/course"
 	"varde/study"
 )
 
@@ -151,12 +151,12 @@ func staleAttempts(b *Bench) {
 		"fail":    b.Fail(ctx, old.ID, old.Attempt, errors.New("x"), true),
 		"lose":    b.Lose(ctx, old.ID, old.Attempt),
 	} {
-		if !errors.Is(err, store.ErrFenced) {
+		if !errors.Is(err, course.ErrFenced) {
 			b.T.Errorf("%s: %v", what, err)
 		}
 	}
 	b.OK(b.FinishPart(ctx, now, "k", 1, 1, 1))
-	b.Is(b.FinishPart(ctx, now, "k", 1, 1, 1), store.ErrFenced)
+	b.Is(b.FinishPart(ctx, now, "k", 1, 1, 1), course.ErrFenced)
 	_, _, err := b.Job(ctx, "score-none")
 	b.Is(err, study.ErrNotFound)
 }
@@ -255,7 +255,7 @@ func oneWorker(b *Bench) {
 	j := b.ClaimOne(study.PoolCPU)
 	b.OK(b.Started(ctx, j.ID, j.Attempt, "w1"))
 	b.OK(b.Started(ctx, j.ID, j.Attempt, "w1"))
-	b.Is(b.Started(ctx, j.ID, j.Attempt, "w2"), store.ErrFenced)
+	b.Is(b.Started(ctx, j.ID, j.Attempt, "w2"), course.ErrFenced)
 }
 
 func goneWorkers(b *Bench) {

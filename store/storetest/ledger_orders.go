@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"varde/store"
+	"varde/store/course"
 	"varde/study"
 )
 
@@ -131,7 +131,7 @@ func orderTakesBack(b *Bench) {
 		Same(b, "lane", j.Lane, study.Stat)
 		Same(b, "attempt", j.Attempt, 2)
 	}
-	b.Is(b.Ledger.Started(ctx, enqueued[1].ID, enqueued[1].Attempt, "w"), store.ErrFenced)
+	b.Is(b.Ledger.Started(ctx, enqueued[1].ID, enqueued[1].Attempt, "w"), course.ErrFenced)
 	b.OK(b.FinishPart(ctx, enqueued[0], "results/"+enqueued[0].ID, 1, 1, 0.5))
 }
 

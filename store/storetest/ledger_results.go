@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"varde/store"
+	"varde/store/course"
 	"varde/study"
 )
 
@@ -76,7 +76,7 @@ func scoredWhenAll(b *Bench) {
 	Same(b, "conclusions", len(jobs), 2)
 	b.OK(b.Ledger.Conclude(ctx, jobs[0], ResultOf(jobs[0], study.Flagged, 0.9)))
 	b.Status("1.2", study.Scoring)
-	b.Is(b.Ledger.Conclude(ctx, jobs[0], ResultOf(jobs[0], study.NotFlagged, 0)), store.ErrFenced)
+	b.Is(b.Ledger.Conclude(ctx, jobs[0], ResultOf(jobs[0], study.NotFlagged, 0)), course.ErrFenced)
 	b.OK(b.Ledger.Conclude(ctx, jobs[1], ResultOf(jobs[1], study.NotFlagged, 0.1)))
 	b.Status("1.2", study.Scored)
 	c, err := b.Case(ctx, "1.2")
@@ -314,9 +314,9 @@ func reportOnce(b *Bench) {
 	j := b.ClaimOne(study.PoolReport)
 	b.OK(b.Release(ctx, j.ID, j.Attempt))
 	second := b.ClaimOne(study.PoolReport)
-	b.Is(b.Reported(ctx, j, To(ReportOf(j), "PACS")), store.ErrFenced)
+	b.Is(b.Reported(ctx, j, To(ReportOf(j), "PACS")), course.ErrFenced)
 	b.OK(b.Reported(ctx, second, To(ReportOf(second), "PACS")))
-	b.Is(b.Reported(ctx, second, To(ReportOf(second), "PACS")), store.ErrFenced)
+	b.Is(b.Reported(ctx, second, To(ReportOf(second), "PACS")), course.ErrFenced)
 	due, err := b.DueDeliveries(ctx, 10)
 	b.OK(err)
 	Same(b, "deliveries", len(due), 1)
@@ -358,7 +358,7 @@ func reportsBeside(b *Bench) {
 	}
 	b.OK(b.Reported(ctx, j, set...))
 	b.Status("1.2", study.Reported)
-	b.Is(b.Reported(ctx, j, set...), store.ErrFenced)
+	b.Is(b.Reported(ctx, j, set...), course.ErrFenced)
 	c, err := b.Case(ctx, "1.2")
 	b.OK(err)
 	var kinds []string
