@@ -88,6 +88,8 @@ func TestEveryFaultOfTheOutputsIsNamed(t *testing.T) {
 		{"[flag]", "[pose]\norient = \"left\"\n[flag]", "pose.orient is of images"},
 		{"[flag]", "[gate]\noff = [\"max_beauty\"]\n[flag]", "is no bound"},
 		{"[flag]", "[display]\ncenter = 1.0\n[flag]", "display goes with"},
+		{`name = "classes" `, "keep = true\nname = \"classes\" ", "keep is of probabilities"},
+		{`name = "signs" `, "keep = true\nname = \"signs\" ", "keep is of maps and segments"},
 	} {
 		c := head("volume") + strings.Replace(outputs, tt.from, tt.to, 1)
 		_, err := models.Parse([]byte(c))
