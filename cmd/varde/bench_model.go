@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/house"
+	"varde/cmd/varde/scoring"
 	"varde/cmd/varde/settings"
 	"varde/inference"
 	"varde/inference/scores"
@@ -47,7 +48,7 @@ func benchModel(cmd *cobra.Command, r *onnx.Runtime, rounds int, show func(figur
 	dir, _ := f.GetString("dir")
 	provider, _ := f.GetString("provider")
 	batch, _ := f.GetInt("batch")
-	registry, cleanup, err := scoreRegistry(ctx, dir)
+	registry, cleanup, err := scoring.Registry(ctx, dir)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/scoring"
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/ingest"
@@ -62,7 +63,7 @@ func benchScore(cmd *cobra.Command, rounds int, show func(figure)) error {
 }
 
 // writeSlide draws a slide into a folder and reads it as the verb score does.
-func writeSlide(dir string) (*scoreFiles, error) {
+func writeSlide(dir string) (*scoring.Files, error) {
 	d, err := studytest.Slide(studytest.SM{Seed: 9, Cellular: true})
 	if err != nil {
 		return nil, err
@@ -72,12 +73,12 @@ func writeSlide(dir string) (*scoreFiles, error) {
 			return nil, err
 		}
 	}
-	return readScoreFiles([]string{dir})
+	return scoring.Read([]string{dir})
 }
 
 // measureNetwork plans the slide for a network of 224 × 224 patches and measures
 // its fullest block.
-func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files *scoreFiles, rounds int) (inference.Throughput, error) {
+func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files *scoring.Files, rounds int) (inference.Throughput, error) {
 	session, err := r.Session(network, onnx.SessionOptions{})
 	if err != nil {
 		return inference.Throughput{}, err
@@ -100,8 +101,8 @@ func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files 
 	return inference.Measure(ctx, s, scores.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
 }
 
-func fullestBlock(ctx context.Context, card models.Card, files *scoreFiles) (block study.Block, instances []study.Instance, err error) {
-	for uid, in := range files.studies {
+func fullestBlock(ctx context.Context, card models.Card, files *scoring.Files) (block study.Block, instances []study.Instance, err error) {
+	for uid, in := range files.Studies {
 		facts := ingest.Facts{Study: study.Study{UID: uid}, Instances: in, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
 		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return block, nil, err

@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"testing"
 	"time"
+
+	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
@@ -129,7 +130,7 @@ func TestTakenIsNotDelivered(t *testing.T) {
 		{Name: "SILENT", AET: "SILENT", Addr: silent.open(t, false), Commit: true},
 		{Name: "DEAF", AET: "DEAF", Addr: deaf.open(t, true), Commit: true},
 	}
-	h, stop := startedHouse(t, s)
+	h, stop := housetest.StartAndStop(t, s)
 	d, err := studytest.ChestCT(studytest.CT{Seed: 43, Slices: 8, StepMM: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -140,13 +141,13 @@ func TestTakenIsNotDelivered(t *testing.T) {
 	is := func(destination, status string) func() bool {
 		return func() bool { return deliveryOf(t, h, d.Study, destination).Status == status }
 	}
-	eventually(t, "the honest archive has no report", is("HONEST", "delivered"))
-	eventually(t, "the liar's commitment is not believed", is("LIAR", "delivered"))
+	housetest.Eventually(t, "the honest archive has no report", is("HONEST", "delivered"))
+	housetest.Eventually(t, "the liar's commitment is not believed", is("LIAR", "delivered"))
 	if stored, asked := liar.counts(); stored != 3 || asked != 3 {
 		t.Errorf("the liar got the report %d times and was asked %d times", stored, asked)
 	}
 	for _, name := range []string{"SILENT", "DEAF"} {
-		eventually(t, name+" has no report", is(name, "sent"))
+		housetest.Eventually(t, name+" has no report", is(name, "sent"))
 	}
 	owed, err := h.Ledger.OwedCommitments(t.Context())
 	if err != nil || len(owed) != 4 || owed[0].Error == "" || owed[0].Awaited != 1 || owed[1].Kept != 1 || owed[2].Broken != 1 || owed[3].Awaited != 1 {
@@ -158,7 +159,7 @@ func TestTakenIsNotDelivered(t *testing.T) {
 	// What was asked for is remembered: the answer comes after a restart, by an
 	// association of the archive's own.
 	s.Destinations[2].Addr = peers.Addr(t) // it is asked no more
-	h, _ = startedHouse(t, s)
+	h, _ = housetest.StartAndStop(t, s)
 	silent.mu.Lock()
 	transaction := silent.asked[0]
 	silent.mu.Unlock()
@@ -187,31 +188,4 @@ func TestTakenIsNotDelivered(t *testing.T) {
 		t.Errorf("after a restart: %v, %s", status, deliveryOf(t, h, d.Study, "SILENT").Status)
 	}
 	_ = a.Release()
-}
-
-// startedHouse runs a house that can be stopped before the test ends.
-func startedHouse(t *testing.T, s settings.Settings) (h *house.House, stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	h, err := house.Open(ctx, s, slog.New(slog.DiscardHandler), true)
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-			if err := h.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return h, stop
 }

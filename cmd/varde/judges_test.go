@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house/housetest"
+
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
@@ -200,7 +202,7 @@ func welcome(t *testing.T) (*house.House, strangers) {
 	if err := s.CheckPeers(); err != nil {
 		t.Fatal(err)
 	}
-	return startHouse(t, s), x
+	return housetest.Start(t, s), x
 }
 
 // A theirRIS hears messages by python3-hl7, and tells what it has read in each.

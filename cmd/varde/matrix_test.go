@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house/housetest"
+
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
@@ -220,7 +222,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	if err := s.CheckPeers(); err != nil {
 		t.Fatal(err)
 	}
-	h := startHouse(t, s)
+	h := housetest.Start(t, s)
 	d, err := studytest.ChestCT(studytest.CT{Seed: 51, Nodules: true, Slices: 24, StepMM: 2.5})
 	if err != nil {
 		t.Fatal(err)
@@ -235,12 +237,12 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 		slices.Sort(want)
 		return func() bool { return slices.Equal(deliveriesOf(t, h, d.Study), want) }
 	}
-	eventually(t, "not everybody has what they want", func() bool {
+	housetest.Eventually(t, "not everybody has what they want", func() bool {
 		all := strings.Join(deliveriesOf(t, h, d.Study), ", ")
 		return strings.Count(all, " delivered") >= 6 && strings.Count(all, " waiting") == 1 && strings.Contains(all, "oru:en RIS waiting")
 	})
 	send(scu.FromStudy(d)[22:]) // the study changes: its report is corrected
-	eventually(t, "no correction", func() bool {
+	housetest.Eventually(t, "no correction", func() bool {
 		c, err := h.Ledger.Case(t.Context(), d.Study)
 		return err == nil && len(c.Reports) > 0 && c.Reports[0].Rev == 2 && len(c.Results) > 0
 	})
@@ -248,8 +250,8 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 		t.Fatalf("a RIS that is off has heard %q", heard)
 	}
 	told.listen(t, addr)
-	eventually(t, "the RIS has not caught up", func() bool { return len(told.all()) == 2 })
-	eventually(t, "not all is delivered: "+strings.Join(deliveriesOf(t, h, d.Study), ", "), settled("sr:nb PACS delivered", "gsps:nb PACS delivered", "sr:da VNA delivered",
+	housetest.Eventually(t, "the RIS has not caught up", func() bool { return len(told.all()) == 2 })
+	housetest.Eventually(t, "not all is delivered: "+strings.Join(deliveriesOf(t, h, d.Study), ", "), settled("sr:nb PACS delivered", "gsps:nb PACS delivered", "sr:da VNA delivered",
 		"oru:en RIS delivered", "fhir-r4:en EPR delivered", "sr:en FILES delivered", "oru:en FILES delivered", "fhir-r4:en FILES delivered"))
 	heard := told.all()
 	if !strings.HasSuffix(heard[0], " P") || !strings.HasSuffix(heard[1], " C") || heard[0][:8] == heard[1][:8] {
@@ -305,7 +307,7 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	if err := h.Registry.Change(t.Context(), study.ModelChange{Model: model, State: study.ModelWithdrawn, By: "bo", Reason: "wrong threshold"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the result is not called back by itself", func() bool {
+	housetest.Eventually(t, "the result is not called back by itself", func() bool {
 		r, err := h.Ledger.RecallOf(t.Context(), model)
 		return err == nil && r.Done() && len(told.all()) == before+1
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"varde/cmd/varde/statement"
 	"varde/models"
 )
 
@@ -27,34 +28,6 @@ func (d *desk) showFacts(c models.Card) {
 		d.print(nil, "reading: %s, by %s. %s", p.Mode, strings.Join(p.Readers, ", "), p.Text)
 	}
 	for _, m := range c.Claims {
-		d.print(nil, "claim: %s; %s. %s", claimWords(m), m.Population, claimSource(m))
+		d.print(nil, "claim: %s; %s. %s", statement.ClaimWords(m), m.Population, statement.ClaimSource(m))
 	}
-}
-
-// claimWords writes a claim's number with its interval.
-func claimWords(m models.Claim) string {
-	unit := ""
-	if m.Unit != "" && m.Unit != "1" {
-		unit = " " + m.Unit
-	}
-	s := fmt.Sprintf("%s %g%s", m.Metric, m.Value, unit)
-	if m.Low != 0 || m.High != 0 {
-		level := m.Level
-		if level == 0 {
-			level = 0.95
-		}
-		s += fmt.Sprintf(" (%g %% interval %g–%g)", 100*level, m.Low, m.High)
-	}
-	if m.Cases > 0 {
-		s += fmt.Sprintf(" in %d cases", m.Cases)
-	}
-	return s
-}
-
-func claimSource(m models.Claim) string {
-	s := m.Source
-	if m.Year > 0 {
-		s += fmt.Sprintf(" (%d)", m.Year)
-	}
-	return strings.TrimSpace(s + " " + m.URL)
 }

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 
+	"varde/cmd/varde/scoring"
 	"varde/inference/scores"
 	"varde/inference/sessions"
 	"varde/ingest"
@@ -173,14 +174,14 @@ func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, car
 
 // record scores until the first run.
 func (t *goldenTape) record(ctx context.Context, path string, card models.Card, i onnx.Info) error {
-	files, err := readScoreFiles([]string{path})
+	files, err := scoring.Read([]string{path})
 	if err != nil {
 		return err
 	}
 	scorer := &scores.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version}}
 	reason := study.Reason{Code: study.ReasonModality}
-	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
-		facts := ingest.Facts{Study: files.described[uid], Instances: files.studies[uid], Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+	for _, uid := range slices.Sorted(maps.Keys(files.Studies)) {
+		facts := ingest.Facts{Study: files.Described[uid], Instances: files.Studies[uid], Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
 		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return err
 		}
@@ -189,7 +190,7 @@ func (t *goldenTape) record(ctx context.Context, path string, card models.Card, 
 			if len(p.Blocks) == 0 {
 				continue
 			}
-			_, err := scorer.Score(ctx, scores.Question{Card: card, Session: t, Instances: files.studies[uid], Block: p.Blocks[0]})
+			_, err := scorer.Score(ctx, scores.Question{Card: card, Session: t, Instances: files.Studies[uid], Block: p.Blocks[0]})
 			if t.in != nil {
 				return nil
 			}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house/housetest"
+
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
@@ -39,8 +41,8 @@ func TestEverythingGoesOutOverTLS(t *testing.T) {
 	pacs := over("ARCHIVE", "varde")
 	pacs.Name, pacs.Commit = "PACS", true
 	s.Destinations = []settings.Destination{pacs, {Name: "STORE", AET: "PACS", Addr: dcmtk, TLS: true}}
-	h := startHouse(t, s)
-	archive := startHouse(t, a)
+	h := housetest.Start(t, s)
+	archive := housetest.Start(t, a)
 
 	d, err := studytest.ChestCT(studytest.CT{Seed: 41, Slices: 12, StepMM: 2})
 	if err != nil {
@@ -57,8 +59,8 @@ func TestEverythingGoesOutOverTLS(t *testing.T) {
 	}
 	send(over("ARCHIVE", "varde"), scu.FromStudy(d))
 	send(over("VARDE", "varde"), scu.FromStudy(d)[:8])
-	awaitReported(t, h, d.Study, len(d.Objects))
-	eventually(t, "the report is not everywhere", func() bool {
+	housetest.AwaitReported(t, h, d.Study, len(d.Objects))
+	housetest.Eventually(t, "the report is not everywhere", func() bool {
 		c, err := h.Ledger.Case(t.Context(), d.Study)
 		if err != nil || len(c.Reports) != 1 {
 			return false
@@ -72,7 +74,7 @@ func TestEverythingGoesOutOverTLS(t *testing.T) {
 		files, _ := filepath.Glob(filepath.Join(taken, "*"))
 		return err == nil && len(held) == len(d.Objects)+1 && len(files) == 1
 	})
-	eventually(t, "no commitment in the audit", func() bool {
+	housetest.Eventually(t, "no commitment in the audit", func() bool {
 		rows, err := h.Ledger.AuditRows(t.Context(), 0, 1000)
 		return err == nil && audited(rows, "commitment received")
 	})
@@ -104,14 +106,4 @@ func audited(rows []study.AuditRow, action string) bool {
 		}
 	}
 	return false
-}
-
-// eventually waits until something is so.
-func eventually(t *testing.T, otherwise string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(otherwise)
-		}
-	}
 }

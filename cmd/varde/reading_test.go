@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+
+	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/settings"
 	"varde/internal/studytest"
@@ -25,7 +25,7 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	s.Tune = false
 	s.Protocols, s.Marks = []string{"*=independent"}, []string{report.KindRings, report.KindKeys}
-	h := startHouse(t, s)
+	h := housetest.Start(t, s)
 	ct, err := studytest.ChestCT(studytest.CT{Seed: 1, Nodules: true})
 	if err != nil {
 		t.Fatal(err)
@@ -35,15 +35,7 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	drawn := []studytest.Drawn{ct, slide}
-	limited, cancel := context.WithTimeout(t.Context(), demoLimit)
-	defer cancel()
-	d := &demo{Settings: h.Settings, out: io.Discard, began: time.Now()}
-	if err := d.send(limited, h, drawn); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.await(limited, h, []exam{{Drawn: ct}, {Drawn: slide}}); err != nil {
-		t.Fatal(err)
-	}
+	housetest.Push(t, h, drawn...)
 	for name, role := range map[string]string{"anna": webui.Reader, "ops": webui.Operator} {
 		if err := h.Ledger.AddToken(t.Context(), study.Token{Hash: sha256.Sum256([]byte(name)), Role: role, Name: name}, "test"); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/house/housetest"
+
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
@@ -30,7 +32,7 @@ func TestARecallOutlivesItsProcess(t *testing.T) {
 		}
 		s.Destinations = append(s.Destinations, d)
 	}
-	h, stop := startedHouse(t, s)
+	h, stop := housetest.StartAndStop(t, s)
 	d, err := studytest.ChestCT(studytest.CT{Seed: 53, Nodules: true, Slices: 24, StepMM: 2.5})
 	if err != nil {
 		t.Fatal(err)
@@ -40,11 +42,11 @@ func TestARecallOutlivesItsProcess(t *testing.T) {
 	}
 	said := func() string { return strings.Join(deliveriesOf(t, h, d.Study), ", ") }
 	off := told.listen(t, addr)
-	eventually(t, "not delivered", func() bool { return strings.Count(said(), " delivered") == 2 })
+	housetest.Eventually(t, "not delivered", func() bool { return strings.Count(said(), " delivered") == 2 })
 	if err := h.Ledger.Answer(t.Context(), study.ReadingStep{Study: d.Study, By: "A. Dahl", Step: study.StepFinal, Verdict: "agree"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what the reader left is not delivered", func() bool {
+	housetest.Eventually(t, "what the reader left is not delivered", func() bool {
 		all := said()
 		return strings.Contains(all, "verified:en PACS delivered") && strings.Contains(all, "oru-final:en RIS delivered")
 	})
@@ -62,14 +64,14 @@ func TestARecallOutlivesItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	h, _ = startedHouse(t, s)
-	eventually(t, "the archive is not told", func() bool { return strings.Contains(said(), "reject:en PACS delivered") })
+	h, _ = housetest.StartAndStop(t, s)
+	housetest.Eventually(t, "the archive is not told", func() bool { return strings.Contains(said(), "reject:en PACS delivered") })
 	r, err := h.Ledger.RecallOf(t.Context(), model)
 	if err != nil || r.Done() {
 		t.Errorf("it is done though the RIS is off: %+v, %v", r, err)
 	}
 	told.listen(t, addr)
-	eventually(t, "it does not come to its end", func() bool {
+	housetest.Eventually(t, "it does not come to its end", func() bool {
 		r, err := h.Ledger.RecallOf(t.Context(), model)
 		return err == nil && r.Done()
 	})

@@ -2,15 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
@@ -32,20 +31,12 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	s.Tune, s.Screening, s.Protocols = false, file, []string{"*=independent"}
-	h := startHouse(t, s)
+	h := housetest.Start(t, s)
 	mg, err := studytest.Mammogram(studytest.MG{Rows: 512, Columns: 384, Seed: 2, Calcifications: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited, cancel := context.WithTimeout(t.Context(), demoLimit)
-	defer cancel()
-	d := &demo{Settings: h.Settings, out: io.Discard, began: time.Now()}
-	if err := d.send(limited, h, []studytest.Drawn{mg}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.await(limited, h, []exam{{Drawn: mg}}); err != nil {
-		t.Fatal(err)
-	}
+	housetest.Push(t, h, mg)
 	for _, name := range []string{"anna", "bo"} {
 		if err := h.Ledger.AddToken(t.Context(), study.Token{Hash: sha256.Sum256([]byte(name)), Role: webui.Reader, Name: name}, "test"); err != nil {
 			t.Fatal(err)

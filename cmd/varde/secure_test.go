@@ -7,15 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"varde/cmd/varde/house"
+	"varde/cmd/varde/house/housetest"
+
 	"varde/cmd/varde/settings"
-	"varde/internal/dicom"
 	"varde/internal/studytest"
 	"varde/internal/studytest/certs"
 	"varde/internal/studytest/peers"
-	"varde/study"
 )
 
 // TestStudySentOverTLSIsReported has DCMTK's storescu push a study through the
@@ -30,7 +28,7 @@ func TestStudySentOverTLSIsReported(t *testing.T) {
 	s.Dir, s.DICOMAddr, s.HTTPAddr = filepath.Join(dir, "data"), "", "127.0.0.1:0"
 	s.TLSAddr, s.TLSCert, s.TLSKey, s.TLSCA = "127.0.0.1:0", at("varde.pem"), at("varde.key"), at("ca.pem")
 	s.Callers = []string{"CT1@127.0.0.0/8#ct1"}
-	h := startHouse(t, s)
+	h := housetest.Start(t, s)
 	_, port, err := net.SplitHostPort(h.TLS.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -50,26 +48,5 @@ func TestStudySentOverTLSIsReported(t *testing.T) {
 	if out, err := exec.Command(peers.Need(t, "storescu", "dcmtk"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("storescu over TLS: %v\n%s", err, out)
 	}
-	awaitReported(t, h, d.Study, len(d.Objects))
-}
-
-// startHouse runs a whole house in this process until the test ends.
-func startHouse(t *testing.T, s settings.Settings) *house.House {
-	t.Helper()
-	h, _ := startedHouse(t, s)
-	return h
-}
-
-// awaitReported waits until a study of n instances has its report.
-func awaitReported(t *testing.T, h *house.House, uid study.UID, n int) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		c, err := h.Ledger.Case(t.Context(), uid)
-		if err == nil && c.Study.Status == study.Reported && c.Study.Instances == n && len(c.Reports) == 1 && c.Reports[0].Class == dicom.Comprehensive3DSR {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("study %s is not reported: %+v, %v", uid, c.Study.Status, err)
-		}
-	}
+	housetest.AwaitReported(t, h, d.Study, len(d.Objects))
 }

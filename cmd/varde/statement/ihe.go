@@ -1,4 +1,4 @@
-package main
+package statement
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ type notClaim struct {
 
 // integration gathers which actors hold. What is claimed is what the code does with
 // these settings; none of it was shown at a Connectathon.
-func integration(s settings.Settings, entries []modelEntry) integrationFacts {
+func integration(s settings.Settings, entries []Model) integrationFacts {
 	c := conformance(s, entries)
 	written := map[string]bool{}
 	for _, k := range c.Written {

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
@@ -20,7 +22,7 @@ func TestPagesShowWhatTheDemoFound(t *testing.T) {
 	b := webuitest.Open(t, 1440, 900, "en")
 	s := settings.Defaults()
 	s.Dir, s.DICOMAddr, s.HTTPAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
-	h := startHouse(t, s)
+	h := housetest.Start(t, s)
 	rows := demoRows(t.Context(), t, h)
 
 	b.Go("http://" + h.Web.Addr().String() + h.Site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute))
@@ -63,7 +65,7 @@ func demoRows(ctx context.Context, t *testing.T, h *house.House) []demoRow {
 		t.Fatal(err)
 	}
 	exams = exams[:6] // those that came without an order
-	d := &demo{Settings: h.Settings, out: io.Discard, began: time.Now()}
+	d := &Demo{Settings: h.Settings, Out: io.Discard, began: time.Now()}
 	if err := d.send(limited, h, drawnOf(exams)); err != nil {
 		t.Fatal(err)
 	}

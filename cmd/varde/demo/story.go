@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -126,7 +126,7 @@ func drawnOf(exams []exam) []studytest.Drawn {
 
 // order tells the HL7 door of every order, as a hospital's system does before the
 // images come.
-func (d *demo) order(ctx context.Context, h *house.House, exams []exam) error {
+func (d *Demo) order(ctx context.Context, h *house.House, exams []exam) error {
 	dialer := &hl7.Dialer{Addr: h.HL7.Addr().String(), Timeout: 20 * time.Second}
 	defer dialer.Close()
 	sent := 0
@@ -194,7 +194,7 @@ type demoPlace struct {
 
 // list asks for the reading order and holds it against the one that is known by
 // hand: by class, and in a class by the head start.
-func (d *demo) list(ctx context.Context, h *house.House, exams []exam) ([]demoPlace, error) {
+func (d *Demo) list(ctx context.Context, h *house.House, exams []exam) ([]demoPlace, error) {
 	places, err := placesOf(ctx, h, d.Lang, exams)
 	if err == nil {
 		err = checkPlaces(places, exams)
@@ -248,8 +248,8 @@ func checkPlaces(places []demoPlace, exams []exam) error {
 }
 
 // printOrder shows the order with the reason that a reader can check.
-func (d *demo) printOrder(places []demoPlace) {
-	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
+func (d *Demo) printOrder(places []demoPlace) {
+	w := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nREADING ORDER\tCLASS\tAI\tBY HAND")
 	for _, p := range places {
 		fmt.Fprintf(w, "%2d  %s\t%s\t%s\t%s\n", p.N, p.Study, p.Word, p.AI, p.Hand)

@@ -1,4 +1,4 @@
-package main
+package statement
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ type filter struct {
 
 // inventory tells of every model of the registry, the live ones first as the
 // registry sorts them.
-func inventory(s settings.Settings, entries []modelEntry) inventoryFacts {
+func inventory(s settings.Settings, entries []Model) inventoryFacts {
 	f := inventoryFacts{Version: settings.Version, Models: []modelFacts{}}
 	for _, e := range entries {
 		f.Models = append(f.Models, factsOf(s, e))
@@ -55,7 +55,7 @@ func inventory(s settings.Settings, entries []modelEntry) inventoryFacts {
 	return f
 }
 
-func factsOf(s settings.Settings, e modelEntry) modelFacts {
+func factsOf(s settings.Settings, e Model) modelFacts {
 	c := e.Card
 	m := modelFacts{Ref: c.Ref(), Name: c.Name, Vendor: c.Vendor, Description: c.Description, State: e.State, Share: e.Share.String(), Card: c.Hash,
 		Regulatory: c.Regulatory, Device: []string{}, Use: c.Use, Filters: filters(c.Use), Input: inputText(c.Input), Thresholds: thresholds(c),
@@ -78,7 +78,7 @@ func factsOf(s settings.Settings, e modelEntry) modelFacts {
 		m.Reading = strings.TrimSpace(p.Mode + ", by " + strings.Join(p.Readers, ", ") + ". " + p.Text)
 	}
 	for _, x := range c.Claims {
-		m.Claims = append(m.Claims, claimWords(x)+"; "+x.Population+". "+claimSource(x))
+		m.Claims = append(m.Claims, ClaimWords(x)+"; "+x.Population+". "+ClaimSource(x))
 	}
 	if k := e.Calibration; k != nil {
 		m.Calibration = fmt.Sprintf("number %d of %s, SHA-256 %s", k.Number, k.At.UTC().Format("2006-01-02"), k.SHA256)
@@ -155,4 +155,33 @@ func thresholds(c models.Card) []string {
 		all = append(all, line)
 	}
 	return all
+}
+
+// ClaimWords writes a claim's number with its interval.
+func ClaimWords(m models.Claim) string {
+	unit := ""
+	if m.Unit != "" && m.Unit != "1" {
+		unit = " " + m.Unit
+	}
+	s := fmt.Sprintf("%s %g%s", m.Metric, m.Value, unit)
+	if m.Low != 0 || m.High != 0 {
+		level := m.Level
+		if level == 0 {
+			level = 0.95
+		}
+		s += fmt.Sprintf(" (%g %% interval %g–%g)", 100*level, m.Low, m.High)
+	}
+	if m.Cases > 0 {
+		s += fmt.Sprintf(" in %d cases", m.Cases)
+	}
+	return s
+}
+
+// ClaimSource writes where a claim is published.
+func ClaimSource(m models.Claim) string {
+	s := m.Source
+	if m.Year > 0 {
+		s += fmt.Sprintf(" (%d)", m.Year)
+	}
+	return strings.TrimSpace(s + " " + m.URL)
 }

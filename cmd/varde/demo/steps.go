@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func count(drawn []studytest.Drawn) (n int) {
 }
 
 // send pushes every study over an association of its own, all at once.
-func (d *demo) send(ctx context.Context, h *house.House, drawn []studytest.Drawn) error {
+func (d *Demo) send(ctx context.Context, h *house.House, drawn []studytest.Drawn) error {
 	began := time.Now()
 	var sent, bytes atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -73,7 +73,7 @@ func (d *demo) send(ctx context.Context, h *house.House, drawn []studytest.Drawn
 
 // await follows every study until it is reported, or known to be for no model, and
 // shows each as it comes. It gives the rows of those that were scored.
-func (d *demo) await(ctx context.Context, h *house.House, exams []exam) (rows []demoRow, err error) {
+func (d *Demo) await(ctx context.Context, h *house.House, exams []exam) (rows []demoRow, err error) {
 	open := map[study.UID]exam{}
 	for _, s := range exams {
 		open[s.Study] = s
@@ -113,7 +113,7 @@ func (d *demo) await(ctx context.Context, h *house.House, exams []exam) (rows []
 
 // unscored reports whether a study that no model is for has come to its end. One
 // that should have been scored is an error then.
-func (d *demo) unscored(c study.Case, s exam) (done bool, err error) {
+func (d *Demo) unscored(c study.Case, s exam) (done bool, err error) {
 	over := c.Study.Note != "" || c.Study.Status == study.Refused
 	switch {
 	case over && !s.Unscored:
@@ -174,7 +174,7 @@ func scoreWords(r study.Result) string {
 }
 
 // readBack fetches every report by WADO-RS, as another system would.
-func (d *demo) readBack(ctx context.Context, h *house.House, rows []demoRow) error {
+func (d *Demo) readBack(ctx context.Context, h *house.House, rows []demoRow) error {
 	for _, r := range rows {
 		body, err := get(ctx, h, r.retrieve, "application/dicom")
 		if err == nil {
@@ -228,7 +228,7 @@ func checkReport(body io.ReadCloser, r demoRow) error {
 
 // judge holds every result against what was planted: a study with something in
 // it is flagged and a finding lies on it, one without is not flagged.
-func (d *demo) judge(rows []demoRow) bool {
+func (d *Demo) judge(rows []demoRow) bool {
 	all := true
 	for i := range rows {
 		r := &rows[i]
@@ -286,17 +286,17 @@ func near(g study.Region, m studytest.Mark) bool {
 }
 
 // report prints the table, or everything as JSON.
-func (d *demo) report(rows []demoRow, places []demoPlace, url string, agree bool) {
+func (d *Demo) report(rows []demoRow, places []demoPlace, url string, agree bool) {
 	ok := agree
 	for _, s := range d.steps {
 		ok = ok && s.OK
 	}
-	if d.asJSON {
-		_ = json.NewEncoder(d.out).Encode(map[string]any{"ok": ok, "seconds": time.Since(d.began).Seconds(),
+	if d.AsJSON {
+		_ = json.NewEncoder(d.Out).Encode(map[string]any{"ok": ok, "seconds": time.Since(d.began).Seconds(),
 			"steps": d.steps, "rows": rows, "order": places, "url": url, "reader_url": d.reader})
 		return
 	}
-	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nSTUDY\tMODEL\tAI\tSCORE\tFINDING\tTILES\tSECONDS\tAGREES\tREPORT'S SOP INSTANCE UID")
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.Study, r.Model, r.AI, r.Score, r.Finding, r.Tiles, r.Seconds,
@@ -304,8 +304,8 @@ func (d *demo) report(rows []demoRow, places []demoPlace, url string, agree bool
 	}
 	_ = w.Flush()
 	d.printOrder(places)
-	fmt.Fprintf(d.out, "\nDecision support only. The models are reference models, not medical devices.\n")
-	if !d.exit {
-		fmt.Fprintf(d.out, "Open %s\nAs a reader, whose own answer comes before the AI's: %s\nCtrl-C ends.\n", url, d.reader)
+	fmt.Fprintf(d.Out, "\nDecision support only. The models are reference models, not medical devices.\n")
+	if !d.Exit {
+		fmt.Fprintf(d.Out, "Open %s\nAs a reader, whose own answer comes before the AI's: %s\nCtrl-C ends.\n", url, d.reader)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package statement
 
 import (
 	"cmp"
@@ -143,7 +143,7 @@ func name(uids ...study.UID) []named {
 
 // conformance gathers the facts, of the settings and of the tables that negotiation,
 // queries and writers work by.
-func conformance(s settings.Settings, entries []modelEntry) conformanceFacts {
+func conformance(s settings.Settings, entries []Model) conformanceFacts {
 	f := conformanceFacts{
 		Version: settings.Version, Implementation: named{dicom.ImplementationName, dicom.ImplementationUID}, AET: s.AET, Roles: s.Roles,
 		HTTP: s.HTTPAddr, Callers: s.Callers, Associations: s.Associations, PerCaller: dimse.MaxPerCalling, MaxPDU: dimse.MaxPDU,
@@ -242,7 +242,7 @@ func destinationsOf(s settings.Settings) []destinationOf {
 
 // ownConcepts lists the codes of our own scheme: those of every result, and those of
 // the cards.
-func ownConcepts(entries []modelEntry) []study.Code {
+func ownConcepts(entries []Model) []study.Code {
 	all := report.OwnCodes()
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {

@@ -1,4 +1,4 @@
-package main
+package statement
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ import (
 var updateDocs = flag.Bool("update-docs", false, "write docs/conformance.md anew")
 
 // installed are the models of an installation that was never started.
-var installed = sync.OnceValues(func() ([]modelEntry, error) { return toBeInstalled(settings.Defaults()) })
+var installed = sync.OnceValues(func() ([]Model, error) { return toBeInstalled(settings.Defaults()) })
 
 // document renders one document of these settings.
 func document(t *testing.T, name string, s settings.Settings, asJSON bool) string {
@@ -32,11 +32,11 @@ func document(t *testing.T, name string, s settings.Settings, asJSON bool) strin
 	return documentOf(t, name, s, entries, asJSON)
 }
 
-func documentOf(t *testing.T, name string, s settings.Settings, entries []modelEntry, asJSON bool) string {
+func documentOf(t *testing.T, name string, s settings.Settings, entries []Model, asJSON bool) string {
 	t.Helper()
-	for _, k := range docKinds() {
-		if k.name == name {
-			b, err := renderDoc(k, s, entries, asJSON)
+	for _, k := range Documents() {
+		if k.Name == name {
+			b, err := Render(k, s, entries, asJSON)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func documentOf(t *testing.T, name string, s settings.Settings, entries []modelE
 // code: a class, a transfer syntax, a key or a kind that comes or goes changes it.
 func TestConformanceStatementIsThatOfTheDefaults(t *testing.T) {
 	got := document(t, "conformance", settings.Defaults(), false)
-	file := filepath.Join("..", "..", "docs", "conformance.md")
+	file := filepath.Join("..", "..", "..", "docs", "conformance.md")
 	if *updateDocs {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -64,8 +64,8 @@ func TestConformanceStatementIsThatOfTheDefaults(t *testing.T) {
 	a, b := strings.Split(got, "\n"), strings.Split(string(want), "\n")
 	for n := range min(len(a), len(b)) {
 		if a[n] != b[n] {
-			t.Fatalf("docs/conformance.md is not what varde docs conformance prints; its sentences lie in cmd/varde/docs, and\n"+
-				"go test ./cmd/varde -run TestConformanceStatement -update-docs writes it anew. Line %d:\n%s\nwant\n%s", n+1, b[n], a[n])
+			t.Fatalf("docs/conformance.md is not what varde docs conformance prints; its sentences lie in cmd/varde/statement/docs, and\n"+
+				"go test ./cmd/varde/statement -run TestConformanceStatement -update-docs writes it anew. Line %d:\n%s\nwant\n%s", n+1, b[n], a[n])
 		}
 	}
 	if len(a) != len(b) {
@@ -116,10 +116,10 @@ func TestStatementHoldsNoSecret(t *testing.T) {
 	s := settings.Defaults()
 	s.Ledger, s.Queue = "postgres://varde:hunter2@db/varde", "redis://:hunter2@q/0"
 	s.S3AccessKey, s.S3SecretKey = "hunter2", "hunter2"
-	for _, k := range docKinds() {
+	for _, k := range Documents() {
 		for _, asJSON := range []bool{false, true} {
-			if got := document(t, k.name, s, asJSON); strings.Contains(got, "hunter2") {
-				t.Errorf("%s tells a password", k.name)
+			if got := document(t, k.Name, s, asJSON); strings.Contains(got, "hunter2") {
+				t.Errorf("%s tells a password", k.Name)
 			}
 		}
 	}

@@ -1,4 +1,8 @@
-package main
+// Package scoring runs a model over files where they lie, with no service at all: a
+// [Task] is one run of varde score, which prints what was found. [Registry] gives the
+// models that may be named and [Read] the files, as slides, volumes and images, for
+// whoever else tries a model out: the check of one, and the benchmarks.
+package scoring
 
 import (
 	"context"
@@ -27,20 +31,25 @@ import (
 	"varde/study"
 )
 
-// A scoring is one run of the verb score.
-type scoring struct {
-	model, dir, library, charset string
-	workers                      int
-	out                          io.Writer
+// A Task is one run of the verb score.
+type Task struct {
+	Model   string    // its name, ID or ID@VERSION, or a folder with a card.toml
+	Dir     string    // data folder whose models may be named; empty for none
+	Library string    // path of libonnxruntime; empty looks for it
+	Charset string    // character set of files that name none
+	Workers int       // blocks at once; 0 for one a core
+	Out     io.Writer // gets a line of JSON for each study
 }
 
-func (o *scoring) run(ctx context.Context, args []string) error {
-	registry, cleanup, err := scoreRegistry(ctx, o.dir)
+// Run scores the files below the arguments. A study that could not be scored is an
+// error at the end, and the reason stands in its line.
+func (o *Task) Run(ctx context.Context, args []string) error {
+	registry, cleanup, err := Registry(ctx, o.Dir)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	ref, err := registry.Resolve(o.model)
+	ref, err := registry.Resolve(o.Model)
 	if err != nil {
 		return fmt.Errorf("%w; varde model list names the models of a folder", err)
 	}
@@ -52,11 +61,11 @@ func (o *scoring) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := readScoreFiles(args)
+	files, err := Read(args)
 	if err != nil {
 		return err
 	}
-	runtime, err := onnx.Open(onnx.Options{Library: o.library})
+	runtime, err := onnx.Open(onnx.Options{Library: o.Library})
 	if err != nil {
 		return err
 	}
@@ -86,11 +95,11 @@ func (o *scoring) run(ctx context.Context, args []string) error {
 
 // each scores study by study, in the order of their UIDs, and prints a line for
 // each. A study that could not be scored makes the verb fail at the end.
-func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card, sessions [2]sessions.Session, scorer *scores.Scorer) error {
+func (o *Task) each(ctx context.Context, files *Files, card models.Card, sessions [2]sessions.Session, scorer *scores.Scorer) error {
 	failed := 0
-	for _, uid := range slices.Sorted(maps.Keys(files.studies)) {
-		instances := files.studies[uid]
-		facts := ingest.Facts{Study: files.described[uid], Instances: instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+	for _, uid := range slices.Sorted(maps.Keys(files.Studies)) {
+		instances := files.Studies[uid]
+		facts := ingest.Facts{Study: files.Described[uid], Instances: instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
 		var err error
 		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return err
@@ -101,26 +110,26 @@ func (o *scoring) each(ctx context.Context, files *scoreFiles, card models.Card,
 			asked = plan.Models[0]
 		}
 		result, err := inference.ScoreFiles(ctx, scorer, inference.Files{Study: uid, Instances: instances, Card: card, Plan: asked,
-			Session: sessions[0], Second: sessions[1], Runners: settings.Settings{Workers: o.workers}.Runners(), At: time.Now()})
+			Session: sessions[0], Second: sessions[1], Runners: settings.Settings{Workers: o.Workers}.Runners(), At: time.Now()})
 		if err != nil {
 			return err
 		}
 		if result.AI == study.Failed {
 			failed++
 		}
-		if err := json.NewEncoder(o.out).Encode(result); err != nil {
+		if err := json.NewEncoder(o.Out).Encode(result); err != nil {
 			return err
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d studies could not be scored; the reason stands in each line", failed, len(files.studies))
+		return fmt.Errorf("%d of %d studies could not be scored; the reason stands in each line", failed, len(files.Studies))
 	}
 	return nil
 }
 
-// scoreRegistry gives the models that may be named: those of a data folder, and
-// the reference models.
-func scoreRegistry(ctx context.Context, dir string) (*models.Registry, func(), error) {
+// Registry gives the models that may be named: those of a data folder, where one is
+// named, and the reference models. What it stands on is removed by the function.
+func Registry(ctx context.Context, dir string) (*models.Registry, func(), error) {
 	temp, err := os.MkdirTemp("", "varde-models-")
 	if err != nil {
 		return nil, nil, err
@@ -155,17 +164,17 @@ func (noStates) Models(context.Context) ([]study.ModelChange, error) { return ni
 // SetModel keeps nothing.
 func (noStates) SetModel(context.Context, study.ModelChange) error { return nil }
 
-// scoreFiles are files read where they lie.
-type scoreFiles struct {
-	studies   map[study.UID][]study.Instance // Key is the file's path
-	described map[study.UID]study.Study      // by the first file of each
+// Files are files read where they lie, by study.
+type Files struct {
+	Studies   map[study.UID][]study.Instance // Key is the file's path
+	Described map[study.UID]study.Study      // by the first file of each
 	frames    map[study.UID]study.Frames
 }
 
-// readScoreFiles reads the header of every file. A named file that is no DICOM
+// Read reads the header of every file. A named file that is no DICOM
 // is an error; in a folder it is passed over.
-func readScoreFiles(args []string) (*scoreFiles, error) {
-	s := &scoreFiles{studies: map[study.UID][]study.Instance{}, described: map[study.UID]study.Study{}, frames: map[study.UID]study.Frames{}}
+func Read(args []string) (*Files, error) {
+	s := &Files{Studies: map[study.UID][]study.Instance{}, Described: map[study.UID]study.Study{}, frames: map[study.UID]study.Frames{}}
 	for _, arg := range args {
 		err := filepath.WalkDir(arg, func(p string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -180,13 +189,13 @@ func readScoreFiles(args []string) (*scoreFiles, error) {
 			return nil, err
 		}
 	}
-	if len(s.studies) == 0 {
+	if len(s.Studies) == 0 {
 		return nil, fmt.Errorf("no DICOM file in %v: %w", args, study.ErrInvalid)
 	}
 	return s, nil
 }
 
-func (s *scoreFiles) add(path string) error {
+func (s *Files) add(path string) error {
 	h, err := dicom.ReadFile(path)
 	if err != nil {
 		return err
@@ -209,15 +218,15 @@ func (s *scoreFiles) add(path string) error {
 		return nil
 	}
 	s.frames[in.UID] = h.Frames
-	if _, ok := s.described[st.UID]; !ok {
-		s.described[st.UID] = st
+	if _, ok := s.Described[st.UID]; !ok {
+		s.Described[st.UID] = st
 	}
-	s.studies[st.UID] = append(s.studies[st.UID], in)
+	s.Studies[st.UID] = append(s.Studies[st.UID], in)
 	return nil
 }
 
 // Frames gives the frame index of a file that was read.
-func (s *scoreFiles) Frames(_ context.Context, uid study.UID) (study.Frames, error) {
+func (s *Files) Frames(_ context.Context, uid study.UID) (study.Frames, error) {
 	f, ok := s.frames[uid]
 	if !ok {
 		return f, fmt.Errorf("frames of %s: %w", uid, study.ErrNotFound)
@@ -226,7 +235,7 @@ func (s *scoreFiles) Frames(_ context.Context, uid study.UID) (study.Frames, err
 }
 
 // Range reads a part of a file.
-func (s *scoreFiles) Range(_ context.Context, path string, off, n int64) (io.ReadCloser, error) {
+func (s *Files) Range(_ context.Context, path string, off, n int64) (io.ReadCloser, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
