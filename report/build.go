@@ -9,6 +9,7 @@ import (
 
 	"varde/internal/dicom/tree"
 	"varde/internal/words"
+	"varde/report/answer"
 	"varde/report/cad"
 	"varde/report/identity"
 	"varde/report/slides"
@@ -52,7 +53,7 @@ type Document struct {
 	Evidence    []study.Instance // every image that the tree refers to
 	Objects     []study.Report   // ours, beside it
 	Predecessor *study.Report
-	Reading     *Reading // nil: nobody has verified it
+	Reading     *answer.Answer // nil: nobody has verified it
 	Root        tree.Item
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/internal/words"
@@ -11,10 +12,13 @@ import (
 	"varde/study"
 )
 
-// The kinds of FHIR bundles, a transaction each.
+// The kinds of FHIR bundles, a transaction each: of a result, and of the same as its
+// reader left it, which is put in the place of that.
 const (
-	KindFHIRR4 = "fhir-r4"
-	KindFHIRR5 = "fhir-r5"
+	KindFHIRR4      = "fhir-r4"
+	KindFHIRR5      = "fhir-r5"
+	KindFinalFHIRR4 = "fhir-r4-final"
+	KindFinalFHIRR5 = "fhir-r5-final"
 )
 
 // makeFHIR makes the bundle that tells a FHIR server of a result, or that what it
@@ -46,6 +50,38 @@ func makeFHIR(kind string, v fhir.Version) func(context.Context, *Writer, work) 
 		}
 		in.Told = words.Tell(or(l, words.English), k.study, k.result, words.TellOptions{
 			Instances: k.instances, Heatmap: written(k.beside, KindHeatmap, "") != nil, Replaces: in.Replaces,
+		})
+		b, err := in.Bundle(v)
+		if err != nil {
+			return nil, err
+		}
+		return []made{k.made(kind, 0, "", "", b)}, nil
+	}
+}
+
+// makeFinalFHIR makes the bundle that tells a FHIR server how a reader left a result.
+// What it tells has the identifiers of what was told before, so that a server that has
+// that updates it.
+func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, work) ([]made, error) {
+	return func(ctx context.Context, w *Writer, k work) ([]made, error) {
+		g, err := w.reading(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		l, _ := words.ParseLang(k.lang)
+		in := fhir.Work{Study: k.study, Instances: k.instances, Result: k.result, Device: k.device, Location: k.location, Answer: &g}
+		for _, o := range append(slices.Clone(k.before), k.beside...) {
+			if o.Lang == "" || o.Lang == k.lang {
+				in.Objects = append(in.Objects, o)
+			}
+		}
+		earlier, err := w.Ledger.Predecessors(ctx, k.result.Study, k.result.Rev, k.result.Model)
+		if err != nil {
+			return nil, fmt.Errorf("read what was told before: %w", err)
+		}
+		in.Replaces = len(earlier) > 0
+		in.Told = words.Tell(or(l, words.English), k.study, k.result, words.TellOptions{
+			Instances: k.instances, Heatmap: written(k.before, KindHeatmap, "") != nil, Replaces: in.Replaces,
 		})
 		b, err := in.Bundle(v)
 		if err != nil {

@@ -2,9 +2,11 @@ package report_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,57 @@ func TestWithdrawnResultIsInErrorEverywhere(t *testing.T) {
 			if r.Status != "entered-in-error" {
 				t.Errorf("%s is %s", key, r.Status)
 			}
+		}
+	}
+}
+
+// TestAReadersAnswerUpdatesWhatAServerHas: what was sent before is put in place under
+// its own identifiers, and nothing of it twice.
+func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
+	s := chestCT(3, 1)
+	for v, kinds := range map[fhir.Version][]string{fhir.R4: {report.KindFHIRR4, report.KindFinalFHIRR4}, fhir.R5: {report.KindFHIRR5, report.KindFinalFHIRR5}} {
+		m := &memory{sample: s, objects: map[string][]byte{}}
+		w := &report.Writer{Ledger: m, Objects: m, Lang: "en", Location: time.UTC, Organization: "Oslo University Hospital",
+			Wants: []report.Want{{Destination: "EPR", Kinds: kinds, Lang: "nb"}, {Destination: "OLD", Kinds: kinds[:1]}},
+			Steps: func(context.Context, study.UID) ([]study.ReadingStep, error) { return reader(s), nil }}
+		j := job(s)
+		for _, j.Task = range []study.Task{study.TaskReport, study.TaskVerify} {
+			if err := w.Handle(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+		}
+		server := &fhirServer{t: t, known: map[string][]byte{}}
+		said := func(kind string) (status string, observations map[string]int) {
+			i := slices.IndexFunc(m.reports, func(r study.Report) bool { return r.Kind == kind && r.Lang == "nb" })
+			if i < 0 || !slices.Equal(m.reports[i].To, []string{"EPR"}) || m.reports[i].Media != study.MediaFHIR {
+				t.Fatalf("no %s, or for others: %+v", kind, m.reports)
+			}
+			server.transaction(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(m.objects[m.reports[i].Key])))
+			observations = map[string]int{}
+			for key, b := range server.known {
+				r, err := fhir.Read(v, b)
+				if err != nil {
+					t.Fatal(key, err)
+				}
+				switch r := r.(type) {
+				case *fhir.DiagnosticReport:
+					status += r.Status
+				case *fhir.Observation:
+					observations[r.Status]++
+				}
+			}
+			return status, observations
+		}
+		if status, all := said(kinds[0]); status != "preliminary" || all["preliminary"] < 4 || len(all) != 1 {
+			t.Errorf("%s before: %s, %v", v, status, all)
+		}
+		known := len(server.known)
+		// One finding was rejected, and what was missed and who read it came new.
+		if status, all := said(kinds[1]); status != "final" || all["entered-in-error"] != 1 || all["preliminary"] != 0 || len(server.known) != known+2 {
+			t.Errorf("%s after: %s, %v, %d resources of %d", v, status, all, len(server.known), known)
+		}
+		if again, _ := said(kinds[1]); again != "final" || len(server.known) != known+2 {
+			t.Errorf("%s twice: %s, %d resources of %d", v, again, len(server.known), known)
 		}
 	}
 }

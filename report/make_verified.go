@@ -6,6 +6,7 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/words"
+	"varde/report/answer"
 	"varde/report/messages"
 	"varde/study"
 )
@@ -41,7 +42,7 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 		return nil, err
 	}
 	l, _ := words.ParseLang(k.lang)
-	in := messages.Input{Study: k.study, Result: g.left(k.result), Lang: or(l, words.English), Device: k.device, Location: k.location, Options: w.Messages,
+	in := messages.Input{Study: k.study, Result: g.Left(k.result), Lang: or(l, words.English), Device: k.device, Location: k.location, Options: w.Messages,
 		Verified: &messages.Verification{By: personName(g.By), At: g.At}, At: g.At, Report: written(k.beside, KindVerified, k.lang)}
 	in.UID, _ = k.name(KindFinalMessage, 0, "")
 	d := Document{Study: k.study, Evidence: k.instances, At: g.At.In(k.identity().At.Location())}
@@ -62,15 +63,15 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 }
 
 // reading gives what the reader made of the result.
-func (w *Writer) reading(ctx context.Context, k work) (Reading, error) {
+func (w *Writer) reading(ctx context.Context, k work) (answer.Answer, error) {
 	if w.Steps == nil {
-		return Reading{}, fmt.Errorf("what readers did is not known here: %w", study.ErrUnsupported)
+		return answer.Answer{}, fmt.Errorf("what readers did is not known here: %w", study.ErrUnsupported)
 	}
 	steps, err := w.Steps(ctx, k.result.Study)
 	if err != nil {
-		return Reading{}, fmt.Errorf("read what the reader did: %w", err)
+		return answer.Answer{}, fmt.Errorf("read what the reader did: %w", err)
 	}
-	g, ok := readingOf(steps, k.result)
+	g, ok := answer.Of(steps, k.result)
 	if !ok {
 		return g, fmt.Errorf("study %s, revision %d, has no final answer: %w", k.result.Study, k.result.Rev, study.ErrNotFound)
 	}

@@ -67,6 +67,8 @@ func makers() []maker {
 		{kind: KindChest, spoken: true, checked: true, make: makeChest},
 		{kind: KindVerified, spoken: true, checked: true, verifies: true, silent: true, make: makeVerified},
 		{kind: KindFinalMessage, spoken: true, verifies: true, silent: true, make: makeFinalMessage},
+		{kind: KindFinalFHIRR4, spoken: true, verifies: true, silent: true, make: makeFinalFHIR(KindFinalFHIRR4, fhir.R4)},
+		{kind: KindFinalFHIRR5, spoken: true, verifies: true, silent: true, make: makeFinalFHIR(KindFinalFHIRR5, fhir.R5)},
 		{kind: KindReject, spoken: true, withdraws: true, silent: true, make: makeReject},
 		{kind: KindCapture, spoken: true, make: makeCaptures},
 		{kind: KindPrint, spoken: true, make: makePrint},

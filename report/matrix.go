@@ -85,6 +85,13 @@ func speech(lang string) string {
 	return string(tongue(lang).Lang)
 }
 
+// Verifies reports whether what is written of a kind tells of a result as its reader
+// left it.
+func Verifies(kind string) bool {
+	m, ok := makerOf(kind)
+	return ok && m.verifies
+}
+
 // Kinds lists what can be written, in the order of its writing, by media type: all
 // of it when that is empty.
 func Kinds(media string) []string {

@@ -4,67 +4,23 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
+	"varde/report/answer"
 	"varde/report/cad"
 	"varde/study"
 )
-
-// A Reading is what a reader made of a result.
-type Reading struct {
-	By   string // who
-	At   time.Time
-	Says string // one of [study.Verdicts], or none
-	Text string // the reader's own words
-	// Verdicts are those on single findings, by tracking UID: the last counts.
-	Verdicts map[study.UID]study.ReadingStep
-	// Missed is what the reader marked that the AI did not find.
-	Missed []study.ReadingStep
-	// Organization answers for the reader. Without one the standard has no place for a
-	// verification, and the report stays unverified.
-	Organization string
-}
-
-// readingOf gathers what the reader whose final answer is the last of a revision made
-// of a model's result; ok is false where nobody has answered. What was missed is told
-// with every result to which the reader did not give it.
-func readingOf(steps []study.ReadingStep, r study.Result) (g Reading, ok bool) {
-	for _, s := range steps {
-		if s.Rev == r.Rev && s.Step == study.StepFinal {
-			g.By, g.At, g.Says, g.Text, ok = s.By, s.At, s.Verdict, s.Text, true
-		}
-	}
-	g.Verdicts = map[study.UID]study.ReadingStep{}
-	for _, s := range steps {
-		switch {
-		case s.Rev != r.Rev || s.By != g.By:
-		case s.Step == study.StepFinding && s.Model == r.Model:
-			g.Verdicts[s.Tracking] = s
-		case s.Step == study.StepMissed && (s.Model == r.Model || s.Model.ID == ""):
-			g.Missed = append(g.Missed, s)
-		}
-	}
-	return g, ok
-}
-
-// left gives the result as the reader left it: without the findings that the reader
-// rejected.
-func (g Reading) left(r study.Result) study.Result {
-	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f study.Finding) bool { return g.Verdicts[f.Tracking].Verdict == "disagree" })
-	return r
-}
 
 // Verify makes the report of a result as its reader left it, TID 1500 with the reader
 // as the observer: the findings that the reader did not reject, each with the model
 // that found it, and those that the reader marked, which no model found. What was
 // rejected is said in words and has no place. It decides by its arguments alone.
-func Verify(s study.Study, instances []study.Instance, r study.Result, g Reading, o Options) Document {
+func Verify(s study.Study, instances []study.Instance, r study.Result, g answer.Answer, o Options) Document {
 	d := Build(s, instances, r, o)
 	d.UID, d.Series = names(r, KindVerified, "", speech(o.Lang), study.PurposeVerified)
 	d.At, d.Label, d.Reading = g.At.In(d.At.Location()), tongue(o.Lang).T("verified.series"), &g
-	b := builder{language: tongue(o.Lang), result: g.left(r), document: &d, planes: planes(d.Evidence), places: o.Segments}
+	b := builder{language: tongue(o.Lang), result: g.Left(r), document: &d, planes: planes(d.Evidence), places: o.Segments}
 	b.drawn = b.segments()
 	items := []tree.Item{
 		tree.Code(tree.HasConceptMod, conceptLanguage, b.code, tree.Code(tree.HasConceptMod, conceptCountry, b.country)),
@@ -118,43 +74,8 @@ func (b *builder) missed(n int, mark study.Region) tree.Item {
 }
 
 // read says in sentences what the reader made of the result.
-func (b *builder) read(r study.Result, g Reading) []string {
-	lines := []string{b.T("verified.by", g.By, b.Moment(b.document.At)) + " " + b.T("verified.says_"+or(g.Says, "none"))}
-	wrongs := func(s study.ReadingStep) string {
-		var all []string
-		for _, w := range s.Wrong {
-			all = append(all, b.T("wrong."+w))
-		}
-		if s.Text != "" {
-			all = append(all, s.Text)
-		}
-		return strings.Join(all, "; ")
-	}
-	for _, f := range r.Findings {
-		s, ok := g.Verdicts[f.Tracking]
-		switch why := wrongs(s); {
-		case !ok:
-		case s.Verdict == "disagree":
-			lines = append(lines, strings.TrimSuffix(b.T("verified.rejected", f.Number)+" "+why, " "))
-		case s.Verdict == "changes":
-			lines = append(lines, strings.TrimSuffix(b.T("verified.changed", f.Number)+" "+why, " "))
-		default:
-			lines = append(lines, b.T("verified.agreed", f.Number))
-		}
-	}
-	for n, m := range g.Missed {
-		lines = append(lines, strings.TrimSuffix(b.T("verified.missed", n+1)+" "+wrongs(m), " "))
-	}
-	if g.Text != "" {
-		lines = append(lines, b.T("verified.said", g.Text))
-	}
-	told := b.told()
-	for _, text := range []string{told.NotLooked, told.Reason, told.Model, told.Disclaimer} {
-		if text != "" {
-			lines = append(lines, text)
-		}
-	}
-	return lines
+func (b *builder) read(r study.Result, g answer.Answer) []string {
+	return g.Lines(b.Lang, r, b.told(), b.Moment(b.document.At))
 }
 
 // personName is the name of an account as a person's, PS3.5 §6.2.1: an account that

@@ -76,7 +76,8 @@ const (
 )
 
 // MediaOf gives the media type of a kind of report. What is neither an HL7 message
-// ("oru", "oru-final") nor a FHIR bundle ("fhir-r4", "fhir-r5") is a DICOM object.
+// ("oru", "oru-final") nor a FHIR bundle ("fhir-r4", "fhir-r4-final" and so on) is a
+// DICOM object.
 func MediaOf(kind string) string {
 	switch {
 	case kind == "oru", kind == "oru-final":

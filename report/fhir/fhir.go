@@ -7,8 +7,8 @@
 // There is one model, shaped as R5, and one table of what R4 has otherwise. A
 // result that failed, did not run or is out of the model's scope has no value but a
 // dataAbsentReason: it can't be taken for a negative. What is told of a result that
-// was withdrawn is entered-in-error. Resources point to a patient by identifier
-// alone, and hold no name.
+// was withdrawn, or that its reader rejected, is entered-in-error. Resources point to a
+// patient by identifier alone, and hold no name but the reader's.
 //
 // The same arguments give the same bytes. A transaction creates or updates by
 // identifiers that are made from UIDs, so that one that is sent twice creates
@@ -17,10 +17,12 @@ package fhir
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"varde/internal/words"
+	"varde/report/answer"
 	"varde/report/identity"
 	"varde/study"
 )
@@ -65,7 +67,7 @@ type Work struct {
 	Result    study.Result
 	Told      words.Told     // what the result says, in the language of the resources
 	Objects   []study.Report // DICOM objects that were written of the result
-	Readings  []study.Reading
+	Answer    *answer.Answer // of the reader of this state of the study; nil without one
 	// Replaces says that there was a result of the same model before, of an
 	// earlier state of the study. Old is that result where it is known: what it told
 	// and this one does not is entered-in-error from now on.
@@ -86,27 +88,20 @@ func (w Work) answered() bool {
 	return a == study.Flagged || a == study.Uncertain || a == study.NotFlagged
 }
 
-// verdict gives the last reader's word on this state of the study: agree, changes,
-// disagree, or empty.
+// verdict gives the reader's word on the result: agree, changes, disagree, or empty.
+// With an AI that gave no answer one can but agree.
 func (w Work) verdict() string {
-	last := ""
-	var at time.Time
-	for _, r := range w.Readings {
-		if r.Rev == w.Result.Rev && !r.At.Before(at) {
-			last, _, _ = strings.Cut(r.Verdict, ": ")
-			at = r.At
-		}
+	if w.Answer == nil || !slices.Contains(study.Verdicts[:], w.Answer.Says) || !w.answered() && w.Answer.Says != "agree" {
+		return ""
 	}
-	return last
+	return w.Answer.Says
 }
 
 // Changed is when what is told of the result changed last.
 func (w Work) Changed() time.Time {
 	at := w.Result.At
-	for _, r := range w.Readings {
-		if r.Rev == w.Result.Rev && r.At.After(at) {
-			at = r.At
-		}
+	if w.Answer != nil && w.Answer.At.After(at) {
+		at = w.Answer.At
 	}
 	if w.Withdrawn && w.WithdrawnAt.After(at) {
 		at = w.WithdrawnAt
@@ -121,15 +116,22 @@ func (w Work) in(t time.Time) time.Time {
 	return t.In(time.Local)
 }
 
-// status is that of a report and its observations. It is final once a physician has
-// read the study and agrees; until then nobody has verified it.
+// status is that of the report. It is final once a physician has read the study and
+// stands behind what is left of the result; until then nobody has verified it. Where
+// the physician does not agree, and leaves nothing, it is entered-in-error.
 func (w Work) status() string {
 	switch {
-	case w.Withdrawn:
+	case w.Withdrawn, w.verdict() == "disagree" && !w.leaves():
 		return "entered-in-error"
-	case w.verdict() != "agree":
+	case w.verdict() == "":
 		return "preliminary"
-	case w.Replaces:
+	}
+	return w.settled()
+}
+
+// settled is the status of what a physician stands behind.
+func (w Work) settled() string {
+	if w.Replaces {
 		return "amended"
 	}
 	return "final"
@@ -139,13 +141,19 @@ func (w Work) status() string {
 // is among them, or is pointed to by identifier.
 func (w Work) Resources() []Resource {
 	w.Device = w.Device.Filled()
+	if w.Withdrawn { // whatever was made of it
+		w.Answer = nil
+	}
 	all := []Resource{}
 	if w.Result.AI != study.Running {
 		all = append(all, w.report())
-		for _, o := range w.observations() {
+		for _, o := range append(w.observations(), w.missed()...) {
 			all = append(all, o)
 		}
 		all = append(all, w.provenance())
+		if w.verdict() != "" {
+			all = append(all, w.verification())
+		}
 	}
 	all = append(all, w.task(), w.Imaging(), w.Algorithm(), w.House())
 	if w.DICOMweb != "" {

@@ -71,7 +71,7 @@ func TestOutcomesKeepTheirWord(t *testing.T) {
 			if report != o.report || task != o.task || absent != o.absent {
 				t.Errorf("%s %s: report %q, task %q, absent %q; want %q, %q, %q", o.name, l, report, task, absent, o.report, o.task, o.absent)
 			}
-			if want := o.report != "" && o.absent == "" && o.name != "withdrawn"; value != want {
+			if want := o.report != "" && o.absent == "" && !strings.Contains(o.name, "withdrawn") && !strings.Contains(o.name, "disagreed"); value != want {
 				t.Errorf("%s %s: has a value: %v", o.name, l, value)
 			}
 		}
@@ -99,7 +99,7 @@ func TestNobodyIsNamed(t *testing.T) {
 					texts.Write(text)
 				}
 			}
-			for _, bad := range []string{"Everywoman", "EVERYWOMAN", "THORAX", "19500101", "1950-01-01", "reader"} {
+			for _, bad := range []string{"Everywoman", "EVERYWOMAN", "THORAX", "19500101", "1950-01-01"} {
 				if strings.Contains(texts.String(), bad) {
 					t.Errorf("%s, %s: %q stands in it", o.name, v, bad)
 				}

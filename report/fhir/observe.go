@@ -49,7 +49,7 @@ func (w Work) observations() []*Observation {
 	}
 	if w.Withdrawn {
 		for _, o := range all {
-			w.void(o)
+			w.void(o, w.Told.Lang.T("fhir.withdrawn"))
 		}
 	}
 	return append(all, w.gone(all)...)
@@ -57,10 +57,10 @@ func (w Work) observations() []*Observation {
 
 // void leaves nothing that a reader of resources who looks at no status could take
 // for a result.
-func (w Work) void(o *Observation) {
+func (w Work) void(o *Observation, note string) {
 	o.Status = "entered-in-error"
 	o.Value, o.Absent, o.Interpretation, o.Component, o.BodySite, o.HasMember = nil, nil, nil, nil, nil, nil
-	o.Note = []Annotation{{Text: w.Told.Lang.T("fhir.withdrawn")}}
+	o.Note = []Annotation{{Text: note}}
 }
 
 // gone gives what the result before told and this one does not: a server that has
@@ -70,11 +70,11 @@ func (w Work) gone(now []*Observation) []*Observation {
 		return nil
 	}
 	before := w
-	before.Result, before.Old = *w.Old, nil
+	before.Result, before.Old, before.Answer = *w.Old, nil, nil
 	var all []*Observation
 	for _, o := range before.observations() {
 		if !slices.ContainsFunc(now, func(n *Observation) bool { return n.ID == o.ID }) {
-			w.void(o)
+			w.void(o, w.Told.Lang.T("fhir.withdrawn"))
 			all = append(all, o)
 		}
 	}
@@ -88,7 +88,7 @@ func (w Work) observation(item string, what *Concept) *Observation {
 		Identifier: []Identifier{own("Observation", w.id(item))},
 		BasedOn:    w.order(),
 		PartOf:     []Reference{w.imaging()},
-		Status:     w.status(),
+		Status:     "preliminary",
 		Category:   []Concept{*code(systemKind, "imaging", "Imaging")},
 		Code:       what,
 		Subject:    w.Subject(),
@@ -111,8 +111,10 @@ func (w Work) whole() *Observation {
 	o.Component = append(o.Component, Component{Code: w.named(codeDetections), Value: concept(status)})
 	if w.answered() {
 		o.Value = &Concept{Coding: []Coding{coding(summary), w.state(r.AI).Coding[0]}, Text: w.Told.Summary}
-		o.Interpretation = interpretation(r.AI)
-		o.Component = append(o.Component, w.numbers(codeImpression, r.Probability, r.Calibrated, r.Measurements)...)
+		if !w.changed() {
+			o.Interpretation = interpretation(r.AI)
+			o.Component = append(o.Component, w.numbers(codeImpression, r.Probability, r.Calibrated, r.Measurements)...)
+		}
 	} else {
 		w.missing(o, r.AI, r.Reason)
 	}
@@ -122,12 +124,38 @@ func (w Work) whole() *Observation {
 			Component{Code: w.item("parts-seen", w.Told.Lang.T("fhir.seen")), Integer: &seen},
 			Component{Code: w.item("parts-planned", w.Told.Lang.T("fhir.planned")), Integer: &planned})
 	}
+	if w.changed() {
+		w.standWhole(o)
+		return o
+	}
 	for _, text := range slices.Concat([]string{w.Told.NotLooked, w.Told.Reason, w.Told.Frequency}, w.Told.Errors, []string{w.Told.Probability, w.standing(), w.Told.Disclaimer}) {
 		if text != "" {
 			o.Note = append(o.Note, Annotation{Text: text})
 		}
 	}
+	w.stand(o, w.verdict(), w.standing())
 	return o
+}
+
+// standWhole is stand for the observation of a study of which the reader left another
+// result than the AI gave: what ran and how much it saw stays as it was.
+func (w Work) standWhole(o *Observation) {
+	ran := o.Component
+	o.Value = nil
+	if w.answered() {
+		summary, _ := w.outcome()
+		o.Value = concept(summary)
+	}
+	for _, text := range append(w.judged(), w.Told.Disclaimer) {
+		if text != "" && !slices.Contains(o.Note, Annotation{Text: text}) {
+			o.Note = append(o.Note, Annotation{Text: text})
+		}
+	}
+	notes := o.Note
+	w.stand(o, w.verdict(), w.standing())
+	if o.Status != "entered-in-error" {
+		o.Component, o.Note = ran, notes
+	}
 }
 
 // missing says why there is no value. Such an observation is never verified, for
@@ -190,6 +218,7 @@ func (w Work) finding(f study.Finding) *Observation {
 		}
 	}
 	o.Note = append(o.Note, w.caution(f.Probability)...)
+	w.standFinding(o, f)
 	return o
 }
 
@@ -217,6 +246,7 @@ func (w Work) label(l study.Label) *Observation {
 	if l.Grade != nil {
 		o.Value = w.named(*l.Grade)
 		o.Interpretation = nil
+		w.stand(o, w.verdict(), w.standing())
 		return o
 	}
 	value := study.Code{Value: "47492008", Scheme: "SCT", Meaning: "Not seen"}
@@ -230,6 +260,7 @@ func (w Work) label(l study.Label) *Observation {
 	o.Value.Text = w.Told.Lang.Label(l)
 	o.Component = w.numbers(codeScore, l.Probability, false, nil)
 	o.Note = w.caution(l.Probability)
+	w.stand(o, w.verdict(), w.standing())
 	return o
 }
 
@@ -255,6 +286,7 @@ func (w Work) slide(s study.SlideResult) *Observation {
 			Component{Code: w.item("parts-seen", w.Told.Lang.T("fhir.seen")), Integer: &seen},
 			Component{Code: w.item("parts-planned", w.Told.Lang.T("fhir.planned")), Integer: &planned})
 	}
+	w.stand(o, w.verdict(), w.standing())
 	return o
 }
 

@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"html"
+	"slices"
 	"strings"
 
 	"varde/study"
@@ -27,21 +28,43 @@ func (w Work) report() *DiagnosticReport {
 		r.Text = narrative(r.Language, r.Conclusion)
 		return r
 	}
-	lines := append([]string{w.standing()}, w.Told.Lines()...)
+	lines, headline := append([]string{w.standing()}, w.Told.Lines()...), w.Told.Headline
+	if w.verdict() != "" {
+		r.ResultsInterpreter = []Reference{w.reader()}
+	}
+	r.Result = append(r.Result, w.beside()...)
+	if w.changed() { // then the reader's words stand, and not those of the AI
+		lines, headline = w.judged(), w.title()
+	} else {
+		r.ConclusionCode = w.conclusion()
+	}
 	r.Conclusion = strings.Join(lines, "\n")
-	r.ConclusionCode = w.conclusion()
 	r.Text = narrative(r.Language, lines...)
 	r.PresentedForm = []Attachment{{
 		ContentType: "text/plain; charset=utf-8", Language: w.language(),
-		Data: []byte(w.Told.Headline + "\n\n" + r.Conclusion + "\n"), Title: w.title(), Creation: instant(w.in(w.Result.At)),
+		Data: []byte(headline + "\n\n" + r.Conclusion + "\n"), Title: w.title(), Creation: instant(w.in(w.Result.At)),
 	}}
 	for _, o := range w.Objects {
-		if o.IsObject() && o.Purpose == study.PurposeResult && o.Held == "" {
+		if o.IsObject() && (o.Purpose == study.PurposeResult || o.Purpose == study.PurposeVerified) && o.Held == "" {
 			id := UIDIdentifier(o.UID)
 			r.Media = append(r.Media, Media{Comment: strings.ToUpper(o.Kind), Link: &Reference{Identifier: &id}})
 		}
 	}
 	return r
+}
+
+// beside points to the observations that are no members of that of the study: what the
+// reader found, and what stands of a result that does not as a whole.
+func (w Work) beside() []Reference {
+	all := w.missed()
+	if w.verdict() == "disagree" {
+		all = append(slices.DeleteFunc(w.observations(), func(o *Observation) bool { return o.Status == "entered-in-error" }), all...)
+	}
+	var to []Reference
+	for _, o := range all {
+		to = append(to, w.to("Observation", o.ID))
+	}
+	return to
 }
 
 // standing says whether a physician stands behind the result.
@@ -58,7 +81,7 @@ func (w Work) standing() string {
 }
 
 func (w Work) title() string {
-	if w.verdict() == "agree" {
+	if w.verdict() != "" {
 		return w.Told.Lang.T("fhir.title.read")
 	}
 	return w.Told.Lang.T("fhir.title")
@@ -88,7 +111,7 @@ func (w Work) outcome() (summary, status study.Code) {
 	dcm := func(value, meaning string) study.Code {
 		return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
 	}
-	r, found := w.Result, len(w.Result.Findings) > 0
+	r, found := w.Result, len(w.left().Findings) > 0
 	none := dcm("111245", "No algorithms succeeded; without findings")
 	partly := dcm("111223", "Partially Succeeded")
 	switch {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"varde/internal/words"
+	"varde/report/answer"
 	"varde/report/fhir"
 	"varde/study"
 )
@@ -59,6 +60,11 @@ func plain(w *fhir.Work, a study.AIState) {
 	w.Result.AI, w.Result.Findings, w.Result.Probability, w.Result.Measurements = a, nil, nil, nil
 }
 
+// answered is a reader's answer.
+func answered(says string) *answer.Answer {
+	return &answer.Answer{By: "A. Dahl", At: at.Add(time.Hour), Says: says, Text: "Mrs Everywoman is well", Organization: "Oslo University Hospital"}
+}
+
 // outcomes are all that can become of a result.
 var outcomes = []struct {
 	name   string
@@ -87,18 +93,32 @@ var outcomes = []struct {
 	}, "preliminary", "rejected", "not-performed"},
 	{"running", func(w *fhir.Work) { plain(w, study.Running) }, "", "in-progress", ""},
 	{"read", func(w *fhir.Work) {
-		w.Readings = []study.Reading{{Rev: 1, By: "reader", Verdict: "agree", At: at.Add(time.Hour)}}
+		w.Answer = answered("agree")
 	}, "final", "completed", ""},
 	{"disagreed", func(w *fhir.Work) {
-		w.Readings = []study.Reading{{Rev: 1, By: "reader", Verdict: "disagree: nothing there, Mrs Everywoman", At: at.Add(time.Hour)}}
-	}, "preliminary", "completed", ""},
+		w.Answer = answered("disagree")
+	}, "entered-in-error", "completed", ""},
+	{"changed", func(w *fhir.Work) {
+		w.Answer = answered("changes")
+		w.Answer.Verdicts = map[study.UID]study.ReadingStep{
+			w.Result.Findings[0].Tracking: {Verdict: "changes", Wrong: []string{"place"}, Text: "larger, Mrs Everywoman"},
+			w.Result.Findings[1].Tracking: {Verdict: "disagree", Wrong: []string{"not_there"}, Text: "a vessel of Mrs Everywoman"}}
+		w.Answer.Missed = []study.ReadingStep{{Text: "behind the heart of Mrs Everywoman", Mark: &study.Region{Instance: w.Instances[2].UID, Frame: 1, Frames: 1, Shape: study.Point, Points: []float64{10, 20}}}}
+	}, "final", "completed", ""},
+	{"disagreed in part", func(w *fhir.Work) {
+		w.Answer = answered("disagree")
+		w.Answer.Verdicts = map[study.UID]study.ReadingStep{w.Result.Findings[0].Tracking: {Verdict: "agree"}}
+	}, "final", "completed", ""},
+	{"no verdict", func(w *fhir.Work) { w.Answer = answered("none") }, "preliminary", "completed", ""},
+	{"failed and read", func(w *fhir.Work) {
+		plain(w, study.Failed)
+		w.Result.Seen, w.Result.Reason, w.Answer = 0, study.Reason{Code: study.ReasonInternal}, answered("disagree")
+	}, "preliminary", "failed", "error"},
+	{"read and withdrawn", func(w *fhir.Work) { w.Answer, w.Withdrawn = answered("agree"), true }, "entered-in-error", "entered-in-error", ""},
 	{"corrected", func(w *fhir.Work) { w.Replaces = true }, "preliminary", "completed", ""},
 	{"corrected and read", func(w *fhir.Work) {
-		w.Replaces, w.Readings = true, []study.Reading{{Rev: 1, Verdict: "agree", At: at.Add(time.Hour)}}
+		w.Replaces, w.Answer = true, answered("agree")
 	}, "amended", "completed", ""},
-	{"read before", func(w *fhir.Work) {
-		w.Replaces, w.Readings = true, []study.Reading{{Rev: 0, Verdict: "agree", At: at.Add(time.Hour)}}
-	}, "preliminary", "completed", ""},
 	{"withdrawn", func(w *fhir.Work) { w.Withdrawn = true }, "entered-in-error", "entered-in-error", ""},
 	{"labels", func(w *fhir.Work) {
 		grade := study.Code{Value: "6111", Scheme: "99VARDE", Meaning: "Grade 2"}

@@ -20,7 +20,7 @@ func (h *House) addFHIR() {
 	lang, _ := words.ParseLang(h.Lang)
 	for _, v := range fhir.Versions {
 		base := FHIRBase + string(v)
-		s := &rest.Server{Version: v, Base: base, Cases: h.Ledger, Past: h.Ledger, Lang: lang,
+		s := &rest.Server{Version: v, Base: base, Cases: h.Ledger, Past: h.Ledger, Lang: lang, Organization: h.Organization,
 			Device: report.Device{Version: settings.Version}, Models: h.fhirModels, Allowed: h.Registry.Allowed, Mask: h.hides, DICOMweb: DICOMwebBase, Log: h.log}
 		h.Site.Handle(base+"/", webui.SeeStudies, s)
 	}

@@ -82,6 +82,6 @@ func (h *House) lookAtLine(ctx context.Context) error {
 // verified reports whether a destination wants to know what readers make of results.
 func verified(s settings.Settings) bool {
 	return slices.ContainsFunc(s.Destinations, func(d settings.Destination) bool {
-		return slices.Contains(d.Kinds, report.KindVerified) || slices.Contains(d.Kinds, report.KindFinalMessage)
+		return slices.ContainsFunc(d.Kinds, report.Verifies)
 	})
 }

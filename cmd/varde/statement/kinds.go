@@ -47,6 +47,8 @@ func kindFacts() []writtenKind {
 		{Kind: "oru-final", Of: "a result, once a reader has answered", Holds: "HL7 v2 ORU^R01, status F"},
 		{Kind: "fhir-r4", Of: "a result, or its withdrawal", Holds: "a FHIR R4 transaction bundle"},
 		{Kind: "fhir-r5", Of: "a result, or its withdrawal", Holds: "a FHIR R5 transaction bundle"},
+		{Kind: "fhir-r4-final", Of: "a result, once a reader has answered", Holds: "a FHIR R4 transaction bundle that updates what `fhir-r4` told: status final, with the reader"},
+		{Kind: "fhir-r5-final", Of: "a result, once a reader has answered", Holds: "a FHIR R5 transaction bundle that updates what `fhir-r5` told: status final, with the reader"},
 	}
 }
 

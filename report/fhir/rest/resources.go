@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"varde/internal/words"
+	"varde/report/answer"
 	"varde/report/fhir"
 	"varde/study"
 )
@@ -125,6 +126,7 @@ func (s *Server) works(ctx context.Context, c study.Case, instances []study.Inst
 	}
 	var all []fhir.Work
 	var readings []study.Reading
+	var steps []study.ReadingStep
 	var before []study.Result
 	for _, r := range c.Results {
 		if r.Shadow {
@@ -135,6 +137,9 @@ func (s *Server) works(ctx context.Context, c study.Case, instances []study.Inst
 			if readings, err = s.Past.Readings(ctx, c.Study.UID); err != nil {
 				return nil, err
 			}
+			if steps, err = s.Past.Steps(ctx, c.Study.UID); err != nil {
+				return nil, err
+			}
 			if r.Rev > 1 {
 				if before, err = s.Past.ResultsOf(ctx, c.Study.UID, r.Rev-1); err != nil {
 					return nil, err
@@ -142,7 +147,11 @@ func (s *Server) works(ctx context.Context, c study.Case, instances []study.Inst
 			}
 		}
 		w := s.work()
-		w.Study, w.Instances, w.Result, w.Readings = c.Study, instances, r, readings
+		w.Study, w.Instances, w.Result = c.Study, instances, r
+		if a, ok := answer.InForce(readings, steps, r); ok {
+			a.Organization = s.Organization
+			w.Answer = &a
+		}
 		for i, old := range before {
 			if old.Model == r.Model && !old.Shadow {
 				w.Replaces, w.Old = true, &before[i]

@@ -37,6 +37,8 @@ type Cases interface {
 // Past is what was said before, and by whom it was read.
 type Past interface {
 	Readings(ctx context.Context, uid study.UID) ([]study.Reading, error)
+	// Steps gives what readers did with a study, in that order.
+	Steps(ctx context.Context, uid study.UID) ([]study.ReadingStep, error)
 	// ResultsOf gives the results of a revision of a study.
 	ResultsOf(ctx context.Context, uid study.UID, rev int) ([]study.Result, error)
 }
@@ -55,7 +57,9 @@ type Server struct {
 	Cases   Cases
 	Past    Past
 	Lang    words.Lang // empty stands for English
-	Device  identity.Device
+	// Organization answers for the readers; empty where nobody does.
+	Organization string
+	Device       identity.Device
 	// Models gives the models that run here, or ran; nil gives no devices of them.
 	Models func(ctx context.Context) ([]Model, error)
 	// Allowed says whether a model may speak now; an error of kind
