@@ -1,8 +1,6 @@
 package worldlist_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -16,12 +14,10 @@ import (
 
 	"varde/internal/dicom"
 	pixels "varde/internal/pixel"
-	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/internal/webui/webuitest"
 	"varde/study"
 	"varde/worldlist"
-	"varde/worldlist/viewer"
 )
 
 // TestMissedIsMarkedByMouseAndByKeys: a point is asked about before it is kept, is
@@ -443,35 +439,6 @@ type worldlistGeometry struct {
 	Windows                       []struct {
 		Text string
 		C, W float64
-	}
-}
-
-// TestDecoderReadsHeadersOfStoredObjects: windows of an object as a scanner sends it,
-// read up to its pixels and no further.
-func TestDecoderReadsHeadersOfStoredObjects(t *testing.T) {
-	d, err := studytest.ChestCT(studytest.CT{Slices: 2, Size: 32})
-	if err != nil {
-		t.Fatal(err)
-	}
-	object := d.Objects[0].File
-	h, err := dicom.Scan(bytes.NewReader(object), dicom.ScanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, in, err := h.Describe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.Key = "objects/1"
-	w := newWard()
-	w.put(in.Key, object[:h.Frames.Spans[0].Off]) // the pixels are not needed
-	decoder := viewer.Decoder{Objects: w, Index: func(context.Context, study.UID) (study.Frames, error) { return h.Frames, nil }}
-	data, err := decoder.Header(t.Context(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c, ok := data.Float(dicom.WindowCenter); !ok || c != -600 {
-		t.Errorf("center %g", c)
 	}
 }
 

@@ -408,14 +408,6 @@ func serve(t *testing.T, w *ward, role string) (server *httptest.Server, entry s
 	return server, server.URL + site.Invite(webui.Identity{Name: "K. Hansen", Role: role}, time.Hour)
 }
 
-// serveFrames is serve with frames of its own.
-func serveFrames(t *testing.T, w *ward, f viewer.Frames) string {
-	t.Helper()
-	server := httptest.NewServer(siteOf(t, w, f))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 func siteOf(t *testing.T, w *ward, f viewer.Frames, change ...func(*worldlist.Pages)) *webui.Site {
 	t.Helper()
 	site, err := webui.New(webui.Options{
