@@ -116,6 +116,25 @@ func TestReplayIsEqualOrSaysWhatIsNot(t *testing.T) {
 	}
 }
 
+// TestResultOfAnEarlierVardeIsMadeAnew: it did not say how many findings its list
+// leaves out, and that alone makes it no other result. One of this Varde must say it.
+func TestResultOfAnEarlierVardeIsMadeAnew(t *testing.T) {
+	c := &clerk{shelf: newShelf(), card: ctCard(), net: thick}
+	c.card.Find.Max = 1
+	recorded := c.recorded(t, c.worker(), cut(c.ct(30, 32, balls(ball(10, 10, 8, 4), ball(20, 20, 20, 5))), 2, 2))
+	if recorded.Unlisted != 1 {
+		t.Fatalf("%d findings are left out", recorded.Unlisted)
+	}
+	recorded.Unlisted = 0
+	if r, err := c.replayer().Replay(t.Context(), recorded); err != nil || r.Equal {
+		t.Errorf("a result of this Varde without the number: %+v, %v", r, err)
+	}
+	recorded.Ran.Varde = "0.1"
+	if r, err := c.replayer().Replay(t.Context(), recorded); err != nil || !r.Equal || !differs(r, "Varde") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestReplayOfWhatIsGoneSaysSo(t *testing.T) {
 	c := &clerk{shelf: newShelf(), card: ctCard(), net: thick}
 	recorded := c.recorded(t, c.worker(), cut(c.ct(30, 32, balls(ball(16, 16, 14, 5))), 3, 2))
