@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/scu"
@@ -72,14 +70,14 @@ func (s *served) stop() {
 }
 
 // benchStart measures how long a start on an empty folder takes.
-func benchStart(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchStart(ctx context.Context, ask Options, show func(Figure)) error {
 	var ready []float64
-	for range rounds {
+	for range ask.Rounds {
 		dir, err := os.MkdirTemp("", "varde-bench-")
 		if err != nil {
 			return err
 		}
-		s, err := startServe(cmd.Context(), dir)
+		s, err := startServe(ctx, dir)
 		if err == nil {
 			ready = append(ready, s.ready.Seconds())
 			s.stop()
@@ -97,13 +95,13 @@ func benchStart(cmd *cobra.Command, rounds int, show func(figure)) error {
 // the moment that the last image is accepted until the report is stored at its
 // destination, an archive of the benchmark's own. One network runs at a time, so
 // that its seconds add up.
-func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchOverhead(ctx context.Context, ask Options, show func(Figure)) error {
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithCancel(cmd.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	to, err := openSink(ctx)
 	if err != nil {
@@ -129,7 +127,7 @@ func benchOverhead(cmd *cobra.Command, rounds int, show func(figure)) error {
 		draw  func(uint64) (studytest.Drawn, error)
 		times int
 		limit float64
-	}{{"overhead.single_image_p95_s", single, 7 * rounds, singleLimit}, {"overhead.ct324_p95_s", ct, rounds, ctLimit}} {
+	}{{"overhead.single_image_p95_s", single, 7 * ask.Rounds, singleLimit}, {"overhead.ct324_p95_s", ct, ask.Rounds, ctLimit}} {
 		var over []float64
 		for i := range b.times {
 			v, err := s.overhead(ctx, to, b.draw, uint64(100+i))

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -13,8 +13,6 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
@@ -47,7 +45,7 @@ var errTooFewCores = errors.New("fewer than 4 cores")
 // four cores what they take is missing to the fourth worker; the second figure, in
 // tiles for each second of the workers' own processor time, leaves out what others
 // take of the cores.
-func benchScale(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchScale(ctx context.Context, ask Options, show func(Figure)) error {
 	names := map[int]string{2: "score.scale2", 4: "score.scale4"}
 	cores, err := ownCores()
 	if err == nil && len(cores) < 4 {
@@ -55,10 +53,10 @@ func benchScale(cmd *cobra.Command, rounds int, show func(figure)) error {
 	}
 	var p *scalePlant
 	if err == nil {
-		p, err = openScalePlant(cmd.Context())
+		p, err = openScalePlant(ctx)
 	}
 	if errors.Is(err, study.ErrNotFound) || errors.Is(err, errTooFewCores) || errors.Is(err, study.ErrUnsupported) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "bench scale:", err)
+		fmt.Fprintln(ask.Notices, "bench scale:", err)
 		show(alone(names[4], 0, "times"))
 		return nil
 	}
@@ -67,9 +65,9 @@ func benchScale(cmd *cobra.Command, rounds int, show func(figure)) error {
 	}
 	defer p.close()
 	wall, cpu := map[int][]float64{}, map[int][]float64{}
-	for range rounds {
+	for range ask.Rounds {
 		for _, n := range []int{1, 2, 4} {
-			w, c, err := p.measure(cmd.Context(), cores[:n])
+			w, c, err := p.measure(ctx, cores[:n])
 			if err != nil {
 				return fmt.Errorf("%d workers: %w", n, err)
 			}

@@ -1,12 +1,10 @@
-package main
+package bench
 
 import (
 	"context"
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/scu"
 	"varde/internal/dicom"
@@ -21,8 +19,8 @@ const fairLimit = 4.0
 
 // benchFair measures how long each slice of a CT takes to be acknowledged, alone and
 // while another sender pushes long objects.
-func benchFair(cmd *cobra.Command, rounds int, show func(figure)) error {
-	long, err := longBytes(cmd)
+func benchFair(ctx context.Context, ask Options, show func(Figure)) error {
+	long, err := longBytes(ask.LargeGB)
 	if err != nil {
 		return err
 	}
@@ -32,8 +30,8 @@ func benchFair(cmd *cobra.Command, rounds int, show func(figure)) error {
 	}
 	ct := scu.FromStudy(d)
 	var alone, beside, times []float64
-	for range rounds {
-		if err := withReceiver(cmd.Context(), 2*long, func(ctx context.Context, s *served) error {
+	for range ask.Rounds {
+		if err := withReceiver(ctx, 2*long, func(ctx context.Context, s *served) error {
 			a, b, err := s.compare(ctx, ct, long)
 			if err != nil {
 				return err

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"varde/cmd/varde/scu"
@@ -27,12 +26,8 @@ const (
 // benchLoad sends exams of mixed kinds at the rate of a large hospital's peak, for
 // as long as is asked, and holds every one against the report that must come to
 // the destination: none lost, none twice.
-func benchLoad(cmd *cobra.Command, _ int, show func(figure)) error {
-	minutes, err := cmd.Flags().GetFloat64("minutes")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(cmd.Context())
+func benchLoad(ctx context.Context, ask Options, show func(Figure)) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
@@ -53,14 +48,14 @@ func benchLoad(cmd *cobra.Command, _ int, show func(figure)) error {
 		return err
 	}
 	l := &load{served: s, sink: to, kinds: kinds, ended: map[study.UID]time.Time{}}
-	if err := l.send(ctx, time.Duration(minutes*float64(time.Minute))); err != nil {
+	if err := l.send(ctx, time.Duration(ask.Minutes*float64(time.Minute))); err != nil {
 		return err
 	}
 	took, lost, twice := l.await(ctx)
-	hours := minutes / 60
+	hours := ask.Minutes / 60
 	show(higher("load.exams_per_hour", float64(len(l.ended))/hours, "exams/h", "asked", loadPerHour))
-	show(figure{Name: "load.lost", Value: float64(lost), Unit: "exams", Peer: "limit"})
-	show(figure{Name: "load.reported_twice", Value: float64(twice), Unit: "exams", Peer: "limit"})
+	show(Figure{Name: "load.lost", Value: float64(lost), Unit: "exams", Peer: "limit"})
+	show(Figure{Name: "load.reported_twice", Value: float64(twice), Unit: "exams", Peer: "limit"})
 	if len(took) > 0 {
 		show(lower("load.sr_at_destination_p50_s", quantile(took, 0.50), "s", "limit", loadLimit))
 		show(lower("load.sr_at_destination_p95_s", quantile(took, 0.95), "s", "limit", loadLimit))

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"varde/ingest/dicomweb"
@@ -33,8 +32,7 @@ const (
 
 // benchQIDO searches a ledger of 100,000 studies over HTTP as archives and viewers
 // do, and pages through all of them.
-func benchQIDO(cmd *cobra.Command, rounds int, show func(figure)) error {
-	ctx := cmd.Context()
+func benchQIDO(ctx context.Context, ask Options, show func(Figure)) error {
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
@@ -58,11 +56,11 @@ func benchQIDO(cmd *cobra.Command, rounds int, show func(figure)) error {
 	go func() { _ = server.Serve(l) }()
 	base := "http://" + l.Addr().String()
 	rng := rand.New(rand.NewPCG(1, 1))
-	usual, err := qidoTimes(ctx, rng, base, rounds*qidoAsked, qidoPath)
+	usual, err := qidoTimes(ctx, rng, base, ask.Rounds*qidoAsked, qidoPath)
 	if err != nil {
 		return err
 	}
-	inside, err := qidoTimes(ctx, rng, base, rounds*qidoAsked/5, qidoInside)
+	inside, err := qidoTimes(ctx, rng, base, ask.Rounds*qidoAsked/5, qidoInside)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,10 @@
-package main
+package bench
 
 import (
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/scoring"
 	"varde/inference"
@@ -25,14 +23,13 @@ import (
 // down) with the bare network on the same tensors and threads, in tiles for each
 // second of processor time. The networks have random weights: their speed is
 // that of trained ones.
-func benchScore(cmd *cobra.Command, rounds int, show func(figure)) error {
-	ctx := cmd.Context()
+func benchScore(ctx context.Context, ask Options, show func(Figure)) error {
 	runtime, err := onnx.Open(onnx.Options{Library: os.Getenv("VARDE_ONNX_LIBRARY")})
 	if err != nil {
 		return err
 	}
-	if f := cmd.Flags().Lookup("model"); f != nil && f.Changed {
-		return benchModel(cmd, runtime, rounds, show)
+	if ask.OneModel {
+		return benchModel(ctx, runtime, ask, show)
 	}
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
@@ -51,7 +48,7 @@ func benchScore(cmd *cobra.Command, rounds int, show func(figure)) error {
 		if err != nil {
 			return err
 		}
-		t, err := measureNetwork(ctx, runtime, network, files, rounds)
+		t, err := measureNetwork(ctx, runtime, network, files, ask.Rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", net.name, err)
 		}
@@ -59,7 +56,7 @@ func benchScore(cmd *cobra.Command, rounds int, show func(figure)) error {
 		f.Ratio = t.Ratio
 		show(f)
 	}
-	return benchBusy(ctx, runtime, rounds, show)
+	return benchBusy(ctx, runtime, ask.Rounds, show)
 }
 
 // writeSlide draws a slide into a folder and reads it as the verb score does.

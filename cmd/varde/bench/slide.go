@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"cmp"
@@ -10,8 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/inference"
 	"varde/inference/scores"
@@ -39,7 +37,7 @@ const (
 type slideBench struct {
 	side, blocks int
 	workers      int
-	show         func(figure)
+	show         func(Figure)
 	file         string // the slide as OpenSlide opens it
 	line         *slideLine
 	card         models.Card
@@ -50,22 +48,21 @@ type slideBench struct {
 
 // benchSlide measures a slide's whole way. Decoding is measured on all of its
 // patches, the network on as many blocks as --blocks says.
-func benchSlide(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchSlide(ctx context.Context, ask Options, show func(Figure)) error {
 	b := &slideBench{show: show, workers: runtime.GOMAXPROCS(0)}
-	b.side, _ = cmd.Flags().GetInt("slide-side")
-	b.blocks, _ = cmd.Flags().GetInt("blocks")
+	b.side, b.blocks = ask.SlideSide, ask.Blocks
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := b.prepare(cmd.Context(), dir); err != nil {
+	if err := b.prepare(ctx, dir); err != nil {
 		return err
 	}
 	defer b.session.Close()
 	defer b.line.close()
 	for _, measure := range []func(context.Context, int) error{b.open, b.survey, b.decode, b.besideOpenSlide, b.endToEnd} {
-		if err := measure(cmd.Context(), max(1, rounds)); err != nil {
+		if err := measure(ctx, max(1, ask.Rounds)); err != nil {
 			return err
 		}
 	}
@@ -157,7 +154,7 @@ func (b *slideBench) survey(ctx context.Context, rounds int) error {
 		return fmt.Errorf("plan of the drawn slide has no block: %w", study.ErrIncomplete)
 	}
 	b.show(lower("slide.mask_s", median(took), "s", "limit", maskLimit))
-	b.show(figure{Name: "slide.patches", Value: float64(b.plan.Models[0].Planned), Unit: "patches"})
+	b.show(Figure{Name: "slide.patches", Value: float64(b.plan.Models[0].Planned), Unit: "patches"})
 	return nil
 }
 
@@ -171,8 +168,8 @@ func (b *slideBench) decode(ctx context.Context, _ int) error {
 		return err
 	}
 	wall, spent := time.Since(began).Seconds(), (inference.ProcessorTime() - cpu).Seconds()
-	b.show(figure{Name: "slide.decode_patches_per_s", Value: float64(seen) / wall, Unit: "patches/s"})
-	b.show(figure{Name: "slide.decode_patches_per_cpu_s", Value: float64(seen) / spent, Unit: "patches/CPU-s"})
+	b.show(Figure{Name: "slide.decode_patches_per_s", Value: float64(seen) / wall, Unit: "patches/s"})
+	b.show(Figure{Name: "slide.decode_patches_per_cpu_s", Value: float64(seen) / spent, Unit: "patches/CPU-s"})
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"varde/cmd/varde/house"
@@ -41,8 +40,8 @@ const (
 
 // benchTraffic measures the receiver under many senders and under one long
 // object, by C-STORE and by STOW-RS. All of it is durable when it is answered.
-func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
-	long, err := longBytes(cmd)
+func benchTraffic(ctx context.Context, ask Options, show func(Figure)) error {
+	long, err := longBytes(ask.LargeGB)
 	if err != nil {
 		return err
 	}
@@ -51,8 +50,8 @@ func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
 		return err
 	}
 	var rate []float64
-	for range rounds {
-		if err := withReceiver(cmd.Context(), 1<<30, func(ctx context.Context, s *served) error {
+	for range ask.Rounds {
+		if err := withReceiver(ctx, 1<<30, func(ctx context.Context, s *served) error {
 			v, err := s.parallel(ctx, many)
 			rate = append(rate, v)
 			return err
@@ -62,12 +61,12 @@ func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
 	}
 	show(higher("ingest.parallel8_objects_per_s", quantile(rate, 0.5), "objects/s", "limit", parallelLimit))
 	var mb, rss, stow []float64
-	for range min(rounds, 2) { // gigabytes each
+	for range min(ask.Rounds, 2) { // gigabytes each
 		o, err := newLongObject(long)
 		if err != nil {
 			return err
 		}
-		if err := withReceiver(cmd.Context(), o.size(), func(ctx context.Context, s *served) error {
+		if err := withReceiver(ctx, o.size(), func(ctx context.Context, s *served) error {
 			v, resident, err := s.long(ctx, o)
 			mb = append(mb, v)
 			if resident > 0 {
@@ -77,7 +76,7 @@ func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
 		}); err != nil {
 			return err
 		}
-		if err := withReceiver(cmd.Context(), o.size(), func(ctx context.Context, s *served) error {
+		if err := withReceiver(ctx, o.size(), func(ctx context.Context, s *served) error {
 			v, err := s.post(ctx, o)
 			stow = append(stow, v)
 			return err
@@ -94,11 +93,7 @@ func benchTraffic(cmd *cobra.Command, rounds int, show func(figure)) error {
 }
 
 // longBytes is how long the long object is.
-func longBytes(cmd *cobra.Command) (int64, error) {
-	gb, err := cmd.Flags().GetFloat64("large-gb")
-	if err != nil {
-		return 0, err
-	}
+func longBytes(gb float64) (int64, error) {
 	if gb <= 0 || gb > 4.2 { // a native pixel element holds less than 2³² bytes
 		return 0, fmt.Errorf("--large-gb %g is not above 0 and up to 4.2: %w", gb, study.ErrInvalid)
 	}

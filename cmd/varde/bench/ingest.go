@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/scu"
 	"varde/internal/dimse"
@@ -53,9 +51,9 @@ func receivers() ([]receiver, error) {
 }
 
 // benchIngest measures all that has to do with taking in and finding again.
-func benchIngest(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchIngest(ctx context.Context, ask Options, show func(Figure)) error {
 	for _, part := range []bench{benchStock, benchTraffic, benchFair, benchQIDO} {
-		if err := part(cmd, rounds, show); err != nil {
+		if err := part(ctx, ask, show); err != nil {
 			return err
 		}
 	}
@@ -64,7 +62,7 @@ func benchIngest(cmd *cobra.Command, rounds int, show func(figure)) error {
 
 // benchStock has a stock storescu push 324 CT slices to us, to Orthanc and to
 // storescp, one after the other, in turns.
-func benchStock(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchStock(ctx context.Context, ask Options, show func(Figure)) error {
 	const name, unit = "ingest.stock_sender_324ct", "s"
 	tool, err := exec.LookPath("storescu")
 	if err != nil {
@@ -83,14 +81,14 @@ func benchStock(cmd *cobra.Command, rounds int, show func(figure)) error {
 		return err
 	}
 	took := map[string][]float64{}
-	for range rounds {
+	for range ask.Rounds {
 		for _, r := range all {
-			s, err := r.time(cmd.Context(), tool, files)
+			s, err := r.time(ctx, tool, files)
 			if err != nil && r.name == "varde" {
 				return err
 			}
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "bench:", err)
+				fmt.Fprintln(ask.Notices, "bench:", err)
 				continue
 			}
 			took[r.name] = append(took[r.name], s)

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/house"
 	"varde/cmd/varde/scoring"
@@ -32,28 +30,16 @@ const (
 	tilesCPU = 4
 )
 
-// modelFlags are those of a bench of one model on one device.
-func modelFlags(c *cobra.Command) {
-	c.Flags().String("model", "", "measure this model: a reference model, a model of --dir, or a folder with a card.toml")
-	c.Flags().String("dir", "", "data folder whose models may be named")
-	c.Flags().String("provider", onnx.CPU, "who runs it: cpu, cuda:0, tensorrt:0, openvino:0, webgpu")
-	c.Flags().Int("batch", 0, "tiles in one run; 0 for 4 on the cpu and 32 elsewhere")
-}
-
 // benchModel measures one model on one device: tiles a second, how long a run
 // takes, and what share of that a worker's whole way keeps.
-func benchModel(cmd *cobra.Command, r *onnx.Runtime, rounds int, show func(figure)) error {
-	ctx, f := cmd.Context(), cmd.Flags()
-	name, _ := f.GetString("model") // they are defined: it cannot fail
-	dir, _ := f.GetString("dir")
-	provider, _ := f.GetString("provider")
-	batch, _ := f.GetInt("batch")
-	registry, cleanup, err := scoring.Registry(ctx, dir)
+func benchModel(ctx context.Context, r *onnx.Runtime, ask Options, show func(Figure)) error {
+	provider, batch := ask.Provider, ask.Batch
+	registry, cleanup, err := scoring.Registry(ctx, ask.Dir)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	ref, err := registry.Resolve(name)
+	ref, err := registry.Resolve(ask.Model)
 	if err != nil {
 		return err
 	}
@@ -96,7 +82,7 @@ func benchModel(cmd *cobra.Command, r *onnx.Runtime, rounds int, show func(figur
 	if card.Input.Kind != study.Patches {
 		return nil
 	}
-	return benchWhole(cmd, session, card, batch, rounds, title, show)
+	return benchWhole(ctx, session, card, batch, ask.Rounds, title, show)
 }
 
 // benchBatch is how many tiles go into one run when nobody says.
@@ -113,7 +99,7 @@ func benchBatch(card models.Card, o onnx.SessionOptions) int {
 }
 
 // benchWhole compares a worker's whole way with the bare network.
-func benchWhole(cmd *cobra.Command, session *onnx.Session, card models.Card, batch, rounds int, title string, show func(figure)) error {
+func benchWhole(ctx context.Context, session *onnx.Session, card models.Card, batch, rounds int, title string, show func(Figure)) error {
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
@@ -124,11 +110,11 @@ func benchWhole(cmd *cobra.Command, session *onnx.Session, card models.Card, bat
 		return err
 	}
 	card.Input.Batch = batch
-	block, instances, err := fullestBlock(cmd.Context(), card, files)
+	block, instances, err := fullestBlock(ctx, card, files)
 	if err != nil {
 		return err
 	}
-	t, err := inference.Measure(cmd.Context(), &scores.Scorer{Objects: files, Index: files},
+	t, err := inference.Measure(ctx, &scores.Scorer{Objects: files, Index: files},
 		scores.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
 	if err != nil {
 		return err
@@ -173,7 +159,7 @@ func timed(ctx context.Context, s sessions.Session, card models.Card, batch, run
 // benchBusy compares our way of running a network, one thread a run and as many
 // runs as cores, with one session as the library makes it by default, while
 // another process keeps one core busy.
-func benchBusy(ctx context.Context, r *onnx.Runtime, rounds int, show func(figure)) error {
+func benchBusy(ctx context.Context, r *onnx.Runtime, rounds int, show func(Figure)) error {
 	network, err := graph.ResNet18(1)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"varde/internal/dicom"
 	"varde/store"
@@ -36,7 +34,7 @@ const (
 // studies, a hundred thousand of them unread. Pages are asked over HTTP of a
 // service of ours, and results are recorded in the ledger; on SQLite, and on
 // PostgreSQL where it is installed.
-func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
+func benchWorklist(ctx context.Context, ask Options, show func(Figure)) error {
 	p := &scalePlant{}
 	defer p.close()
 	dir, err := os.MkdirTemp("", "varde-bench-")
@@ -44,7 +42,7 @@ func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := benchOneWorklist(cmd.Context(), "", "sqlite", filepath.Join(dir, "ledger.db"), "", dir, rounds, show); err != nil {
+	if err := benchOneWorklist(ctx, "", "sqlite", filepath.Join(dir, "ledger.db"), "", dir, ask.Rounds, show); err != nil {
 		return err
 	}
 	if p.dir, err = os.MkdirTemp("", "varde-bench-"); err != nil {
@@ -53,10 +51,10 @@ func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
 	if err := os.Chmod(p.dir, 0o755); err != nil { // PostgreSQL runs as another user than root
 		return err
 	}
-	queue, err := p.startRedis(cmd.Context())
+	queue, err := p.startRedis(ctx)
 	address := ""
 	if err == nil {
-		address, err = p.startPostgres(cmd.Context())
+		address, err = p.startPostgres(ctx)
 	}
 	if errors.Is(err, study.ErrNotFound) {
 		show(alone("worklist.postgres_page100_p99_ms", 0, "ms"))
@@ -70,10 +68,10 @@ func benchWorklist(cmd *cobra.Command, rounds int, show func(figure)) error {
 		return err
 	}
 	defer os.RemoveAll(other)
-	return benchOneWorklist(cmd.Context(), "postgres_", "postgres", address, queue, other, rounds, show)
+	return benchOneWorklist(ctx, "postgres_", "postgres", address, queue, other, ask.Rounds, show)
 }
 
-func benchOneWorklist(ctx context.Context, prefix, driver, address, queue, dir string, rounds int, show func(figure)) error {
+func benchOneWorklist(ctx context.Context, prefix, driver, address, queue, dir string, rounds int, show func(Figure)) error {
 	rekey, err := benchRekey(ctx, driver, address, rounds)
 	if err != nil {
 		return err
