@@ -51,7 +51,9 @@ func TestProbabilitiesOfAVolumeAreThoseOfTheNetwork(t *testing.T) {
 	const n, size = 20, 24
 	hu := func(x, y, z int) int { return 11*(x-y) + 7*z - 60 }
 	for _, window := range []*models.Sliding{nil, {Planes: 3, Rows: 16, Columns: 16, Overlap: 0.5}} {
+		var whole []uint8
 		for _, blocks := range []int{1, 4} {
+			var all []uint8
 			s := newShelf()
 			tiles := s.ct(n, size, hu)
 			for _, z := range []int{8, 9, 10, 15} { // between 14 and 16 the neighbors are near enough
@@ -66,6 +68,7 @@ func TestProbabilitiesOfAVolumeAreThoseOfTheNetwork(t *testing.T) {
 					t.Fatalf("kept %+v", p.Chances)
 				}
 				g, m := p.Chances.Grids[0], p.Masks.Grids[0]
+				all = append(all, g.Values[0]...)
 				if m.Runs = nil; !reflect.DeepEqual(g.MaskGrid, m) || !slices.Equal(g.Of, []string{"nodule"}) {
 					t.Errorf("the probabilities lie at %+v, the mask at %+v", g.MaskGrid, m)
 				}
@@ -92,6 +95,12 @@ func TestProbabilitiesOfAVolumeAreThoseOfTheNetwork(t *testing.T) {
 			}
 			if seen != (n-4)*size*size {
 				t.Errorf("%d voxels in %d blocks", seen, blocks)
+			}
+			if whole == nil {
+				whole = all
+			}
+			if !bytes.Equal(all, whole) {
+				t.Errorf("other probabilities in %d blocks than in one", blocks)
 			}
 		}
 	}
