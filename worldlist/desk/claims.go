@@ -26,8 +26,8 @@ type Claims interface {
 }
 
 const (
-	// DefaultIdle is after how long without a sign of its holder a claim is over.
-	DefaultIdle = 20 * time.Minute
+	// defaultIdle is after how long without a sign of its holder a claim is over.
+	defaultIdle = 20 * time.Minute
 	// keepEvery bounds how often looking at images renews a claim.
 	keepEvery = time.Minute
 )

@@ -63,8 +63,7 @@ type Desk struct {
 	Lab Lab
 	// Judged tells what readers said of findings; nil: nobody can ask.
 	Judged Judged
-	// Idle is after how long without a sign of its holder a claim is over; 0 =
-	// [DefaultIdle].
+	// Idle is after how long without a sign of its holder a claim is over; 0 = 20 min.
 	Idle time.Duration
 	// Tick is how often the ledger is asked for the claims at most; 0 = 5 s.
 	Tick time.Duration
@@ -90,7 +89,7 @@ type Choice struct {
 // Add puts what readers do on a site.
 func (d *Desk) Add(site *webui.Site) {
 	if d.Idle == 0 {
-		d.Idle = DefaultIdle
+		d.Idle = defaultIdle
 	}
 	if d.Tick == 0 {
 		d.Tick = defaultTick
