@@ -214,34 +214,45 @@ func Lay(l words.Lang, docs []Document, images []study.Instance) []Layer {
 		if d.Segments == nil {
 			continue
 		}
-		s, on := d.Segments, lay(d.Segments, at)
-		frames := map[int][]string{}
-		for _, key := range sorted(on) {
-			seen := map[int]bool{}
-			for _, sheet := range on[key] {
-				for _, n := range s.Numbers(sheet.plane) {
-					if !seen[n] {
-						seen[n] = true
-						frames[n] = append(frames[n], key)
-					}
-				}
+		on := frames(d.Segments, at)
+		for _, x := range d.Segments.Segments {
+			var names []string
+			for _, s := range on[x.Number] {
+				names = append(names, s.name())
 			}
-		}
-		for _, x := range s.Segments {
-			if len(frames[x.Number]) > 0 {
-				all = append(all, Layer{layerKey(d.In.UID, x.Number), fmt.Sprint(letter(i), x.Number), segmentText(l, x), maker(d), frames[x.Number]})
+			if len(names) > 0 {
+				all = append(all, Layer{layerKey(d.In.UID, x.Number), fmt.Sprint(letter(i), x.Number), segmentText(l, x), maker(d), names})
 			}
 		}
 	}
 	return all
 }
 
-func sorted(on lie) []string {
-	all := make([]string, 0, len(on))
-	for key := range on {
-		all = append(all, key)
+// frames gives the frames on which there may be something of each segment, in the
+// order of the images.
+func frames(s *evidence.Segmentation, at places) map[int][]spot {
+	on, all := lay(s, at), map[int][]spot{}
+	if len(on) == 0 {
+		return all
 	}
-	slices.Sort(all)
+	var spots []spot
+	for _, in := range at {
+		for n := range in.Image.Frames {
+			spots = append(spots, spot{in, n + 1})
+		}
+	}
+	slices.SortFunc(spots, compareSpots)
+	for _, spot := range spots {
+		seen := map[int]bool{}
+		for _, sheet := range on[spot.name()] {
+			for _, n := range s.Numbers(sheet.plane) {
+				if !seen[n] {
+					seen[n] = true
+					all[n] = append(all[n], spot)
+				}
+			}
+		}
+	}
 	return all
 }
 

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -92,8 +93,8 @@ func (at places) shapes(f evidence.Finding) (all []shape) {
 			all = append(all, at.solid(g)...)
 			continue
 		}
-		if g.Total || len(g.Points) < 2 {
-			continue // of a slide
+		if len(g.Points) < 2 {
+			continue
 		}
 		for _, i := range g.Items {
 			if i.Type != tree.TypeImage {
@@ -158,14 +159,9 @@ func (at places) solid(g tree.Item) (all []shape) {
 	return all
 }
 
+// compareSpots puts frames in the order in which images are shown.
 func compareSpots(a, b spot) int {
-	if a.in.SeriesNumber != b.in.SeriesNumber {
-		return a.in.SeriesNumber - b.in.SeriesNumber
-	}
-	if a.name() < b.name() {
-		return -1
-	}
-	return 1
+	return cmp.Or(a.in.SeriesNumber-b.in.SeriesNumber, cmp.Compare(a.in.Series, b.in.Series), a.in.Number-b.in.Number, cmp.Compare(a.in.UID, b.in.UID), a.frame-b.frame)
 }
 
 // reach is how far from a slice something may lie and be of it, mm.

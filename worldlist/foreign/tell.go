@@ -82,7 +82,7 @@ func Tell(l words.Lang, docs []Document, images []study.Instance) (all []Entry) 
 			e.Notes = append(e.Notes, l.T("foreign.unready"))
 		}
 		e.findings(l, d, at)
-		e.layers(l, d)
+		e.layers(l, d, at)
 		e.drawn(l, d, at)
 		for _, i := range d.Besides {
 			if value := valueOf(l, i); value != "" {
@@ -321,10 +321,11 @@ func valueOf(l words.Lang, i tree.Item) string {
 }
 
 // layers are the segments of a segmentation.
-func (e *Entry) layers(l words.Lang, d Document) {
+func (e *Entry) layers(l words.Lang, d Document, at places) {
 	if d.Segments == nil {
 		return
 	}
+	on := frames(d.Segments, at)
 	for _, s := range d.Segments.Segments[:min(len(d.Segments.Segments), maxFindings)] {
 		line := Line{Key: layerKey(d.In.UID, s.Number), Label: fmt.Sprint(e.Letter, s.Number), Track: s.TrackingUID, What: segmentText(l, s), Where: sitesOf(l, s.Sites)}
 		if s.Description != "" {
@@ -332,6 +333,9 @@ func (e *Entry) layers(l words.Lang, d Document) {
 		}
 		if how := "foreign.how_" + strings.ToLower(s.AlgorithmType); l.Has(how) {
 			line.Facts = append(line.Facts, Fact{l.T("foreign.how"), strings.TrimSpace(l.T("foreign.how_"+strings.ToLower(s.AlgorithmType)) + " " + s.Algorithm)})
+		}
+		if all := on[s.Number]; len(all) > 0 {
+			line.Links = []Link{{all[len(all)/2].words(l), all[len(all)/2].name()}}
 		}
 		e.Layers = append(e.Layers, line)
 	}
@@ -399,11 +403,12 @@ func (s Sheet) Empty() bool {
 	return !slices.ContainsFunc(s.Groups, func(g Group) bool { return len(g.Entries)+g.Hidden+g.Many > 0 })
 }
 
-// Shown parts documents into those that may be shown and a count of those that a
-// protocol hides: what machines made, or may have, before the reader has answered.
-func Shown(docs []Document, hide bool) (shown []Document, hidden int) {
+// Shown parts documents into those that may be shown and a count of those that are
+// hidden before the reader has answered: what machines made, or may have, by a
+// protocol; and what people said as well, where each reader is to answer alone.
+func Shown(docs []Document, machines, people bool) (shown []Document, hidden int) {
 	for _, d := range docs {
-		if hide && d.Machine() {
+		if people || machines && d.Machine() {
 			hidden++
 			continue
 		}
