@@ -1,33 +1,16 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"time"
+	"net/url"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/doctor"
 	"varde/cmd/varde/settings"
+	"varde/study"
 )
-
-// The outcomes of a check.
-const (
-	checkOK   = "OK"
-	checkWarn = "WARN"
-	checkFail = "FAIL"
-)
-
-// A check is one line of the doctor: what was looked at, what was found, and
-// what to do about it when it isn't as it should be.
-type check struct {
-	Name    string `json:"name"`
-	Outcome string `json:"outcome"`
-	Found   string `json:"found"`
-	Remedy  string `json:"remedy,omitempty"`
-}
 
 func doctorVerb() *cobra.Command {
 	var l settings.Loader
@@ -39,13 +22,16 @@ func doctorVerb() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if live != "" {
-				return askAlive(cmd.Context(), live)
+				if _, err := url.Parse(live + "/healthz"); err != nil {
+					return exitError{exitUsage, err}
+				}
+				return doctor.AskAlive(cmd.Context(), live)
 			}
-			checks := examine(cmd.Context(), &l)
+			checks := doctor.Examine(cmd.Context(), &l)
 			failed := 0
 			for _, k := range checks {
-				k.print(cmd.OutOrStdout(), asJSON)
-				if k.Outcome == checkFail {
+				k.Print(cmd.OutOrStdout(), asJSON)
+				if k.Outcome == doctor.Fail {
 					failed++
 				}
 			}
@@ -62,32 +48,37 @@ func doctorVerb() *cobra.Command {
 	return c
 }
 
-func (k check) print(w io.Writer, asJSON bool) {
-	if asJSON {
-		_ = json.NewEncoder(w).Encode(k)
-		return
+// destinationVerb tries one destination with a test object, reads it back and
+// compares.
+func destinationVerb() *cobra.Command {
+	var l settings.Loader
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "destination NAME",
+		Short: "Try a destination with a test object of no patient: send it, read it back, compare",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := l.Load(); err != nil {
+				return exitError{exitFound, err}
+			}
+			n := slices.IndexFunc(l.Destinations, func(d settings.Destination) bool { return d.Name == args[0] })
+			if n < 0 {
+				return exitError{exitUsage, fmt.Errorf("no destination is called %q; varde config show lists them: %w", args[0], study.ErrNotFound)}
+			}
+			checks, failed := doctor.Try(cmd.Context(), l.Settings, l.Destinations[n]), 0
+			for _, k := range checks {
+				k.Print(cmd.OutOrStdout(), asJSON)
+				if k.Outcome == doctor.Fail {
+					failed++
+				}
+			}
+			if failed > 0 {
+				return exitError{exitFound, fmt.Errorf("doctor: destination %s: %d of %d checks failed", args[0], failed, len(checks))}
+			}
+			return nil
+		},
 	}
-	fmt.Fprintf(w, "%-4s  %-16s %s\n", k.Outcome, k.Name, k.Found)
-	if k.Remedy != "" && k.Outcome != checkOK {
-		fmt.Fprintf(w, "      %-16s → %s\n", "", k.Remedy)
-	}
-}
-
-// askAlive is the health check of a container.
-func askAlive(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/healthz", nil)
-	if err != nil {
-		return exitError{exitUsage, err}
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
-	}
-	return nil
+	l.Bind(c.Flags())
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	return c
 }

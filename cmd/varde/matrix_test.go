@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/doctor"
 	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/house"
@@ -281,17 +282,23 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	}
 	compared := 0
 	for _, to := range s.Destinations {
-		for _, k := range tryDestination(t.Context(), s, to) {
+		for _, k := range doctor.Try(t.Context(), s, to) {
 			t.Logf("doctor destination %s: %-4s %-14s %s", to.Name, k.Outcome, k.Name, k.Found)
-			if k.Outcome == checkFail {
+			if k.Outcome == doctor.Fail {
 				t.Errorf("doctor destination %s: %+v", to.Name, k)
 			}
 			if strings.Contains(k.Found, "is what was") {
 				compared++
 			}
 		}
-		if err := lookAtDestinationOrEcho(t, s, to); err != nil {
-			t.Errorf("doctor: %s: %v", to.Name, err)
+		if to.Way() == settings.ByDIMSE {
+			continue // TestEverythingGoesOutOverTLS asks one
+		}
+		alone := settings.Settings{AET: s.AET, Destinations: []settings.Destination{to}}
+		for _, k := range doctor.Peers(t.Context(), alone) {
+			if k.Outcome != doctor.OK {
+				t.Errorf("doctor: %s: %+v", to.Name, k)
+			}
 		}
 	}
 	if compared != 4 {
@@ -329,12 +336,4 @@ func TestEachDestinationGetsItsKindsInItsLanguage(t *testing.T) {
 	if n := records.saying("DiagnosticReport", "entered-in-error"); n == 0 {
 		t.Error("the record still has the result")
 	}
-}
-
-func lookAtDestinationOrEcho(t *testing.T, s settings.Settings, d settings.Destination) error {
-	t.Helper()
-	if d.Way() == settings.ByDIMSE {
-		return nil // TestEverythingGoesOutOverTLS asks one
-	}
-	return lookAtDestination(t.Context(), s, d)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"varde/cmd/varde/doctor"
 	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/scu"
@@ -92,8 +93,8 @@ func TestEverythingGoesOutOverTLS(t *testing.T) {
 		t.Errorf("move: %+v, %v, %v", counts, status, err)
 	}
 	_ = as.Release()
-	for _, k := range lookAtPeers(t.Context(), s) {
-		if k.Outcome != checkOK {
+	for _, k := range doctor.Peers(t.Context(), s) {
+		if k.Outcome != doctor.OK {
 			t.Errorf("doctor: %+v", k)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // lookAtWorkers tells which workers are alive.
-func lookAtWorkers(ctx context.Context, s settings.Settings) (all []check) {
+func lookAtWorkers(ctx context.Context, s settings.Settings) (all []Check) {
 	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
 		return nil // told of under the ledger
@@ -19,13 +19,13 @@ func lookAtWorkers(ctx context.Context, s settings.Settings) (all []check) {
 	defer d.Ledger.Close()
 	workers, err := d.Ledger.Workers(ctx)
 	if err != nil {
-		return []check{verdict("workers", "", err, "see the ledger above")}
+		return []Check{verdict("workers", "", err, "see the ledger above")}
 	}
 	scoring := 0
 	for _, w := range workers {
 		k := verdict("worker", describeWorker(w), nil, "")
 		if w.Slots == 0 && !w.Told.Leaving {
-			k.Outcome, k.Remedy = checkWarn, "something that it needs is away; its log says what"
+			k.Outcome, k.Remedy = Warn, "something that it needs is away; its log says what"
 		}
 		if w.Pool != study.PoolReport {
 			scoring += w.Slots
@@ -33,7 +33,7 @@ func lookAtWorkers(ctx context.Context, s settings.Settings) (all []check) {
 		all = append(all, k)
 	}
 	if scoring == 0 {
-		all = append(all, check{"workers", checkWarn, "none scores now", "start varde serve, or varde worker on the same store, queue and ledger"})
+		all = append(all, Check{"workers", Warn, "none scores now", "start varde serve, or varde worker on the same store, queue and ledger"})
 	}
 	return all
 }

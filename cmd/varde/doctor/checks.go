@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -29,15 +29,15 @@ import (
 // examineLimit bounds each check.
 const examineLimit = 20 * time.Second
 
-// examine makes all checks. One that finds nothing to stand on does not keep the
+// Examine loads the settings and makes all checks. One that finds nothing to stand on does not keep the
 // later ones from being made.
-func examine(ctx context.Context, l *settings.Loader) []check {
+func Examine(ctx context.Context, l *settings.Loader) []Check {
 	if err := l.Load(); err != nil {
-		return []check{verdict("settings", "", err, "mend what is named; varde config show lists all settings")}
+		return []Check{verdict("settings", "", err, "mend what is named; varde config show lists all settings")}
 	}
-	all := []check{verdict("settings", "sound", l.CheckServing(), "a service with these settings would not start")}
-	for _, look := range []func(context.Context, settings.Settings) []check{
-		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtDevices, lookAtModels, lookAtWorkers, lookAtDecoders, lookAtPeers,
+	all := []Check{verdict("settings", "sound", l.CheckServing(), "a service with these settings would not start")}
+	for _, look := range []func(context.Context, settings.Settings) []Check{
+		lookAtFolder, lookAtPorts, lookAtObjects, lookAtLedger, lookAtQueue, lookAtRuntime, lookAtDevices, lookAtModels, lookAtWorkers, lookAtDecoders, Peers,
 	} {
 		limited, cancel := context.WithTimeout(ctx, examineLimit)
 		all = append(all, look(limited, l.Settings)...)
@@ -47,14 +47,14 @@ func examine(ctx context.Context, l *settings.Loader) []check {
 }
 
 // verdict is OK with what was found, or FAIL with the error and the remedy.
-func verdict(name, found string, err error, remedy string) check {
+func verdict(name, found string, err error, remedy string) Check {
 	if err != nil {
-		return check{name, checkFail, err.Error(), remedy}
+		return Check{name, Fail, err.Error(), remedy}
 	}
-	return check{name, checkOK, found, ""}
+	return Check{name, OK, found, ""}
 }
 
-func lookAtFolder(_ context.Context, s settings.Settings) []check {
+func lookAtFolder(_ context.Context, s settings.Settings) []Check {
 	err := os.MkdirAll(s.Dir, 0o750)
 	if err == nil {
 		var f *os.File
@@ -63,11 +63,11 @@ func lookAtFolder(_ context.Context, s settings.Settings) []check {
 			err = errors.Join(werr, f.Sync(), f.Close(), os.Remove(f.Name()))
 		}
 	}
-	return []check{verdict("data folder", s.Dir+" can be written", err, "give the user of this process the folder, or name another with --dir")}
+	return []Check{verdict("data folder", s.Dir+" can be written", err, "give the user of this process the folder, or name another with --dir")}
 }
 
 // lookAtPorts tells a free port from one on which Varde itself answers.
-func lookAtPorts(ctx context.Context, s settings.Settings) (all []check) {
+func lookAtPorts(ctx context.Context, s settings.Settings) (all []Check) {
 	for _, p := range []struct{ name, addr, flag string }{{"DICOM port", s.DICOMAddr, "--dicom-addr"}, {"HTTP port", s.HTTPAddr, "--http-addr"}} {
 		if p.addr == "" { // a door that is switched off
 			continue
@@ -79,7 +79,7 @@ func lookAtPorts(ctx context.Context, s settings.Settings) (all []check) {
 			continue
 		}
 		ours := p.name == "DICOM port" && scu.Echo(ctx, dimse.Dialer{Calling: "DOCTOR", Called: s.AET, Timeout: 3 * time.Second}, p.addr) == nil ||
-			p.name == "HTTP port" && askAlive(ctx, "http://"+p.addr) == nil
+			p.name == "HTTP port" && AskAlive(ctx, "http://"+p.addr) == nil
 		if ours {
 			all = append(all, verdict(p.name, p.addr+" is answered, as by a running Varde", nil, ""))
 			continue
@@ -90,7 +90,7 @@ func lookAtPorts(ctx context.Context, s settings.Settings) (all []check) {
 }
 
 // lookAtObjects writes, reads and deletes an object.
-func lookAtObjects(ctx context.Context, s settings.Settings) []check {
+func lookAtObjects(ctx context.Context, s settings.Settings) []Check {
 	const name = "object store"
 	const remedy = "see --store; for S3 also VARDE_S3_ACCESS_KEY and VARDE_S3_SECRET_KEY"
 	where := s.Store
@@ -99,17 +99,17 @@ func lookAtObjects(ctx context.Context, s settings.Settings) []check {
 	}
 	o, err := objects.Open(ctx, where, objects.Credentials{AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey})
 	if err != nil {
-		return []check{verdict(name, "", err, remedy)}
+		return []Check{verdict(name, "", err, remedy)}
 	}
 	defer o.Close()
 	err = probe(ctx, o)
-	all := []check{verdict(name, o.String()+" takes, gives and forgets an object", err, remedy)}
+	all := []Check{verdict(name, o.String()+" takes, gives and forgets an object", err, remedy)}
 	if free, ok := o.Free(ctx); ok {
 		k := verdict("free disk", fmt.Sprintf("%d GiB", free>>30), nil, "")
 		if free < s.MinFree {
-			k = check{"free disk", checkFail, fmt.Sprintf("%d MiB, below --min-free: senders are refused", free>>20), "make room, or move the object store"}
+			k = Check{"free disk", Fail, fmt.Sprintf("%d MiB, below --min-free: senders are refused", free>>20), "make room, or move the object store"}
 		} else if free < 10*s.MinFree {
-			k.Outcome, k.Remedy = checkWarn, "plan for more room"
+			k.Outcome, k.Remedy = Warn, "plan for more room"
 		}
 		all = append(all, k)
 	}
@@ -136,38 +136,38 @@ func probe(ctx context.Context, o objects.Store) error {
 	return o.Delete(ctx, key)
 }
 
-func lookAtLedger(ctx context.Context, s settings.Settings) []check {
+func lookAtLedger(ctx context.Context, s settings.Settings) []Check {
 	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
-		return []check{verdict("ledger", "", err, "restore it from a backup, or name another with --ledger")}
+		return []Check{verdict("ledger", "", err, "restore it from a backup, or name another with --ledger")}
 	}
 	defer d.Ledger.Close()
 	n, err := d.Ledger.VerifyAudit(ctx)
-	return []check{
+	return []Check{
 		verdict("ledger", store.HideSecret(s.LedgerPath())+" opens", nil, ""),
 		verdict("audit trail", fmt.Sprintf("%d rows, chain unbroken", n), err, "the trail was changed by hand or damaged: keep the file, restore a backup, find out who"),
 	}
 }
 
-func lookAtQueue(ctx context.Context, s settings.Settings) []check {
+func lookAtQueue(ctx context.Context, s settings.Settings) []Check {
 	if s.Queue == "" {
-		return []check{verdict("queue", "embedded: one process, nothing to ask", nil, "")}
+		return []Check{verdict("queue", "embedded: one process, nothing to ask", nil, "")}
 	}
 	c, err := queue.Open(s.Queue)
 	if err == nil {
 		err = errors.Join(c.Ping(ctx), c.Close())
 	}
-	return []check{verdict("queue", "redis answers", err, "start Redis, or leave --queue out for the embedded one")}
+	return []Check{verdict("queue", "redis answers", err, "start Redis, or leave --queue out for the embedded one")}
 }
 
 // lookAtRuntime loads ONNX Runtime and runs one tiny network on it.
-func lookAtRuntime(ctx context.Context, s settings.Settings) []check {
+func lookAtRuntime(ctx context.Context, s settings.Settings) []Check {
 	r, err := onnx.Open(onnx.Options{Library: s.ONNXLibrary})
 	if err != nil {
-		return []check{verdict("ONNX Runtime", "", err, "the message ends with the command that helps")}
+		return []Check{verdict("ONNX Runtime", "", err, "the message ends with the command that helps")}
 	}
 	i := r.Info()
-	return []check{verdict("ONNX Runtime", fmt.Sprintf("%s (%s, sha256 %s) runs on the CPU", i.Version, i.Route, i.SHA256.Short()),
+	return []Check{verdict("ONNX Runtime", fmt.Sprintf("%s (%s, sha256 %s) runs on the CPU", i.Version, i.Route, i.SHA256.Short()),
 		tinyRun(ctx, r), "try another build with --onnx-library")}
 }
 
@@ -198,14 +198,14 @@ func tinyRun(ctx context.Context, r *onnx.Runtime) error {
 }
 
 // lookAtModels reads every network that may run and checks its hash.
-func lookAtModels(ctx context.Context, s settings.Settings) []check {
+func lookAtModels(ctx context.Context, s settings.Settings) []Check {
 	const remedy = "add the model again as a new version: varde model add"
 	d, err := house.OpenDesk(ctx, s)
 	if err != nil {
-		return []check{verdict("models", "", err, "see the ledger above")}
+		return []Check{verdict("models", "", err, "see the ledger above")}
 	}
 	defer d.Ledger.Close()
-	var all []check
+	var all []Check
 	err = d.Sharing(ctx, func() error {
 		entries, err := d.Registry.Cards(ctx)
 		if err = errors.Join(err, d.Registry.Faults()); err == nil {
@@ -214,14 +214,14 @@ func lookAtModels(ctx context.Context, s settings.Settings) []check {
 		return err
 	})
 	if err != nil {
-		return []check{verdict("models", "", err, remedy)}
+		return []Check{verdict("models", "", err, remedy)}
 	}
 	return all
 }
 
-func examineModels(r *models.Registry, entries []models.Entry, remedy string) (all []check) {
+func examineModels(r *models.Registry, entries []models.Entry, remedy string) (all []Check) {
 	if house.CountLive(entries) == 0 {
-		all = append(all, check{"models", checkWarn, "none is live", "varde model list, then varde model promote; the reference models come with the first varde serve"})
+		all = append(all, Check{"models", Warn, "none is live", "varde model list, then varde model promote; the reference models come with the first varde serve"})
 	}
 	for _, e := range entries {
 		_, err := r.Network(e.Card.Ref())
@@ -233,9 +233,9 @@ func examineModels(r *models.Registry, entries []models.Entry, remedy string) (a
 	return all
 }
 
-// lookAtPeers asks the destinations, the archive and whoever is called back whether
+// Peers asks the destinations, the archive and whoever is called back whether
 // they are there, over TLS where that is set.
-func lookAtPeers(ctx context.Context, s settings.Settings) (all []check) {
+func Peers(ctx context.Context, s settings.Settings) (all []Check) {
 	ask := func(what string, d settings.Destination) {
 		began := time.Now()
 		var dialer dimse.Dialer
@@ -247,8 +247,8 @@ func lookAtPeers(ctx context.Context, s settings.Settings) (all []check) {
 		}
 		remedy, err := explain(ctx, s, d, err, "is it on, does it know our AE title "+s.AET+", may we reach its port?")
 		k := verdict(what, fmt.Sprintf("%s answers in %d ms", d, time.Since(began).Milliseconds()), err, remedy)
-		if what == "peer" && k.Outcome == checkFail { // it may be off, as modalities are at night
-			k.Outcome = checkWarn
+		if what == "peer" && k.Outcome == Fail { // it may be off, as modalities are at night
+			k.Outcome = Warn
 		}
 		all = append(all, k)
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"slices"
@@ -30,7 +30,7 @@ func TestDoctorNamesThePackageOfEachMissingLibrary(t *testing.T) {
 			continue
 		}
 		for i, k := range got {
-			if k.Outcome != checkWarn || !strings.Contains(k.Remedy, tt.want[i]) {
+			if k.Outcome != Warn || !strings.Contains(k.Remedy, tt.want[i]) {
 				t.Errorf("%s: %+v, want %s", tt.name, k, tt.want[i])
 			}
 		}

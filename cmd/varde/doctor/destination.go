@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"varde/cmd/varde/scu"
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
@@ -20,41 +18,6 @@ import (
 	"varde/study"
 )
 
-// destinationVerb tries one destination with a test object, reads it back and
-// compares.
-func destinationVerb() *cobra.Command {
-	var l settings.Loader
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "destination NAME",
-		Short: "Try a destination with a test object of no patient: send it, read it back, compare",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := l.Load(); err != nil {
-				return exitError{exitFound, err}
-			}
-			n := slices.IndexFunc(l.Destinations, func(d settings.Destination) bool { return d.Name == args[0] })
-			if n < 0 {
-				return exitError{exitUsage, fmt.Errorf("no destination is called %q; varde config show lists them: %w", args[0], study.ErrNotFound)}
-			}
-			checks, failed := tryDestination(cmd.Context(), l.Settings, l.Destinations[n]), 0
-			for _, k := range checks {
-				k.print(cmd.OutOrStdout(), asJSON)
-				if k.Outcome == checkFail {
-					failed++
-				}
-			}
-			if failed > 0 {
-				return exitError{exitFound, fmt.Errorf("doctor: destination %s: %d of %d checks failed", args[0], failed, len(checks))}
-			}
-			return nil
-		},
-	}
-	l.Bind(c.Flags())
-	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
-	return c
-}
-
 // trialTimeout bounds each step of a trial: a person waits.
 const trialTimeout = 15 * time.Second
 
@@ -63,7 +26,7 @@ type trial struct {
 	settings.Settings
 	to     settings.Destination
 	trial  report.Trial
-	checks []check
+	checks []Check
 }
 
 // say adds a line, and reports whether all is well.
@@ -73,7 +36,7 @@ func (t *trial) say(name, found string, err error, remedy string) bool {
 }
 
 func (t *trial) warn(name, found, remedy string) {
-	t.checks = append(t.checks, check{name, checkWarn, found, remedy})
+	t.checks = append(t.checks, Check{name, Warn, found, remedy})
 }
 
 // way says how the first call to the destination went. What a call that failed does
@@ -83,8 +46,8 @@ func (t *trial) way(ctx context.Context, name, found string, err error, remedy s
 	return t.say(name, found, err, remedy)
 }
 
-// tryDestination tries one destination to the end.
-func tryDestination(ctx context.Context, s settings.Settings, d settings.Destination) []check {
+// Try tries one destination to the end.
+func Try(ctx context.Context, s settings.Settings, d settings.Destination) []Check {
 	ctx, cancel := context.WithTimeout(ctx, 8*trialTimeout)
 	defer cancel()
 	t := &trial{Settings: s, to: d, trial: report.NewTrial(s.AET)}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -20,10 +20,12 @@ import (
 	"varde/internal/studytest/peers"
 )
 
-// refuses takes no objects.
+// refuses takes no objects, and messages without a look.
 type refuses struct{}
 
 func (refuses) Store(context.Context, dimse.StoreRequest) dimse.Status { return dimse.OutOfResources }
+
+func (refuses) Handle(context.Context, *hl7.Message) error { return nil }
 
 // standing serves what a sort of destination speaks at an address, until the test ends.
 func standing(t *testing.T, sort string, config *tls.Config) (addr string) {
@@ -43,7 +45,7 @@ func standing(t *testing.T, sort string, config *tls.Config) (addr string) {
 	case settings.ByDIMSE:
 		serve = (&dimse.Server{AET: "PEER", Handler: refuses{}, Log: quiet}).Serve
 	case settings.ByMLLP:
-		serve = (&hl7.Server{Handler: &ris{}, Log: quiet}).Serve
+		serve = (&hl7.Server{Handler: refuses{}, Log: quiet}).Serve
 	default:
 		server := &http.Server{ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelError), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -134,12 +136,12 @@ func TestDoctorSaysWhatIsWrongWithTheWay(t *testing.T) {
 				opened := tt.cause == "" && tt.remedy == ""
 				first := map[string]string{settings.ByDIMSE: "C-ECHO", settings.ByMLLP: "ORU^R01", settings.BySTOW: "STOW-RS", settings.ByFHIR: "metadata"}[sort]
 				found := false
-				for _, k := range tryDestination(t.Context(), s, d) {
+				for _, k := range Try(t.Context(), s, d) {
 					if k.Name != first {
 						continue
 					}
 					found = true
-					if opened != (k.Outcome != checkFail) || !opened && (!strings.Contains(k.Found, tt.cause) || !strings.Contains(k.Remedy, tt.remedy)) {
+					if opened != (k.Outcome != Fail) || !opened && (!strings.Contains(k.Found, tt.cause) || !strings.Contains(k.Remedy, tt.remedy)) {
 						t.Errorf("%s: %s: %s\nremedy: %s", k.Name, k.Outcome, k.Found, k.Remedy)
 					}
 				}
@@ -147,8 +149,8 @@ func TestDoctorSaysWhatIsWrongWithTheWay(t *testing.T) {
 					t.Errorf("it was not tried by %s", first)
 				}
 				s.Destinations = []settings.Destination{d}
-				for _, k := range lookAtPeers(t.Context(), s) {
-					if !opened && k.Outcome == checkFail && !strings.Contains(k.Remedy, tt.remedy) || opened != (k.Outcome == checkOK) && tt.secure {
+				for _, k := range Peers(t.Context(), s) {
+					if !opened && k.Outcome == Fail && !strings.Contains(k.Remedy, tt.remedy) || opened != (k.Outcome == OK) && tt.secure {
 						t.Errorf("varde doctor: %s: %s\nremedy: %s", k.Outcome, k.Found, k.Remedy)
 					}
 				}
@@ -161,15 +163,15 @@ func TestDoctorSaysWhenNobodyListens(t *testing.T) {
 	addr := peers.Addr(t)
 	for _, sort := range []string{settings.ByDIMSE, settings.ByMLLP, settings.BySTOW, settings.ByFHIR} {
 		for _, secure := range []bool{false, true} {
-			checks := tryDestination(t.Context(), settings.Defaults(), calledAs(sort, addr, secure))
+			checks := Try(t.Context(), settings.Defaults(), calledAs(sort, addr, secure))
 			k := checks[len(checks)-1]
-			if k.Outcome != checkFail || !strings.Contains(k.Remedy, "nothing listens at "+addr) {
+			if k.Outcome != Fail || !strings.Contains(k.Remedy, "nothing listens at "+addr) {
 				t.Errorf("%s: %s\nremedy: %s", sort, k.Found, k.Remedy)
 			}
 		}
 	}
 	d := settings.Destination{Name: "F", Sort: settings.ByFolder, Path: filepath.Join(t.TempDir(), "unmounted")}
-	if checks := tryDestination(t.Context(), settings.Defaults(), d); checks[0].Outcome != checkFail || !strings.Contains(checks[0].Found, "make it, or mount it") {
+	if checks := Try(t.Context(), settings.Defaults(), d); checks[0].Outcome != Fail || !strings.Contains(checks[0].Found, "make it, or mount it") {
 		t.Errorf("%+v", checks)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const deviceProbe = 18 * time.Second
 
 // lookAtDevices tries each GPU of the settings in a child, tells of models that
 // want one which nobody has, and how the networks here were found to run best.
-func lookAtDevices(ctx context.Context, s settings.Settings) (all []check) {
+func lookAtDevices(ctx context.Context, s settings.Settings) (all []Check) {
 	r, err := onnx.Open(onnx.Options{Library: s.ONNXLibrary})
 	if err != nil {
 		return nil // told of above
@@ -60,11 +60,11 @@ func lookAtDevices(ctx context.Context, s settings.Settings) (all []check) {
 
 // wanting warns of a model that may run and would rather have a GPU, while no
 // living worker offers one.
-func wanting(e models.Entry, slots int) (check, bool) {
+func wanting(e models.Entry, slots int) (Check, bool) {
 	if slots > 0 || !e.State.Runs() || !e.Card.Accelerated() {
-		return check{}, false
+		return Check{}, false
 	}
-	k := check{"GPU", checkWarn, fmt.Sprintf("%s lists %s, and no living worker has a GPU: its jobs run on the cpu, and its results say so",
+	k := Check{"GPU", Warn, fmt.Sprintf("%s lists %s, and no living worker has a GPU: its jobs run on the cpu, and its results say so",
 		e.Card.Ref(), strings.Join(e.Card.Providers, ", ")), "start a worker with --devices"}
 	if !e.Card.AllowsCPU() {
 		k.Found = fmt.Sprintf("%s lists %s and no cpu, and no living worker has a GPU: its jobs wait", e.Card.Ref(), strings.Join(e.Card.Providers, ", "))
