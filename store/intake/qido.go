@@ -247,9 +247,9 @@ func (f *filter) text(column, v string) {
 	case v == "" || v == "*":
 	case strings.ContainsAny(v, "*?"):
 		pattern := strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`, `*`, `%`, `?`, `_`).Replace(v)
-		f.add(`lower(`+column+`) LIKE lower(`+f.next(0)+`) ESCAPE '!'`, pattern)
+		f.add(`lower(`+column+`) LIKE `+f.next(0)+` ESCAPE '!'`, lower(pattern))
 		if begin := v[:strings.IndexAny(v, "*?")]; begin != "" { // an index finds the beginning
-			f.add(`lower(`+column+`) >= lower(`+f.next(0)+`) AND lower(`+column+`) < lower(`+f.next(1)+`)`, begin, begin+"\U0010FFFF")
+			f.add(`lower(`+column+`) >= `+f.next(0)+` AND lower(`+column+`) < `+f.next(1), lower(begin), lower(begin)+"\U0010FFFF")
 		} else if name, ok := strings.CutPrefix(column, `study.`); ok {
 			for piece := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == '*' || r == '?' }) {
 				if utf8.RuneCountInString(piece) >= gram {
@@ -258,8 +258,20 @@ func (f *filter) text(column, v string) {
 			}
 		}
 	default:
-		f.add(`lower(`+column+`) = lower(`+f.next(0)+`)`, v)
+		f.add(`lower(`+column+`) = `+f.next(0), lower(v))
 	}
+}
+
+// lower puts the letters of ASCII into lower case, as lower() of both engines does
+// to what lies in the tables. What it does to a parameter is another matter: in
+// PostgreSQL that goes by the locale of the database, which may know Ø and ø.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // exact matches text as it is, by an index where there is one, unless it holds

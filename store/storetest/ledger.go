@@ -46,7 +46,7 @@ type Bench struct {
 // must make an empty one. It is one text for every engine.
 func TestLedger(t *testing.T, open func(testing.TB, store.LedgerOptions) *store.Ledger) {
 	var promises []promise
-	for _, group := range [][]promise{arrivalPromises, settlePromises, jobPromises, resultPromises, reportPromises, readerPromises, claimPromises, workPromises, orderPromises, owedPromises, noticePromises, priorPromises, queuePromises, modelPromises, manifestPromises, agingPromises, linePromises, historyPromises, matrixPromises, tallyPromises, pagePromises, screeningPromises, casePromises} {
+	for _, group := range [][]promise{arrivalPromises, settlePromises, jobPromises, resultPromises, reportPromises, readerPromises, claimPromises, workPromises, orderPromises, owedPromises, noticePromises, priorPromises, queuePromises, modelPromises, manifestPromises, agingPromises, linePromises, historyPromises, matrixPromises, tallyPromises, pagePromises, screeningPromises, casePromises, searchPromises} {
 		promises = append(promises, group...)
 	}
 	for _, p := range promises {

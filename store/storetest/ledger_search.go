@@ -3,23 +3,17 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"testing"
 
-	"varde/store"
 	"varde/study"
 )
 
-// TestSearch holds the searches of the ledger that open makes to their promises.
-func TestSearch(t *testing.T, open func(testing.TB, store.LedgerOptions) *store.Ledger) {
-	for _, p := range []promise{
-		{"keys match as DICOM says", searchKeys},
-		{"pages leave no gap", searchPages},
-		{"our own reports are found", searchOwn},
-		{"wildcards are the only signs with a meaning", searchSigns},
-		{"what stands amid a text is found, as the text is now", searchInside},
-	} {
-		t.Run(p.name, func(t *testing.T) { p.test(NewBench(t, open, nil)) })
-	}
+// searchPromises are about the answers to QIDO-RS.
+var searchPromises = []promise{
+	{"keys match as DICOM says", searchKeys},
+	{"pages leave no gap", searchPages},
+	{"our own reports are found", searchOwn},
+	{"wildcards are the only signs with a meaning", searchSigns},
+	{"what stands amid a text is found, as the text is now", searchInside},
 }
 
 func searchKeys(b *Bench) {
