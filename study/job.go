@@ -211,6 +211,8 @@ type ModelPlan struct {
 	// Slides tells slide by slide what is asked, in the order of their series, so
 	// that a slide which is left out can be named. It is of patches alone.
 	Slides []SlidePlan `json:",omitempty"`
+	// Corrects is the result's where the model is not asked: see [Result].
+	Corrects bool `json:",omitempty"`
 }
 
 // A SlidePlan is what one model is asked about one slide.
@@ -290,6 +292,7 @@ const (
 	ReasonNoise          = "noise"           // noisier than the model is for
 	ReasonCoverage       = "coverage"        // too little of the patient
 	ReasonStopped        = "stopped"         // the model was stopped
+	ReasonUnasked        = "unasked"         // images came after its answer, and the model is not in use for the study any more
 	ReasonInternal       = "internal"        // tried again and again without success
 	ReasonCanceled       = "canceled"        // an operator ended the work on the study
 )

@@ -203,10 +203,13 @@ type Result struct {
 	Name  string   `json:"name"` // the model's name for people
 	// CE is what its card says of the model's CE mark: "MDR IIa, 2797". Empty: it
 	// has none, and every text about it says so.
-	CE          string   `json:"ce,omitempty"`
-	Shadow      bool     `json:"shadow,omitempty"`
-	AI          AIState  `json:"ai_state"`
-	Reason      Reason   `json:"reason"`                // why failed, out of scope or partial
+	CE     string  `json:"ce,omitempty"`
+	Shadow bool    `json:"shadow,omitempty"`
+	AI     AIState `json:"ai_state"`
+	Reason Reason  `json:"reason"` // why failed, out of scope or partial
+	// Corrects says that the model answered an earlier state of the study, and does not
+	// answer this one: whoever was told then must hear that it does not hold for this.
+	Corrects    bool     `json:"corrects,omitempty"`
 	Probability *float64 `json:"probability,omitempty"` // of the study, 0–1; nil when the model gives none
 	Calibrated  bool     `json:"calibrated"`
 	Raw         *float64 `json:"raw,omitempty"` // the number that Probability was made of by the site's calibration
@@ -275,7 +278,7 @@ type Hotspot struct {
 // is told where the model was asked and its images were looked at and turned away; of
 // the many models that a study is not for nothing is said.
 func (r Result) Tells() bool {
-	return !r.Shadow && (r.AI != OutOfScope || r.Parameters != "")
+	return !r.Shadow && (r.AI != OutOfScope || r.Parameters != "" || r.Corrects)
 }
 
 // Partial reports whether some planned tile went unseen. A partial result is

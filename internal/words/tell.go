@@ -77,6 +77,9 @@ const maxListed = 20
 func Tell(l Lang, s study.Study, r study.Result, o TellOptions) Told {
 	t := Told{Lang: l, State: r.AI, Headline: l.T("ai." + string(r.AI)), Reason: l.because(r.Reason), Slides: l.tray(r)}
 	t.Summary = l.summary(r, o.Bare)
+	if r.Reason.Code == study.ReasonUnasked {
+		t.Headline, t.Reason = l.T("ai.unasked"), "" // the summary says why
+	}
 	if r.Reason.Code == study.ReasonStopped {
 		t.Headline = l.T("ai.stopped")
 		if r.AI == study.Failed {
@@ -163,6 +166,9 @@ func Answered(r study.Result) bool {
 func (l Lang) summary(r study.Result, bare bool) string {
 	if r.AI == study.Failed && r.Reason.Code == study.ReasonStopped {
 		return l.T("ai.stopped.says")
+	}
+	if r.Reason.Code == study.ReasonUnasked {
+		return l.T("ai.unasked.says")
 	}
 	says := l.T("ai." + string(r.AI) + ".says")
 	switch {

@@ -144,7 +144,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("ai.", s, s+".says")
 		add("why.ai_", s)
 	}
-	add("ai.", "stopped", "stopped.says", "none.says")
+	add("ai.", "stopped", "stopped.says", "unasked", "unasked.says", "none.says")
 	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
 	add("settings.", "theme", "theme.says", "theme.system", "theme.dark", "theme.light", "keys", "keys.says", "keys.on", "keys.off",
 		"density", "density.says", "density.normal", "density.compact", "density.roomy", "label")
@@ -159,7 +159,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("class.", "at_risk", "stat", "overdue", "pathway", "routine")
 	add("reason.", study.ReasonNoModel, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
 		study.ReasonTooFew, study.ReasonPixels, study.ReasonTransferSyntax, study.ReasonDamaged, study.ReasonPositions, study.ReasonTissue, study.ReasonStain, study.ReasonEmpty, study.ReasonCropped,
-		study.ReasonPolarity, study.ReasonBlur, study.ReasonSaturated, study.ReasonNoise, study.ReasonCoverage, study.ReasonStopped, study.ReasonInternal, study.ReasonCanceled)
+		study.ReasonPolarity, study.ReasonBlur, study.ReasonSaturated, study.ReasonNoise, study.ReasonCoverage, study.ReasonStopped, study.ReasonUnasked, study.ReasonInternal, study.ReasonCanceled)
 	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {
 		add("status.", string(s))
 	}

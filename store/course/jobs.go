@@ -60,7 +60,7 @@ func (t *Tx) AskModel(o Revision, m study.ModelPlan) error {
 		return err
 	}
 	if len(blocks) == 0 {
-		r := study.Result{AI: m.State, Reason: m.Reason}
+		r := study.Result{AI: m.State, Reason: m.Reason, Corrects: m.Corrects}
 		if r.AI != study.Failed {
 			r.AI = study.OutOfScope
 		}

@@ -15,6 +15,9 @@ func (t *Tx) muted(r study.Result) (study.Result, error) {
 	if r.AI == study.OutOfScope && !r.Tells() {
 		return r, nil // no model was asked
 	}
+	if r.Corrects {
+		return r, nil // nor here: it is said of a model that does not speak any more
+	}
 	c, err := row.LastChange(t, r.Model)
 	if err != nil || c.State == "" || c.State == study.ModelLive || r.Shadow && c.State.Runs() {
 		return r, err

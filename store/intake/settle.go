@@ -41,7 +41,11 @@ func (t *tx) settle(p study.Plan) error {
 	if p.Lane, err = orders.LaneOf(t.Tx, s, p); err != nil {
 		return err
 	}
-	o := course.Revision{Study: p.Study, Rev: p.Rev, Plan: p.Hash(), Lane: p.Lane, Due: course.Due(s, p.Lane)}
+	plan := p.Hash()
+	if p.Models, err = t.withUnasked(p); err != nil {
+		return err
+	}
+	o := course.Revision{Study: p.Study, Rev: p.Rev, Plan: plan, Lane: p.Lane, Due: course.Due(s, p.Lane)}
 	if p.Rev <= s.Rev {
 		return t.settledBefore(o)
 	}
@@ -121,7 +125,7 @@ func (t *tx) fits(s study.Study, p study.Plan) error {
 // will see an answer, and none can tell from the study that there was a question.
 func asks(p study.Plan) bool {
 	return slices.ContainsFunc(p.Models, func(m study.ModelPlan) bool {
-		return !m.Shadow && (len(m.Blocks) > 0 || m.State == study.Failed)
+		return !m.Shadow && (len(m.Blocks) > 0 || m.State == study.Failed || m.Corrects)
 	})
 }
 

@@ -165,11 +165,11 @@ func (t *tx) recall(w row.Work, m study.ModelRef, by, reason string) error {
 	return t.Audit(by, "recalled", row.Entity(w.Study), fmt.Sprintf("revision %d, model %s: %s", w.Rev, m, reason))
 }
 
-// hasIt reports whether a destination has, or may have, something of what a report
-// takes back.
-func (t *tx) hasIt(r study.Report, destination string) (bool, error) {
+// hasIt reports whether a destination has something of what a report is about, by what
+// has picks of the deliveries d.
+func (t *tx) hasIt(r study.Report, destination, has string) (bool, error) {
 	_, err := sqldb.One(t, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT 1 FROM delivery d
-		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $4 AND d.destination = $5 AND `+hasTaken("d")+`
+		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $4 AND d.destination = $5 AND `+has+`
 		AND `+row.OfModel("r")+` AND r.kind NOT LIKE '%!%' LIMIT 1`,
 		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, destination)
 	if errors.Is(err, study.ErrNotFound) {

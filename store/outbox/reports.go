@@ -3,6 +3,7 @@ package outbox
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,6 +63,12 @@ func (t *tx) reported(j study.Job, r study.Report) error {
 		}
 	}
 	for _, d := range r.To {
+		if knows, err := t.knows(r, d); err != nil || !knows {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if err := t.address(r, d); err != nil {
 			return err
 		}
@@ -73,17 +80,30 @@ func (t *tx) reported(j study.Job, r study.Report) error {
 		fmt.Sprintf("revision %d, model %s, object %s, SHA-256 %s", r.Rev, r.Model, r.UID, r.SHA256))
 }
 
+// knows reports whether a destination is to hear of a report. Of what takes something
+// back it hears where it has that. Of a result that only says that an earlier answer
+// does not hold, it hears where that answer has gone, or still may go.
+func (t *tx) knows(r study.Report, destination string) (bool, error) {
+	if r.Purpose == study.PurposeWithdrawn || r.Purpose == study.PurposeCorrected {
+		return t.hasIt(r, destination, hasTaken("d"))
+	}
+	result, err := sqldb.One(t, row.ScanResult, `SELECT body FROM result o WHERE o.study_uid = $4 AND o.rev = $5 AND `+row.OfModel("o"),
+		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, r.Rev)
+	if errors.Is(err, study.ErrNotFound) || err == nil && !result.Corrects {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return t.hasIt(r, destination, fmt.Sprintf(`(%s OR d.status NOT IN ('dropped', 'held', 'withheld')) AND r.rev < %d`, hasTaken("d"), r.Rev))
+}
+
 // address begins the delivery of a report to a destination, behind all that the
 // study already has on its way there.
 func (t *tx) address(r study.Report, destination string) error {
 	status := row.DeliveryWaiting
 	if r.Held != "" {
 		status = row.DeliveryHeld
-	}
-	if r.Purpose == study.PurposeWithdrawn || r.Purpose == study.PurposeCorrected { // who has nothing is told nothing
-		if has, err := t.hasIt(r, destination); err != nil || !has {
-			return err
-		}
 	}
 	last, err := sqldb.One(t, sqldb.Number, `SELECT COALESCE(MAX(seq), 0) FROM delivery WHERE study_uid = $1 AND destination = $2`, r.Study, destination)
 	if err != nil {

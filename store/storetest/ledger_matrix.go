@@ -23,6 +23,10 @@ var matrixPromises = []promise{
 	{"what was given up may be given up for good, and how each destination fares is known", dropped},
 	{"a final answer calls for what tells of it, and nothing that comes meanwhile ends that", verifies},
 	{"a report that a model was stopped is not called back", stoppedStays},
+	{"whoever has an answer that a model does not give again is told so", unasked},
+	{"an answer that another version takes over hides behind no failure", takenOver},
+	{"a model that a study has outgrown says so to whoever has its answer", outgrown},
+	{"of a model that was withdrawn nothing but the recall is told", unaskedWithdrawn},
 	{"objects of a model that was withdrawn are found no more, and stay", rejected},
 }
 
