@@ -329,3 +329,66 @@ func refersTo(t *testing.T, b []byte, mask study.UID) bool {
 	})
 	return found
 }
+
+// TestKeptProbabilitiesAreMaps: of each thing that the card has kept, and of a block
+// with too many none; what was changed in the store holds nothing up.
+func TestKeptProbabilitiesAreMaps(t *testing.T) {
+	s, masksGrid := drawnChest(3)
+	for n := range s.instances {
+		if img := s.instances[n].Image; img != nil {
+			img.FrameOfRef = "2.25.77"
+		}
+	}
+	grid := study.ChanceGrid{MaskGrid: masksGrid, Of: []string{"nodule", "lung"}}
+	grid.Rows, grid.Columns, grid.Runs, grid.SpacingMM, grid.Scale = 4, 6, nil, [2]float64{60, 90}, [2]float64{85, 128}
+	for range grid.Of {
+		grid.Values = append(grid.Values, bytes.Repeat([]byte{0, 17, 255}, 10*4*6/3))
+	}
+	b, err := mask.EncodeChances(study.Chances{Grids: []study.ChanceGrid{grid}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		change func(*study.Chances, *bench)
+		maps   int
+	}{
+		"kept":     {func(*study.Chances, *bench) {}, 2},
+		"too many": {func(c *study.Chances, _ *bench) { *c = study.Chances{TooMany: true} }, 0},
+		"changed":  {func(_ *study.Chances, m *bench) { m.objects["part-0.chances"] = append(slices.Clone(b), 0) }, 0},
+		"lost":     {func(_ *study.Chances, m *bench) { delete(m.objects, "part-0.chances") }, 0},
+	} {
+		m := newBench(t, s, 0, nil)
+		m.objects["part-0.chances"] = b
+		var p study.Part
+		if err := json.Unmarshal(m.objects["part-0.json"], &p); err != nil {
+			t.Fatal(err)
+		}
+		p.Block.Last = 9
+		p.Chances = &study.Chances{Key: "part-0.chances", Bytes: int64(len(b)), SHA256: sha256.Sum256(b)}
+		tt.change(p.Chances, m)
+		part, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.objects["part-0.json"] = part
+		m.about = report.About{Segments: []masks.Segment{{Name: "nodule", What: nodule, Lesions: true}}}
+		if err := m.writer(report.KindMap).Handle(t.Context(), job(m.sample)); err != nil {
+			t.Fatal(name, err)
+		}
+		n := 0
+		for _, r := range m.reports {
+			if !strings.HasPrefix(r.Kind, report.KindMap) {
+				continue
+			}
+			n++
+			h := header(t, m.objects[r.Key])
+			frames, _ := h.Int(dicom.NumberOfFrames)
+			if r.Class != dicom.ParametricMap || h.Text(dicom.SOPInstanceUID) != string(r.UID) || frames != 10 || !slices.Equal(r.To, []string{"OLD"}) {
+				t.Errorf("%s: %s of %d frames goes to %v", name, r.Kind, frames, r.To)
+			}
+		}
+		if sr, ok := m.of(report.KindSR); n != tt.maps || !ok || sr.Held != "" {
+			t.Errorf("%s: %d maps, want %d", name, n, tt.maps)
+		}
+	}
+}

@@ -236,32 +236,13 @@ func (o *object) sources() []*dicom.Item {
 	return all
 }
 
-// The compressions that lose something, by transfer syntax, PS3.3 §C.7.6.1.1.5.
-var lossyMethods = map[study.UID]string{
-	dicom.JPEGBaseline: "ISO_10918_1", dicom.JPEGExtended: "ISO_10918_1", dicom.JPEGLSNear: "ISO_14495_1", dicom.J2K: "ISO_15444_1", dicom.HTJ2K: "ISO_15444_15",
-}
-
 // lossy says whether what was drawn over has lost something before.
 func (o *object) lossy(d *dicom.Object) {
-	lost, method := false, ""
-	raw, stored := 0.0, 0.0
+	var of []study.Instance
 	for _, s := range o.slices {
-		m := lossyMethods[s.in.TransferSyntax]
-		lost = lost || s.in.Image.Lossy || m != ""
-		method = cmp.Or(method, m)
-		raw += float64(s.in.Image.Rows) * float64(s.in.Image.Columns) * float64(max(1, s.in.Image.Samples)) * float64(max(1, s.in.Image.BitsAllocated/8))
-		stored += float64(s.in.Bytes) / float64(max(1, s.in.Image.Frames))
+		of = append(of, s.in)
 	}
-	if !lost {
-		d.Set(dicom.LossyImageCompression, "00")
-		return
-	}
-	ratio := 1.0
-	if stored > 0 {
-		ratio = max(1, math.Round(100*raw/stored)/100)
-	}
-	d.Set(dicom.LossyImageCompression, "01").Set(dicom.LossyImageCompressionRatio, ratio).
-		Set(dicom.LossyImageCompressionMethod, cmp.Or(method, "ISO_10918_1"))
+	identity.Lossy(d, of)
 }
 
 // segment describes one, PS3.3 §C.8.20.4.

@@ -10,23 +10,6 @@ import (
 	"varde/study"
 )
 
-// Tags of the modules Parametric Map Image, Floating Point Image Pixel and Real
-// World Value Mapping, PS3.3 §C.8.32, §C.7.6.24 and §C.7.6.16.2.11.
-const (
-	pixelPresentation              dicom.Tag = 0x00089205
-	contentQualification           dicom.Tag = 0x00189004
-	floatPixelPaddingValue         dicom.Tag = 0x00280122
-	floatPixelPaddingRangeLimit    dicom.Tag = 0x00280124
-	pixelValueTransformation       dicom.Tag = 0x00289145
-	parametricMapFrameTypeSequence dicom.Tag = 0x00409092
-	lutLabel                       dicom.Tag = 0x00409210
-	lastValueMapped                dicom.Tag = 0x00409213
-	firstValueMapped               dicom.Tag = 0x00409214
-	quantityDefinitionSequence     dicom.Tag = 0x00409220
-	realWorldValueIntercept        dicom.Tag = 0x00409224
-	realWorldValueSlope            dicom.Tag = 0x00409225
-)
-
 // inference is how a map was derived: PS3.16 CID 7203 has no word for it.
 var inference = study.Code{Value: "INFERENCE", Scheme: identity.Scheme, Meaning: "Inference by a neural network"}
 
@@ -56,22 +39,22 @@ func (w Work) ParametricMap(s Slide) ([]byte, error) {
 		Set(dicom.ContentDescription, identity.Cut(w.coverage(s.Heat.Series), 64)).
 		Set(dicom.FrameOfReferenceUID, plane.FrameOfRef).
 		Set(dicom.PositionReferenceIndicator, "SLIDE_CORNER").
-		Set(contentQualification, "RESEARCH"). // of what is not approved for the clinic, §C.8.13.2.1.1
+		Set(dicom.ContentQualification, "RESEARCH"). // of what is not approved for the clinic, §C.8.13.2.1.1
 		Set(dicom.BurnedInAnnotation, "NO").
 		Set(dicom.RecognizableVisualFeatures, "NO").
-		Set(pixelPresentation, "MONOCHROME").
+		Set(dicom.PixelPresentation, "MONOCHROME").
 		Set(dicom.PresentationLUTShape, "IDENTITY").
 		Set(dicom.SamplesPerPixel, 1).
 		Set(dicom.PhotometricInterpretation, "MONOCHROME2").
 		Set(dicom.NumberOfFrames, 1).
 		Set(dicom.Rows, s.Heat.Rows).Set(dicom.Columns, s.Heat.Columns).
 		Set(dicom.BitsAllocated, 32).
-		Set(floatPixelPaddingValue, padding).Set(floatPixelPaddingRangeLimit, padding).
+		Set(dicom.FloatPixelPaddingValue, padding).Set(dicom.FloatPixelPaddingRangeLimit, padding).
 		Set(dicom.FloatPixelData, values).
 		Seq(dicom.AcquisitionContextSequence).
 		Seq(dicom.SourceImageSequence, reference(level, nil)...)
 	if w.Result.CE != "" {
-		o.Set(contentQualification, "PRODUCT")
+		o.Set(dicom.ContentQualification, "PRODUCT")
 	}
 	identity.OwnScheme(o)
 	s.lossy(o, level)
@@ -79,9 +62,9 @@ func (w Work) ParametricMap(s Slide) ([]byte, error) {
 	s.mapped(o, w, level, plane)
 	shared := s.shared(level)
 	low, high := s.Layer.Scale(s.Heat)
-	shared.Seq(parametricMapFrameTypeSequence, dicom.NewItem().Set(dicom.FrameType, kind)).
+	shared.Seq(dicom.ParametricMapFrameTypeSequence, dicom.NewItem().Set(dicom.FrameType, kind)).
 		Seq(dicom.FrameVOILUTSequence, dicom.NewItem().Set(dicom.WindowCenter, (low+high)/2).Set(dicom.WindowWidth, high-low).Set(dicom.VOILUTFunction, "LINEAR_EXACT")).
-		Seq(pixelValueTransformation, dicom.NewItem().Set(dicom.RescaleIntercept, 0).Set(dicom.RescaleSlope, 1).Set(dicom.RescaleType, "US")).
+		Seq(dicom.PixelValueTransformationSequence, dicom.NewItem().Set(dicom.RescaleIntercept, 0).Set(dicom.RescaleSlope, 1).Set(dicom.RescaleType, "US")).
 		Seq(dicom.RealWorldValueMappingSequence, w.realWorld(s))
 	o.Seq(dicom.SharedFunctionalGroupsSequence, shared)
 	b, err := o.Encode()
@@ -136,11 +119,11 @@ func (w Work) realWorld(s Slide) *dicom.Item {
 	}
 	return dicom.NewItem().
 		Set(dicom.LUTExplanation, identity.Cut(text, 64)).
-		Set(lutLabel, identity.Cut(s.Layer.Name, 16)).
-		Set(firstValueMapped, low).Set(lastValueMapped, high).
-		Set(realWorldValueIntercept, 0).Set(realWorldValueSlope, 1).
+		Set(dicom.LUTLabel, identity.Cut(s.Layer.Name, 16)).
+		Set(dicom.DoubleFloatRealWorldValueFirstValueMapped, low).Set(dicom.DoubleFloatRealWorldValueLastValueMapped, high).
+		Set(dicom.RealWorldValueIntercept, 0).Set(dicom.RealWorldValueSlope, 1).
 		Seq(dicom.MeasurementUnitsCodeSequence, dicom.CodeItem(unit)).
-		Seq(quantityDefinitionSequence, dicom.NewItem().
+		Seq(dicom.QuantityDefinitionSequence, dicom.NewItem().
 			Set(dicom.ValueType, "CODE").
 			Seq(dicom.ConceptNameCodeSequence, dicom.CodeItem(identity.SCT("246205007", "Quantity"))).
 			Seq(dicom.ConceptCodeSequence, dicom.CodeItem(s.Layer.what())))

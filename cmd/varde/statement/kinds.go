@@ -35,7 +35,7 @@ func kindFacts() []writtenKind {
 		dicomKind("chest", "TID 4100 and those below it", "a result on the chest", "the same for workstations that read no other SR", dicom.ChestCADSR),
 		dicomKind("seg", "", "a slide", "the heatmap: fractional, with a segment that says where AI looked", dicom.Segmentation),
 		dicomKind("mask", "", "a result with masks", "what the network drew: binary, fractional, or a label map", dicom.Segmentation, dicom.LabelMapSegmentation),
-		dicomKind("pm", "", "a slide", "the network's numbers as floats", dicom.ParametricMap),
+		dicomKind("pm", "", "a slide; a volume, of models whose card has the probabilities kept", "of a slide the network's numbers as floats; of a volume one for each thing, the probabilities in steps of 1/255 on the network's own grid", dicom.ParametricMap),
 		dicomKind("ann", "", "a slide with findings", "points, circles and outlines", dicom.SimpleAnnotations),
 		dicomKind("gsps", "", "images with findings", "rings, and words with the finding's number and the model; one for each modality and rescaling; the images' own windows; all in one graphic layer", dicom.GrayscalePresentation),
 		dicomKind("kos", "TID 2010", "images with findings", "Of Interest: the images, or their frames", dicom.KeyObjectSelection),
