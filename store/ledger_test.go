@@ -7,7 +7,7 @@ import (
 
 	"varde/internal/studytest/peers"
 	"varde/store"
-	"varde/store/storetest"
+	"varde/store/storetest/promises"
 )
 
 // openSQLite makes an empty ledger for one test.
@@ -28,7 +28,7 @@ func openSQLite(t testing.TB, o store.LedgerOptions) *store.Ledger {
 // TestLedgerOnPostgreSQL holds a ledger on a server to the same promises.
 func TestLedgerOnPostgreSQL(t *testing.T) {
 	server := peers.StartPostgres(t)
-	storetest.TestLedger(t, func(t testing.TB, o store.LedgerOptions) *store.Ledger {
+	promises.TestLedger(t, func(t testing.TB, o store.LedgerOptions) *store.Ledger {
 		t.Helper()
 		l, err := store.OpenLedger(context.Background(), server.Schema(t), o)
 		if err != nil {
@@ -43,4 +43,4 @@ func TestLedgerOnPostgreSQL(t *testing.T) {
 	})
 }
 
-func TestLedgerOnSQLite(t *testing.T) { storetest.TestLedger(t, openSQLite) }
+func TestLedgerOnSQLite(t *testing.T) { promises.TestLedger(t, openSQLite) }
