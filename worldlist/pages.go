@@ -9,6 +9,7 @@ import (
 	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist/desk"
+	"varde/worldlist/foreign"
 	"varde/worldlist/viewer"
 )
 
@@ -20,6 +21,7 @@ type pages struct {
 	lists   chan struct{} // one token for each list that listens
 	desk    *desk.Desk
 	viewer  *viewer.Viewer
+	others  *foreign.Room // nil: nothing of others is shown
 }
 
 const (
@@ -41,7 +43,14 @@ func (p Pages) Add(site *webui.Site) {
 	h.desk = &desk.Desk{Veil: p.Veil, Claims: p.Desk, Readings: p.Readings, Instances: p.Instances, Screenings: p.Screenings, Lab: p.Lab,
 		Judged: p.Judged, Idle: p.Idle, Tick: p.Tick, Build: p.Build}
 	h.desk.Add(site)
-	h.viewer = &viewer.Viewer{Veil: p.Veil, Instances: p.Instances, Frames: p.Frames, Slides: p.Slides, Touch: h.desk.Touch, Objects: p.Objects,
+	if p.Others != nil {
+		h.others = &foreign.Room{Veil: p.Veil, Instances: p.Instances, Library: p.Others}
+		h.others.Add(site)
+		if p.Veil.Others == nil {
+			p.Veil.Others = h.others.Machines
+		}
+	}
+	h.viewer = &viewer.Viewer{Others: h.others, Veil: p.Veil, Instances: p.Instances, Frames: p.Frames, Slides: p.Slides, Touch: h.desk.Touch, Objects: p.Objects,
 		Heats: p.Heats, Headers: p.Headers, Segments: p.Segments}
 	h.viewer.Add(site)
 	site.Page("GET /{$}", webui.SeeStudies, h.list)

@@ -28,6 +28,9 @@ type Record interface {
 // maxExams bounds how many exams of one patient a page shows.
 const maxExams = 60
 
+// maxTold bounds those whose results of other makers stand on the line of time.
+const maxTold = 20
+
 // A patientSheet is what the template sees of a patient: all exams, and one line of
 // time.
 type patientSheet struct {
@@ -89,7 +92,7 @@ func (p *pages) patient(r *http.Request) (webui.View, error) {
 		all = all[:maxExams]
 	}
 	now := p.site.Now()
-	for _, c := range all {
+	for i, c := range all {
 		seen, err := p.Veil.OnPage(ctx, c.UID)
 		if err != nil {
 			return webui.View{}, err
@@ -100,6 +103,13 @@ func (p *pages) patient(r *http.Request) (webui.View, error) {
 		events, err := p.eventsOf(ctx, l, seen, now)
 		if err != nil {
 			return webui.View{}, err
+		}
+		if i < maxTold {
+			found, err := p.foundOf(ctx, l, seen)
+			if err != nil {
+				return webui.View{}, err
+			}
+			events = append(events, found...)
 		}
 		for _, e := range events {
 			if e.when.After(now) {
@@ -146,6 +156,20 @@ func samePatient(s, o study.Study) bool {
 	a, b := s.Patient.Reveal(), o.Patient.Reveal()
 	differ := func(x, y string) bool { return x != "" && y != "" && x != y }
 	return a.ID != "" && a.ID == b.ID && !differ(a.Issuer, b.Issuer) && !differ(a.Birth, b.Birth)
+}
+
+// foundOf tells what other makers measured and found in an exam.
+func (p *pages) foundOf(ctx context.Context, l webui.Lang, s veil.Seen) (all []event, err error) {
+	if p.others == nil {
+		return nil, nil
+	}
+	told, err := p.others.Told(ctx, l, s.Study.UID, s.Sight)
+	day := dayOf(s.Study)
+	for _, text := range told {
+		all = append(all, event{when: day, At: l.Date(day), AtISO: day.UTC().Format(time.RFC3339), Kind: "found", KindWord: l.T("timeline.found"),
+			Text: text, UID: s.Study.UID, Exam: cmp.Or(s.Study.Description, string(s.Study.Modality))})
+	}
+	return all, err
 }
 
 // dayOf is when a study was made, as far as it is known: its own date, else when it

@@ -13,6 +13,7 @@ import (
 	"varde/internal/words"
 	"varde/study"
 	"varde/worldlist/desk"
+	"varde/worldlist/foreign"
 	"varde/worldlist/order"
 	"varde/worldlist/veil"
 	"varde/worldlist/viewer"
@@ -52,7 +53,8 @@ type sheet struct {
 	States    []string    // whose marks the script needs
 	PACS      string      // where the PACS shows the study
 	Case      *desk.Bench // of slides; nil where nobody keeps what they wait for
-	Waiting   bool        // the case waits for a scan, a stain or slides, and can't be read
+	Foreign   foreign.Sheet
+	Waiting   bool // the case waits for a scan, a stain or slides, and can't be read
 	desk.Reading
 }
 
@@ -141,6 +143,11 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 	}
 	visit := webui.VisitOf(r.Context())
 	s := p.sheetOf(visit.Lang, c, instances)
+	if p.others != nil {
+		group, _ := p.others.Group(r.Context(), visit.Lang, uid, c.Sight, instances)
+		group.Here = true
+		s.Foreign = foreign.Sheet{Study: uid, Groups: []foreign.Group{group}}
+	}
 	said := make([][]string, len(s.Results))
 	for i, a := range s.Results {
 		said[i] = a.lines()

@@ -27,6 +27,7 @@ import (
 	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist/desk"
+	"varde/worldlist/foreign"
 	"varde/worldlist/order"
 	"varde/worldlist/rehearsal"
 	"varde/worldlist/veil"
@@ -94,6 +95,8 @@ type Pages struct {
 	// Headers tell how images want to be shown; nil: by the first window that the
 	// ledger knows.
 	Headers viewer.Headers
+	// Others reads what other makers found; nil: nothing of it is shown.
+	Others *foreign.Library
 	// Segments tells what the segments of a model are that it draws, in their order;
 	// nil, or none: they are numbered.
 	Segments func(study.ModelRef) []study.Code
@@ -125,7 +128,7 @@ func Parts() []webui.Part {
 		Static:    folder("static"),
 		Nav:       []webui.Nav{{Path: "/", Label: "nav.worklist", Right: webui.SeeStudies}},
 	}
-	return []webui.Part{own, viewer.Part(), rehearsal.Part()}
+	return []webui.Part{own, viewer.Part(), foreign.Part(), rehearsal.Part()}
 }
 
 // Order gives studies in reading order. It is [order.Order], under the name by which

@@ -122,7 +122,7 @@ func titleOf(l words.Lang, d Document) string {
 	case d.Title.Meaning != "":
 		return l.Title(d.Title)
 	case d.Name != "":
-		return d.Name
+		return strings.Join(full(l.T("foreign.kind_"+string(d.Kind)), cut(d.Name)), " · ")
 	}
 	return l.T("foreign.kind_" + string(d.Kind))
 }

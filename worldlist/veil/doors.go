@@ -112,6 +112,39 @@ func (v *Veil) Studies(ctx context.Context, f study.CaseFilter) ([]study.Study, 
 	return all, err
 }
 
+// maxPriors bounds the earlier exams of a patient that are told of.
+const maxPriors = 20
+
+// Priors gives the earlier exams of a study's patient as [Veil.Studies] does, the
+// latest first: the last twenty.
+func (v *Veil) Priors(ctx context.Context, s study.Study) ([]study.Study, error) {
+	id := s.Patient.Reveal().ID
+	if id == "" {
+		return nil, nil
+	}
+	all, err := v.Studies(ctx, study.CaseFilter{PatientID: id, Limit: 100})
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(o study.Study) bool { return !isPrior(s, o) })
+	slices.SortStableFunc(all, func(a, b study.Study) int { return cmp.Compare(b.Date, a.Date) })
+	return all[:min(len(all), maxPriors)], nil
+}
+
+// isPrior reports whether another exam is an earlier one of the same patient: the
+// same ID, given by the same issuer, and no other date of birth.
+func isPrior(s, o study.Study) bool {
+	a, b := s.Patient.Reveal(), o.Patient.Reveal()
+	differ := func(x, y string) bool { return x != "" && y != "" && x != y }
+	if o.UID == s.UID || a.ID == "" || a.ID != b.ID || differ(a.Issuer, b.Issuer) || differ(a.Birth, b.Birth) || o.Status == study.Refused {
+		return false
+	}
+	if s.Date == "" || o.Date == "" || s.Date == o.Date {
+		return !o.ReceivedAt.After(s.ReceivedAt)
+	}
+	return o.Date < s.Date
+}
+
 func bare(s study.Study) study.Study {
 	s.Status, s.Note, s.Place = covered(s.Status), "", study.Place{}
 	return s

@@ -22,6 +22,10 @@ type Sight struct {
 	// Alone hides what other readers said of the study: it is of a screening, and this
 	// reader's own answer is still to come.
 	Alone bool
+	// Others hides what machines of other makers found in the study, or may have, until
+	// the reader has answered: ours would be hidden as well, if there were a result of
+	// ours.
+	Others bool
 	// Watched says that a reader would have been blind, and this is none.
 	Watched bool
 	// bare are the models whose findings are shown to no reader.
@@ -41,8 +45,14 @@ func SightOf(who webui.Identity, c study.Case, planned []study.ModelRef, rules f
 			all = append(all, study.Result{Model: m, AI: study.Running})
 		}
 	}
+	// Before it is known which models a study is for, it is not known either whether
+	// its reader is to answer first.
+	s.Others = reader && !answered && c.Study.Status == study.Receiving
 	for _, r := range all {
 		rule := rules(r.Model)
+		if reader && !answered && (rule.Blind || rule.OwnFirst && c.Study.Status != study.Read) {
+			s.Others = true
+		}
 		switch {
 		case rule.Blind && !reader:
 			s.Watched = true

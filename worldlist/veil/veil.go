@@ -10,6 +10,7 @@
 //	Veil.Studies, Study   what a study is, and nothing that the AI did to it
 //	Veil.Steps            what readers said of it
 //	Veil.Hidden           whether objects and files of ours are kept back
+//	Veil.Priors           the exams before a study
 //
 // Results of shadow models come through for those alone who may stop models.
 package veil
@@ -78,6 +79,9 @@ type Veil struct {
 	// Planned gives the models that are at work on a state of a study, or have been:
 	// what they have scored so far is hidden like a result. nil: none.
 	Planned func(ctx context.Context, uid study.UID, rev int) ([]study.ModelRef, error)
+	// Others reports whether results of other makers came with a study that are hidden
+	// together with ours; nil: nobody looks.
+	Others func(ctx context.Context, uid study.UID) (bool, error)
 	// Audit notes who was shown what a reader would not have been; nil: nobody does.
 	Audit func(ctx context.Context, actor, action, entity string) error
 	// Zone is that of the days within which places are shuffled; nil: the machine's.
@@ -132,6 +136,12 @@ func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Cas
 				return nil, err
 			}
 			all[i].Alone = turn[0].Blind(who.Name)
+		}
+		if s := &all[i]; len(cases) == 1 && v.Others != nil && s.Others && !s.OwnFirst && c.Study.Status != study.Receiving {
+			// Whoever is shown less because of others must be able to answer first.
+			if s.OwnFirst, err = v.Others(ctx, c.Study.UID); err != nil {
+				return nil, err
+			}
 		}
 		if all[i].Watched {
 			if err := v.Note(ctx, who, c.Study.UID, "ai seen unblinded"); err != nil {

@@ -14,6 +14,7 @@ import (
 	"varde/internal/codec"
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/foreign"
 )
 
 // A Decoder reads frames out of stored objects. It is a [Frames].
@@ -125,6 +126,15 @@ func (v *Viewer) frameIn(r *http.Request) (study.Instance, int, error) {
 	v.Touch(r, uid)
 	if err := v.received(r, in); err != nil {
 		return study.Instance{}, 0, err
+	}
+	if _, others := foreign.Candidate(in); others && v.Others != nil {
+		seen, err := v.Veil.Case(r.Context(), in.Study)
+		if err != nil {
+			return study.Instance{}, 0, err
+		}
+		if v.Others.Hides(r.Context(), seen.Sight, []study.Instance{in})[in.UID] {
+			return study.Instance{}, 0, fmt.Errorf("instance %s: %w", sop, study.ErrNotFound)
+		}
 	}
 	if in.Study != uid || in.Image == nil || n > in.Image.Frames || private(in.Image.Slide) {
 		return study.Instance{}, 0, fmt.Errorf("frame %d of instance %s: %w", n, sop, study.ErrNotFound)

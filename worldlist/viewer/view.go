@@ -11,6 +11,7 @@ import (
 	"varde/internal/webui"
 	"varde/internal/words"
 	"varde/study"
+	"varde/worldlist/foreign"
 )
 
 // A View is what the viewer's script is told: stacks of frames, and marks on
@@ -143,8 +144,8 @@ func (s Series) Stain(l words.Lang) string {
 func SeriesOf(l webui.Lang, instances []study.Instance) []Series {
 	var all []Series
 	for _, in := range instances {
-		if in.Image == nil {
-			continue
+		if _, others := foreign.Candidate(in); in.Image == nil || others {
+			continue // masks of others are drawn over images, and are none
 		}
 		i := slices.IndexFunc(all, func(s Series) bool { return s.UID == in.Series })
 		if i < 0 {

@@ -21,6 +21,7 @@ import (
 	"varde/internal/slide"
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/foreign"
 	"varde/worldlist/veil"
 )
 
@@ -67,6 +68,10 @@ type Viewer struct {
 	// Segments tells what the segments of a model are that it draws, in their order;
 	// nil, or none: they are numbered.
 	Segments func(study.ModelRef) []study.Code
+
+	// Others tells which objects of other makers the visitor may not see; nil: none is
+	// kept back.
+	Others *foreign.Room
 
 	site    *webui.Site
 	shelf   shelf

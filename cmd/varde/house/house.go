@@ -31,6 +31,7 @@ import (
 	"varde/store"
 	"varde/store/objects"
 	"varde/study"
+	"varde/worldlist/foreign"
 	"varde/worldlist/order"
 	"varde/worldlist/pathway"
 	"varde/worldlist/veil"
@@ -59,6 +60,7 @@ type House struct {
 	pathways *pathway.Tables
 	outlook  *order.Outlook
 	veil     *veil.Veil         // what of the AI each reader may see
+	others   foreign.Room       // what other makers found
 	rules    func() study.Rules // the strictest that any model is read by
 	placed   bool               // what another rule or other tables placed is placed anew
 	door     slideDoor

@@ -68,8 +68,8 @@ func (h *House) strictest(site []veil.SiteProtocol) study.Rules {
 }
 
 // mask gives DICOMweb the objects of a study that whoever asks may see, where they
-// may not see all: those that came, and none that we wrote. all is true where
-// nothing is to be kept back.
+// may not see all: those that came, and none that we wrote or, while they are blind,
+// that a machine of another maker did. all is true where nothing is to be kept back.
 func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]bool, all bool, err error) {
 	if r := h.rules(); !r.Blind && !r.NoDetail {
 		return nil, true, nil
@@ -82,6 +82,15 @@ func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]boo
 	seen = map[study.UID]bool{}
 	for _, in := range instances {
 		seen[in.UID] = true
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	c, err := h.veil.Case(ctx, uid)
+	if c.Blind { // what machines of other makers found is hidden with ours
+		for in := range h.others.Hides(ctx, c.Sight, instances) {
+			delete(seen, in)
+		}
 	}
 	return seen, false, err
 }

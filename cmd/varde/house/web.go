@@ -17,6 +17,7 @@ import (
 	"varde/store"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/foreign"
 	"varde/worldlist/order"
 	"varde/worldlist/rehearsal"
 	"varde/worldlist/viewer"
@@ -35,6 +36,7 @@ func (h *House) openSite(ctx context.Context) (err error) {
 	if h.veil, err = h.newVeil(); err != nil {
 		return err
 	}
+	h.others = foreign.Room{Veil: h.veil, Instances: h.Ledger, Library: &foreign.Library{Objects: h.Objects, Index: h.Ledger.Frames}}
 	where := ""
 	if h.DICOM != nil {
 		where = h.AET + " at " + h.DICOM.Addr().String()
@@ -43,7 +45,7 @@ func (h *House) openSite(ctx context.Context) (err error) {
 	worldlist.Pages{Outlook: h.outlook, Readings: h.Ledger, Instances: h.Ledger, Counter: h.Ledger,
 		Desk: h.Ledger, Judged: h.Ledger, Screenings: h.screenings(), Lab: h.Ledger, Record: h.Ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: settings.Version,
 		Frames: viewer.Decoder{Objects: h.Objects, Index: h.Ledger.Frames}, Headers: viewer.Decoder{Objects: h.Objects, Index: h.Ledger.Frames},
-		Segments: h.segments, PACS: h.PACSLink,
+		Others: h.others.Library, Segments: h.segments, PACS: h.PACSLink,
 		Slides: h.slides(), Objects: h.Objects, Heats: heats{h}, About: h.about, Print: h.print, Hint: where}.Add(h.Site)
 	oversight.Pages{Switch: h.Registry, Council: models.Council{Registry: h.Registry, Proposals: h.Ledger}, Exams: h.Ledger, History: h.Ledger, Counter: h.Ledger, Disputes: h.Ledger, Holds: h.Ledger, Told: h.Ledger, Crew: h.Ledger,
 		Line: h.Ledger, Valve: h.Ledger, Mender: h.Ledger, Post: h.Ledger,

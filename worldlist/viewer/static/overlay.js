@@ -10,6 +10,7 @@ import { drawText } from './ink.js';
  * @typedef {{key: string, grid: Grid, runs: number[]}} Piece
  * @typedef {{key: string, grid: Grid, line: Path2D, area: Path2D, top: number[]}} Shape
  * @typedef {import('./picture.js').Place} Place
+ * @typedef {{list: string, of: (key: string) => string, inks: string[], dash: number[], letter: (n: number) => string}} Manner where outlines come from, and how they are drawn
  */
 
 /** Colors of the layers; each has its letter as well, for whoever can't tell them apart. */
@@ -51,10 +52,11 @@ export function outline(runs) {
 }
 
 export class Overlay {
-  /** @param {string} study @param {() => void} changed */
-  constructor(study, changed) {
+  /** @param {string} study @param {() => void} changed @param {Partial<Manner>} [manner] */
+  constructor(study, changed, manner) {
     this.study = study;
     this.changed = changed;
+    /** @type {Manner} */ this.manner = { list: `/studies/${study}/masks`, of: (key) => `/studies/${study}/frames/${key}/masks`, inks, dash: [], letter: letterOf, ...manner };
     /** @type {Layer[]} */ this.layers = [];
     /** @type {Set<string>} */ this.where = new Set();
     /** @type {Map<string, Shape[]|null>} */ this.shapes = new Map(); // null: on its way
@@ -65,11 +67,16 @@ export class Overlay {
 
   /** @returns {Promise<boolean>} whether anything was drawn that may be seen */
   async load() {
-    const r = await fetch(`/studies/${this.study}/masks`);
+    const r = await fetch(this.manner.list);
     if (!r.ok) return false;
-    this.layers = (await r.json()).layers;
-    this.where = new Set(this.layers.flatMap((l) => l.frames));
+    this.take((await r.json()).layers);
     return this.layers.length > 0;
+  }
+
+  /** take takes layers that are here. @param {Layer[]} layers */
+  take(layers) {
+    this.layers = layers;
+    this.where = new Set(layers.flatMap((l) => l.frames));
   }
 
   /** of gives the shapes on a frame, and fetches them first if need be. @param {string} key @returns {Shape[]} */
@@ -78,7 +85,7 @@ export class Overlay {
     const had = this.shapes.get(key);
     if (had !== undefined) return had ?? [];
     this.shapes.set(key, null);
-    fetch(`/studies/${this.study}/frames/${key}/masks`).then(async (r) => {
+    fetch(this.manner.of(key)).then(async (r) => {
       if (!r.ok) throw new Error(String(r.status));
       /** @type {Piece[]} */ const pieces = await r.json();
       this.shapes.set(key, pieces.map((p) => ({ key: p.key, grid: p.grid, ...outline(p.runs), top: [p.runs[1], p.runs[0]] })));
@@ -97,7 +104,7 @@ export class Overlay {
     const shapes = this.of(key).filter((s) => !this.off.has(s.key));
     for (const s of shapes) {
       const n = Math.max(0, this.layers.findIndex((l) => l.key === s.key));
-      const ink = inks[n % inks.length];
+      const ink = this.manner.inks[n % this.manner.inks.length];
       const by = new DOMMatrix([s.grid.dx * p.sx, 0, 0, s.grid.dy * p.sy, p.left + s.grid.x * p.sx, p.top + s.grid.y * p.sy]);
       if (this.fill > 0) {
         const area = new Path2D();
@@ -115,9 +122,11 @@ export class Overlay {
       to.stroke(line);
       to.strokeStyle = ink;
       to.lineWidth = 1.5;
+      to.setLineDash(this.manner.dash);
       to.stroke(line);
+      to.setLineDash([]);
       const at = by.transformPoint(new DOMPoint(s.top[0], s.top[1]));
-      if (this.layers.length > 1) drawText(to, letterOf(n), at.x - 4, at.y - 6, ink);
+      if (this.layers.length > 1 || this.manner.letter !== letterOf) drawText(to, this.manner.letter(n), at.x - 4, at.y - 6, ink);
     }
     return shapes.length;
   }

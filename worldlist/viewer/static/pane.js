@@ -18,7 +18,7 @@ import { brightness, Easel } from './picture.js';
  * @typedef {{kind: 'own'|'table', n: number}|{kind: 'set', c: number, w: number}|null} Look what the reader chose; null: as the image wants to be shown
  * @typedef {{a: Dot, b: Dot}} Line
  * @typedef {{frames: Frames, words: DOMStringMap, marks: Mark[], missed: Mark[], overlay: import('./overlay.js').Overlay,
- *   rings: () => boolean, hidden: Set<string>, changed: (p: Pane) => void, spoken: (text: string) => void}} House
+ *   others: import('./foreign.js').Others, rings: () => boolean, hidden: Set<string>, changed: (p: Pane) => void, spoken: (text: string) => void}} House
  */
 
 /** @param {string|undefined} text @param {unknown[]} args */
@@ -148,6 +148,7 @@ export class Pane {
       if (this.house.rings()) for (const m of here(this.house.marks)) if (!this.house.hidden.has(m.key)) drawMark(to, m, p);
       for (const m of here(this.house.missed)) drawCross(to, ...spot({ x: m.points[0], y: m.points[1] }), fill(this.house.words.missedmark, m.number));
     }
+    this.stage.dataset.others = String(this.house.others.draw(to, /** @type {string} */ (s.study), this.key, p));
     for (const l of this.lines.get(this.key) ?? []) drawLine(to, ...spot(l.a), ...spot(l.b), this.lengthText(l));
     if (this.from && this.cursor) {
       const l = { a: this.from, b: this.cursor };

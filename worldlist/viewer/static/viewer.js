@@ -4,6 +4,7 @@
 // No key and no drag of its own records a judgment: that is the form's, and the form
 // has no shortcut here. What marks something as missed asks before it is kept.
 
+import { offer, Others, tell } from './foreign.js';
 import { Frames } from './frames.js';
 import { drawText } from './ink.js';
 import { noKey } from './keys.js';
@@ -30,6 +31,7 @@ const own = view.stacks.filter((s) => !s.slide && s.frames.length);
 
 const frames = new Frames();
 const overlay = new Overlay(view.study, () => draw());
+const others = new Others(view.study, () => draw());
 const hidden = /** @type {Set<string>} */ (new Set()); // findings that the reader took away
 
 /** @type {Pane[]} */ const panes = [];
@@ -67,7 +69,7 @@ function newPane() {
   select.setAttribute('aria-label', fill(words.choose, n));
   $('panes').append(root);
   const p = new Pane(root, {
-    frames, words, marks: view.marks, missed: view.missed, overlay, hidden, rings: () => input('show').checked,
+    frames, words, marks: view.marks, missed: view.missed, overlay, others, hidden, rings: () => input('show').checked,
     changed: (one) => { if (one === active) control(); }, spoken: (text) => speak(text),
   });
   panes.push(p);
@@ -326,6 +328,41 @@ function goTo(key) {
 
 function next(/** @type {number} */ by) {
   if (found.length) goTo(found[finding < 0 && by < 0 ? found.length - 1 : (finding + by + found.length) % found.length]);
+}
+
+// ---- other systems ----
+
+/** find finds a frame of an exam by its name. @param {string} study @param {string} frame @returns {{stack: Stack, at: number}|null} */
+function find(study, frame) {
+  for (const stack of study === view.study ? own : priors.find((o) => o.study === study)?.stacks ?? []) {
+    const at = stack.frames.findIndex((f) => `${f.i}/${f.n}` === frame);
+    if (at >= 0) return { stack, at };
+  }
+  return null;
+}
+
+/** goOther shows a frame that another system names: one of an earlier exam beside this one. @param {string} study @param {string} frame */
+async function goOther(study, frame) {
+  await learned;
+  const to = find(study, frame);
+  if (!to) return;
+  let p = seen().find((o) => o.stack?.study === study) ?? panes[0];
+  if (!to.stack.own && p.stack?.own) {
+    if (layout < 2) await arrange(2);
+    p = seen().find((o) => o.stack?.study === study) ?? panes[1];
+  }
+  activate(p);
+  await open(p, to.stack, to.at);
+}
+
+/** learnOthers asks for what other systems found, in this exam and in earlier ones. */
+async function learnOthers() {
+  const section = $('others');
+  if (!section) return;
+  const exams = await tell(section, view.study);
+  const keys = (await Promise.all(exams.map((e) => others.load(e)))).flat();
+  offer(section, keys);
+  $('panes').dataset.others = String(keys.length);
 }
 
 // ---- tools ----
@@ -628,8 +665,24 @@ document.addEventListener('click', (e) => {
   if (d.layoutOf) arrange(Number(d.layoutOf));
   if (d.pan) active.pan(...(/** @type {[number, number]} */ (d.pan.split(',').map(Number))));
 });
+document.addEventListener('click', (e) => {
+  const a = /** @type {HTMLElement} */ (e.target).closest('a');
+  const { otherGo, otherStudy } = a?.dataset ?? {};
+  if (!otherGo || !otherStudy || !active || e.ctrlKey || e.metaKey || e.shiftKey) return;
+  e.preventDefault();
+  goOther(otherStudy, otherGo);
+});
 document.addEventListener('change', (e) => {
   const box = /** @type {HTMLInputElement} */ (e.target);
+  if (box.id === 'others-on') {
+    others.shown = box.checked;
+    draw();
+  }
+  if (box.dataset.other) {
+    if (box.checked) others.off.delete(box.dataset.other);
+    else others.off.add(box.dataset.other);
+    draw();
+  }
   if (box.dataset.layer) {
     if (box.checked) overlay.off.delete(box.dataset.layer);
     else overlay.off.add(box.dataset.layer);
@@ -673,9 +726,12 @@ if (begin) {
   fillPickers();
   arrange(1);
   take('window');
-  open(active, begin, begin.start);
+  const asked = find(view.study, new URLSearchParams(location.search).get('frame') ?? ''); // by a link to a place
+  if (asked) open(active, asked.stack, asked.at);
+  else open(active, begin, begin.start);
   // Outlines are asked for after the image: they are nothing without it.
   overlay.load().then((some) => { if (some) { legend(); draw(); } $('panes').dataset.layers = String(overlay.layers.length); }, () => {});
+  learnOthers().catch(() => {}); // what came with the page stays
 } else {
   $('controls').hidden = true;
   $('tools').hidden = true;
