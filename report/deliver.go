@@ -294,11 +294,13 @@ func (d *Deliverer) store(ctx context.Context, a *dimse.Association, r study.Del
 		return sentLost, nil
 	case err != nil:
 		return sentLost, d.failed(ctx, r, err, false)
-	case !status.OK():
+	case !status.OK() && status != dimse.DuplicateSOPInstance:
 		return sentLater, d.failed(ctx, r, fmt.Errorf("%s answered %s", r.Destination, status), false)
 	}
+	// What is there already is this report: no other object has its name, and an answer
+	// may have been lost on its way.
 	log := logger(d.Log)
-	if status.Warning() {
+	if status.Warning() || !status.OK() {
 		log.WarnContext(ctx, "report taken with a warning", "destination", r.Destination, "instance", r.Report, "status", status.String())
 	}
 	if to, ok := d.destination(r.Destination); ok && d.asks(to) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -91,7 +92,14 @@ func TestAnArchivesAnswerSaysWhetherToTryAgain(t *testing.T) {
 		{"stored with a warning", say(202, strings.Replace(stored, `]}}]}}`, `]},"00081196":{"vr":"US","Value":[45056]}}]}}`, 1)), taken},
 		{"Success that names it as failed", say(200, failed(0xA900)), hopeless},
 		{"accepted, and failed", say(202, failed(0xC000)), hopeless},
-		{"accepted, and nothing said", say(202, ""), hopeless},
+		{"accepted, and nothing said", say(202, ""), again},
+		{"stored another", say(200, strings.Replace(stored, string(p.UID), "1.2.3", 1)), again},
+		{"accepted another", say(202, strings.Replace(stored, string(p.UID), "1.2.3", 1)), again},
+		{"half an answer", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, stored)
+		}, down},
 		{"out of resources", say(409, failed(0xA700)), hopeless}, // a conflict that does not give the object
 		{"out of room, in words", say(200, failed(0xA700)), again},
 		{"processing failure", say(202, failed(0x0110)), again},
@@ -154,6 +162,70 @@ func TestConflictIsBelievedOnlyWithTheObject(t *testing.T) {
 		if err := s.Carry(t.Context(), p); meaning(err) != tt.want {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestASuccessThatSaysNothingIsHeldAgainstTheObject has an archive answer 202 and no word:
+// it is believed once it gives the object back.
+func TestASuccessThatSaysNothingIsHeldAgainstTheObject(t *testing.T) {
+	p, filed := object(t), false
+	s := &carry.STOW{Web: web(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusAccepted)
+		case !filed:
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			w.Header().Set("Content-Type", study.MediaDICOM)
+			_, _ = w.Write(p.Bytes)
+		}
+	})}
+	if err := s.Carry(t.Context(), p); meaning(err) != again {
+		t.Errorf("not filed yet: %v", err)
+	}
+	filed = true
+	if err := s.Carry(t.Context(), p); err != nil {
+		t.Errorf("filed: %v", err)
+	}
+}
+
+// TestADiskThatIsFullIsADestinationThatIsAway fills a small disk and mounts it read
+// only, in a name space of its own where this machine lets us have one.
+func TestADiskThatIsFullIsADestinationThatIsAway(t *testing.T) {
+	const in = "VARDE_TEST_SMALL_DISK"
+	dir := os.Getenv(in)
+	if dir == "" {
+		dir = t.TempDir()
+		c := exec.Command("unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=64k none "$1" || exit 77; exec "$2" -test.run=^TestADiskThatIsFull -test.v`, "sh", dir, os.Args[0])
+		c.Env = append(os.Environ(), in+"="+dir)
+		out, err := c.CombinedOutput()
+		if !strings.Contains(string(out), "=== RUN") { // it could not be mounted
+			t.Skipf("no small disk on this machine: %v: %s", err, out)
+		}
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	f, small, big := &carry.Folder{Path: dir}, object(t), object(t)
+	if err := f.Carry(t.Context(), small); err != nil {
+		t.Fatal(err)
+	}
+	big.UID, big.Bytes = "1.2.3", make([]byte, 1<<20)
+	if err := f.Carry(t.Context(), big); meaning(err) != down || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("a full disk: %v", err)
+	}
+	all, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
+	hidden, _ := filepath.Glob(filepath.Join(dir, "*", ".*"))
+	if len(all) != 1 || len(hidden) != 0 {
+		t.Errorf("it leaves %v, %v", all, hidden)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	small.UID = "1.2.4"
+	if err := f.Carry(t.Context(), small); meaning(err) != down || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("a disk that can't be written: %v", err)
 	}
 }
 
@@ -223,6 +295,10 @@ func TestAFHIRServersAnswerSaysWhetherToTryAgain(t *testing.T) {
 	bundle.Bytes = []byte(`{"resourceType":"Bundle","type":"collection","id":"abc-1"}`)
 	if err := f.Carry(t.Context(), bundle); err != nil || path != "/base/Bundle/abc-1" || method != http.MethodPut {
 		t.Errorf("a collection: %s %s, %v", method, path, err)
+	}
+	f.Web = web(t, say(200, outcome))
+	if err := f.Carry(t.Context(), bundle); meaning(err) != again || strings.Contains(err.Error(), "Nordmann") {
+		t.Errorf("a success that says that it is none: %v", err)
 	}
 	for _, bad := range []string{"", "{", `{"resourceType":"Patient"}`, `{"resourceType":"Bundle","type":"document","id":"../x"}`} {
 		bundle.Bytes = []byte(bad)

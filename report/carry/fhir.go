@@ -53,8 +53,29 @@ func (f *FHIR) Carry(ctx context.Context, p Parcel) error {
 		return a.fault(outcome(a.body))
 	case whole:
 		return f.answered(a, len(bundle.Entry))
+	case failing(a.body):
+		return &Fault{Err: fmt.Errorf("answered %d%s: a success that says that it is none", a.code, outcome(a.body)), Most: mostConflicts}
 	}
 	return nil
+}
+
+// failing reports whether an answer is an OperationOutcome with an error in it.
+func failing(body []byte) bool {
+	var o struct {
+		ResourceType string `json:"resourceType"`
+		Issue        []struct {
+			Severity string `json:"severity"`
+		} `json:"issue"`
+	}
+	if json.Unmarshal(body, &o) != nil || o.ResourceType != "OperationOutcome" {
+		return false
+	}
+	for _, i := range o.Issue {
+		if i.Severity == "error" || i.Severity == "fatal" {
+			return true
+		}
+	}
+	return false
 }
 
 // answered holds the answer to a transaction against what was asked: it has a

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"varde/internal/hl7"
 	"varde/study"
@@ -43,18 +44,29 @@ func (f *Folder) Carry(_ context.Context, p Parcel) (err error) {
 	}
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return &Fault{Err: fmt.Errorf("make folder of study %s: %w", p.Study, cause(err))}
+		return fault(fmt.Errorf("make folder of study %s: %w", p.Study, cause(err)))
 	}
 	if err := write(dir, to, p.Bytes); err != nil {
-		return &Fault{Err: fmt.Errorf("write %s %s: %w", p.Kind, p.UID, cause(err))}
+		return fault(fmt.Errorf("write %s %s: %w", p.Kind, p.UID, cause(err)))
 	}
 	// The file's name lies in its folder, and the folder's name in the one above.
 	for _, d := range []string{dir, f.Path} {
 		if err := syncFolder(d); err != nil {
-			return &Fault{Err: fmt.Errorf("sync %s %s: %w", p.Kind, p.UID, cause(err))}
+			return fault(fmt.Errorf("sync %s %s: %w", p.Kind, p.UID, cause(err)))
 		}
 	}
 	return nil
+}
+
+// fault says of a disk that is full, broken or can't be written that nothing else is
+// worth a try just now.
+func fault(err error) error {
+	for _, all := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, fs.ErrPermission} {
+		if errors.Is(err, all) {
+			return down(fmt.Errorf("%w: see the disk and who may write there", err))
+		}
+	}
+	return &Fault{Err: err}
 }
 
 // File is where a parcel lies.

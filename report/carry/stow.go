@@ -62,8 +62,10 @@ func (s *STOW) Carry(ctx context.Context, p Parcel) error {
 	}
 	told := readStored(a.body, p.UID)
 	switch {
-	case a.code == http.StatusOK && !told.failed:
-	case a.code == http.StatusAccepted && told.stored: // stored, with a warning or something altered
+	case a.code == http.StatusOK && !told.failed && !told.others:
+	case a.code == http.StatusAccepted && told.stored: // with a warning, or something altered
+	case a.code == http.StatusOK && told.others, a.code == http.StatusAccepted && !told.failed && !told.stored:
+		return s.unsaid(ctx, p, a) // it says nothing of this object
 	case a.code == http.StatusConflict, told.failed && told.reason == duplicateInstance:
 		return s.same(ctx, p, a, told)
 	case told.failed:
@@ -75,6 +77,19 @@ func (s *STOW) Carry(ctx context.Context, p Parcel) error {
 		s.Warned(p, told.warning)
 	}
 	return nil
+}
+
+// unsaid is an answer that may be a success of something, and does not name the object:
+// it is believed only when the object comes back. Some archives file it a moment later.
+func (s *STOW) unsaid(ctx context.Context, p Parcel, a answer) error {
+	got, err := s.Fetch(ctx, p)
+	if err == nil && SameData(got, p.Bytes) {
+		return nil
+	}
+	if err != nil && FaultOf(err).Down {
+		return err
+	}
+	return &Fault{Err: fmt.Errorf("answered %d, which says nothing of the object, and does not give it back", a.code), After: a.after(), Most: mostConflicts}
 }
 
 // refused is an answer that names the object among those that were not stored.
@@ -148,6 +163,7 @@ func (s *STOW) Find(ctx context.Context, p Parcel) (bool, error) {
 // stored is what an answer says of one object.
 type stored struct {
 	stored, failed  bool
+	others          bool // it names others as stored, and not this one
 	reason, warning int
 }
 
@@ -209,7 +225,10 @@ func readStored(body []byte, uid study.UID) (t stored) {
 	for _, item := range d.items(referencedSOPSequence) {
 		if item.text(instanceUID) == string(uid) {
 			t.stored, t.warning = true, item.number(warningReason)
+		} else {
+			t.others = true
 		}
 	}
+	t.others = t.others && !t.stored
 	return t
 }
