@@ -13,6 +13,7 @@ import (
 	"github.com/google/fhir/go/jsonformat"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"varde/internal/studytest/invariants"
 	"varde/internal/words"
 	"varde/report/fhir"
 )
@@ -71,6 +72,9 @@ func mustPass(t *testing.T, v fhir.Version, name string, b []byte) {
 	t.Helper()
 	if err := judge(v, b); err != nil {
 		t.Errorf("%s, %s: %v\n%.1500s", name, v, err, b)
+	}
+	if broken := invariants.Broken(string(v), b); len(broken) > 0 {
+		t.Errorf("%s, %s: %v\n%.1500s", name, v, broken, b)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/google/fhir/go/jsonformat"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"varde/internal/studytest/invariants"
 	"varde/internal/words"
 	"varde/report/fhir"
 	"varde/report/fhir/rest"
@@ -130,6 +131,9 @@ func (s *site) send(method, path string, body io.Reader, header []string) (int, 
 		}
 		if err := judge(version, b); err != nil {
 			s.T.Errorf("%s %s: %v\n%.800s", method, path, err, b)
+		}
+		if broken := invariants.Broken(string(version), b); len(broken) > 0 {
+			s.T.Errorf("%s %s: %v\n%.800s", method, path, broken, b)
 		}
 		if got := a.Header.Get("Content-Type"); !strings.HasPrefix(got, "application/fhir+json") {
 			s.T.Errorf("%s is %s", path, got)
