@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"store/orders":     {"store/course", "store/row", "store/sqldb"},
 	"store/intake":     {"store/orders", "store/course", "store/row", "store/sqldb"}, // it asks what was said of whom it takes in
 	"store/work":       {"store/course", "store/row", "store/sqldb"},
-	"store/outbox":     {"store/course", "store/row", "store/sqldb", "store/objects"}, // a taken key is no failure
+	"store/outbox":     {"store/course", "store/row", "store/sqldb"},
 	"store/reading":    {"store/course", "store/row", "store/sqldb"},
 	"store/registry":   {"store/course", "store/row", "store/sqldb"},
 

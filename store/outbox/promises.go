@@ -6,9 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
-	"varde/store/objects"
 	"varde/store/row"
 	"varde/store/sqldb"
 	"varde/study"
@@ -112,12 +112,12 @@ const (
 )
 
 // BeginStep keeps that a modality has begun a performed procedure step, and for
-// which studies. One that is known already wraps [ErrExists].
+// which studies. One that is known already wraps [fs.ErrExist].
 func (l *Outbox) BeginStep(ctx context.Context, id study.UID, expected []study.Expectation) error {
 	err := l.change(ctx, func(t *tx) error {
 		n, err := t.Exec(`INSERT INTO step (id, status, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, stepInProgress, sqldb.MS(t.Now))
 		if err == nil && n == 0 {
-			err = objects.ErrExists
+			err = fmt.Errorf("it has begun already: %w", fs.ErrExist)
 		}
 		if err != nil {
 			return err
