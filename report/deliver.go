@@ -72,6 +72,8 @@ type Deliverer struct {
 	Timeout      time.Duration // of each wait for a destination; 0 stands for 30 s
 	Poll         time.Duration // between looks for new deliveries; 0 stands for half a second
 	Log          *slog.Logger  // nil discards
+	// Now gives the time, by which the next tries are due; nil is [time.Now].
+	Now func() time.Time
 	// MayDeliver is asked right before an object goes out, and wraps
 	// [study.ErrWithheld] when the model that it tells of was stopped meanwhile, and
 	// [study.ErrRefused] when another process has had it in hand. nil lets all go.
@@ -379,7 +381,11 @@ func (d *Deliverer) fault(ctx context.Context, r study.Delivery, f carry.Fault) 
 	if ctx.Err() != nil {
 		return nil // we stopped it ourselves
 	}
-	next, cause := time.Now().Add(max(pause(r.Tries), f.After)), f.Err
+	now := time.Now
+	if d.Now != nil {
+		now = d.Now
+	}
+	next, cause := now().Add(max(pause(r.Tries), f.After)), f.Err
 	if f.Hopeless || r.Tries+1 >= or(f.Most, maxTries) {
 		next = time.Time{}
 	}
