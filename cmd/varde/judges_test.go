@@ -63,6 +63,7 @@ batch = 1
 name = "cand"
 role = "segments"
 activation = "sigmoid"
+keep = true
 
 [[segment]]
 name = "nodule"
@@ -190,7 +191,7 @@ func welcome(t *testing.T) (*house.House, strangers) {
 		"PACS=ORTHANC@" + x.pacs.DICOM + "?kinds=" + objects + "&lang=nb",
 		"VNA=" + x.dicomweb + "?kinds=" + objects + "&lang=da",
 		"RIS=mllp://" + x.ris.addr + "?lang=nb",
-		"EPR=fhir+" + base + "?lang=da",
+		"EPR=fhir+" + base + "?lang=da&kinds=fhir-r4,fhir-r4-final",
 		"FILES=folder:" + x.folder + "?kinds=" + strings.Join(report.Kinds(""), ","),
 	} {
 		var d settings.Destination
@@ -388,6 +389,9 @@ func TestEverythingThatIsSentStandsBeforeOthers(t *testing.T) {
 			t.Errorf("nothing of kind %s was written", k)
 		}
 	}
+	if !slices.ContainsFunc(all, func(s sent) bool { return s.kind() == report.KindMap && s.Model == drawer }) {
+		t.Error("no map of the probabilities of a volume was written")
+	}
 	t.Run("they arrive as we hold them", func(t *testing.T) { x.checkArrived(t, all) })
 	t.Run("judges find no fault", func(t *testing.T) { judgeAll(t, all, studies) })
 }
@@ -430,6 +434,15 @@ func (x strangers) checkArrived(t *testing.T, all []sent) {
 	var rows []map[string]struct{ Value []any }
 	if err := json.Unmarshal(x.vna.Call(t, "GET", strings.TrimPrefix(x.dicomweb, x.vna.Web)+"/instances?limit=1000", nil), &rows); err != nil || len(rows) != len(vna) {
 		t.Errorf("QIDO lists %d objects of %d, %v", len(rows), len(vna), err)
+	}
+	read := 0
+	for _, s := range all {
+		if s.Kind == report.KindFinalFHIRR4 && s.reaches("EPR") {
+			read++
+		}
+	}
+	if n := x.records.saying("DiagnosticReport", `"status":"final"`); n != read || n == 0 {
+		t.Errorf("the record has %d final reports, of %d that a reader answered", n, read)
 	}
 	if n := x.records.count("DiagnosticReport"); n == 0 || x.records.taken < expected["EPR"] {
 		t.Errorf("the record has taken %d bundles of %d, with %d reports", x.records.taken, expected["EPR"], n)

@@ -26,9 +26,11 @@ import (
 
 	"varde/internal/dicom"
 	"varde/internal/studytest"
+	"varde/internal/studytest/invariants"
 	"varde/internal/studytest/peers"
 	"varde/internal/words"
 	"varde/report"
+	"varde/report/fhir"
 	"varde/study"
 )
 
@@ -149,12 +151,14 @@ func (j judges) check(t *testing.T, s sent) {
 	switch s.kind() {
 	case report.KindMessage:
 		return // the RIS has read it
-	case report.KindFHIRR4:
+	case report.KindFHIRR4, report.KindFinalFHIRR4:
+		lawful(t, s, fhir.R4)
 		if _, err := j.r4.Unmarshal(s.bytes); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
 		return
-	case report.KindFHIRR5:
+	case report.KindFHIRR5, report.KindFinalFHIRR5:
+		lawful(t, s, fhir.R5)
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(s.bytes))
 		if err == nil {
 			err = j.r5.Validate(doc)
@@ -181,6 +185,13 @@ func (j judges) check(t *testing.T, s sent) {
 		hasPicture(t, s, picture)
 	case report.KindPrint:
 		j.checkPrint(t, s)
+	}
+}
+
+// lawful holds a bundle against the rules that no schema states.
+func lawful(t *testing.T, s sent, v fhir.Version) {
+	if broken := invariants.Broken(string(v), s.bytes); len(broken) > 0 {
+		t.Errorf("%s: %v", s, broken)
 	}
 }
 
