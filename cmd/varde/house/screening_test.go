@@ -1,17 +1,18 @@
-package main
+package house_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"varde/cmd/varde/house/housetest"
+	"varde/worldlist/rehearsal"
+	"varde/worldlist/screening"
 
-	"varde/cmd/varde/house"
 	"varde/cmd/varde/settings"
 	"varde/internal/studytest"
 	"varde/internal/webui"
@@ -88,9 +89,12 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 	if code != 200 || !strings.Contains(body, `"state":"recalled"`) || !strings.Contains(body, said) || !strings.Contains(body, `"why":"no_score"`) || !strings.Contains(body, `"result_sha256"`) {
 		t.Error(code, body)
 	}
-	var out bytes.Buffer
-	desk := &desk{Desk: house.Desk{Ledger: h.Ledger}, out: &out}
-	if err := desk.replayScreening(t.Context(), file, 1); err != nil || !strings.Contains(out.String(), "mammo: 1 exams") || !strings.Contains(out.String(), "by no_score") {
-		t.Error(err, out.String())
+	programs, err := screening.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay, err := rehearsal.ReplayScreening(t.Context(), h.Ledger, programs, 1, time.Now())
+	if err != nil || len(replay) != 1 || replay[0].Program != "mammo" || replay[0].Exams != 1 || replay[0].Why["no_score"] != 1 {
+		t.Errorf("%+v, %v", replay, err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package house_test
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ func newJudges(t *testing.T, studies map[string]studytest.Drawn) judges {
 
 // r5Schema is the JSON schema that HL7 publishes, as the package fhir keeps it.
 func r5Schema() (*jsonschema.Schema, error) {
-	packed, err := os.ReadFile("../../report/fhir/testdata/r5.schema.json.gz")
+	packed, err := os.ReadFile("../../../report/fhir/testdata/r5.schema.json.gz")
 	if err != nil {
 		return nil, err
 	}
