@@ -307,7 +307,7 @@ func TestRealObjectsOfOthersAreShown(t *testing.T) {
 	b.Go(server.URL + "/studies/" + string(chestCT))
 	b.Until(imageReady)
 	b.Until(`document.querySelector('#panes').dataset.others === '2'`)
-	for _, line := range []string{"Spinal cord, Cervico-thoracic spine, Vertebral foramen", "1.7", "cm2", "Preliminary or incomplete", "can't be told whether a person or a program made it: Foo", "first segment · Bone"} {
+	for _, line := range []string{"Spinal cord, Cervico-thoracic spine, Vertebral foramen", "1.7", "cm²", "Preliminary or incomplete", "can't be told whether a person or a program made it: Foo", "first segment · Bone"} {
 		if page := strings.ReplaceAll(text(b, "#others"), "\u00a0", " "); !strings.Contains(page, line) {
 			t.Errorf("the page does not say %q: %s", line, page)
 		}

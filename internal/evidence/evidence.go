@@ -60,6 +60,7 @@ type Measurement struct {
 	Unit      study.Code
 	Qualifier study.Code   // why there is no value, or what kind it is
 	Modifiers []Evaluation // how it was taken, and of what
+	Said      []Evaluation // what is said of the value: that it is normal, say
 }
 
 // An Evaluation is a concept with the code that was found for it.
@@ -149,10 +150,12 @@ func (f *Finding) take(i tree.Item) {
 	case tree.TypeNum:
 		m := Measurement{What: i.Name, Value: i.Number, Measured: i.Measured, Unit: i.Unit, Qualifier: i.Theirs.Qualifier}
 		for _, c := range i.Items {
-			switch c.Type {
-			case tree.TypeCode:
+			switch {
+			case c.Type == tree.TypeCode && c.Relation == tree.HasProperties:
+				m.Said = append(m.Said, Evaluation{c.Name, c.Code})
+			case c.Type == tree.TypeCode:
 				m.Modifiers = append(m.Modifiers, Evaluation{c.Name, c.Code})
-			case tree.TypeText:
+			case c.Type == tree.TypeText:
 				f.note(c)
 			default:
 				f.place(c)

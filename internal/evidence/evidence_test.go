@@ -120,7 +120,7 @@ func TestMeasurementsOfOthersAreFindings(t *testing.T) {
 		f.What.Meaning != "Spinal cord" || len(f.Sites) != 2 || f.Sites[0].Meaning != "Cervico-thoracic spine" || f.Sites[1].Meaning != "Vertebral foramen" {
 		t.Errorf("%+v", f)
 	}
-	if len(f.Measurements) != 1 || f.Measurements[0].Value != 1.7 || !f.Measurements[0].Measured || f.Measurements[0].Unit.Value != "cm2" || len(f.Measurements[0].Modifiers) != 2 {
+	if len(f.Measurements) != 1 || f.Measurements[0].Value != 1.7 || !f.Measurements[0].Measured || f.Measurements[0].Unit.Value != "cm2" || len(f.Measurements[0].Said) != 2 {
 		t.Errorf("%+v", f.Measurements)
 	}
 	if len(f.Regions) != 1 || f.Regions[0].Shape != study.Circle || len(f.Regions[0].Items) != 1 || f.Regions[0].Items[0].Image.Instance == "" {

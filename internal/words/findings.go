@@ -31,7 +31,7 @@ func Unit(u study.Code) string {
 	case "", "1", "{ratio}":
 		return ""
 	}
-	return strings.NewReplacer("{", "", "}", "", "mm2", "mm²", "mm3", "mm³", "um", "µm").Replace(u.Value)
+	return strings.NewReplacer("{", "", "}", "", "mm2", "mm²", "mm3", "mm³", "cm2", "cm²", "cm3", "cm³", "um", "µm").Replace(u.Value)
 }
 
 // Label says what a model says of a label: its grade, or whether it was seen. A

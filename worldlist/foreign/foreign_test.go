@@ -368,7 +368,7 @@ func TestSharedSetIsShown(t *testing.T) {
 		text += said(e) + "\n\n"
 	}
 	for _, line := range []string{
-		"Imaging Measurement Report|", "It can't be told whether a person or a program made it: Foo", "1 Spinal cord, Cervico-thoracic spine, Vertebral foramen; ", "=1.7 cm2",
+		"Imaging Measurement Report|", "It can't be told whether a person or a program made it: Foo", "1 Spinal cord, Cervico-thoracic spine, Vertebral foramen; ", "=1.7 cm² (Normal, Not significant)",
 		"1 first segment · Bone, ; Drawn=by a program test", "its outline is drawn at half", "Fukuda",
 	} {
 		if !strings.Contains(text, line) {

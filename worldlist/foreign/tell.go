@@ -299,8 +299,12 @@ func measured(l words.Lang, m evidence.Measurement) string {
 		unit.Value = unit.Meaning
 	}
 	text := l.Measure(study.Measurement{Value: m.Value, Unit: unit})
-	if q := l.Code(m.Qualifier); q != "" {
-		text += " (" + q + ")"
+	said := []string{l.Code(m.Qualifier)}
+	for _, e := range m.Said {
+		said = append(said, l.Code(e.Value))
+	}
+	if said = full(said...); len(said) > 0 {
+		text += " (" + strings.Join(said, ", ") + ")"
 	}
 	return text
 }
