@@ -64,12 +64,9 @@ func (p Pages) Add(site *webui.Site) {
 }
 
 // drawVeil tells the veil what the pages know and it does not yet: who must be asked
-// whether a model is at work, or has been stopped, and whose turn it is.
+// whether a model has been stopped, and whose turn it is.
 func (p Pages) drawVeil(site *webui.Site) {
 	v := p.Veil
-	if v.Planned == nil && p.Heats != nil {
-		v.Planned = viewer.PlannedBy(p.Heats)
-	}
 	if v.Stopped == nil && p.About != nil {
 		v.Stopped = func(m study.ModelRef) bool {
 			about, known := p.About(m)

@@ -15,6 +15,7 @@ import (
 	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist/order"
+	"varde/worldlist/viewer"
 )
 
 // traces are what tells of the AI on the chest CT, the mammogram or the prostate,
@@ -136,6 +137,34 @@ func TestStatusTellsABlindReaderNothing(t *testing.T) {
 	}
 	if !strings.Contains(want[1], string(mammogram)) || strings.Contains(want[4], string(mammogram)) {
 		t.Error("a status is not found as it is shown")
+	}
+}
+
+// TestHowLongTheAITakesTellsABlindReaderNothing: a model that still works on an exam and
+// one that turned it away at once look alike, on the list as on the exam's own pages.
+func TestHowLongTheAITakesTellsABlindReaderNothing(t *testing.T) {
+	said := func(results []study.Result) (all []string) {
+		w := blindWard()
+		c := w.cases[mammogram]
+		w.asked = map[study.UID][]viewer.Asked{mammogram: {{Plan: study.ModelPlan{Model: clusterResult().Model}}}}
+		c.Study.Status, c.Results, c.Reports = study.Settled, results, nil
+		w.cases[mammogram] = c
+		server, _ := serve(t, w, webui.Reader)
+		for _, path := range append(pathsOf(mammogram), "/", "/api/v1/worklist", "/api/v1/studies") {
+			_, body := get(t, server.URL+path, webui.Reader)
+			all = append(all, path+"\n"+body)
+		}
+		return all
+	}
+	away := clusterResult()
+	away.AI, away.Reason, away.Findings, away.Seen = study.OutOfScope, study.Reason{Code: study.ReasonSpacing}, nil, 0
+	atWork := said(nil)
+	for name, results := range map[string][]study.Result{"turned away": {away}, "answered": {clusterResult()}} {
+		for i, got := range said(results) {
+			if got != atWork[i] {
+				t.Errorf("%s: %s", name, difference(atWork[i], got))
+			}
+		}
 	}
 }
 

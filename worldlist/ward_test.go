@@ -142,6 +142,21 @@ func (w *ward) Locked(_ context.Context, by string, studies []study.UID) ([]stud
 // veil is the ward's.
 func (w *ward) veil() *veil.Veil {
 	return &veil.Veil{Answers: w, Cases: w,
+		Asked: func(ctx context.Context, studies []study.UID) (map[study.UID][]study.ModelRef, error) {
+			all := map[study.UID][]study.ModelRef{}
+			for _, uid := range studies {
+				asked, err := w.Asked(ctx, uid, 1)
+				if err != nil {
+					return nil, err
+				}
+				for _, a := range asked {
+					if !a.Plan.Shadow {
+						all[uid] = append(all[uid], a.Plan.Model)
+					}
+				}
+			}
+			return all, nil
+		},
 		Protocols: func(study.ModelRef, string) []study.Protocol {
 			if w.protocols == nil {
 				return []study.Protocol{study.Concurrent}

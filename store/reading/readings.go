@@ -254,6 +254,30 @@ func (l *Reading) Locked(ctx context.Context, by string, studies []study.UID) ([
 			WHERE s.uid IN %s AND r.reader = $%d AND r.step IN ('own', 'final') ORDER BY s.uid`, in, len(args)), args...)
 }
 
+// ModelsAsked gives the models that were asked about the studies as they are now, and
+// that readers hear, by study; of one that nobody was asked about nothing.
+func (l *Reading) ModelsAsked(ctx context.Context, studies []study.UID) (map[study.UID][]study.ModelRef, error) {
+	if len(studies) == 0 {
+		return nil, nil
+	}
+	named := make([]study.Study, len(studies))
+	for i, uid := range studies {
+		named[i].UID = uid
+	}
+	in, args := uids(named)
+	asked := map[study.UID][]study.ModelRef{}
+	_, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) {
+		var m study.ModelRef
+		var sum []byte
+		err = rows.Scan(&uid, &m.ID, &m.Version, &sum)
+		m.SHA256 = sqldb.Hash(sum)
+		asked[uid] = append(asked[uid], m)
+		return uid, err
+	}, `SELECT s.uid, p.model_id, p.model_version, p.model_sha256 FROM study s JOIN model_plan p ON p.study_uid = s.uid AND p.rev = s.rev
+		WHERE s.uid IN `+in+` AND p.shadow = 0 ORDER BY s.uid, p.model_id, p.model_version, p.model_sha256`, args...)
+	return asked, err
+}
+
 // Judgments gives the verdicts on single findings of a model since a time, oldest
 // first, for its oversight: at most limit, those behind step after.
 func (l *Reading) Judgments(ctx context.Context, m study.ModelRef, since time.Time, after int64, limit int) ([]study.ReadingStep, error) {

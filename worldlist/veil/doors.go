@@ -259,7 +259,11 @@ func StudiesOf(rows []Seen) []study.Study {
 // MayBlind reports whether there may be studies of which the visitor of the context
 // must not know what the AI says.
 func (v *Veil) MayBlind(ctx context.Context) bool {
-	return webui.VisitOf(ctx).Who.Role == webui.Reader && (v.Blinds == nil || v.Blinds())
+	return v.mayBlind(webui.VisitOf(ctx).Who)
+}
+
+func (v *Veil) mayBlind(who webui.Identity) bool {
+	return who.Role == webui.Reader && (v.Blinds == nil || v.Blinds())
 }
 
 func (v *Veil) inOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, study.Cursor, error) {

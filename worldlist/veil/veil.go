@@ -76,9 +76,10 @@ type Veil struct {
 	// Stopped reports whether a model has been stopped since: its results say so and
 	// nothing else. nil: none has.
 	Stopped func(study.ModelRef) bool
-	// Planned gives the models that are at work on a state of a study, or have been:
-	// what they have scored so far is hidden like a result. nil: none.
-	Planned func(ctx context.Context, uid study.UID, rev int) ([]study.ModelRef, error)
+	// Asked gives the models that were asked about studies as they are now, by study:
+	// one that is still at work hides like one that has answered, or how long it takes
+	// would tell whether it had anything to do. nil: none.
+	Asked func(ctx context.Context, studies []study.UID) (map[study.UID][]study.ModelRef, error)
 	// Others reports whether results of other makers came with a study that are hidden
 	// together with ours; nil: nobody looks.
 	Others func(ctx context.Context, uid study.UID) (bool, error)
@@ -103,33 +104,33 @@ func (v *Veil) Rules(s study.Study, m study.ModelRef) study.Rules {
 	return study.RulesOf(all...)
 }
 
-// sights says what who may see of each of the cases, in their order. Models that are
-// still at work count where one case is asked about. What was shown to somebody whom
-// the protocol would have blinded, had they been its reader, is noted.
+// sights says what who may see of each of the cases, in their order. What was shown to
+// somebody whom the protocol would have blinded, had they been its reader, is noted.
 func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Case) ([]Sight, error) {
 	all := make([]Sight, len(cases))
 	if who.Role != webui.Reader && v.Blinds != nil && !v.Blinds() {
 		return all, nil // nobody is blinded, and they least
 	}
-	var uids []study.UID
+	uids := make([]study.UID, len(cases))
+	for i, c := range cases {
+		uids[i] = c.Study.UID
+	}
+	var locked []study.UID
+	var asked map[study.UID][]study.ModelRef
+	var err error
 	if who.Role == webui.Reader {
-		for _, c := range cases {
-			uids = append(uids, c.Study.UID)
+		if locked, err = v.Answers.Locked(ctx, who.Name, uids); err != nil {
+			return nil, err
 		}
 	}
-	locked, err := v.Answers.Locked(ctx, who.Name, uids)
-	if err != nil {
-		return nil, err
+	if v.Asked != nil && (len(cases) == 1 || v.mayBlind(who)) {
+		if asked, err = v.Asked(ctx, uids); err != nil {
+			return nil, err
+		}
 	}
 	for i, c := range cases {
-		var planned []study.ModelRef
-		if len(cases) == 1 && v.Planned != nil && c.Study.Rev > 0 {
-			if planned, err = v.Planned(ctx, c.Study.UID, c.Study.Rev); err != nil && !isNotFound(err) {
-				return nil, err
-			}
-		}
 		rules := func(m study.ModelRef) study.Rules { return v.Rules(c.Study, m) }
-		all[i] = SightOf(who, c, planned, rules, slices.Contains(locked, c.Study.UID))
+		all[i] = SightOf(who, c, asked[c.Study.UID], rules, slices.Contains(locked, c.Study.UID))
 		if len(cases) == 1 && v.Screenings != nil && who.Role == webui.Reader {
 			turn, err := v.Screenings.Screenings(ctx, []study.Study{c.Study})
 			if err != nil {

@@ -144,20 +144,6 @@ func (v *Viewer) asked(ctx context.Context, s study.Study) ([]Asked, error) {
 	return slices.DeleteFunc(all, func(a Asked) bool { return a.Plan.Shadow }), err
 }
 
-// PlannedBy gives the models that have a say on a study or are to have one.
-func PlannedBy(from Heats) func(context.Context, study.UID, int) ([]study.ModelRef, error) {
-	return func(ctx context.Context, uid study.UID, rev int) ([]study.ModelRef, error) {
-		all, err := from.Asked(ctx, uid, rev)
-		var models []study.ModelRef
-		for _, a := range all {
-			if !a.Plan.Shadow && a.Plan.State != study.OutOfScope && a.Plan.State != study.Failed {
-				models = append(models, a.Plan.Model)
-			}
-		}
-		return models, err
-	}
-}
-
 // silent reports whether a model must not speak of a case: it was stopped before
 // it came to a result.
 func (v *Viewer) silent(c study.Case, m study.ModelRef) bool {

@@ -139,6 +139,9 @@ func answersLock(b *storetest.Bench) {
 	other, err := b.Locked(ctx, "bo", []study.UID{"1.2"})
 	b.OK(err)
 	storetest.Same(b, "locked by another", len(other), 0)
+	asked, err := b.ModelsAsked(ctx, []study.UID{"1.2", "1.3", "1.404"})
+	b.OK(err)
+	storetest.Same(b, "asked", asked, map[study.UID][]study.ModelRef{"1.2": {storetest.Model("ct")}, "1.3": {storetest.Model("ct")}})
 	shown := study.Shown{Lang: "nb", Build: "1", Results: []study.ShownResult{{Model: "ct@1", AI: study.Flagged, Lines: []string{"Markert"}}}}
 	b.OK(b.Answer(ctx,
 		study.ReadingStep{Study: "1.2", By: "anna", Step: study.StepShown, Shown: &shown},
