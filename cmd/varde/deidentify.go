@@ -1,19 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"varde/cmd/varde/deidentify"
 	"varde/internal/dicom/deid"
 	"varde/study"
 )
@@ -47,10 +40,10 @@ func deidentifyVerb() *cobra.Command {
 				return exitError{exitUsage, err}
 			}
 			options.AllowBurnedIn = allow
-			if err := placesOfText(&options, boxes, regions); err != nil {
+			if err := deidentify.AddPlaces(&options, boxes, regions); err != nil {
 				return exitError{exitUsage, err}
 			}
-			key, err := readKey(keyFile)
+			key, err := deidentify.ReadKey(keyFile)
 			if err != nil {
 				return exitError{exitUsage, err}
 			}
@@ -58,13 +51,13 @@ func deidentifyVerb() *cobra.Command {
 			if err != nil {
 				return exitError{exitUsage, fmt.Errorf("%s: %w; make one with: head -c 32 /dev/urandom > %s", keyFile, err, keyFile)}
 			}
-			e := export{profile: profile, folder: out, told: cmd.ErrOrStderr()}
-			if err := e.all(cmd.Context(), args); err != nil {
+			e := deidentify.Export{Profile: profile, Folder: out, Told: cmd.ErrOrStderr()}
+			if err := e.All(cmd.Context(), args); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d objects written to %s; %d refused, %d not readable as DICOM\n", e.written, out, e.refused, e.unread)
-			if e.refused > 0 || e.unread > 0 {
-				return exitError{exitFound, fmt.Errorf("%d of %d files were not exported: %w", e.refused+e.unread, e.written+e.refused+e.unread, study.ErrRefused)}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d objects written to %s; %d refused, %d not readable as DICOM\n", e.Written, out, e.Refused, e.Unread)
+			if e.Refused > 0 || e.Unread > 0 {
+				return exitError{exitFound, fmt.Errorf("%d of %d files were not exported: %w", e.Refused+e.Unread, e.Written+e.Refused+e.Unread, study.ErrRefused)}
 			}
 			return nil
 		},
@@ -78,155 +71,4 @@ func deidentifyVerb() *cobra.Command {
 	_ = c.MarkFlagRequired("key-file")
 	_ = c.MarkFlagRequired("out")
 	return c
-}
-
-// placesOfText reads where text is burned into pixels. Who names a place wants it
-// covered.
-func placesOfText(o *deid.Options, boxes []string, regions string) error {
-	for _, text := range boxes {
-		b, err := deid.ParseBox(text)
-		if err != nil {
-			return err
-		}
-		o.Boxes = append(o.Boxes, b)
-	}
-	if regions != "" {
-		f, err := os.Open(regions)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if o.Regions, err = deid.ParseRegions(f); err != nil {
-			return fmt.Errorf("%s: %w", regions, err)
-		}
-	}
-	o.CleanPixels = o.CleanPixels || len(o.Boxes) > 0 || len(o.Regions) > 0
-	return nil
-}
-
-// readKey reads a key, which others than its owner should not be able to.
-func readKey(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w; make one with: head -c 32 /dev/urandom > %s && chmod 600 %s", err, path, path)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("key %s can be read by everyone; run: chmod 600 %s: %w", path, path, study.ErrRefused)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	return b, nil
-}
-
-// An export writes files de-identified and counts them.
-type export struct {
-	profile                  *deid.Profile
-	folder                   string
-	told                     io.Writer
-	written, refused, unread int
-}
-
-// all exports the files below the arguments.
-func (e *export) all(ctx context.Context, args []string) error {
-	if err := os.MkdirAll(e.folder, 0o700); err != nil {
-		return err
-	}
-	out, err := filepath.Abs(e.folder)
-	if err != nil {
-		return err
-	}
-	for _, arg := range args {
-		err := filepath.WalkDir(arg, func(p string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				if full, _ := filepath.Abs(p); full == out {
-					return filepath.SkipDir // what was written is not to be read
-				}
-			}
-			if err != nil || d.IsDir() {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return e.count(p, e.one(p))
-		})
-		if err != nil {
-			return fmt.Errorf("de-identify %s: %w", arg, err)
-		}
-	}
-	return nil
-}
-
-// count tells what became of a file. It gives back an error that would meet the
-// next file too.
-func (e *export) count(path string, err error) error {
-	switch {
-	case err == nil:
-		e.written++
-		return nil
-	case errors.Is(err, study.ErrRefused):
-		e.refused++
-	case errors.Is(err, study.ErrInvalid), errors.Is(err, study.ErrUnsupported):
-		e.unread++
-	default:
-		return err
-	}
-	fmt.Fprintf(e.told, "%s: %v\n", path, err)
-	if refused, ok := errors.AsType[*deid.RefusedError](err); ok && refused.BurnedIn {
-		fmt.Fprintln(e.told, "  (--allow-burned-in writes it all the same)")
-	}
-	return nil
-}
-
-// one exports a file, under a name that its new UIDs give.
-func (e *export) one(path string) error {
-	in, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	aside, err := os.CreateTemp(e.folder, ".incoming-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(aside.Name()) // after the rename there is nothing to remove
-	defer aside.Close()
-	sum := sha256.New()
-	r, err := e.profile.Rewrite(io.MultiWriter(aside, sum), in, info.Size())
-	if err != nil {
-		return err
-	}
-	if r.Study == "" || r.Series == "" {
-		return fmt.Errorf("no study or series UID: %w", study.ErrInvalid)
-	}
-	if err := aside.Close(); err != nil {
-		return err
-	}
-	final := filepath.Join(e.folder, string(r.Study), string(r.Series), string(r.Instance)+".dcm")
-	if held, err := hashFile(final); err == nil && !bytes.Equal(held, sum.Sum(nil)) {
-		return fmt.Errorf("%s is there already with other content; two objects bear one UID, or the options have changed: export to an empty folder: %w", final, study.ErrRefused)
-	}
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
-		return err
-	}
-	return os.Rename(aside.Name(), final)
-}
-
-func hashFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return nil, err
-	}
-	return sum.Sum(nil), nil
 }

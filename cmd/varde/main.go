@@ -1,7 +1,18 @@
 // Command varde receives studies, runs AI models over them and writes the
-// results back as structured reports. Each verb has a file of its own; this
-// package reads settings and introduces the stages to each other, and decides
-// nothing.
+// results back as structured reports. Each verb has a file of its own, which reads
+// flags, calls one of the rooms below and prints:
+//
+//	settings     what an operator can say; everyone stands on it
+//	house        the stages put together into a service, and the desk at its data folder
+//	scu          the calling of DICOM nodes: send, echo
+//	scoring      a model over files, with no service: score
+//	modelcheck   a model against its own words: model check
+//	deidentify   folders written again without the patient
+//	doctor       what Varde stands on, looked at
+//	statement    documents about an installation: docs
+//	demo, bench  the whole house shown, and measured
+//
+// The rooms know no command line, and nothing is decided here.
 package main
 
 import (
