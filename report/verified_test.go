@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"varde/internal/hl7"
 	"varde/internal/studytest/peers"
 	"varde/report"
+	"varde/report/answer"
 	"varde/study"
 )
 
@@ -129,20 +131,62 @@ func TestNobodyIsVerifiedWithoutAnOrganization(t *testing.T) {
 	}
 }
 
+// drawnAndRead is a CT whose network drew its findings, of which the reader rejected one
+// and marked what was missed.
+func drawnAndRead(t *testing.T) []byte {
+	t.Helper()
+	s := chestCT(3, 1).withMasks(3, 4)
+	g, ok := answer.Of(reader(s), s.result)
+	if !ok {
+		t.Fatal("nobody has answered")
+	}
+	g.Organization = "Oslo University Hospital"
+	return encode(t, report.Verify(s.study, s.instances, s.result, g, report.Options{Lang: "en", Location: time.UTC, Objects: s.beside, Segments: s.drawn}))
+}
+
+func TestVerifiedReportRefersToSegments(t *testing.T) {
+	b := drawnAndRead(t)
+	if err := report.Check(b); err != nil {
+		t.Error(err)
+	}
+	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := tree.Read(h.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var segments []int
+	root.Walk(func(i tree.Item) {
+		if i.Name.Value == "121191" {
+			segments = append(segments, i.Segments...)
+		}
+	})
+	if !slices.Equal(segments, []int{1, 2}) {
+		t.Errorf("of segments %v, and the third finding was rejected", segments)
+	}
+}
+
 func TestVerifiedReportsPassTheValidators(t *testing.T) {
 	dciodvfy, pixelmed := peers.Need(t, "dciodvfy", "dicom3tools"), peers.Need(t, "DicomSRValidator", "pixelmed-apps")
-	for lang, organization := range map[string]string{"da": "Rigshospitalet", "nb": ""} {
-		m := verified(t, lang, organization)
-		file := filepath.Join(t.TempDir(), lang+".dcm")
-		if err := os.WriteFile(file, m.objects[m.reports[0].Key], 0o600); err != nil {
+	for name, b := range map[string][]byte{"da": written(t, "da", "Rigshospitalet"), "nb": written(t, "nb", ""), "CT drawn, verified": drawnAndRead(t)} {
+		file := filepath.Join(t.TempDir(), "verified.dcm")
+		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out, err := exec.CommandContext(t.Context(), dciodvfy, "-new", file).CombinedOutput()
 		for line := range strings.Lines(string(out)) {
 			if err != nil || strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "Warning") && !strings.Contains(line, "<99VARDE>") {
-				t.Errorf("%s: %v, %s", lang, err, line)
+				t.Errorf("%s: %v, %s", name, err, line)
 			}
 		}
-		validate(t, pixelmed, lang, file)
+		validate(t, pixelmed, name, file)
 	}
+}
+
+// written is the report of [verified].
+func written(t *testing.T, lang, organization string) []byte {
+	m := verified(t, lang, organization)
+	return m.objects[m.reports[0].Key]
 }
