@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -203,5 +204,132 @@ func TestDamagedReportsDoNoHarm(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// read makes an object of a tree and reads it.
+func read(t *testing.T, class study.UID, root tree.Item, change func(*dicom.Object)) evidence.Document {
+	t.Helper()
+	o := dicom.NewObject(class, "2.25.1")
+	o.Set(dicom.Manufacturer, "Acme")
+	if change != nil {
+		change(o)
+	}
+	root.Write(o.Item)
+	b, err := o.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := evidence.Read(h.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func dcm(value, meaning string) study.Code {
+	return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
+}
+
+// TestComputerAidedDetectionIsFindings reads single image findings, PS3.16 TID 4006:
+// what each is, who found it, where, and whether its maker wants it to be shown.
+func TestComputerAidedDetectionIsFindings(t *testing.T) {
+	image := tree.Image(tree.Contains, tree.Reference{Class: dicom.MGImagePresentation, Instance: "2.25.5"})
+	one := func(what string, intent study.Code) tree.Item {
+		return tree.Code(tree.Contains, dcm("111059", "Single Image Finding"), study.Code{Value: what, Scheme: "SCT", Meaning: what},
+			tree.Code(tree.HasConceptMod, dcm("111056", "Rendering Intent"), intent),
+			tree.UIDRef(tree.HasObsContext, dcm("112040", "Tracking Unique Identifier"), "2.25.9"),
+			tree.Text(tree.HasProperties, dcm("111001", "Algorithm Name"), "Finder"), tree.Text(tree.HasProperties, dcm("111003", "Algorithm Version"), "2"),
+			tree.Item{Relation: tree.HasProperties, Type: tree.TypeSCoord, Name: dcm("111010", "Center"), Shape: study.Point, Points: []float64{10, 20},
+				Items: []tree.Item{tree.Referenced(tree.SelectedFrom, image, 1, 1, 1)}},
+			tree.Num(tree.HasProperties, dcm("111012", "Certainty of Finding"), 87, study.Code{Value: "%", Scheme: "UCUM", Meaning: "Percent"}))
+	}
+	d := read(t, dicom.MammographyCADSR, tree.Container(tree.Root, dcm("111036", "Mammography CAD Report"), "4000",
+		tree.Container(tree.Contains, dcm("111028", "Image Library"), "", image),
+		tree.Code(tree.Contains, dcm("111017", "CAD Processing and Findings Summary"), dcm("111242", "All algorithms succeeded; with findings"),
+			tree.Container(tree.InferredFrom, dcm("111034", "Individual Impression/Recommendation"), "",
+				one("129769006", dcm("111150", "Presentation Required")), one("4147007", dcm("111152", "Not for Presentation"))))), nil)
+	if len(d.Findings) != 2 || d.By() != evidence.Machine || len(d.Programs) != 1 || d.Programs[0] != (evidence.Program{Name: "Finder", Version: "2"}) {
+		t.Fatalf("%+v", d)
+	}
+	f := d.Findings[0]
+	if f.What.Value != "129769006" || f.Unshown || !d.Findings[1].Unshown || f.TrackingUID != "2.25.9" || f.Program.Name != "Finder" || len(f.Measurements) != 1 ||
+		len(f.Regions) != 1 || f.Regions[0].Items[0].Image.Instance != "2.25.5" {
+		t.Errorf("%+v", f)
+	}
+	all, more := d.Besides(10)
+	if len(all) != 1 || more || all[0].Code.Value != "111242" {
+		t.Errorf("%+v", all)
+	}
+}
+
+// TestNobodyIsTakenForAPersonWhoDoesNotSaySo reads who observed, signed and wrote.
+func TestNobodyIsTakenForAPersonWhoDoesNotSaySo(t *testing.T) {
+	person := []tree.Item{tree.Code(tree.HasObsContext, dcm("121005", "Observer Type"), dcm("121006", "Person")), tree.PName(tree.HasObsContext, dcm("121008", "Person Observer Name"), "Lie^Anna")}
+	unsaid := []tree.Item{tree.PName(tree.HasObsContext, dcm("121008", "Person Observer Name"), "Lie^Anna")}
+	device := []tree.Item{tree.Code(tree.HasObsContext, dcm("121005", "Observer Type"), dcm("121007", "Device")), tree.Text(tree.HasObsContext, dcm("121013", "Device Observer Name"), "Station 3")}
+	signed := func(o *dicom.Object) {
+		o.Set(dicom.VerificationFlag, "VERIFIED").Seq(dicom.VerifyingObserverSequence, dicom.NewItem().Set(dicom.VerifyingObserverName, "Bo^Kari"))
+	}
+	for _, tt := range []struct {
+		name   string
+		items  []tree.Item
+		change func(*dicom.Object)
+		want   evidence.By
+	}{
+		{"nobody", nil, nil, evidence.Unknown},
+		{"a person", person, nil, evidence.Person},
+		{"a person without an observer type", unsaid, nil, evidence.Person},
+		{"a device", device, nil, evidence.Machine},
+		{"a person at a device", append(append([]tree.Item{}, person...), device...), nil, evidence.Unknown},
+		{"a person at a device, signed", append(append([]tree.Item{}, person...), device...), signed, evidence.Person},
+		{"a device, signed", device, signed, evidence.Person},
+		{"a flag that nobody stands behind", device, func(o *dicom.Object) { o.Set(dicom.VerificationFlag, "VERIFIED") }, evidence.Machine},
+		{"an author in the header", nil, func(o *dicom.Object) {
+			o.Seq(dicom.AuthorObserverSequence, dicom.NewItem().Set(dicom.Tag(0x0040A084), "PSN").Set(dicom.PersonName, "Lie^Anna"))
+		}, evidence.Person},
+		{"a device in the header", nil, func(o *dicom.Object) {
+			o.Seq(dicom.AuthorObserverSequence, dicom.NewItem().Set(dicom.Tag(0x0040A084), "DEV").Set(dicom.ManufacturerModelName, "Net"))
+		}, evidence.Machine},
+		{"a person who signed an algorithm's", append(append([]tree.Item{}, person...), tree.Text(tree.Contains, dcm("111001", "Algorithm Name"), "Finder")), signed, evidence.Machine},
+	} {
+		d := read(t, dicom.EnhancedSR, tree.Container(tree.Root, dcm("126000", "Imaging Measurement Report"), "", tt.items...), tt.change)
+		if d.By() != tt.want {
+			t.Errorf("%s: %s, want %s; %+v", tt.name, d.By(), tt.want, d.Authors)
+		}
+	}
+}
+
+// TestMarksOfPresentationStatesAreRead reads shapes and texts in pixels, and leaves out
+// what lies beside the images.
+func TestMarksOfPresentationStatesAreRead(t *testing.T) {
+	o := dicom.NewObject(dicom.GrayscalePresentation, "2.25.1")
+	image := func() *dicom.Item {
+		return dicom.NewItem().Set(dicom.ReferencedSOPClassUID, dicom.CTImage).Set(dicom.ReferencedSOPInstanceUID, "2.25.5")
+	}
+	shape := func(units string) *dicom.Item {
+		return dicom.NewItem().Set(dicom.GraphicAnnotationUnits, units).Set(dicom.GraphicType, "CIRCLE").Set(dicom.GraphicData, []float64{5, 6, 8, 6})
+	}
+	o.Set(dicom.ContentLabel, "MARKS").Set(dicom.PresentationCreationDate, "20250312").Set(dicom.PresentationCreationTime, "1015").
+		Seq(dicom.ReferencedSeriesSequence, dicom.NewItem().Seq(dicom.ReferencedImageSequence, image())).
+		Seq(dicom.GraphicAnnotationSequence, dicom.NewItem().
+			Seq(dicom.GraphicObjectSequence, shape("PIXEL"), shape("DISPLAY")).
+			Seq(dicom.TextObjectSequence, dicom.NewItem().Set(dicom.UnformattedTextValue, "14 mm").Set(dicom.AnchorPointAnnotationUnits, "PIXEL").Set(dicom.AnchorPoint, []float64{9, 9})))
+	b, err := o.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := evidence.Drawn(h.Data)
+	if len(p.Marks) != 2 || p.Marks[0].Shape != study.Circle || len(p.Marks[0].Points) != 4 || p.Marks[1].Text != "14 mm" || len(p.Marks[1].Points) != 2 ||
+		len(p.Marks[0].Images) != 1 || p.Marks[0].Images[0].Instance != "2.25.5" || p.At != "202503121015" {
+		t.Errorf("%+v", p)
 	}
 }
