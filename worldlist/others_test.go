@@ -92,6 +92,15 @@ func withOthers(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	s.comes(t, chestCT, b)
+	// A picture of what the algorithm found.
+	o := dicom.NewObject(dicom.SecondaryCapture, "2.25.7006")
+	o.Set(dicom.StudyInstanceUID, chestCT).Set(dicom.SeriesInstanceUID, "2.25.7007").Set(dicom.SeriesDescription, "Acme summary").Set(dicom.Modality, "OT").Set(dicom.PatientID).Set(dicom.PatientName).
+		Set(dicom.ConversionType, "WSD").Set(dicom.PhotometricInterpretation, "MONOCHROME2")
+	o.Native(2, 2, 1, 8, false, make([]byte, 4))
+	if b, err = o.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	s.comes(t, chestCT, b)
 	return s
 }
 
@@ -135,7 +144,7 @@ func TestPageTellsWhatOthersFound(t *testing.T) {
 
 // foreignTraces are what tells of the other maker's algorithm on the chest CT.
 func foreignTraces() []string {
-	return []string{"LungNet", "Acme", "LungTool", "18.7", "18,7", "Solid part", "2.25.7001", "2.25.7004", "2.25.7005", "Lung measurements"}
+	return []string{"LungNet", "Acme", "LungTool", "18.7", "18,7", "Solid part", "2.25.7001", "2.25.7004", "2.25.7005", "2.25.7006", "2.25.7007", "Lung measurements"}
 }
 
 // TestOthersAIIsBehindTheSameVeil: what another maker's algorithm found in the study is
@@ -149,7 +158,7 @@ func TestOthersAIIsBehindTheSameVeil(t *testing.T) {
 			server, _ := s.show(t, s.library)
 			at := "/studies/" + string(chestCT)
 			paths := append(pathsOf(chestCT), "/", "/api/v1/worklist", at+"/others", at+"/others/view", at+"/priors", at+"/masks",
-				at+"/frames/"+string(s.instances[chestCT][11].UID)+"/1/others", at+"/frames/2.25.7004/1", at+"/frames/2.25.7004/1/quick")
+				at+"/frames/"+string(s.instances[chestCT][11].UID)+"/1/others", at+"/frames/2.25.7004/1", at+"/frames/2.25.7004/1/quick", at+"/frames/2.25.7006/1")
 			for _, path := range paths {
 				for _, lang := range webui.Langs {
 					_, body := ask(t, http.MethodGet, server.URL+path, webui.Reader, string(lang), nil)
@@ -179,8 +188,10 @@ func TestOthersAIIsBehindTheSameVeil(t *testing.T) {
 			if !strings.Contains(body, "2 results of other systems are shown when you have answered") || !strings.Contains(body, `action="`+at+`/own"`) {
 				t.Errorf("%s, %s: the page does not say that something is hidden, or has no way to answer", protocol, state)
 			}
-			if a, _ := get(t, server.URL+at+"/frames/2.25.7004/1", webui.Reader); a.StatusCode != http.StatusNotFound {
-				t.Errorf("%s, %s: the mask as a picture: %s", protocol, state, a.Status)
+			for _, in := range []string{"2.25.7004", "2.25.7006"} {
+				if a, _ := get(t, server.URL+at+"/frames/"+in+"/1", webui.Reader); a.StatusCode != http.StatusNotFound {
+					t.Errorf("%s, %s: %s as a picture: %s", protocol, state, in, a.Status)
+				}
 			}
 			if a, _ := ask(t, http.MethodPost, server.URL+at+"/verdict", webui.Reader, "en", url.Values{"verdict": {"none"}}); a.StatusCode != http.StatusConflict {
 				t.Errorf("%s, %s: an answer before the own one: %s", protocol, state, a.Status)
@@ -192,7 +203,7 @@ func TestOthersAIIsBehindTheSameVeil(t *testing.T) {
 				t.Fatal(a.Status, body)
 			}
 			for _, path := range []string{at, at + "/others", at + "/others/view"} {
-				if _, body := get(t, server.URL+path, webui.Reader); !strings.Contains(body, "Solid part") {
+				if _, body := get(t, server.URL+path, webui.Reader); !strings.Contains(body, "Solid part") || path == at && !strings.Contains(body, "2.25.7006") {
 					t.Errorf("%s, %s: %s still hides it", protocol, state, path)
 				}
 			}

@@ -142,7 +142,11 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	visit := webui.VisitOf(r.Context())
-	s := p.sheetOf(visit.Lang, c, instances)
+	visible, err := p.viewer.Shown(r.Context(), uid, instances)
+	if err != nil {
+		return webui.View{}, err
+	}
+	s := p.sheetOf(visit.Lang, c, visible)
 	if p.others != nil {
 		group, _ := p.others.Group(r.Context(), visit.Lang, uid, c.Sight, instances)
 		group.Here = true

@@ -56,6 +56,23 @@ func Candidate(in study.Instance) (Kind, bool) {
 	return k, ok
 }
 
+// byproducts are the classes of what may show a result as a picture, a map or a paper:
+// captures, documents, contours. They are shown where such things are shown, and no
+// text of theirs is read; a protocol that hides AI hides those that a machine may have
+// made.
+var byproducts = map[study.UID]bool{
+	dicom.SecondaryCapture: true, "1.2.840.10008.5.1.4.1.1.7.1": true, dicom.MultiframeByteCapture: true, dicom.MultiframeWordCapture: true, dicom.MultiframeColorCapture: true,
+	dicom.ParametricMap: true, dicom.EncapsulatedPDF: true, dicom.EncapsulatedCDA: true, dicom.RTStructureSet: true, dicom.SimpleAnnotations: true,
+	"1.2.840.10008.5.1.4.1.1.66.5": true, // surfaces
+}
+
+// MayTell reports whether an object may be, or show, another maker's result, by its
+// class.
+func MayTell(in study.Instance) bool {
+	_, ok := Candidate(in)
+	return ok || byproducts[in.Class]
+}
+
 // Ours reports whether Varde wrote an object that says so of its maker: one that came
 // back from an archive after the ledger had forgotten it.
 func Ours(s evidence.Source) bool { return s.Maker == "Varde" && s.Model == "Varde" }
@@ -116,6 +133,11 @@ const (
 // read takes a document out of an object's header.
 func (d *Document) read(o *dicom.Dataset) error {
 	switch d.Kind {
+	case "": // a byproduct
+		// Scanned paper, film and drawings, PS3.3 §C.8.6.1.
+		if slices.Contains([]string{"DV", "DI", "DF", "SD", "SI", "DRW"}, o.Text(dicom.ConversionType)) {
+			d.By = evidence.Person
+		}
 	case Report, Selection:
 		r, err := evidence.Read(o)
 		if err != nil {

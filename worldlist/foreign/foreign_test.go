@@ -436,3 +436,44 @@ func TestRegionsInThePatientLieOnTheirSlice(t *testing.T) {
 		t.Errorf("%+v", rings)
 	}
 }
+
+// TestByproductsOfMachinesAreKnown: a capture that a program may have made is told from
+// what the scanner wrote and from scanned paper.
+func TestByproductsOfMachinesAreKnown(t *testing.T) {
+	for _, tt := range []struct {
+		name, maker, conversion string
+		class                   study.UID
+		want                    bool
+	}{
+		{"a workstation's capture", "Acme", "WSD", dicom.SecondaryCapture, true},
+		{"a capture that says nothing", "Acme", "", dicom.SecondaryCapture, true},
+		{"scanned paper", "Acme", "SD", dicom.SecondaryCapture, false},
+		{"the scanner's own", "Scanner", "WSD", dicom.SecondaryCapture, false},
+		{"a document", "Acme", "WSD", dicom.EncapsulatedPDF, true},
+		{"a scanned document", "Acme", "SD", dicom.EncapsulatedPDF, false},
+		{"contours", "Acme", "", dicom.RTStructureSet, true},
+		{"an image", "Acme", "", dicom.CTImage, false},
+	} {
+		o := dicom.NewObject(tt.class, "2.25.71")
+		o.Set(dicom.StudyInstanceUID, "2.25.7").Set(dicom.SeriesInstanceUID, "2.25.72").Set(dicom.Modality, "OT").Set(dicom.Manufacturer, tt.maker).Set(dicom.PatientID).Set(dicom.PatientName)
+		if tt.conversion != "" {
+			o.Set(dicom.ConversionType, tt.conversion)
+		}
+		if tt.class == dicom.SecondaryCapture || tt.class == dicom.CTImage {
+			o.Set(dicom.PhotometricInterpretation, "MONOCHROME2")
+			o.Native(2, 2, 1, 8, false, make([]byte, 4))
+		}
+		b, err := o.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, own := &shelf{}, images(2)
+		for i := range own {
+			own[i].Image.Manufacturer = "Scanner"
+		}
+		in := s.put(t, b)
+		if got := s.library().Byproducts(t.Context(), append(own, in)); (len(got) == 1) != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

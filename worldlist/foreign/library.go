@@ -22,6 +22,9 @@ const (
 	// maxHead bounds what a segmentation says before its pixels: one of 10,000 frames
 	// has fifteen megabytes.
 	maxHead = 32 << 20
+	// front is how much of a byproduct is read: how it was made stands among its first
+	// elements.
+	front = 64 << 10
 	// maxDocuments bounds the documents of one study that are read.
 	maxDocuments = 60
 	// maxKept bounds the bytes of the objects whose documents are kept.
@@ -184,6 +187,9 @@ func (l *Library) head(ctx context.Context, in study.Instance, kind Kind) (*dico
 			}
 		}
 	}
+	if kind == "" {
+		end = min(in.Bytes, front)
+	}
 	if size := in.Bytes; end < 0 && size > most || end > most {
 		return nil, errLarge
 	}
@@ -196,4 +202,32 @@ func (l *Library) head(ctx context.Context, in study.Instance, kind Kind) (*dico
 		return nil, err
 	}
 	return h, nil
+}
+
+// Byproducts gives those among the instances of a study that show what a machine of
+// another maker may have made. What the scanner itself wrote, and paper that was
+// scanned, is none; of what can't be read it can't be told.
+func (l *Library) Byproducts(ctx context.Context, instances []study.Instance) []study.UID {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	var all []study.UID
+	for _, in := range instances {
+		if !byproducts[in.Class] || scanners(in, instances) {
+			continue
+		}
+		if d := l.document(ctx, in); d.Machine() {
+			all = append(all, in.UID)
+		}
+	}
+	return all
+}
+
+// scanners reports whether the equipment that took images of the study wrote an object.
+func scanners(in study.Instance, instances []study.Instance) bool {
+	if in.Image == nil || in.Image.Manufacturer == "" {
+		return false
+	}
+	return slices.ContainsFunc(instances, func(o study.Instance) bool {
+		return o.Image != nil && !MayTell(o) && o.Image.Manufacturer == in.Image.Manufacturer && o.Image.ManufacturerID == in.Image.ManufacturerID
+	})
 }

@@ -72,6 +72,9 @@ func (o *Room) Hides(ctx context.Context, s veil.Sight, instances []study.Instan
 	if !s.Others && !s.Alone {
 		return hidden
 	}
+	for _, uid := range o.Library.Byproducts(ctx, instances) {
+		hidden[uid] = hidden[uid] || s.Others
+	}
 	shown := o.shown(ctx, s, instances)
 	for _, in := range instances {
 		if _, ok := Candidate(in); ok && !slices.ContainsFunc(shown, func(d Document) bool { return d.In.UID == in.UID }) {

@@ -2,10 +2,13 @@ package viewer
 
 import (
 	"cmp"
+	"context"
 	"net/http"
+	"slices"
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/foreign"
 )
 
 // A priorJSON is an earlier exam of the same patient, as the viewer shows it: its
@@ -43,6 +46,9 @@ func (v *Viewer) priors(w http.ResponseWriter, r *http.Request) {
 	l := webui.VisitOf(r.Context()).Lang
 	for _, o := range all {
 		instances, err := v.Instances.Instances(r.Context(), o.UID)
+		if err == nil {
+			instances, err = v.Shown(r.Context(), o.UID, instances)
+		}
 		if err != nil {
 			v.site.Fail(w, r, err)
 			return
@@ -61,4 +67,18 @@ func (v *Viewer) priors(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	sendJSON(w, r, out)
+}
+
+// Shown leaves out those instances of a study that may show what others found and the
+// visitor must not see yet.
+func (v *Viewer) Shown(ctx context.Context, uid study.UID, instances []study.Instance) ([]study.Instance, error) {
+	if v.Others == nil || !slices.ContainsFunc(instances, foreign.MayTell) {
+		return instances, nil
+	}
+	seen, err := v.Veil.Case(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	hidden := v.Others.Hides(ctx, seen.Sight, instances)
+	return slices.DeleteFunc(slices.Clone(instances), func(in study.Instance) bool { return hidden[in.UID] }), nil
 }

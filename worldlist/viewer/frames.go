@@ -127,14 +127,8 @@ func (v *Viewer) frameIn(r *http.Request) (study.Instance, int, error) {
 	if err := v.received(r, in); err != nil {
 		return study.Instance{}, 0, err
 	}
-	if _, others := foreign.Candidate(in); others && v.Others != nil {
-		seen, err := v.Veil.Case(r.Context(), in.Study)
-		if err != nil {
-			return study.Instance{}, 0, err
-		}
-		if v.Others.Hides(r.Context(), seen.Sight, []study.Instance{in})[in.UID] {
-			return study.Instance{}, 0, fmt.Errorf("instance %s: %w", sop, study.ErrNotFound)
-		}
+	if err := v.othersIn(r.Context(), in); err != nil {
+		return study.Instance{}, 0, err
 	}
 	if in.Study != uid || in.Image == nil || n > in.Image.Frames || private(in.Image.Slide) {
 		return study.Instance{}, 0, fmt.Errorf("frame %d of instance %s: %w", n, sop, study.ErrNotFound)
@@ -154,6 +148,23 @@ func (v *Viewer) received(r *http.Request, in study.Instance) error {
 	}
 	hidden, err := v.Veil.Hidden(r.Context(), in.Study)
 	if err == nil && hidden {
+		err = fmt.Errorf("instance %s: %w", in.UID, study.ErrNotFound)
+	}
+	return err
+}
+
+// othersIn refuses what may show a result of another maker that the visitor must not
+// see yet.
+func (v *Viewer) othersIn(ctx context.Context, in study.Instance) error {
+	if v.Others == nil || !foreign.MayTell(in) {
+		return nil
+	}
+	seen, err := v.Veil.Case(ctx, in.Study)
+	if err != nil || !seen.Others && !seen.Alone {
+		return err
+	}
+	all, err := v.Instances.Instances(ctx, in.Study)
+	if err == nil && v.Others.Hides(ctx, seen.Sight, all)[in.UID] {
 		err = fmt.Errorf("instance %s: %w", in.UID, study.ErrNotFound)
 	}
 	return err
