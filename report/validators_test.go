@@ -75,7 +75,7 @@ var validated = []string{
 	"CT flagged, one finding, en", "CT flagged, volumes, da", "MG flagged, nb", "SM flagged, en", "SM flagged, one finding, da",
 	"SM nothing found, nb", "CT nothing found, en", "CT partial, flagged, nb", "CT partial, uncertain, da",
 	"MG failed, nb", "SM out of scope, en",
-	"CT drawn, en", "CT drawn, measured, nb", "CT drawn in part, da",
+	"CT drawn, measured, nb", "CT drawn in part, da",
 	"case flagged, en", "case, one finding, nb", "case, one slide failed, da",
 }
 
