@@ -21,20 +21,20 @@ import (
 	"varde/internal/webui"
 	"varde/internal/webui/webuitest"
 	"varde/study"
-	"varde/worldlist"
-	"varde/worldlist/foreign"
 )
 
 // comes lets an object come with a study.
-func (w *ward) comes(t *testing.T, uid study.UID, b []byte) study.Instance {
-	t.Helper()
+func (w *ward) comes(uid study.UID, b []byte, err error) study.Instance {
+	if err != nil {
+		panic(err)
+	}
 	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	_, in, err := h.Describe()
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	in.Study, in.Key, in.Bytes, in.SHA256 = uid, "others/"+string(in.UID), int64(len(b)), sha256.Sum256(b)
 	w.put(in.Key, b)
@@ -54,17 +54,13 @@ const tracked study.UID = "2.25.7771"
 // withOthers is a scene in which another maker's algorithm has measured and drawn the
 // nodule of the chest CT, has measured it in the exam before, and a person has written
 // as well.
-func withOthers(t *testing.T) *scene {
-	t.Helper()
+func withOthers() *scene {
 	s := newScene()
 	ct, before := s.instances[chestCT], s.instances[priorCT]
 	send := func(uid study.UID, r studytest.OtherReport) {
 		r.Series, r.Study = r.UID+".9", uid
 		b, err := r.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.comes(t, uid, b)
+		s.comes(uid, b, err)
 	}
 	measured := func(mm float64, region tree.Item) []tree.Item {
 		return []tree.Item{studytest.OtherGroup(tracked, mm, region)}
@@ -88,30 +84,27 @@ func withOthers(t *testing.T) *scene {
 		m.Frames = append(m.Frames, b)
 	}
 	b, err := m.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.comes(t, chestCT, b)
+	s.comes(chestCT, b, err)
 	// A picture of what the algorithm found.
 	o := dicom.NewObject(dicom.SecondaryCapture, "2.25.7006")
 	o.Set(dicom.StudyInstanceUID, chestCT).Set(dicom.SeriesInstanceUID, "2.25.7007").Set(dicom.SeriesDescription, "Acme summary").Set(dicom.Modality, "OT").Set(dicom.PatientID).Set(dicom.PatientName).
 		Set(dicom.ConversionType, "WSD").Set(dicom.PhotometricInterpretation, "MONOCHROME2")
 	o.Native(2, 2, 1, 8, false, make([]byte, 4))
-	if b, err = o.Encode(); err != nil {
-		t.Fatal(err)
-	}
-	s.comes(t, chestCT, b)
+	b, err = o.Encode()
+	s.comes(chestCT, b, err)
 	return s
 }
 
-// library reads what others wrote of a ward.
-func (w *ward) library(p *worldlist.Pages) {
-	p.Others = &foreign.Library{Objects: w, Index: w.index}
+// cad lets a report of computer aided detection come with the mammogram.
+func (w *ward) cad() {
+	b, err := studytest.OtherReport{UID: "2.25.7008", Series: "2.25.7009", Study: mammogram, Class: dicom.MammographyCADSR, Maker: "Acme Imaging", Model: "LungTool", Label: "Lung measurements", Date: "20261124",
+		Groups: []tree.Item{studytest.OtherGroup("2.25.7772", 18.7, tree.Item{})}}.Encode()
+	w.comes(mammogram, b, err)
 }
 
 func TestPageTellsWhatOthersFound(t *testing.T) {
-	s := withOthers(t)
-	server, _ := s.show(t, s.library)
+	s := withOthers()
+	server, _ := s.show(t)
 	at := server.URL + "/studies/" + string(chestCT)
 	for path, lines := range map[string][]string{
 		"": {"From other systems", "Not made by Varde and not checked by Varde", "Acme Imaging LungTool", "Made by an algorithm or a device: LungNet 3.1 · Not verified by anyone", "Made by a person: Lie, Anna · Verified by Lie, Anna",
@@ -152,10 +145,10 @@ func foreignTraces() []string {
 func TestOthersAIIsBehindTheSameVeil(t *testing.T) {
 	for _, protocol := range []study.Protocol{study.Independent, study.SecondLook} {
 		for _, state := range []study.AIState{study.Flagged, study.Failed, study.OutOfScope} {
-			s := withOthers(t)
+			s := withOthers()
 			s.protocols = []study.Protocol{protocol}
 			s.cases[chestCT].Results = []study.Result{ran(nodules, state, 24, 24)}
-			server, _ := s.show(t, s.library)
+			server, _ := s.show(t)
 			at := "/studies/" + string(chestCT)
 			paths := append(pathsOf(chestCT), "/", "/api/v1/worklist", at+"/others", at+"/others/view", at+"/priors", at+"/masks",
 				at+"/frames/"+string(s.instances[chestCT][11].UID)+"/1/others", at+"/frames/2.25.7004/1", at+"/frames/2.25.7004/1/quick", at+"/frames/2.25.7006/1")
@@ -214,9 +207,9 @@ func TestOthersAIIsBehindTheSameVeil(t *testing.T) {
 // TestOthersAreHiddenUntilItIsKnownHowAStudyIsRead: as long as images are coming, no
 // protocol is known yet.
 func TestOthersAreHiddenUntilItIsKnownHowAStudyIsRead(t *testing.T) {
-	s := withOthers(t)
+	s := withOthers()
 	s.cases[chestCT].Results, s.cases[chestCT].Study.Status = nil, study.Receiving
-	server, _ := s.show(t, s.library)
+	server, _ := s.show(t)
 	if _, body := get(t, server.URL+"/studies/"+string(chestCT), webui.Reader); strings.Contains(body, "LungNet") || !strings.Contains(body, "Lie, Anna") {
 		t.Error("shown before it is known who reads first")
 	}
@@ -228,9 +221,9 @@ func TestOthersAreHiddenUntilItIsKnownHowAStudyIsRead(t *testing.T) {
 
 // TestUnreadableObjectKeepsNoPageFromOpening shows why it can't be read.
 func TestUnreadableObjectKeepsNoPageFromOpening(t *testing.T) {
-	s := withOthers(t)
+	s := withOthers()
 	s.put("others/2.25.7001", []byte("no report"))
-	server, _ := s.show(t, s.library)
+	server, _ := s.show(t)
 	a, body := get(t, server.URL+"/studies/"+string(chestCT), webui.Reader)
 	if a.StatusCode != http.StatusOK || !strings.Contains(body, "Could not be read: it breaks the rules of its own format.") || !strings.Contains(body, "13.5") {
 		t.Error(a.Status, body)
@@ -240,8 +233,8 @@ func TestUnreadableObjectKeepsNoPageFromOpening(t *testing.T) {
 // TestOthersInTheViewer: what others drew lies on the images, in this exam and the one
 // before, each with a link, and can be switched off; in both themes, three languages.
 func TestOthersInTheViewer(t *testing.T) {
-	s := withOthers(t)
-	server, entry := s.show(t, s.library)
+	s := withOthers()
+	server, entry := s.show(t)
 	b := webuitest.Open(t, 1440, 1000, "en")
 	enter(t, b, entry)
 	b.Go(server.URL + "/studies/" + string(chestCT))
@@ -310,9 +303,9 @@ func TestRealObjectsOfOthersAreShown(t *testing.T) {
 	s.instances[chestCT] = images
 	s.heads[images[0].UID] = s.heads[images[1].UID]
 	s.cases[chestCT].Results, s.parts, s.done = nil, nil, nil
-	s.comes(t, chestCT, read("highdicom__sr_document.dcm"))
-	s.comes(t, chestCT, read("highdicom__seg_image_ct_binary.dcm"))
-	server, entry := s.show(t, s.library)
+	s.comes(chestCT, read("highdicom__sr_document.dcm"), nil)
+	s.comes(chestCT, read("highdicom__seg_image_ct_binary.dcm"), nil)
+	server, entry := s.show(t)
 	b := webuitest.Open(t, 1440, 1000, "en")
 	enter(t, b, entry)
 	b.Go(server.URL + "/studies/" + string(chestCT))

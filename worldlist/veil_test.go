@@ -18,11 +18,12 @@ import (
 	"varde/worldlist/viewer"
 )
 
-// traces are what tells of the AI on the chest CT, the mammogram or the prostate,
+// traces are what tells of the AI, ours or another maker's, on the chest CT, the mammogram or the prostate,
 // in any language.
 func traces() []string {
 	all := []string{"nuclear density", "nodule candidates", nodules.ID, calc.ID, nuclei.ID, names[nodules.ID], names[calc.ID], nodules.SHA256.String(), nodules.SHA256.String()[:12], calc.SHA256.String()[:12],
 		"2.25.9001", "2.25.9000", "candidate at 0.5", "3.42", `"probability":0`, `"flagged"`, `"uncertain"`, `"not_flagged"`, "ai-flagged", "ai-uncertain", "ai-not_flagged", "head_start"}
+	all = append(all, foreignTraces()...) // of what another maker says of the mammogram
 	for _, r := range []study.Result{noduleResult(), clusterResult(), densityResult()} {
 		for _, f := range r.Findings {
 			all = append(all, f.What.Meaning, string(f.Tracking))
@@ -48,6 +49,7 @@ func blindWard() *ward {
 		}
 	}
 	w.protocols = []study.Protocol{study.SecondLook, study.Independent}
+	w.cad()
 	return w
 }
 
@@ -66,7 +68,7 @@ func search(t *testing.T, server *httptest.Server, path, role, lang string) []st
 
 func pathsOf(uid study.UID) []string {
 	at := "/studies/" + string(uid)
-	return []string{at, at + "?look=1", at + "/slides", at + "/report", at + "/patient", at + "/case", "/api/v1" + at, "/api/v1" + at + "/readings"}
+	return []string{at, at + "?look=1", at + "/slides", at + "/report", at + "/patient", at + "/case", at + "/others", at + "/others/view", "/api/v1" + at, "/api/v1" + at + "/readings"}
 }
 
 func TestABlindReaderFindsNoTraceOfTheAI(t *testing.T) {

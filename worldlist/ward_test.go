@@ -18,6 +18,7 @@ import (
 	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist"
+	"varde/worldlist/foreign"
 	"varde/worldlist/order"
 	"varde/worldlist/veil"
 	"varde/worldlist/viewer"
@@ -433,7 +434,7 @@ func siteOf(t *testing.T, w *ward, f viewer.Frames, change ...func(*worldlist.Pa
 	}
 	pages := worldlist.Pages{
 		Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
-		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w,
+		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w, Others: &foreign.Library{Objects: w, Index: w.index},
 		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: w.about, Print: w.print, Outlook: w.outlook,
 	}
 	for _, c := range change {
