@@ -11,13 +11,10 @@ import (
 	"varde/study"
 )
 
-// FinishJob ends a job that is still the caller's attempt. The study's row comes
-// first: two last parts that end together must take turns, or each would see the
-// other still open and neither would call for the conclusion.
+// FinishJob ends a job that is still the caller's attempt. Of two last parts that end
+// together the later sees the earlier and calls for the conclusion, for transactions
+// that write take turns on every engine, see [sqldb].
 func (t *Tx) FinishJob(j study.Job) error {
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
-		return err
-	}
 	n, err := t.Exec(`UPDATE job SET state = 'done', worker = '' WHERE id = $1 AND attempt = $2 AND state = 'enqueued'`, j.ID, j.Attempt)
 	if err != nil {
 		return err
@@ -235,22 +232,30 @@ func (t *Tx) nextStatus(s study.Study) (study.Status, error) {
 		}
 		return study.Scored, nil
 	case study.Scored:
-		due, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state <> 'done'`, s.UID, s.Rev)
-		if err != nil {
+		due, failed, err := t.reportsDue(s)
+		switch {
+		case err != nil:
 			return s.Status, err
-		}
-		if due == 0 {
+		case due == 0:
 			return study.Reported, nil
-		}
-		failed, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state = 'failed'`, s.UID, s.Rev)
-		if err != nil || failed < due {
-			return s.Status, err
+		case failed < due:
+			return s.Status, nil
 		}
 		return t.readBefore(s) // nothing more will come
 	case study.Settled, study.Reported:
 		return t.readBefore(s)
 	}
 	return s.Status, nil
+}
+
+// reportsDue counts the reports of a study that are not kept yet, and those of them
+// that never will be.
+func (t *Tx) reportsDue(s study.Study) (due, failed int, err error) {
+	type counts struct{ due, failed int }
+	c, err := sqldb.One(t, func(rows *sql.Rows) (c counts, err error) { return c, rows.Scan(&c.due, &c.failed) },
+		`SELECT COUNT(*), COUNT(CASE WHEN state = 'failed' THEN 1 END) FROM job
+		WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state <> 'done'`, s.UID, s.Rev)
+	return c.due, c.failed, err
 }
 
 // readBefore is read for a study that a physician has read already.

@@ -31,9 +31,6 @@ func (l *Intake) Settle(ctx context.Context, p study.Plan) error {
 }
 
 func (t *tx) settle(p study.Plan) error {
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, p.Study); err != nil {
-		return err
-	}
 	s, err := row.FindStudy(t, p.Study)
 	if err != nil {
 		return err

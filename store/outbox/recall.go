@@ -139,9 +139,6 @@ func (l *Outbox) told(ctx context.Context, m study.ModelRef, uid study.UID) ([]r
 }
 
 func (t *tx) recall(w row.Work, m study.ModelRef, by, reason string) error {
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.Study); err != nil { // the study first, as in finish
-		return err
-	}
 	n, err := sqldb.One(t, sqldb.Number, `SELECT COUNT(*) FROM job j WHERE j.study_uid = $4 AND j.rev = $5 AND j.task = 'withdraw' AND `+row.OfModel("j"),
 		m.ID, m.Version, m.SHA256[:], w.Study, w.Rev)
 	if err != nil || n > 0 { // another process was faster

@@ -82,10 +82,6 @@ func (l *Registry) endStopped(ctx context.Context, m study.ModelRef) error {
 }
 
 func (t *tx) endStopped(w row.Work, m study.ModelRef) error {
-	// The study first, as in finish.
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, w.Study); err != nil {
-		return err
-	}
 	c, err := row.LastChange(t, m)
 	if err != nil || c.State.Runs() { // it was let go on meanwhile
 		return err

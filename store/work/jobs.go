@@ -310,10 +310,6 @@ func (l *Work) setback(ctx context.Context, verb, id string, attempt int, count 
 
 func (t *tx) setback(j study.Job, count func(*tx, study.Job) (bool, error), why study.Reason) error {
 	t.Moved, t.Shown = true, true
-	// The study first, as in finish.
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, j.Study); err != nil {
-		return err
-	}
 	over, err := count(t, j)
 	if err != nil {
 		return err

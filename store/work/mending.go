@@ -76,10 +76,6 @@ func (t *tx) retry(id, by, reason string) (asked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	// The study first, as in finish.
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, r.Study); err != nil {
-		return false, err
-	}
 	s, err := row.FindStudy(t, r.Study)
 	if err != nil {
 		return false, err
@@ -165,10 +161,6 @@ func (l *Work) Cancel(ctx context.Context, uid study.UID, by, reason string) err
 }
 
 func (t *tx) cancel(uid study.UID, by, reason string) error {
-	// The study first, as in finish.
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
-		return err
-	}
 	s, err := row.FindStudy(t, uid)
 	if err != nil {
 		return err

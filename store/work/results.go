@@ -107,9 +107,6 @@ func (l *Work) MendStuck(ctx context.Context) error {
 
 // mend adds the follow-up that a study waits for.
 func (t *tx) mend(uid study.UID, rev int) error {
-	if _, err := t.Exec(`UPDATE study SET rev = rev WHERE uid = $1`, uid); err != nil {
-		return err
-	}
 	o, err := t.FindRevision(uid, rev)
 	if err != nil {
 		return err

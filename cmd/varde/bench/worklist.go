@@ -76,6 +76,10 @@ func benchOneWorklist(ctx context.Context, prefix, driver, address, queue, dir s
 	if err != nil {
 		return err
 	}
+	bare, err := benchOneRow(ctx, driver, address, rounds*listResults)
+	if err != nil {
+		return err
+	}
 	args := []string{"--roles", "ingest,report,web", "--log", "json"}
 	if driver == "postgres" {
 		args = append(args, "--ledger", address, "--queue", queue)
@@ -98,6 +102,9 @@ func benchOneWorklist(ctx context.Context, prefix, driver, address, queue, dir s
 	show(lower("worklist."+prefix+"first_page_html_p99_ms", quantile(first, 0.99), "ms", "limit", pageLimit))
 	show(lower("worklist."+prefix+"rekey_p50_ms", quantile(rekey, 0.50), "ms", "limit", rekeyLimit))
 	show(lower("worklist."+prefix+"rekey_p99_ms", quantile(rekey, 0.99), "ms", "limit", rekeyLimit))
+	// What the engine and the disk take for the smallest change there is, in the same run.
+	show(alone("worklist."+prefix+"one_row_p50_ms", quantile(bare, 0.50), "ms"))
+	show(alone("worklist."+prefix+"one_row_p99_ms", quantile(bare, 0.99), "ms"))
 	return nil
 }
 
@@ -133,6 +140,34 @@ func benchRekey(ctx context.Context, driver, address string, rounds int) (took [
 		took = append(took, time.Since(began).Seconds()*1000)
 	}
 	return took, nil
+}
+
+// benchOneRow gives how many ms each of n changes of one row takes, without Varde: by
+// the engine alone, as durable as Varde asks for it.
+func benchOneRow(ctx context.Context, driver, address string, n int) (took []float64, err error) {
+	if driver == "sqlite" {
+		address = "file:" + url.PathEscape(address+".one") + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	for _, text := range []string{`CREATE TABLE one_row (n INTEGER)`, `INSERT INTO one_row VALUES (0)`} {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	for range n {
+		began := time.Now()
+		if _, err := db.ExecContext(ctx, `UPDATE one_row SET n = n + 1`); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(began).Seconds()*1000)
+	}
+	_, err = db.ExecContext(ctx, `DROP TABLE one_row`)
+	return took, err
 }
 
 // listStudy gives study n, of one instance.
