@@ -14,6 +14,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/report"
+	"varde/store"
 	"varde/study"
 )
 
@@ -43,7 +44,7 @@ func (h *House) serveDICOM(ctx context.Context, receiver *ingest.Receiver, traff
 // Services lists what a house with these settings answers beside verification and
 // storage, by SOP class. It is to be asked for what it negotiates, and serves nobody.
 func Services(s settings.Settings) map[study.UID]dimse.Service {
-	return (&House{Settings: s}).services(nil)
+	return (&House{Settings: s, Ledger: &store.Ledger{}}).services(nil)
 }
 
 // services lists what we answer beside verification and storage.
