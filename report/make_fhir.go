@@ -55,7 +55,7 @@ func makeFHIR(kind string, v fhir.Version) func(context.Context, *Writer, work) 
 		if err != nil {
 			return nil, err
 		}
-		return []made{k.made(kind, 0, "", "", b)}, nil
+		return []made{k.made(kind, k.number, "", "", b)}, nil
 	}
 }
 

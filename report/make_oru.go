@@ -26,7 +26,7 @@ func makeORU(ctx context.Context, w *Writer, k work) ([]made, error) {
 		in.Report = &study.Report{}
 		in.Report.UID, in.Report.Series = names(k.result, KindSR, "", speech(w.Lang), study.PurposeResult)
 	}
-	in.UID, _ = k.name(KindMessage, 0, "")
+	in.UID, _ = k.name(KindMessage, k.number, "")
 	switch before := written(k.before, KindMessage, k.lang); k.purpose {
 	case study.PurposeWithdrawn:
 		in.Withdrawn = true
@@ -38,6 +38,9 @@ func makeORU(ctx context.Context, w *Writer, k work) ([]made, error) {
 		}
 	default:
 		in.Replaces = before != nil
+		if k.purpose == study.PurposePatient && before != nil { // it is younger than what it replaces
+			in.At = before.At.Add(time.Duration(k.number+1) * time.Second)
+		}
 	}
 	in.Lines = words.Tell(in.Lang, k.study, k.result, words.TellOptions{
 		Instances: k.instances, Heatmap: written(k.beside, KindHeatmap, "") != nil, Replaces: in.Replaces,
@@ -52,7 +55,7 @@ func makeORU(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindMessage, 0, "", "", b)}, nil
+	return []made{k.made(KindMessage, k.number, "", "", b)}, nil
 }
 
 // written finds what was written of a kind, in this language where it was written

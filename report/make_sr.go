@@ -8,10 +8,12 @@ import (
 
 // makeSR makes the structured report, TID 1500.
 func makeSR(_ context.Context, w *Writer, k work) ([]made, error) {
-	b, err := Build(k.study, k.instances, k.result, Options{Lang: k.lang, Device: k.device, Location: k.location,
-		Predecessor: k.predecessor(KindSR, ""), Objects: w.besides(KindSR, k, k.beside), Segments: k.segments}).Encode()
+	d := Build(k.study, k.instances, k.result, Options{Lang: k.lang, Device: k.device, Location: k.location,
+		Predecessor: k.predecessor(KindSR, ""), Objects: w.besides(KindSR, k, k.beside), Segments: k.segments})
+	d.UID, d.Series = k.name(KindSR, k.number, "")
+	b, err := d.Encode()
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindSR, 0, "", dicom.Comprehensive3DSR, b)}, nil
+	return []made{k.made(KindSR, k.number, "", dicom.Comprehensive3DSR, b)}, nil
 }

@@ -43,6 +43,10 @@ type maker struct {
 	withdraws bool
 	// verifies says that it tells of a result as its reader left it.
 	verifies bool
+	// readdresses says that it is written anew when the patient's facts were corrected:
+	// a document or a message. Pictures stay as they are, for an archive puts the facts
+	// of a study right in all of its objects.
+	readdresses bool
 	// silent says that it has nothing to tell of a result that holds.
 	silent bool
 	// make makes the objects of this kind: none where there is nothing to make.
@@ -62,7 +66,7 @@ func makers() []maker {
 		{kind: KindMask, make: makeMasks},
 		{kind: KindRings, spoken: true, make: makeRings},
 		{kind: KindKeys, spoken: true, make: makeKeys},
-		{kind: KindSR, always: true, spoken: true, checked: true, make: makeSR},
+		{kind: KindSR, always: true, spoken: true, checked: true, readdresses: true, make: makeSR},
 		{kind: KindMammography, spoken: true, checked: true, make: makeMammography},
 		{kind: KindChest, spoken: true, checked: true, make: makeChest},
 		{kind: KindVerified, spoken: true, checked: true, verifies: true, silent: true, make: makeVerified},
@@ -73,9 +77,9 @@ func makers() []maker {
 		{kind: KindCapture, spoken: true, make: makeCaptures},
 		{kind: KindPrint, spoken: true, make: makePrint},
 		{kind: KindMap, make: makeMaps},
-		{kind: KindMessage, spoken: true, withdraws: true, make: makeORU},
-		{kind: KindFHIRR4, spoken: true, withdraws: true, make: makeFHIR(KindFHIRR4, fhir.R4)},
-		{kind: KindFHIRR5, spoken: true, withdraws: true, make: makeFHIR(KindFHIRR5, fhir.R5)},
+		{kind: KindMessage, spoken: true, withdraws: true, readdresses: true, make: makeORU},
+		{kind: KindFHIRR4, spoken: true, withdraws: true, readdresses: true, make: makeFHIR(KindFHIRR4, fhir.R4)},
+		{kind: KindFHIRR5, spoken: true, withdraws: true, readdresses: true, make: makeFHIR(KindFHIRR5, fhir.R5)},
 	}
 }
 
@@ -169,7 +173,8 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 	var all []study.Report
 	k.segments = Segments{}
 	for _, m := range makers() {
-		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent || k.purpose == study.PurposeVerified && !m.verifies {
+		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent || k.purpose == study.PurposeVerified && !m.verifies ||
+			k.purpose == study.PurposePatient && !m.readdresses {
 			continue
 		}
 		for _, lang := range w.langs(m) {
@@ -291,11 +296,11 @@ func Key(result study.Result, r study.Report) string {
 
 // basic gives the kind without the number of a second object of it.
 func basic(kind string) string {
-	base, number, found := strings.Cut(kind, "-")
-	if !found || number == "" || strings.Trim(number, "0123456789") != "" {
+	i := strings.LastIndexByte(kind, '-')
+	if i < 0 || i == len(kind)-1 || strings.Trim(kind[i+1:], "0123456789") != "" {
 		return kind
 	}
-	return base
+	return kind[:i]
 }
 
 // numbered names the n-th object of a kind, from 0.

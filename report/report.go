@@ -92,12 +92,13 @@ type Writer struct {
 
 // Handle writes what a job asks for: everything that is always kept of a result, and
 // what destinations want; of a result that is withdrawn, what says so; of one that a
-// reader has answered, what tells how the reader left it. Doing it twice writes the
+// reader has answered, what tells how the reader left it; of one whose patient's facts were
+// corrected, its documents and messages under those that hold now. Doing it twice writes the
 // same bytes under the same names. A result that is not there yet is
 // study.ErrIncomplete; one of a model in shadow, which no reader may see, is
 // study.ErrRefused.
 func (w *Writer) Handle(ctx context.Context, j study.Job) error {
-	if j.Task != study.TaskReport && j.Task != study.TaskWithdraw && j.Task != study.TaskVerify {
+	if j.Task != study.TaskReport && j.Task != study.TaskWithdraw && j.Task != study.TaskVerify && j.Task != study.TaskPatient {
 		return fmt.Errorf("report on study %s: a job of kind %s: %w", j.Study, j.Task, study.ErrInvalid)
 	}
 	reports, err := w.write(ctx, j)
@@ -109,6 +110,10 @@ func (w *Writer) Handle(ctx context.Context, j study.Job) error {
 	}
 	if j.Task == study.TaskVerify {
 		logger(w.Log).InfoContext(ctx, "verified result written", "study", j.Study, "model", j.Model.String(), "written", len(reports))
+		return nil
+	}
+	if j.Task == study.TaskPatient {
+		logger(w.Log).InfoContext(ctx, "result written for its patient as corrected", "study", j.Study, "model", j.Model.String(), "written", len(reports))
 		return nil
 	}
 	if j.Task == study.TaskWithdraw {
@@ -141,6 +146,9 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 	before := j.Rev
 	if j.Task == study.TaskWithdraw { // what was written of the result itself
 		k.purpose, before = study.PurposeWithdrawn, j.Rev+1
+	}
+	if j.Task == study.TaskPatient {
+		k.purpose, before, k.number = study.PurposePatient, j.Rev+1, j.Part
 	}
 	if j.Task == study.TaskVerify {
 		k.purpose, before = study.PurposeVerified, j.Rev+1

@@ -151,6 +151,7 @@ const (
 	TaskConclude Task = "conclude" // draw one model's result from its parts
 	TaskReport   Task = "report"   // write and keep the report of one result
 	TaskVerify   Task = "verify"   // write what a reader made of one result
+	TaskPatient  Task = "patient"  // write one result anew, for its patient's facts were corrected
 	TaskWithdraw Task = "withdraw" // tell whoever has the report of a result that it does not hold any more
 )
 

@@ -21,6 +21,9 @@ const (
 	// PurposeCorrected is that of what rejects the objects that a later revision has
 	// replaced.
 	PurposeCorrected Purpose = "corrected"
+	// PurposePatient is that of what tells of the same result under the facts of its
+	// patient that hold now: records were merged, or one was corrected.
+	PurposePatient Purpose = "patient"
 )
 
 // A Recall is how far it has come that the results of a model are taken back from

@@ -189,6 +189,9 @@ func (t *tx) setPatient(s study.Study, now study.Person, action string, told stu
 	if err := t.Audit("hl7", action, row.Entity(s.UID), citation(told)+"; changed "+strings.Join(what, ", ")); err != nil {
 		return err
 	}
+	if err := t.Readdress(s); err != nil {
+		return err
+	}
 	// What was held may be this patient's now.
 	if _, _, err := t.applyOrders(s.UID); err != nil {
 		return err

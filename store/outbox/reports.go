@@ -81,11 +81,16 @@ func (t *tx) reported(j study.Job, r study.Report) error {
 }
 
 // knows reports whether a destination is to hear of a report. Of what takes something
-// back it hears where it has that. Of a result that only says that an earlier answer
+// back it hears where it has that, and of a patient whose facts were corrected where it
+// knows of the result. Of a result that only says that an earlier answer
 // does not hold, it hears where that answer has gone, or still may go.
 func (t *tx) knows(r study.Report, destination string) (bool, error) {
 	if r.Purpose == study.PurposeWithdrawn || r.Purpose == study.PurposeCorrected {
 		return t.hasIt(r, destination, hasTaken("d"))
+	}
+	goes := fmt.Sprintf(`(%s OR d.status NOT IN ('dropped', 'held', 'withheld'))`, hasTaken("d"))
+	if r.Purpose == study.PurposePatient {
+		return t.hasIt(r, destination, goes)
 	}
 	result, err := sqldb.One(t, row.ScanResult, `SELECT body FROM result o WHERE o.study_uid = $4 AND o.rev = $5 AND `+row.OfModel("o"),
 		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, r.Rev)
@@ -95,7 +100,7 @@ func (t *tx) knows(r study.Report, destination string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return t.hasIt(r, destination, fmt.Sprintf(`(%s OR d.status NOT IN ('dropped', 'held', 'withheld')) AND r.rev < %d`, hasTaken("d"), r.Rev))
+	return t.hasIt(r, destination, goes+fmt.Sprintf(` AND r.rev < %d`, r.Rev))
 }
 
 // address begins the delivery of a report to a destination, behind all that the

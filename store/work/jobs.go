@@ -353,6 +353,10 @@ func (t *tx) failed(j study.Job, why study.Reason) error {
 		if err := t.Audit("report", "verified report failed", row.Entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
 			return err
 		}
+	case study.TaskPatient:
+		if err := t.Audit("report", "report for its patient failed", row.Entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
+			return err
+		}
 	case study.TaskReport:
 		if err := t.Audit("report", "report failed", row.Entity(j.Study), fmt.Sprintf("revision %d, model %s", j.Rev, j.Model)); err != nil {
 			return err

@@ -83,7 +83,7 @@ func (t *tx) retry(id, by, reason string) (asked bool, err error) {
 	switch {
 	case r.State != study.JobFailed:
 		return false, fmt.Errorf("it is %s: %w", r.State, study.ErrInvalid)
-	case r.Task == study.TaskWithdraw, r.Task == study.TaskVerify:
+	case r.Task == study.TaskWithdraw, r.Task == study.TaskVerify, r.Task == study.TaskPatient:
 	case r.Rev != s.Rev || s.Status == study.Receiving:
 		return false, fmt.Errorf("its study has been received anew since: %w", study.ErrInvalid)
 	}

@@ -96,7 +96,7 @@ func (h *House) crews() (all []crew) {
 	if h.Has("report") {
 		writer := h.writer()
 		all = append(all, crew{study.PoolReport, reporters, 1, func(ctx context.Context, j study.Job) error {
-			if j.Task == study.TaskReport || j.Task == study.TaskWithdraw || j.Task == study.TaskVerify {
+			if j.Task == study.TaskReport || j.Task == study.TaskWithdraw || j.Task == study.TaskVerify || j.Task == study.TaskPatient {
 				return writer.Handle(ctx, j)
 			}
 			return worker.Handle(ctx, j)

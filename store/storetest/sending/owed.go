@@ -155,6 +155,8 @@ func owedUnnamed(b *storetest.Bench) {
 	storetest.Same(b, "asked", asks(b, "9.1"), 1)
 	answer(b, "9.1", nil)
 	storetest.Same(b, "status", delivery(b, d).Status, "sent")
+	answer(b, "9.1", []study.UID{"1.2.99"}, "1.2.98") // which were never sent
+	storetest.Same(b, "status", delivery(b, d).Status, "sent")
 	b.Clock.Pass(time.Hour)
 	storetest.Same(b, "asked again", asks(b, "9.2"), 1)
 }
