@@ -1,6 +1,9 @@
 package studytest
 
 import (
+	"bytes"
+	"fmt"
+
 	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
 	"varde/study"
@@ -21,12 +24,25 @@ type OtherReport struct {
 	Class              study.UID // empty: Comprehensive 3D SR
 }
 
-// Encode gives the report as a Part 10 file.
-func (r OtherReport) Encode() ([]byte, error) {
-	class := r.Class
-	if class == "" {
-		class = dicom.Comprehensive3DSR
+// Join lets a report come with a study, of the same patient.
+func (d *Drawn) Join(r OtherReport) error {
+	h, err := dicom.Scan(bytes.NewReader(d.Objects[0].File), dicom.ScanOptions{})
+	if err != nil {
+		return fmt.Errorf("join a report to %s: %w", d.Name, err)
 	}
+	r.Study = d.Study
+	o := r.object()
+	for _, t := range []dicom.Tag{dicom.PatientName, dicom.PatientID, dicom.PatientBirthDate, dicom.PatientSex, dicom.StudyDate, dicom.StudyTime, dicom.AccessionNumber, dicom.StudyID, dicom.StudyDescription} {
+		o.Set(t, h.Data.Text(t))
+	}
+	return d.keep(o, r.class(), r.UID, dicom.ExplicitLE)
+}
+
+// Encode gives the report as a Part 10 file.
+func (r OtherReport) Encode() ([]byte, error) { return r.object().Encode() }
+
+func (r OtherReport) object() *dicom.Object {
+	class := r.class()
 	o := dicom.NewObject(class, r.UID)
 	o.Set(dicom.StudyInstanceUID, r.Study).Set(dicom.SeriesInstanceUID, r.Series).Set(dicom.SeriesNumber, 700).Set(dicom.InstanceNumber, 1).
 		Set(dicom.Modality, "SR").Set(dicom.Manufacturer, r.Maker).Set(dicom.ManufacturerModelName, r.Model).Set(dicom.SeriesDescription, r.Label).
@@ -57,7 +73,14 @@ func (r OtherReport) Encode() ([]byte, error) {
 	}
 	add(measured)
 	root.Write(o.Item)
-	return o.Encode()
+	return o
+}
+
+func (r OtherReport) class() study.UID {
+	if r.Class == "" {
+		return dicom.Comprehensive3DSR
+	}
+	return r.Class
 }
 
 func dcm(value, meaning string) study.Code {

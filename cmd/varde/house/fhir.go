@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"slices"
 
 	"varde/cmd/varde/settings"
 	"varde/internal/webui"
@@ -9,6 +10,7 @@ import (
 	"varde/report"
 	"varde/report/fhir"
 	"varde/report/fhir/rest"
+	"varde/store"
 	"varde/study"
 )
 
@@ -20,10 +22,29 @@ func (h *House) addFHIR() {
 	lang, _ := words.ParseLang(h.Lang)
 	for _, v := range fhir.Versions {
 		base := FHIRBase + string(v)
-		s := &rest.Server{Version: v, Base: base, Cases: h.Ledger, Past: h.Ledger, Lang: lang, Organization: h.Organization,
+		s := &rest.Server{Version: v, Base: base, Cases: openCases{h.Ledger, h}, Past: h.Ledger, Lang: lang, Organization: h.Organization,
 			Device: report.Device{Version: settings.Version}, Models: h.fhirModels, Allowed: h.Registry.Allowed, Mask: h.hides, DICOMweb: DICOMwebBase, Log: h.log}
 		h.Site.Handle(base+"/", webui.SeeStudies, s)
 	}
+}
+
+// openCases are the studies with those objects that whoever asks may know of.
+type openCases struct {
+	*store.Ledger
+	h *House
+}
+
+// Instances gives those of a study, as DICOMweb does.
+func (o openCases) Instances(ctx context.Context, uid study.UID) ([]study.Instance, error) {
+	instances, err := o.Ledger.Instances(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	seen, all, err := o.h.mask(ctx, uid)
+	if err != nil || all {
+		return instances, err
+	}
+	return slices.DeleteFunc(instances, func(in study.Instance) bool { return !seen[in.UID] }), nil
 }
 
 // hides reports whether what the AI said of a study is to be kept from whoever asks:

@@ -10,6 +10,7 @@ import (
 	"varde/cmd/varde/house/housetest"
 
 	"varde/cmd/varde/settings"
+	"varde/internal/dicom/tree"
 	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/report"
@@ -30,6 +31,11 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What another maker's algorithm found came with the images.
+	if err := ct.Join(studytest.OtherReport{UID: "2.25.7001", Series: "2.25.7009", Maker: "Acme Imaging", Model: "LungTool", Label: "Lung measurements", Date: "20260105", Program: "LungNet", Version: "3.1",
+		Groups: []tree.Item{studytest.OtherGroup("2.25.7771", 18.7, tree.Item{})}}); err != nil {
+		t.Fatal(err)
+	}
 	slide, err := studytest.Slide(studytest.SM{Seed: 5, Cellular: true})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +53,9 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 		if err != nil || len(c.Results) == 0 || len(c.Reports) == 0 {
 			t.Fatal("no result to hide", err)
 		}
-		traces, paths := tracesOf(c), doorsOf(c)
+		traces, paths := append(tracesOf(c), "LungNet", "Acme", "Lung measurements", "2.25.7001", "2.25.7009"), doorsOf(c)
+		other := "/dicom-web/studies/" + string(ct.Study) + "/series/2.25.7009"
+		paths = append([]string{"/studies/" + string(one.Study) + "/others", other + "/instances", other + "/metadata", "/dicom-web/series?Modality=SR&includefield=all"}, paths...)
 		for _, path := range paths {
 			if found := door.find("anna", path, traces); len(found) > 0 {
 				t.Errorf("%s tells a blind reader: %q", path, found)
@@ -75,6 +83,12 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 			if code, _ := door.ask("anna", http.MethodGet, path, ""); code != http.StatusOK {
 				t.Errorf("%s after the answer: %d", path, code)
 			}
+		}
+		if found := door.find("anna", "/studies/"+string(ct.Study), []string{"LungNet", "18.7"}); one.Study == ct.Study && len(found) != 2 {
+			t.Errorf("the page after the answer tells of another maker's %q", found)
+		}
+		if code, _ := door.ask("anna", http.MethodGet, "/dicom-web/studies/"+string(ct.Study)+"/series/2.25.7009/instances/2.25.7001", ""); one.Study == ct.Study && code != http.StatusOK {
+			t.Errorf("another maker's report after the answer: %d", code)
 		}
 		if found := door.find("anna", "/studies/"+string(one.Study), traces); len(found) < 3 {
 			t.Errorf("the page after the answer: %q", found)
