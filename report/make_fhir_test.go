@@ -160,7 +160,7 @@ func TestWithdrawnResultIsInErrorEverywhere(t *testing.T) {
 }
 
 // TestAReadersAnswerUpdatesWhatAServerHas: what was sent before is put in place under
-// its own identifiers, and nothing of it twice.
+// its own identifiers, and nothing of it twice; so is it when the result is withdrawn.
 func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
 	s := chestCT(3, 1)
 	for v, kinds := range map[fhir.Version][]string{fhir.R4: {report.KindFHIRR4, report.KindFinalFHIRR4}, fhir.R5: {report.KindFHIRR5, report.KindFinalFHIRR5}} {
@@ -169,14 +169,14 @@ func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
 			Wants: []report.Want{{Destination: "EPR", Kinds: kinds, Lang: "nb"}, {Destination: "OLD", Kinds: kinds[:1]}},
 			Steps: func(context.Context, study.UID) ([]study.ReadingStep, error) { return reader(s), nil }}
 		j := job(s)
-		for _, j.Task = range []study.Task{study.TaskReport, study.TaskVerify} {
+		for _, j.Task = range []study.Task{study.TaskReport, study.TaskVerify, study.TaskWithdraw} {
 			if err := w.Handle(t.Context(), j); err != nil {
 				t.Fatal(err)
 			}
 		}
 		server := &fhirServer{t: t, known: map[string][]byte{}}
-		said := func(kind string) (status string, observations map[string]int) {
-			i := slices.IndexFunc(m.reports, func(r study.Report) bool { return r.Kind == kind && r.Lang == "nb" })
+		said := func(kind string, p study.Purpose) (status string, observations map[string]int) {
+			i := slices.IndexFunc(m.reports, func(r study.Report) bool { return r.Kind == kind && r.Lang == "nb" && r.Purpose == p })
 			if i < 0 || !slices.Equal(m.reports[i].To, []string{"EPR"}) || m.reports[i].Media != study.MediaFHIR {
 				t.Fatalf("no %s, or for others: %+v", kind, m.reports)
 			}
@@ -196,16 +196,20 @@ func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
 			}
 			return status, observations
 		}
-		if status, all := said(kinds[0]); status != "preliminary" || all["preliminary"] < 4 || len(all) != 1 {
+		if status, all := said(kinds[0], study.PurposeResult); status != "preliminary" || all["preliminary"] < 4 || len(all) != 1 {
 			t.Errorf("%s before: %s, %v", v, status, all)
 		}
 		known := len(server.known)
 		// One finding was rejected, and what was missed and who read it came new.
-		if status, all := said(kinds[1]); status != "final" || all["entered-in-error"] != 1 || all["preliminary"] != 0 || len(server.known) != known+2 {
+		if status, all := said(kinds[1], study.PurposeVerified); status != "final" || all["entered-in-error"] != 1 || all["preliminary"] != 0 || len(server.known) != known+2 {
 			t.Errorf("%s after: %s, %v, %d resources of %d", v, status, all, len(server.known), known)
 		}
-		if again, _ := said(kinds[1]); again != "final" || len(server.known) != known+2 {
+		if again, _ := said(kinds[1], study.PurposeVerified); again != "final" || len(server.known) != known+2 {
 			t.Errorf("%s twice: %s, %d resources of %d", v, again, len(server.known), known)
+		}
+		// What the reader found is the reader's, and stays.
+		if status, all := said(kinds[0], study.PurposeWithdrawn); status != "entered-in-error" || all["final"] != 1 || len(all) != 2 || len(server.known) != known+2 {
+			t.Errorf("%s withdrawn: %s, %v, %d resources of %d", v, status, all, len(server.known), known)
 		}
 	}
 }
