@@ -261,6 +261,8 @@ func aiOf(l webui.Lang, r study.Result) string {
 	switch {
 	case r.Reason.Code == study.ReasonStopped:
 		return l.T("ai.stopped")
+	case r.Reason.Code == study.ReasonUnasked:
+		return l.T("ai.unasked")
 	case r.Partial() && r.AI.Judged():
 		word += ", " + l.T("ai.partial", r.Seen, r.Planned)
 	}

@@ -162,7 +162,7 @@ func (w Work) standWhole(o *Observation) {
 // there is nothing that a physician could agree with.
 func (w Work) missing(o *Observation, a study.AIState, why study.Reason) {
 	reason := code(systemAbsent, "error", "Error")
-	if a == study.OutOfScope || why.Code == study.ReasonStopped || why.Code == study.ReasonCanceled {
+	if a == study.OutOfScope || why.Code == study.ReasonStopped || why.Code == study.ReasonUnasked || why.Code == study.ReasonCanceled {
 		reason = code(systemAbsent, "not-performed", "Not Performed")
 	}
 	reason.Text = w.Told.Lang.T("ai." + string(a) + ".says")

@@ -36,6 +36,8 @@ func wordOf(l words.Lang, c study.Case) (word, note string) {
 		switch {
 		case r.Reason.Code == study.ReasonStopped:
 			return l.T("ai.stopped"), ""
+		case r.Reason.Code == study.ReasonUnasked:
+			return l.T("ai.unasked"), ""
 		case r.Partial() && state != study.Failed && state != study.OutOfScope:
 			return word, l.T("ai.partial", r.Seen, r.Planned)
 		}
