@@ -266,9 +266,11 @@ func TestGrowthIsFollowedByTrackingNumbers(t *testing.T) {
 	s := &shelf{}
 	library := s.library()
 	n := 0
+	maker := "Acme"
 	exam := func(date string, uid study.UID, mm float64) foreign.Exam {
 		n++
 		in := report(t, s, func(r *studytest.OtherReport) {
+			r.Maker = maker
 			r.UID, r.Groups = study.UID(fmt.Sprintf("2.25.71.%d", n)), []tree.Item{studytest.OtherGroup(uid, mm, tree.Item{})}
 		})
 		docs, _ := library.Documents(t.Context(), []study.Instance{in})
@@ -277,13 +279,22 @@ func TestGrowthIsFollowedByTrackingNumbers(t *testing.T) {
 	all := foreign.Grow(words.English, []foreign.Exam{exam("20250312", "2.25.99", 14), exam("20240301", "2.25.99", 10), exam("20240301", "2.25.98", 5), exam("20260105", "2.25.99", 17.5)})
 	got := ""
 	for _, g := range all {
-		got += g.What + " " + g.Name + " " + g.Change
+		got += g.What + " " + g.Name + " " + strings.Join(g.Changes, ", ")
 		for _, v := range g.Values {
-			got += "; " + v.Date + " " + strings.ReplaceAll(v.Value, "\u00a0", " ")
+			got += "; " + v.Date + " " + strings.ReplaceAll(v.Value, "\u00a0", " ") + v.Who
 		}
 	}
 	if want := "Nodule Long axis +75 %; Mar 1, 2024 10 mm; Mar 12, 2025 14 mm; Jan 5, 2026 17.5 mm"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	// What two makers measured is told apart, and compared with each one's own.
+	one, two := exam("20240301", "2.25.99", 10), exam("20260105", "2.25.99", 15)
+	maker = "Other"
+	third := exam("20260105", "2.25.99", 12)
+	two.Docs = append(two.Docs, third.Docs...)
+	g := foreign.Grow(words.English, []foreign.Exam{two, one})[0]
+	if len(g.Values) != 3 || len(g.Changes) != 1 || g.Changes[0] != "Acme LungTool +50 %" || g.Values[2].Who != "Other LungTool" || g.Values[0].Who != "Acme LungTool" {
+		t.Errorf("%+v", g)
 	}
 }
 

@@ -24,13 +24,16 @@ type Growth struct {
 	What   string // the finding
 	Name   string // the quantity
 	Values []GrowthValue
-	Change string // from the first to the last
+	// Changes are from the first to the last value of one maker, in percent; with the
+	// maker, where there are several.
+	Changes []string
 }
 
 // A GrowthValue is one of its values.
 type GrowthValue struct {
 	UID         study.UID // of the exam
 	Date, Value string
+	Who         string // the maker, where there are several
 	at          string
 	number      float64
 }
@@ -40,7 +43,8 @@ const maxGrowth = 100
 
 // Grow follows what has the same tracking UID from exam to exam: the same quantity in
 // the same unit, measured in exams of different dates, the earliest first. Of several
-// documents on one date the latest counts, and none that another one replaces.
+// documents of one maker on one date the latest counts, and none that another one
+// replaces.
 func Grow(l words.Lang, exams []Exam) (all []Growth) {
 	at := map[string]int{}
 	exams = slices.Clone(exams)
@@ -66,20 +70,52 @@ func Grow(l words.Lang, exams []Exam) (all []Growth) {
 						all = append(all, Growth{Track: f.TrackingUID, What: whatOf(l, f), Name: measureName(l, m)})
 					}
 					g := &all[i]
-					if !slices.ContainsFunc(g.Values, func(v GrowthValue) bool { return v.at == e.Date }) {
-						g.Values = append(g.Values, GrowthValue{e.UID, day(l, e.Date), measured(l, m), e.Date, m.Value})
+					who := strings.Join(full(d.Source.Maker, d.Source.Model), " ")
+					if !slices.ContainsFunc(g.Values, func(v GrowthValue) bool { return v.at == e.Date && v.Who == who }) {
+						g.Values = append(g.Values, GrowthValue{e.UID, day(l, e.Date), measured(l, m), who, e.Date, m.Value})
 					}
 				}
 			}
 		}
 	}
-	all = slices.DeleteFunc(all, func(g Growth) bool { return len(g.Values) < 2 })
+	all = slices.DeleteFunc(all, func(g Growth) bool {
+		return !slices.ContainsFunc(g.Values, func(v GrowthValue) bool { return v.at != g.Values[0].at })
+	})
 	for i := range all {
-		g := &all[i]
-		slices.Reverse(g.Values)
-		g.Change = change(l, g.Values[0].number, g.Values[len(g.Values)-1].number)
+		all[i].compare(l)
 	}
 	return all
+}
+
+// compare puts the values in order and says by how much each maker's have changed.
+func (g *Growth) compare(l words.Lang) {
+	slices.SortStableFunc(g.Values, func(a, b GrowthValue) int { return cmp.Compare(a.at, b.at) })
+	var makers []string
+	for _, v := range g.Values {
+		if !slices.Contains(makers, v.Who) {
+			makers = append(makers, v.Who)
+		}
+	}
+	for _, who := range makers {
+		var own []float64
+		for _, v := range g.Values {
+			if v.Who == who {
+				own = append(own, v.number)
+			}
+		}
+		text := change(l, own[0], own[len(own)-1])
+		if text != "" && len(makers) > 1 {
+			text = who + " " + text
+		}
+		if text != "" {
+			g.Changes = append(g.Changes, text)
+		}
+	}
+	for i := range g.Values {
+		if len(makers) == 1 {
+			g.Values[i].Who = ""
+		}
+	}
 }
 
 func day(l words.Lang, date string) string {
