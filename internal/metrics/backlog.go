@@ -15,6 +15,8 @@ type Line interface {
 	Queue(ctx context.Context) (study.Queue, error)
 	// OwedCommitments tells by destination what it has to answer for.
 	OwedCommitments(ctx context.Context) ([]study.OwedCount, error)
+	// Destinations tells how each fares, and what has not reached it.
+	Destinations(ctx context.Context) ([]study.DestinationState, error)
 }
 
 // A Scale is how much work there is for one pool of workers, for whoever starts
@@ -104,6 +106,9 @@ func (b backlog) Collect(ch chan<- prometheus.Metric) {
 	if owed, err := b.line.OwedCommitments(ctx); err == nil {
 		collectOwed(owed, gauge)
 	}
+	if all, err := b.line.Destinations(ctx); err == nil {
+		collectDestinations(all, gauge)
+	}
 }
 
 func collectQueue(q study.Queue, gauge func(*prometheus.Desc, float64, ...string)) {
@@ -180,7 +185,22 @@ func collectOwed(owed []study.OwedCount, gauge func(*prometheus.Desc, float64, .
 	}
 }
 
-// WatchLine shows the queue and what destinations owe, out of what keeps them.
+func collectDestinations(all []study.DestinationState, gauge func(*prometheus.Desc, float64, ...string)) {
+	left := desc("varde_destination_reports", "Reports that have not reached a destination: that wait, whose commitment is awaited, or that were given up.", "destination", "state")
+	fails := desc("varde_destination_failing_seconds", "How long nothing has reached a destination that is tried; 0 while it takes what it is sent.", "destination")
+	for _, s := range all {
+		gauge(left, float64(s.Waiting), s.Destination, "waiting")
+		gauge(left, float64(s.Sent), s.Destination, "sent")
+		gauge(left, float64(s.Failed), s.Destination, "failed")
+		since := 0.0
+		if !s.FailsSince.IsZero() {
+			since = time.Since(s.FailsSince).Seconds()
+		}
+		gauge(fails, since, s.Destination)
+	}
+}
+
+// WatchLine shows the queue, how destinations fare and what they owe, out of what keeps them.
 func (m *Metrics) WatchLine(l Line) {
 	if m != nil {
 		m.registry.MustRegister(backlog{l})

@@ -21,6 +21,12 @@ func (b belt) OwedCommitments(context.Context) ([]study.OwedCount, error) {
 	return b.owed, nil
 }
 
+func (b belt) Destinations(context.Context) ([]study.DestinationState, error) {
+	return []study.DestinationState{
+		{DestinationCount: study.DestinationCount{Destination: "PACS", Waiting: 7, Failed: 1}, FailsSince: time.Now().Add(-time.Hour)},
+		{DestinationCount: study.DestinationCount{Destination: "RIS"}, TookAt: time.Now()}}, nil
+}
+
 func TestScrapeTellsTheSecondsOfWorkQueued(t *testing.T) {
 	m := metrics.New(nil)
 	ct := study.ModelRef{ID: "ct", Version: "1"}
@@ -46,6 +52,10 @@ func TestScrapeTellsTheSecondsOfWorkQueued(t *testing.T) {
 		`varde_paused{lane="stat",pool="cpu"} 0`,
 		`varde_commitments{destination="PACS",state="awaited"} 2`,
 		`varde_commitment_oldest_seconds{destination="PACS"} 3600`,
+		`varde_destination_reports{destination="PACS",state="waiting"} 7`,
+		`varde_destination_reports{destination="PACS",state="failed"} 1`,
+		`varde_destination_failing_seconds{destination="PACS"} 3600`,
+		`varde_destination_failing_seconds{destination="RIS"} 0`,
 		`varde_model_state{model="ct@1",state="live"} 1`,
 		`varde_disk_free_bytes 7`,
 	} {
