@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp/kb"
-
 	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
 	"varde/internal/studytest"
@@ -270,7 +268,8 @@ func TestOthersInTheViewer(t *testing.T) {
 	webuitest.Eval[any](b, `document.querySelector('#others-on').click()`)
 	b.Until(`document.querySelector('#stage').dataset.others === '0'`)
 	b.Click("#stage")
-	b.Keys(kb.ArrowDown)
+	b.Keys("O")
+	b.Until(`document.querySelector('#others-on').checked && document.querySelector('#stage').dataset.others === '1'`)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
 		b.Click("button[value=" + string(lang) + "]")
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.querySelector('#panes')?.dataset.others === '3'`)

@@ -142,9 +142,9 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	visit := webui.VisitOf(r.Context())
-	visible, err := p.viewer.Shown(r.Context(), uid, instances)
-	if err != nil {
-		return webui.View{}, err
+	visible := instances
+	if p.others != nil {
+		visible = p.others.Visible(r.Context(), c.Sight, instances)
 	}
 	s := p.sheetOf(visit.Lang, c, visible)
 	if p.others != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,12 +29,12 @@ import (
 type shelf struct {
 	objects map[string][]byte
 	frames  map[study.UID]study.Frames
-	reads   int
+	reads   atomic.Int64
 	fault   error
 }
 
 func (s *shelf) Range(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	s.reads++
+	s.reads.Add(1)
 	if s.fault != nil {
 		return nil, s.fault
 	}
@@ -339,15 +340,15 @@ func TestManyDocumentsAreBoundedAndReadOnce(t *testing.T) {
 	if len(docs) != 60 || more != 10 || slices.ContainsFunc(docs, func(d foreign.Document) bool { return d.In.UID == "2.25.71.0" }) {
 		t.Errorf("%d documents, %d more", len(docs), more)
 	}
-	if before := s.reads; before != 60 {
+	if before := s.reads.Load(); before != 60 {
 		t.Errorf("%d reads", before)
 	}
-	if library.Documents(t.Context(), all[20:]); s.reads != 60 {
-		t.Errorf("%d reads after the second look", s.reads)
+	if library.Documents(t.Context(), all[20:]); s.reads.Load() != 60 {
+		t.Errorf("%d reads after the second look", s.reads.Load())
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if docs, _ := s.library().Documents(ctx, all[:1]); docs[0].Err == nil && s.reads > 61 {
+	if docs, _ := s.library().Documents(ctx, all[:1]); docs[0].Err == nil && s.reads.Load() > 61 {
 		t.Error("read for nobody")
 	}
 }

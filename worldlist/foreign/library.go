@@ -30,7 +30,7 @@ const (
 	// maxKept bounds the bytes of the objects whose documents are kept.
 	maxKept = 48 << 20
 	// maxCount bounds how many are kept.
-	maxCount = 400
+	maxCount = 2000
 	// atOnce bounds how many are read at the same time, and so the memory that the
 	// reading takes.
 	atOnce = 3
@@ -210,12 +210,17 @@ func (l *Library) head(ctx context.Context, in study.Instance, kind Kind) (*dico
 func (l *Library) Byproducts(ctx context.Context, instances []study.Instance) []study.UID {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	var all []study.UID
-	for _, in := range instances {
-		if !byproducts[in.Class] || scanners(in, instances) {
-			continue
+	machine := make([]bool, len(instances))
+	var group sync.WaitGroup
+	for i, in := range instances {
+		if byproducts[in.Class] && !scanners(in, instances) {
+			group.Go(func() { machine[i] = l.document(ctx, in).Machine() })
 		}
-		if d := l.document(ctx, in); d.Machine() {
+	}
+	group.Wait()
+	var all []study.UID
+	for i, in := range instances {
+		if machine[i] {
 			all = append(all, in.UID)
 		}
 	}

@@ -72,8 +72,10 @@ func (o *Room) Hides(ctx context.Context, s veil.Sight, instances []study.Instan
 	if !s.Others && !s.Alone {
 		return hidden
 	}
-	for _, uid := range o.Library.Byproducts(ctx, instances) {
-		hidden[uid] = hidden[uid] || s.Others
+	if s.Others {
+		for _, uid := range o.Library.Byproducts(ctx, instances) {
+			hidden[uid] = true
+		}
 	}
 	shown := o.shown(ctx, s, instances)
 	for _, in := range instances {
@@ -82,6 +84,15 @@ func (o *Room) Hides(ctx context.Context, s veil.Sight, instances []study.Instan
 		}
 	}
 	return hidden
+}
+
+// Visible gives those of a study's instances that a sight does not hide.
+func (o *Room) Visible(ctx context.Context, s veil.Sight, instances []study.Instance) []study.Instance {
+	hidden := o.Hides(ctx, s, instances)
+	if len(hidden) == 0 {
+		return instances
+	}
+	return slices.DeleteFunc(slices.Clone(instances), func(in study.Instance) bool { return hidden[in.UID] })
 }
 
 // Group tells what others found in a study, as far as the sight on it lets it be seen,

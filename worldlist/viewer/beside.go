@@ -47,7 +47,7 @@ func (v *Viewer) priors(w http.ResponseWriter, r *http.Request) {
 	for _, o := range all {
 		instances, err := v.Instances.Instances(r.Context(), o.UID)
 		if err == nil {
-			instances, err = v.Shown(r.Context(), o.UID, instances)
+			instances, err = v.shown(r.Context(), o.UID, instances)
 		}
 		if err != nil {
 			v.site.Fail(w, r, err)
@@ -69,9 +69,9 @@ func (v *Viewer) priors(w http.ResponseWriter, r *http.Request) {
 	sendJSON(w, r, out)
 }
 
-// Shown leaves out those instances of a study that may show what others found and the
+// shown leaves out those instances of a study that may show what others found and the
 // visitor must not see yet.
-func (v *Viewer) Shown(ctx context.Context, uid study.UID, instances []study.Instance) ([]study.Instance, error) {
+func (v *Viewer) shown(ctx context.Context, uid study.UID, instances []study.Instance) ([]study.Instance, error) {
 	if v.Others == nil || !slices.ContainsFunc(instances, foreign.MayTell) {
 		return instances, nil
 	}
@@ -79,6 +79,5 @@ func (v *Viewer) Shown(ctx context.Context, uid study.UID, instances []study.Ins
 	if err != nil {
 		return nil, err
 	}
-	hidden := v.Others.Hides(ctx, seen.Sight, instances)
-	return slices.DeleteFunc(slices.Clone(instances), func(in study.Instance) bool { return hidden[in.UID] }), nil
+	return v.Others.Visible(ctx, seen.Sight, instances), nil
 }

@@ -518,7 +518,13 @@ const keys = {
   l: () => take(tool === 'length' ? 'window' : 'length'),
   m: () => take(tool === 'missed' ? 'window' : 'missed'),
   n: (shift) => next(shift ? -1 : 1),
-  o: () => { input('layers-on').checked = !input('layers-on').checked; relayer(); },
+  o: (shift) => {
+    const box = input(shift ? 'others-on' : 'layers-on');
+    if (!box) return;
+    box.checked = !box.checked;
+    if (shift) reother();
+    else relayer();
+  },
   p: () => take(tool === 'pan' ? 'window' : 'pan'),
   s: (shift) => series(shift ? -1 : 1),
   w: () => take('window'),
@@ -654,6 +660,11 @@ function relayer() {
   draw();
 }
 
+function reother() {
+  others.shown = input('others-on').checked;
+  draw();
+}
+
 document.addEventListener('click', (e) => {
   const b = /** @type {HTMLElement} */ (e.target).closest('button');
   if (!b || !active) return;
@@ -675,8 +686,7 @@ document.addEventListener('click', (e) => {
 document.addEventListener('change', (e) => {
   const box = /** @type {HTMLInputElement} */ (e.target);
   if (box.id === 'others-on') {
-    others.shown = box.checked;
-    draw();
+    reother();
   }
   if (box.dataset.other) {
     if (box.checked) others.off.delete(box.dataset.other);
