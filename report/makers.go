@@ -43,6 +43,8 @@ type maker struct {
 	withdraws bool
 	// verifies says that it tells of a result as its reader left it.
 	verifies bool
+	// takenBackBy is the kind of message that takes this message back; empty: its own.
+	takenBackBy string
 	// readdresses says that it is written anew when the patient's facts were corrected:
 	// a document or a message. Pictures stay as they are, for an archive puts the facts
 	// of a study right in all of its objects.
@@ -70,9 +72,9 @@ func makers() []maker {
 		{kind: KindMammography, spoken: true, checked: true, make: makeMammography},
 		{kind: KindChest, spoken: true, checked: true, make: makeChest},
 		{kind: KindVerified, spoken: true, checked: true, verifies: true, silent: true, make: makeVerified},
-		{kind: KindFinalMessage, spoken: true, verifies: true, silent: true, make: makeFinalMessage},
-		{kind: KindFinalFHIRR4, spoken: true, verifies: true, silent: true, make: makeFinalFHIR(KindFinalFHIRR4, fhir.R4)},
-		{kind: KindFinalFHIRR5, spoken: true, verifies: true, silent: true, make: makeFinalFHIR(KindFinalFHIRR5, fhir.R5)},
+		{kind: KindFinalMessage, spoken: true, verifies: true, silent: true, takenBackBy: KindMessage, make: makeFinalMessage},
+		{kind: KindFinalFHIRR4, spoken: true, verifies: true, silent: true, takenBackBy: KindFHIRR4, make: makeFinalFHIR(KindFinalFHIRR4, fhir.R4)},
+		{kind: KindFinalFHIRR5, spoken: true, verifies: true, silent: true, takenBackBy: KindFHIRR5, make: makeFinalFHIR(KindFinalFHIRR5, fhir.R5)},
 		{kind: KindReject, spoken: true, withdraws: true, silent: true, make: makeReject},
 		{kind: KindCapture, spoken: true, make: makeCaptures},
 		{kind: KindPrint, spoken: true, make: makePrint},

@@ -55,6 +55,9 @@ func (w *Writer) notes(told []study.Report) []note {
 			continue
 		}
 		key := [2]string{basic(r.Kind), cmp.Or(r.Lang, speech(w.Lang))}
+		if m, ok := makerOf(key[0]); ok && m.takenBackBy != "" {
+			key[0] = m.takenBackBy
+		}
 		if messages[key] == nil {
 			messages[key] = &note{kind: key[0], lang: key[1]}
 		}
