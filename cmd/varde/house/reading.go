@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -69,30 +70,41 @@ func (h *House) strictest(site []veil.SiteProtocol) study.Rules {
 
 // mask gives DICOMweb the objects of a study that whoever asks may see, where they
 // may not see all: those that came, and none that we wrote or, while they are blind,
-// that a machine of another maker did. all is true where nothing is to be kept back.
+// that a machine of another maker did; none of another maker while they read a
+// screening alone. all is true where nothing is to be kept back.
 func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]bool, all bool, err error) {
-	if r := h.rules(); !r.Blind && !r.NoDetail {
+	if r := h.rules(); !r.Blind && !r.NoDetail && h.screenings() == nil {
 		return nil, true, nil
 	}
 	hidden, err := h.veil.Hidden(ctx, uid)
-	if err != nil || !hidden {
-		return nil, err == nil, err
-	}
-	instances, err := h.Ledger.Instances(ctx, uid)
-	seen = map[study.UID]bool{}
-	for _, in := range instances {
-		seen[in.UID] = true
-	}
 	if err != nil {
 		return nil, false, err
 	}
 	c, err := h.veil.Case(ctx, uid)
-	if c.Blind { // what machines of other makers found is hidden with ours
-		for in := range h.others.Hides(ctx, c.Sight, instances) {
+	if errors.Is(err, study.ErrNotFound) || err == nil && !hidden && !c.Alone {
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	instances, err := h.Ledger.Instances(ctx, uid)
+	if err != nil {
+		return nil, false, err
+	}
+	seen = map[study.UID]bool{}
+	for _, in := range instances {
+		seen[in.UID] = true
+	}
+	for _, r := range c.Reports {
+		seen[r.UID] = !hidden && !(c.Alone && r.Purpose == study.PurposeVerified) // which tells what another reader said
+	}
+	s := c.Sight
+	if s.Others = s.Blind; s.Others || s.Alone {
+		for in := range h.others.Hides(ctx, s, instances) {
 			delete(seen, in)
 		}
 	}
-	return seen, false, err
+	return seen, false, nil
 }
 
 // veiled keeps what was written of a study from those who may not see it yet. The

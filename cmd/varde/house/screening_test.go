@@ -14,6 +14,7 @@ import (
 	"varde/worldlist/screening"
 
 	"varde/cmd/varde/settings"
+	"varde/internal/dicom/tree"
 	"varde/internal/studytest"
 	"varde/internal/webui"
 	"varde/study"
@@ -35,6 +36,11 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 	h := housetest.Start(t, s)
 	mg, err := studytest.Mammogram(studytest.MG{Rows: 512, Columns: 384, Seed: 2, Calcifications: true})
 	if err != nil {
+		t.Fatal(err)
+	}
+	// What a colleague has measured at another workstation came with the images.
+	if err := mg.Join(studytest.OtherReport{UID: "2.25.7001", Series: "2.25.7009", Maker: "PACS House", Model: "Reader", Label: "Bookmarks", Date: "20260105", Person: "Lie^Anna", Verifier: "Lie^Anna",
+		Groups: []tree.Item{studytest.OtherGroup("2.25.7771", 18.7, tree.Item{})}}); err != nil {
 		t.Fatal(err)
 	}
 	housetest.Push(t, h, mg)
@@ -69,7 +75,8 @@ func TestScreeningIsReadTwiceApart(t *testing.T) {
 		t.Error("a first answer reads it:", now.Status, err)
 	}
 	paths := append(doorsOf(c), turn, "/api/v1/worklist?list=second", "/?list=second", at+"/case", "/studies/"+string(mg.Study)+"/patient")
-	first := []string{own, said, "anna", `"recall":"recall"`, `"answer":"recall"`}
+	paths = append(paths, "/studies/"+string(mg.Study)+"/others", "/dicom-web/studies/"+string(mg.Study)+"/series/2.25.7009/metadata")
+	first := []string{own, said, "anna", `"recall":"recall"`, `"answer":"recall"`, "2.25.7001", "2.25.7009", "Lie, Anna", "Bookmarks"}
 	for _, path := range paths {
 		if found := door.find("bo", path, append(tracesOf(c), first...)); len(found) > 0 {
 			t.Errorf("%s tells the second reader: %q", path, found)
