@@ -55,7 +55,8 @@ var mayImport = map[string][]string{
 	"store/reading":    {"store/course", "store/row", "store/sqldb"},
 	"store/registry":   {"store/course", "store/row", "store/sqldb"},
 
-	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7"},
+	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7", "ingest/plan"},
+	"ingest/plan":   {"models", "internal/pixel", "internal/slide"}, // decisions: no archive, ledger or wire is in reach
 	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
 	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid

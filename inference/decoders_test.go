@@ -20,7 +20,7 @@ func TestPartNamesWhatDecodedItsSlide(t *testing.T) {
 	s := shelve(t, d)
 	card := smCard()
 	card.Input.Width, card.Input.Height = 256, 256
-	p := score(t, s, card, func(in pixel.Tensor) (map[string]pixel.Tensor, error) { return bright(in) }, plan(t, s, d, card).Blocks[0])
+	p := score(t, s, card, func(in pixel.Tensor) (map[string]pixel.Tensor, error) { return bright(in) }, planFor(t, s, d, card).Blocks[0])
 	if len(p.Ran.Decoders) != 1 || !slices.Contains(codec.Decoders(), p.Ran.Decoders[0]) ||
 		!strings.HasPrefix(p.Ran.Decoders[0], "libjpeg-turbo ") && !strings.HasPrefix(p.Ran.Decoders[0], "varde-jpeg ") {
 		t.Errorf("decoded by %q; here are %q", p.Ran.Decoders, codec.Decoders())

@@ -13,7 +13,7 @@ import (
 
 	"varde/inference"
 	"varde/inference/sessions"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/onnx/graph"
 	"varde/internal/slide"
@@ -77,12 +77,12 @@ func headCard(id string, network []byte) models.Card {
 // planned asks ingest for the plan of a shelf.
 func planned(t *testing.T, s *shelf, card models.Card) study.ModelPlan {
 	t.Helper()
-	f := ingest.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+	f := plan.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
 	var err error
-	if f.Tissue, err = ingest.Survey(t.Context(), &slide.Reader{Objects: s, Frames: s.Frames}, f); err != nil {
+	if f.Tissue, err = plan.Survey(t.Context(), &slide.Reader{Objects: s, Frames: s.Frames}, f); err != nil {
 		t.Fatal(err)
 	}
-	p := ingest.Plan(f)
+	p := plan.Plan(f)
 	if len(p.Models) != 1 || len(p.Models[0].Blocks) < 2 {
 		t.Fatalf("%+v", p)
 	}

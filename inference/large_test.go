@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"varde/inference/scores"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/pixel"
 	"varde/internal/slide"
@@ -101,20 +101,20 @@ func TestMemoryDoesNotGrowWithTheSlide(t *testing.T) {
 		s := layOut(t, side)
 		card := smCard()
 		card.Input.Width, card.Input.Height, card.Input.MinTissue = 256, 256, 0.5
-		f := ingest.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
-		var plan study.Plan
+		f := plan.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
+		var made study.Plan
 		planning[i] = peak(func() {
 			var err error
-			if f.Tissue, err = ingest.Survey(t.Context(), &slide.Reader{Objects: s, Frames: s.Frames}, f); err != nil {
+			if f.Tissue, err = plan.Survey(t.Context(), &slide.Reader{Objects: s, Frames: s.Frames}, f); err != nil {
 				t.Fatal(err)
 			}
-			plan = ingest.Plan(f)
+			made = plan.Plan(f)
 		})
-		if len(plan.Models) != 1 || plan.Models[0].State != study.Running {
-			t.Fatalf("%+v", plan)
+		if len(made.Models) != 1 || made.Models[0].State != study.Running {
+			t.Fatalf("%+v", made)
 		}
-		blocks := plan.Models[0].Blocks
-		if n := plan.Models[0].Planned; float64(n) < 0.3*float64(side/256)*float64(side/256) {
+		blocks := made.Models[0].Blocks
+		if n := made.Models[0].Planned; float64(n) < 0.3*float64(side/256)*float64(side/256) {
 			t.Fatalf("%d patches", n)
 		}
 		scoring[i] = peak(func() {

@@ -10,7 +10,7 @@ import (
 
 	"varde/inference"
 	"varde/inference/scores"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/internal/onnx"
@@ -133,15 +133,15 @@ func reference(t testing.TB, id string) (models.Card, []byte) {
 	return models.Card{}, nil
 }
 
-// plan asks ingest what a model is to see.
-func plan(t testing.TB, s *shelf, d studytest.Drawn, card models.Card) study.ModelPlan {
+// planFor asks ingest what a model is to see.
+func planFor(t testing.TB, s *shelf, d studytest.Drawn, card models.Card) study.ModelPlan {
 	t.Helper()
-	f := ingest.Facts{Study: study.Study{UID: d.Study}, Instances: s.instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+	f := plan.Facts{Study: study.Study{UID: d.Study}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
 	var err error
-	if f.Tissue, err = ingest.Survey(t.Context(), &slide.Reader{Objects: s, Frames: s.Frames}, f); err != nil {
+	if f.Tissue, err = plan.Survey(t.Context(), &slide.Reader{Objects: s, Frames: s.Frames}, f); err != nil {
 		t.Fatal(err)
 	}
-	p := ingest.Plan(f)
+	p := plan.Plan(f)
 	if len(p.Models) != 1 || len(p.Models[0].Blocks) == 0 {
 		t.Fatalf("%s: no plan, %v %+v", d.Name, p.Note, p.Models)
 	}
@@ -168,7 +168,7 @@ func TestReferenceModelsFindWhatWasPlanted(t *testing.T) {
 			}
 			s := shelve(t, d)
 			r, err := inference.ScoreFiles(t.Context(), scorer(s), inference.Files{Study: d.Study, Instances: s.instances, Card: card,
-				Plan: plan(t, s, d, card), Session: run, Runners: 2})
+				Plan: planFor(t, s, d, card), Session: run, Runners: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +222,7 @@ func TestMeasureComparesWithTheBareNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := shelve(t, d)
-	b := plan(t, s, d, card).Blocks[0]
+	b := planFor(t, s, d, card).Blocks[0]
 	b.Tiles = b.Tiles[:min(16, len(b.Tiles))]
 	m, err := inference.Measure(t.Context(), scorer(s), scores.Question{Card: card, Session: run, Instances: s.instances, Block: b}, 3)
 	if err != nil {
@@ -243,7 +243,7 @@ func TestReferenceModelFindsTheSameInBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := shelve(t, d)
-	whole := plan(t, s, d, card)
+	whole := planFor(t, s, d, card)
 	if len(whole.Blocks) != 1 {
 		t.Fatalf("%d blocks", len(whole.Blocks))
 	}

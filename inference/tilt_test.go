@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/models"
 	"varde/study"
@@ -13,7 +13,7 @@ import (
 
 // asked asks ingest what a model is to see of a shelf.
 func asked(s *shelf, card models.Card) study.ModelPlan {
-	return ingest.Plan(ingest.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}).Models[0]
+	return plan.Plan(plan.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}).Models[0]
 }
 
 func ballAt(center [3]float64, radius float64) func([3]float64) int {

@@ -10,19 +10,23 @@
 //	Inquirer           asks an archive what a study holds, and fetches what is missing
 //	Committer          answers for what is kept: storage commitment
 //	Wait               how long a study must be quiet to be whole
-//	Survey             where a slide has tissue
 //	Plan               which model sees which tiles, and why another does not
 //
 // An object is acknowledged only when its bytes and its record are both safe,
 // for the sender may delete its own copy once it hears Success. A record without
 // bytes would be a study that can never be scored; bytes without a record are
 // found again when the sender, unanswered, sends once more.
+//
+// How a plan is made, pixels of slides surveyed for it, is in the room plan. dicomweb,
+// upload and watch are further doors, retrieve gives back what was taken in, and orders
+// hears what the hospital's systems say of it.
 package ingest
 
 import (
 	"context"
 	"io"
 
+	"varde/ingest/plan"
 	"varde/models"
 	"varde/study"
 )
@@ -79,3 +83,7 @@ type Asker interface {
 type Models interface {
 	Cards(ctx context.Context) ([]models.Entry, error)
 }
+
+// Plan says which model is to see which pixels of a study, by these facts alone. It is
+// [plan.Plan], under the name by which the plan of the house calls it.
+func Plan(f plan.Facts) study.Plan { return plan.Plan(f) }

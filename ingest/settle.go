@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"varde/ingest/plan"
 	"varde/internal/slide"
 	"varde/study"
 )
@@ -272,7 +273,7 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 	if err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
-	f := Facts{Study: st, Instances: instances, Decodes: s.Decodes}
+	f := plan.Facts{Study: st, Instances: instances, Decodes: s.Decodes}
 	if s.GPU != nil {
 		if f.GPU, err = s.GPU(ctx); err != nil {
 			return fmt.Errorf("settle study %s: %w", st.UID, err)
@@ -280,7 +281,7 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 	}
 	for _, e := range entries {
 		if e.State.Runs() {
-			f.Models = append(f.Models, Asked{Card: e.Card, Shadow: e.State == study.ModelShadow, Share: e.Share, Beside: e.Beside})
+			f.Models = append(f.Models, plan.Asked{Card: e.Card, Shadow: e.State == study.ModelShadow, Share: e.Share, Beside: e.Beside})
 		}
 	}
 	prior := false
@@ -292,7 +293,7 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 	if prior && !s.ScorePriors {
 		f.Models = nil
 	}
-	if f.Tissue, err = (Surveyor{s.Slides, s.Pictures}).Survey(ctx, f); err != nil {
+	if f.Tissue, err = (plan.Surveyor{Slides: s.Slides, Pictures: s.Pictures}).Survey(ctx, f); err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
 	p := Plan(f)

@@ -37,6 +37,20 @@ func (s shelf) Cards(context.Context) ([]models.Entry, error) {
 	return append(out, models.Entry{Card: models.Card{ID: "draft", Version: "1", Use: models.Use{}, Input: models.Input{Kind: study.Images}}, State: study.ModelDraft}), nil
 }
 
+func noduleCard() models.Card {
+	return models.Card{ID: "nodules", Version: "1", SHA256: study.Hash{1}, Hash: study.Hash{2},
+		Use:   models.Use{Modality: []study.Modality{study.CT}, BodyParts: []string{"CHEST"}, MinImages: 10, MaxStepMM: 3},
+		Input: models.Input{Kind: study.Volume, Values: "hu", SpacingMM: [3]float64{1, 1, 1}, HaloPlanes: 8},
+	}
+}
+
+func mammoCard() models.Card {
+	return models.Card{ID: "calcifications", Version: "1", SHA256: study.Hash{3}, Hash: study.Hash{4},
+		Use:   models.Use{Modality: []study.Modality{study.MG}, Intents: []string{"FOR PRESENTATION"}},
+		Input: models.Input{Kind: study.Images, Values: "unit"},
+	}
+}
+
 func slideCard() models.Card {
 	return models.Card{ID: "density", Version: "1", SHA256: study.Hash{5}, Hash: study.Hash{6},
 		Use:   models.Use{Modality: []study.Modality{study.SM}},
@@ -44,9 +58,7 @@ func slideCard() models.Card {
 }
 
 func (h *house) settler(woken *atomic.Int32) *ingest.Settler {
-	nodules, calcs := noduleCard(), mammoCard()
-	nodules.Use.MaxSpacingMM, calcs.Use.MaxSpacingMM = 0, 0
-	return &ingest.Settler{Ledger: h.ledger, Models: shelf{nodules, calcs, slideCard()}, Traffic: h.traffic, Log: h.Log,
+	return &ingest.Settler{Ledger: h.ledger, Models: shelf{noduleCard(), mammoCard(), slideCard()}, Traffic: h.traffic, Log: h.Log,
 		Slides:  &slide.Reader{Objects: h.objects, Frames: h.ledger.Frames},
 		Decodes: codec.Supported, Wake: func() { woken.Add(1) }}
 }

@@ -9,7 +9,7 @@ import (
 	"varde/cmd/varde/scoring"
 	"varde/inference"
 	"varde/inference/scores"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
@@ -100,11 +100,11 @@ func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files 
 
 func fullestBlock(ctx context.Context, card models.Card, files *scoring.Files) (block study.Block, instances []study.Instance, err error) {
 	for uid, in := range files.Studies {
-		facts := ingest.Facts{Study: study.Study{UID: uid}, Instances: in, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
-		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
+		facts := plan.Facts{Study: study.Study{UID: uid}, Instances: in, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
+		if facts.Tissue, err = plan.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return block, nil, err
 		}
-		for _, m := range ingest.Plan(facts).Models {
+		for _, m := range plan.Plan(facts).Models {
 			for _, b := range m.Blocks {
 				if b.Planned() > block.Planned() {
 					block, instances = b, in

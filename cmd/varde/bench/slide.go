@@ -13,7 +13,7 @@ import (
 
 	"varde/inference"
 	"varde/inference/scores"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
 	"varde/internal/pixel"
@@ -143,12 +143,12 @@ func (b *slideBench) survey(ctx context.Context, rounds int) error {
 	var took []float64
 	for range rounds {
 		began := time.Now()
-		plan, err := b.line.plan(ctx, b.instances)
+		made, err := b.line.plan(ctx, b.instances)
 		if err != nil {
 			return err
 		}
 		took = append(took, time.Since(began).Seconds())
-		b.plan = plan
+		b.plan = made
 	}
 	if len(b.plan.Models) != 1 || len(b.plan.Models[0].Blocks) == 0 {
 		return fmt.Errorf("plan of the drawn slide has no block: %w", study.ErrIncomplete)
@@ -224,10 +224,10 @@ func (l *slideLine) plan(ctx context.Context, instances []study.Instance) (study
 	if err != nil {
 		return study.Plan{}, err
 	}
-	f := ingest.Facts{Study: st, Instances: instances, Models: []ingest.Asked{{Card: l.card}}}
-	s := ingest.Surveyor{Slides: &slide.Reader{Objects: l.objects, Frames: l.ledger.Frames}, Pictures: l.objects}
+	f := plan.Facts{Study: st, Instances: instances, Models: []plan.Asked{{Card: l.card}}}
+	s := plan.Surveyor{Slides: &slide.Reader{Objects: l.objects, Frames: l.ledger.Frames}, Pictures: l.objects}
 	if f.Tissue, err = s.Survey(ctx, f); err != nil {
 		return study.Plan{}, err
 	}
-	return ingest.Plan(f), nil
+	return plan.Plan(f), nil
 }

@@ -16,7 +16,7 @@ import (
 	"varde/cmd/varde/scoring"
 	"varde/inference/scores"
 	"varde/inference/sessions"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/onnx"
 	"varde/internal/pixel"
@@ -181,11 +181,11 @@ func (t *goldenTape) record(ctx context.Context, path string, card models.Card, 
 	scorer := &scores.Scorer{Objects: files, Index: files, Ran: study.Provenance{Runtime: i.Version}}
 	reason := study.Reason{Code: study.ReasonModality}
 	for _, uid := range slices.Sorted(maps.Keys(files.Studies)) {
-		facts := ingest.Facts{Study: files.Described[uid], Instances: files.Studies[uid], Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
-		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
+		facts := plan.Facts{Study: files.Described[uid], Instances: files.Studies[uid], Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
+		if facts.Tissue, err = plan.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return err
 		}
-		for _, p := range ingest.Plan(facts).Models {
+		for _, p := range plan.Plan(facts).Models {
 			reason = p.Reason
 			if len(p.Blocks) == 0 {
 				continue

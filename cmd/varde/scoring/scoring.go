@@ -22,7 +22,7 @@ import (
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/inference/sessions"
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/internal/onnx"
@@ -99,15 +99,15 @@ func (o *Task) each(ctx context.Context, files *Files, card models.Card, session
 	failed := 0
 	for _, uid := range slices.Sorted(maps.Keys(files.Studies)) {
 		instances := files.Studies[uid]
-		facts := ingest.Facts{Study: files.Described[uid], Instances: instances, Models: []ingest.Asked{{Card: card}}, Decodes: codec.Supported}
+		facts := plan.Facts{Study: files.Described[uid], Instances: instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
 		var err error
-		if facts.Tissue, err = ingest.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
+		if facts.Tissue, err = plan.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {
 			return err
 		}
-		plan := ingest.Plan(facts)
+		made := plan.Plan(facts)
 		asked := study.ModelPlan{Model: card.Ref(), Name: card.Name, CE: card.Device.Marked(), Card: card.Hash, State: study.OutOfScope, Reason: study.Reason{Code: study.ReasonModality}}
-		if len(plan.Models) > 0 {
-			asked = plan.Models[0]
+		if len(made.Models) > 0 {
+			asked = made.Models[0]
 		}
 		result, err := inference.ScoreFiles(ctx, scorer, inference.Files{Study: uid, Instances: instances, Card: card, Plan: asked,
 			Session: sessions[0], Second: sessions[1], Runners: settings.Settings{Workers: o.Workers}.Runners(), At: time.Now()})

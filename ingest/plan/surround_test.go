@@ -1,11 +1,11 @@
-package ingest_test
+package plan_test
 
 import (
 	"cmp"
 	"slices"
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/models"
 	"varde/study"
 )
@@ -14,7 +14,7 @@ import (
 // patches of others that reach into its own, those before one of them to be looked
 // at again and the rest by name. Nothing is planned twice.
 func TestBlocksKnowThePatchesAroundThem(t *testing.T) {
-	tissue := map[study.UID]ingest.Tissue{"1.4.1": paint(t, 40, 30, 450, 210)}
+	tissue := map[study.UID]plan.Tissue{"1.4.1": paint(t, 40, 30, 450, 210)}
 	for _, tt := range []struct {
 		name    string
 		overlap float64
@@ -32,7 +32,7 @@ func TestBlocksKnowThePatchesAroundThem(t *testing.T) {
 		card := &f.Models[0].Card
 		card.Input.Overlap, card.Input.MicronsPerPixel = tt.overlap, tt.mpp
 		card.Output = []models.Output{{Name: "out", Role: tt.role, Aggregate: "max"}}
-		p := ingest.Plan(f).Models[0]
+		p := plan.Plan(f).Models[0]
 		reaches := func(a, b study.Tile) bool {
 			return a.X < b.X+b.W-1 && b.X < a.X+a.W-1 && a.Y < b.Y+b.H-1 && b.Y < a.Y+a.H-1 // places are rounded
 		}
@@ -97,14 +97,14 @@ func TestPlanNamesTheSlidesThatAreLeftOut(t *testing.T) {
 	}
 	some := paint(t, 40, 30, 450, 210)
 	for _, tt := range []struct {
-		first ingest.Tissue
+		first plan.Tissue
 		want  []string
 	}{
 		{some, []string{"running ", "failed tissue", "failed spacing"}},
-		{ingest.Tissue{Reason: study.Reason{Code: study.ReasonTissue, Detail: "0 %"}}, []string{"failed tissue", "failed tissue", "failed spacing"}},
+		{plan.Tissue{Reason: study.Reason{Code: study.ReasonTissue, Detail: "0 %"}}, []string{"failed tissue", "failed tissue", "failed spacing"}},
 	} {
-		tissue := map[study.UID]ingest.Tissue{"1.4.1": tt.first, "1.4.2": {Reason: study.Reason{Code: study.ReasonTissue, Detail: "0 %"}}, "1.4.3": some}
-		p := ingest.Plan(slideFacts(all, tissue)).Models[0]
+		tissue := map[study.UID]plan.Tissue{"1.4.1": tt.first, "1.4.2": {Reason: study.Reason{Code: study.ReasonTissue, Detail: "0 %"}}, "1.4.3": some}
+		p := plan.Plan(slideFacts(all, tissue)).Models[0]
 		var got []string
 		for _, s := range p.Slides {
 			got = append(got, string(s.State)+" "+s.Reason.Code)
@@ -120,12 +120,12 @@ func TestPlanNamesTheSlidesThatAreLeftOut(t *testing.T) {
 
 // TestModelOfTwoNetworksIsConcludedWhereNetworksRun.
 func TestModelOfTwoNetworksIsConcludedWhereNetworksRun(t *testing.T) {
-	f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 40, 30, 450, 210)})
-	if p := ingest.Plan(f).Models[0]; p.Concludes != "" {
+	f := slideFacts(glass("1.4.1"), map[study.UID]plan.Tissue{"1.4.1": paint(t, 40, 30, 450, 210)})
+	if p := plan.Plan(f).Models[0]; p.Concludes != "" {
 		t.Errorf("a model of one network is concluded by %q", p.Concludes)
 	}
 	f.Models[0].Card.MIL = &models.MIL{}
-	if p := ingest.Plan(f).Models[0]; p.Concludes != study.PoolCPU {
+	if p := plan.Plan(f).Models[0]; p.Concludes != study.PoolCPU {
 		t.Errorf("concluded by %q", p.Concludes)
 	}
 }

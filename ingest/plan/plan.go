@@ -1,4 +1,15 @@
-package ingest
+// Package plan decides which model is to see which pixels of a study, and why another
+// is not asked.
+//
+//	Survey   where a slide has tissue, and how it is stained
+//	Plan     the jobs of every model that is for the study, by these facts alone
+//
+// Only a survey looks at pixels, and only of slides. A plan is made from values, so
+// that it can be made again and compared: of versions the newest that takes the study
+// (versions), of frames the stacks that are a volume (stack, volume), and of a slide
+// the patches with tissue (patches), with those around them where maps are put together
+// (surround).
+package plan
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package ingest_test
+package plan_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/models"
 	"varde/study"
 )
@@ -93,14 +93,14 @@ func another(series study.UID, number int, in []study.Instance) []study.Instance
 
 func decodes(ts study.UID) bool { return ts != mpeg4 }
 
-func facts(card models.Card, in []study.Instance) ingest.Facts {
-	return ingest.Facts{Study: study.Study{UID: "1.2", Rev: 2, Priority: study.PriorityUrgent}, Instances: in,
-		Models: []ingest.Asked{{Card: card}}, Decodes: decodes}
+func facts(card models.Card, in []study.Instance) plan.Facts {
+	return plan.Facts{Study: study.Study{UID: "1.2", Rev: 2, Priority: study.PriorityUrgent}, Instances: in,
+		Models: []plan.Asked{{Card: card}}, Decodes: decodes}
 }
 
-func plan(t *testing.T, card models.Card, in []study.Instance) study.ModelPlan {
+func planned(t *testing.T, card models.Card, in []study.Instance) study.ModelPlan {
 	t.Helper()
-	p := ingest.Plan(facts(card, in))
+	p := plan.Plan(facts(card, in))
 	if len(p.Models) != 1 {
 		t.Fatalf("%d models in the plan, want 1", len(p.Models))
 	}
@@ -141,7 +141,7 @@ func TestPlanSaysWhyAModelIsNotAsked(t *testing.T) {
 		{"a coarse mammogram", mammoCard(), breast(func(_ int, in *study.Instance) { in.Image.SpacingMM = [2]float64{0.4, 0.4} }), study.OutOfScope, study.ReasonSpacing},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := plan(t, tt.card, tt.instances)
+			p := planned(t, tt.card, tt.instances)
 			if len(p.Blocks) != 0 || p.State != tt.state || p.Reason.Code != tt.code {
 				t.Errorf("%d blocks, %s because of %s, want none, %s because of %s", len(p.Blocks), p.State, p.Reason, tt.state, tt.code)
 			}
@@ -150,12 +150,12 @@ func TestPlanSaysWhyAModelIsNotAsked(t *testing.T) {
 }
 
 func TestPlanOfNoModelSaysSo(t *testing.T) {
-	for name, f := range map[string]ingest.Facts{
+	for name, f := range map[string]plan.Facts{
 		"another modality": facts(noduleCard(), breast()),
 		"no image":         facts(noduleCard(), []study.Instance{{UID: "1.5", Study: "1.2", Modality: study.CT}}),
 		"no model":         {Study: study.Study{UID: "1.2"}, Instances: chest(40, 1)},
 	} {
-		if p := ingest.Plan(f); len(p.Models) != 0 || p.Note.Code != study.ReasonNoModel {
+		if p := plan.Plan(f); len(p.Models) != 0 || p.Note.Code != study.ReasonNoModel {
 			t.Errorf("%s: %d models, note %s", name, len(p.Models), p.Note)
 		}
 	}
@@ -195,7 +195,7 @@ func TestEverySliceIsPlannedOnce(t *testing.T) {
 	for _, n := range []int{10, 64, 65, 100, 129, 324} {
 		for _, step := range []float64{0.5, 0.625, 1, 1.5, 3} {
 			card := noduleCard()
-			p := plan(t, card, chest(n, step))
+			p := planned(t, card, chest(n, step))
 			if p.State != study.Running || p.EstMS <= 0 || p.Pool != study.PoolCPU {
 				t.Fatalf("%d slices of %g mm: %+v", n, step, p)
 			}
@@ -212,7 +212,7 @@ func TestEverySliceIsPlannedOnce(t *testing.T) {
 }
 
 func TestContextCoversTheHalo(t *testing.T) {
-	p := plan(t, noduleCard(), chest(200, 1))
+	p := planned(t, noduleCard(), chest(200, 1))
 	for i, b := range p.Blocks {
 		low, high := 1<<30, -1
 		for _, tile := range b.Tiles {
@@ -235,7 +235,7 @@ func TestContextCoversTheHalo(t *testing.T) {
 }
 
 func TestUnreadableSlicesMakeThePlanPartial(t *testing.T) {
-	p := plan(t, noduleCard(), chest(100, 1, func(i int, in *study.Instance) {
+	p := planned(t, noduleCard(), chest(100, 1, func(i int, in *study.Instance) {
 		if i == 30 {
 			in.TransferSyntax = mpeg4
 		}
@@ -247,7 +247,7 @@ func TestUnreadableSlicesMakeThePlanPartial(t *testing.T) {
 		t.Errorf("unseen %d of %d because of %s, %s", p.Unseen, p.Planned, p.Reason, p.State)
 	}
 	checkVolume(t, p, 98)
-	m := plan(t, mammoCard(), breast(func(i int, in *study.Instance) {
+	m := planned(t, mammoCard(), breast(func(i int, in *study.Instance) {
 		if i == 2 {
 			in.Image.Trouble = "cut short"
 		}
@@ -268,7 +268,7 @@ func TestOneOfSeveralReconstructionsIsScored(t *testing.T) {
 	pelvis := another("1.2.5", 5, chest(60, 1, func(i int, in *study.Instance) {
 		in.Image.Position = &[3]float64{-180, -180, -400 + float64(i)}
 	}))
-	p := plan(t, noduleCard(), slices.Concat(lung, coronal, pelvis, thick, thin))
+	p := planned(t, noduleCard(), slices.Concat(lung, coronal, pelvis, thick, thin))
 	got := map[study.UID]int{}
 	for _, b := range p.Blocks {
 		got[b.Series] += b.Planned()
@@ -282,7 +282,7 @@ func TestRepeatedPlacesAreScoredOnce(t *testing.T) {
 	phases := chest(80, 1, func(i int, in *study.Instance) {
 		in.Image.Position = &[3]float64{-180, -180, float64(i / 2)}
 	})
-	p := plan(t, noduleCard(), phases)
+	p := planned(t, noduleCard(), phases)
 	checkVolume(t, p, 40)
 	for _, tile := range p.Blocks[0].Tiles {
 		if tile.Instance == "1.2.1.2" {
@@ -298,7 +298,7 @@ func TestAnEnhancedObjectIsAVolume(t *testing.T) {
 	for i := range 90 {
 		img.FramePositions = append(img.FramePositions, [3]float64{0, 0, float64(90 - i)}) // from head to foot
 	}
-	p := plan(t, noduleCard(), in)
+	p := planned(t, noduleCard(), in)
 	checkVolume(t, p, 90)
 	if first := p.Blocks[0].Tiles[0]; first.Frame != 89 {
 		t.Errorf("the block begins with frame %d, want the lowest one, 89", first.Frame)
@@ -311,14 +311,14 @@ func TestPlanIsOfItsFactsAlone(t *testing.T) {
 	marked.Name = "Nodules"
 	marked.Device = &models.Device{Regulation: "MDR", Class: "IIb", NotifiedBody: "2797"}
 	f := facts(marked, in)
-	f.Models = append(f.Models, ingest.Asked{Card: mammoCard(), Shadow: true})
-	want := ingest.Plan(f)
+	f.Models = append(f.Models, plan.Asked{Card: mammoCard(), Shadow: true})
+	want := plan.Plan(f)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 5 {
 		f.Instances, f.Models = slices.Clone(in), slices.Clone(f.Models)
 		rng.Shuffle(len(f.Instances), func(i, j int) { f.Instances[i], f.Instances[j] = f.Instances[j], f.Instances[i] })
 		slices.Reverse(f.Models)
-		got := ingest.Plan(f)
+		got := plan.Plan(f)
 		if !reflect.DeepEqual(got, want) || got.Hash() != want.Hash() {
 			t.Fatal("the same facts in another order gave another plan")
 		}
@@ -327,7 +327,7 @@ func TestPlanIsOfItsFactsAlone(t *testing.T) {
 		t.Errorf("a plan names its model %q, %q", m.Name, m.CE)
 	}
 	want.Models[1].Name, want.Models[1].CE = "renamed", ""
-	if want.Hash() != ingest.Plan(f).Hash() {
+	if want.Hash() != plan.Plan(f).Hash() {
 		t.Error("what is copied from a card counts beside the card's own hash")
 	}
 	if want.Rev != 3 || want.Lane != study.Urgent || len(want.Instances) != len(in) || len(want.Models) != 2 || !want.Models[0].Shadow {
@@ -336,25 +336,25 @@ func TestPlanIsOfItsFactsAlone(t *testing.T) {
 }
 
 func TestABodyPartThatIsNoCodeDoesNotReachTheReason(t *testing.T) {
-	p := plan(t, noduleCard(), chest(40, 1, func(_ int, in *study.Instance) { in.Image.BodyPart = "Hansen^Kari" }))
+	p := planned(t, noduleCard(), chest(40, 1, func(_ int, in *study.Instance) { in.Image.BodyPart = "Hansen^Kari" }))
 	if p.Reason.Code != study.ReasonBodyPart || p.Reason.Detail != "" {
 		t.Errorf("reason %s", p.Reason)
 	}
 }
 
 // TestGoldenPlans compares whole plans with files. To renew them after a change
-// that is meant: go test ./ingest -run Golden -update
+// that is meant: go test ./ingest/plan -run Golden -update
 func TestGoldenPlans(t *testing.T) {
-	for name, f := range map[string]ingest.Facts{
+	for name, f := range map[string]plan.Facts{
 		"chest":       facts(noduleCard(), chest(130, 0.8)),
 		"mammogram":   facts(mammoCard(), breast()),
 		"tilt":        facts(noduleCard(), chest(12, 5, func(i int, in *study.Instance) { in.Image.Position = &[3]float64{0, 1.2 * float64(i), 5 * float64(i)} })),
 		"no-model":    facts(mammoCard(), chest(3, 1)),
 		"few-unseen":  facts(noduleCard(), chest(20, 1, func(i int, in *study.Instance) { in.Image.Trouble = strings.Repeat("x", i%20/19) })),
-		"pathway-set": {Study: study.Study{UID: "1.2", Priority: study.PriorityPathway}, Instances: breast(), Models: []ingest.Asked{{Card: mammoCard()}, {Card: noduleCard()}}},
+		"pathway-set": {Study: study.Study{UID: "1.2", Priority: study.PriorityPathway}, Instances: breast(), Models: []plan.Asked{{Card: mammoCard()}, {Card: noduleCard()}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := json.MarshalIndent(ingest.Plan(f), "", " ")
+			got, err := json.MarshalIndent(plan.Plan(f), "", " ")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,11 +1,11 @@
-package ingest_test
+package plan_test
 
 import (
 	"fmt"
 	"slices"
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/models"
 	"varde/study"
 )
@@ -18,11 +18,11 @@ func version(v string) models.Card {
 }
 
 // asked gives the versions that a plan of one study asks, shadow ones in brackets.
-func asked(uid study.UID, all ...ingest.Asked) (out []string) {
+func asked(uid study.UID, all ...plan.Asked) (out []string) {
 	in := chest(30, 1)
 	f := facts(noduleCard(), in)
 	f.Study.UID, f.Models = uid, all
-	for _, m := range ingest.Plan(f).Models {
+	for _, m := range plan.Plan(f).Models {
 		v := m.Model.Version
 		if m.Shadow {
 			v = "(" + v + ")"
@@ -33,8 +33,8 @@ func asked(uid study.UID, all ...ingest.Asked) (out []string) {
 }
 
 func TestOneVersionOfAModelSpeaksToAReader(t *testing.T) {
-	old, fresh := ingest.Asked{Card: version("1.9")}, ingest.Asked{Card: version("1.10"), Share: 1000}
-	silent := ingest.Asked{Card: version("2.0"), Shadow: true}
+	old, fresh := plan.Asked{Card: version("1.9")}, plan.Asked{Card: version("1.10"), Share: 1000}
+	silent := plan.Asked{Card: version("2.0"), Shadow: true}
 	counts := map[string]int{}
 	const n = 1000
 	for i := range n {
@@ -63,7 +63,7 @@ func TestOneVersionOfAModelSpeaksToAReader(t *testing.T) {
 }
 
 func TestVersionsSpeakTogetherOnlyWhereSaid(t *testing.T) {
-	old, fresh := ingest.Asked{Card: version("1.9")}, ingest.Asked{Card: version("1.10")}
+	old, fresh := plan.Asked{Card: version("1.9")}, plan.Asked{Card: version("1.10")}
 	if got := asked("1.2.3", old, fresh); !slices.Equal(got, []string{"1.10"}) {
 		t.Errorf("the newest takes all: %v", got)
 	}
@@ -71,7 +71,7 @@ func TestVersionsSpeakTogetherOnlyWhereSaid(t *testing.T) {
 	if got := asked("1.2.3", old, fresh); len(got) != 2 {
 		t.Errorf("beside each other: %v", got)
 	}
-	alone := ingest.Asked{Card: version("1.9"), Share: 1}
+	alone := plan.Asked{Card: version("1.9"), Share: 1}
 	if got := asked("1.2.3", alone); len(got) != 0 {
 		t.Errorf("outside the only share: %v", got)
 	}

@@ -1,4 +1,4 @@
-package ingest_test
+package plan_test
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/codec"
 	"varde/internal/dicom"
 	"varde/internal/studytest"
@@ -32,13 +32,13 @@ func describe(t *testing.T, file []byte) study.Instance {
 }
 
 func TestReferenceModelsAreAskedAboutTheDrawnStudies(t *testing.T) {
-	f := ingest.Facts{Decodes: codec.Supported}
+	f := plan.Facts{Decodes: codec.Supported}
 	for _, d := range models.Reference() {
 		card, err := models.Parse(d.CardTOML)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.Models = append(f.Models, ingest.Asked{Card: card})
+		f.Models = append(f.Models, plan.Asked{Card: card})
 	}
 	ct, err1 := studytest.ChestCT(studytest.CT{Seed: 1, Slices: 12})
 	mg, err2 := studytest.Mammogram(studytest.MG{Seed: 1})
@@ -50,7 +50,7 @@ func TestReferenceModelsAreAskedAboutTheDrawnStudies(t *testing.T) {
 		for _, o := range d.Objects {
 			f.Instances = append(f.Instances, describe(t, o.File))
 		}
-		p := ingest.Plan(f)
+		p := plan.Plan(f)
 		if len(p.Models) != 1 || p.Models[0].State != study.Running || p.Models[0].Planned != len(d.Objects) || p.Models[0].Unseen != 0 {
 			t.Errorf("%s: %+v", d.Name, p.Models)
 		}
@@ -74,7 +74,7 @@ func TestSeriesThatAreNoVolumeAreRefused(t *testing.T) {
 				in = append(in, describe(t, b))
 			}
 		}
-		p := plan(t, card, in)
+		p := planned(t, card, in)
 		if p.State != state || p.Reason.Code != study.ReasonGeometry || len(in) != 4 {
 			t.Errorf("%s: %d instances, %s because of %s", folder, len(in), p.State, p.Reason)
 		}

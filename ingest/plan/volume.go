@@ -1,4 +1,4 @@
-package ingest
+package plan
 
 import (
 	"fmt"
@@ -173,6 +173,8 @@ func (s *stack) runs(g grid) int {
 	}
 	return n
 }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // share counts the slices of each of n runs of planes.
 func (s *stack) share(g grid, n int) []int {

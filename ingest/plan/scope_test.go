@@ -1,9 +1,9 @@
-package ingest_test
+package plan_test
 
 import (
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/models"
 	"varde/study"
 )
@@ -27,7 +27,7 @@ func TestNobodyOutsideTheIntendedUseIsScored(t *testing.T) {
 		tt.filter(&card.Use)
 		f := facts(card, chest(20, 1, func(_ int, in *study.Instance) { in.Image.Manufacturer = "Philips" }))
 		f.Study.Patient, f.Study.Date = child, "20261122"
-		p := ingest.Plan(f)
+		p := plan.Plan(f)
 		if len(p.Models) != 1 || p.Models[0].State != study.OutOfScope || p.Models[0].Reason != tt.reason || len(p.Models[0].Blocks) > 0 {
 			t.Errorf("%s: %+v", name, p.Models)
 		}
@@ -48,7 +48,7 @@ func TestImagesOutsideTheIntendedUseAreLeftOut(t *testing.T) {
 			in.Image.Taken.KVP = 80
 		}
 	})
-	p := plan(t, card, in)
+	p := planned(t, card, in)
 	if p.State != study.Running || p.Planned != 20 {
 		t.Errorf("%v of %d tiles: %v", p.State, p.Planned, p.Reason)
 	}

@@ -1,4 +1,4 @@
-package ingest_test
+package plan_test
 
 import (
 	"fmt"
@@ -6,8 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"varde/ingest"
+	"varde/ingest/plan"
 	"varde/internal/pixel"
+	"varde/models"
 	"varde/study"
 )
 
@@ -15,6 +16,12 @@ const (
 	slideImage = "1.2.840.10008.5.1.4.1.1.77.1.6"
 	jpeg       = "1.2.840.10008.1.2.4.50"
 )
+
+func slideCard() models.Card {
+	return models.Card{ID: "density", Version: "1", SHA256: study.Hash{5}, Hash: study.Hash{6},
+		Use:   models.Use{Modality: []study.Modality{study.SM}},
+		Input: models.Input{Kind: study.Patches, Values: "rgb", Width: 128, Height: 128, MicronsPerPixel: 0.5, MinTissue: 0.5}}
+}
 
 // glass gives the levels of one slide of 8192×4096 pixels at 0.5, 2 and 8 µm.
 func glass(series study.UID, change ...func(level int, in *study.Instance)) []study.Instance {
@@ -36,7 +43,7 @@ func glass(series study.UID, change ...func(level int, in *study.Instance)) []st
 
 // paint makes the mask of that slide at 8 µm, 512×256 pixels, with tissue in a
 // rectangle of it.
-func paint(t *testing.T, x0, y0, x1, y1 int) ingest.Tissue {
+func paint(t *testing.T, x0, y0, x1, y1 int) plan.Tissue {
 	t.Helper()
 	rgb := make([]byte, 3*512*256)
 	for i := range rgb {
@@ -51,10 +58,10 @@ func paint(t *testing.T, x0, y0, x1, y1 int) ingest.Tissue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ingest.Tissue{Mask: m}
+	return plan.Tissue{Mask: m}
 }
 
-func slideFacts(in []study.Instance, tissue map[study.UID]ingest.Tissue) ingest.Facts {
+func slideFacts(in []study.Instance, tissue map[study.UID]plan.Tissue) plan.Facts {
 	f := facts(slideCard(), in)
 	f.Tissue = tissue
 	return f
@@ -73,9 +80,9 @@ func TestPatchesCoverTheTissue(t *testing.T) {
 		{"within two percent", 1.99, 128, "1.4.1.2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 128, 64, 384, 192)})
+			f := slideFacts(glass("1.4.1"), map[study.UID]plan.Tissue{"1.4.1": paint(t, 128, 64, 384, 192)})
 			f.Models[0].Card.Input.MicronsPerPixel = tt.mpp
-			p := ingest.Plan(f).Models[0]
+			p := plan.Plan(f).Models[0]
 			if p.State != study.Running || p.Unseen != 0 {
 				t.Fatalf("%s, %s, %d unseen", p.State, p.Reason, p.Unseen)
 			}
@@ -108,14 +115,14 @@ func TestASlideThatCanNotBeScoredIsNeverNegative(t *testing.T) {
 		name      string
 		mpp       float64
 		instances []study.Instance
-		tissue    ingest.Tissue
+		tissue    plan.Tissue
 		state     study.AIState
 		code      string
 	}{
 		{"no tissue", 0.5, glass("1.4.1"), paint(t, 0, 0, 0, 0), study.Failed, study.ReasonTissue},
 		{"tissue everywhere", 0.5, glass("1.4.1"), paint(t, 0, 0, 512, 256), study.Failed, study.ReasonTissue},
-		{"no mask", 0.5, glass("1.4.1"), ingest.Tissue{}, study.Failed, study.ReasonTissue},
-		{"a mask that could not be made", 0.5, glass("1.4.1"), ingest.Tissue{Reason: study.Reason{Code: study.ReasonDamaged}}, study.Failed, study.ReasonDamaged},
+		{"no mask", 0.5, glass("1.4.1"), plan.Tissue{}, study.Failed, study.ReasonTissue},
+		{"a mask that could not be made", 0.5, glass("1.4.1"), plan.Tissue{Reason: study.Reason{Code: study.ReasonDamaged}}, study.Failed, study.ReasonDamaged},
 		{"finer than the slide", 0.25, glass("1.4.1"), quarter, study.OutOfScope, study.ReasonSpacing},
 		{"no spacing", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Slide.MicronsPerPixel = [2]float64{} }), quarter, study.Failed, study.ReasonSpacing},
 		{"no positions", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Slide.TiledFull = false }), quarter, study.Failed, study.ReasonPositions},
@@ -124,9 +131,9 @@ func TestASlideThatCanNotBeScoredIsNeverNegative(t *testing.T) {
 		{"only a label", 0.5, glass("1.4.1", func(_ int, in *study.Instance) { in.Image.Slide.Kind = "LABEL" }), quarter, study.OutOfScope, study.ReasonTooFew},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := slideFacts(tt.instances, map[study.UID]ingest.Tissue{"1.4.1": tt.tissue})
+			f := slideFacts(tt.instances, map[study.UID]plan.Tissue{"1.4.1": tt.tissue})
 			f.Models[0].Card.Input.MicronsPerPixel = tt.mpp
-			p := ingest.Plan(f).Models[0]
+			p := plan.Plan(f).Models[0]
 			if len(p.Blocks) != 0 || p.State != tt.state || p.Reason.Code != tt.code {
 				t.Errorf("%d blocks, %s because of %s, want none, %s because of %s", len(p.Blocks), p.State, p.Reason, tt.state, tt.code)
 			}
@@ -136,7 +143,7 @@ func TestASlideThatCanNotBeScoredIsNeverNegative(t *testing.T) {
 
 func TestOneOfTwoSlidesUnscoredMakesThePlanPartial(t *testing.T) {
 	in := slices.Concat(glass("1.4.1"), glass("1.4.2"))
-	p := ingest.Plan(slideFacts(in, map[study.UID]ingest.Tissue{"1.4.1": paint(t, 128, 64, 384, 192), "1.4.2": paint(t, 0, 0, 0, 0)})).Models[0]
+	p := plan.Plan(slideFacts(in, map[study.UID]plan.Tissue{"1.4.1": paint(t, 128, 64, 384, 192), "1.4.2": paint(t, 0, 0, 0, 0)})).Models[0]
 	if p.State != study.Running || p.Unseen != 1 || p.Reason.Code != study.ReasonTissue || p.Planned == 1 {
 		t.Errorf("%s, %d of %d unseen because of %s", p.State, p.Unseen, p.Planned, p.Reason)
 	}
@@ -149,10 +156,10 @@ func TestOverlappingPatchesCoverEveryPlace(t *testing.T) {
 		overlap, mpp float64
 		step, side   float64
 	}{{0, 0.5, 128, 128}, {0.25, 0.5, 96, 128}, {64, 0.5, 64, 128}, {0.5, 0.75, 96, 192}, {16, 0.65, 145.6, 166.4}} {
-		f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 64, 32, 448, 224)})
+		f := slideFacts(glass("1.4.1"), map[study.UID]plan.Tissue{"1.4.1": paint(t, 64, 32, 448, 224)})
 		f.Models[0].Card.Input.Overlap, f.Models[0].Card.Input.MicronsPerPixel = tt.overlap, tt.mpp
 		f.Models[0].Card.Input.MinTissue = 0
-		p := ingest.Plan(f).Models[0]
+		p := plan.Plan(f).Models[0]
 		seen := map[[2]int]bool{}
 		covered := make([]bool, 8192/8*4096/8)
 		for _, b := range p.Blocks {
@@ -184,8 +191,8 @@ func TestOverlappingPatchesCoverEveryPlace(t *testing.T) {
 
 // TestFirstBlockIsSmall: the map begins to grow before a whole block is done.
 func TestFirstBlockIsSmall(t *testing.T) {
-	f := slideFacts(glass("1.4.1"), map[study.UID]ingest.Tissue{"1.4.1": paint(t, 0, 0, 480, 256)})
-	p := ingest.Plan(f).Models[0]
+	f := slideFacts(glass("1.4.1"), map[study.UID]plan.Tissue{"1.4.1": paint(t, 0, 0, 480, 256)})
+	p := plan.Plan(f).Models[0]
 	if len(p.Blocks) < 8 {
 		t.Fatalf("%d blocks", len(p.Blocks))
 	}
@@ -198,15 +205,15 @@ func TestFirstBlockIsSmall(t *testing.T) {
 
 func TestStainIsPartOfThePlan(t *testing.T) {
 	measured := &study.Stain{Method: study.StainMacenko, Vectors: [2][3]float64{{0.65, 0.70, 0.29}, {0.07, 0.99, 0.11}}, Strong: [2]float64{2, 1}}
-	plan := func(asked string, s *study.Stain) study.Plan {
+	of := func(asked string, s *study.Stain) study.Plan {
 		tissue := paint(t, 128, 64, 384, 192)
 		f := slideFacts(glass("1.4.1"), nil)
 		f.Models[0].Card.Input.Stain = asked
 		tissue.Stains = map[study.Hash]*study.Stain{f.Models[0].Card.Hash: s}
-		f.Tissue = map[study.UID]ingest.Tissue{"1.4.1": tissue}
-		return ingest.Plan(f)
+		f.Tissue = map[study.UID]plan.Tissue{"1.4.1": tissue}
+		return plan.Plan(f)
 	}
-	with := plan(study.StainMacenko, measured)
+	with := of(study.StainMacenko, measured)
 	for _, b := range with.Models[0].Blocks {
 		if b.Stain != measured {
 			t.Fatalf("a block of stain %+v", b.Stain)
@@ -214,15 +221,15 @@ func TestStainIsPartOfThePlan(t *testing.T) {
 	}
 	other := *measured
 	other.Strong[0] = 2.1
-	if len(with.Models[0].Blocks) == 0 || with.Hash() == plan(study.StainMacenko, &other).Hash() {
+	if len(with.Models[0].Blocks) == 0 || with.Hash() == of(study.StainMacenko, &other).Hash() {
 		t.Error("another measure makes the same plan")
 	}
-	for name, p := range map[string]study.Plan{"not measured": plan(study.StainMacenko, nil), "measured otherwise": plan(study.StainReinhard, measured)} {
+	for name, p := range map[string]study.Plan{"not measured": of(study.StainMacenko, nil), "measured otherwise": of(study.StainReinhard, measured)} {
 		if m := p.Models[0]; len(m.Blocks) != 0 || m.State != study.Failed || m.Reason.Code != study.ReasonStain {
 			t.Errorf("%s: %d blocks, %s because of %s", name, len(m.Blocks), m.State, m.Reason)
 		}
 	}
-	for _, b := range plan("", measured).Models[0].Blocks {
+	for _, b := range of("", measured).Models[0].Blocks {
 		if b.Stain != nil {
 			t.Fatal("a block of a model that asks for no stain has one")
 		}
