@@ -262,7 +262,7 @@ func drawn(s shape) (line bool, points []float64) {
 func round(x, y float64, a, b [2]float64) (points []float64) {
 	for i := range turns + 1 {
 		sin, cos := math.Sincos(2 * math.Pi * float64(i) / turns)
-		points = append(points, x+cos*a[0]+sin*b[0], y+cos*a[1]+sin*b[1])
+		points = append(points, math.Round(100*(x+cos*a[0]+sin*b[0]))/100, math.Round(100*(y+cos*a[1]+sin*b[1]))/100)
 	}
 	return points
 }
