@@ -82,8 +82,8 @@ var doors = map[string][]string{
 	"github.com/ebitengine/purego":           {"internal/codec", "internal/slide"}, // native libraries found at run time: decoders, OpenSlide
 	"github.com/alicebob/miniredis":          {"internal/embedded"},
 	"github.com/spf13/cobra":                 {"cmd/varde"},
-	"github.com/spf13/pflag":                 {"cmd/varde", "cmd/varde/settings"},                                                       // the flags that cobra takes
-	"github.com/BurntSushi/toml":             {"cmd/varde", "cmd/varde/settings", "models", "worldlist/pathway", "worldlist/screening"}, // settings, cards, and tables of pathways and screenings
+	"github.com/spf13/pflag":                 {"cmd/varde", "cmd/varde/settings"},                                                                 // the flags that cobra takes
+	"github.com/BurntSushi/toml":             {"cmd/varde", "cmd/varde/settings", "models/modelcard", "worldlist/pathway", "worldlist/screening"}, // settings, cards, and tables of pathways and screenings
 	"golang.org/x/term":                      {"cmd/varde"},
 	"github.com/danielgtaylor/huma":          {"internal/webui"},
 	"github.com/prometheus/client_golang":    {"internal/metrics"},

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"varde/inference/findings"
-	"varde/models"
 	"varde/models/calibration"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -22,7 +22,7 @@ type Calibrations interface {
 // calibration gives the calibration that holds for a card. One that can't be used
 // is none, which is written to the log: the result then says that its probability
 // is not calibrated.
-func (w *Worker) calibration(ctx context.Context, card models.Card) (*calibration.File, error) {
+func (w *Worker) calibration(ctx context.Context, card modelcard.Card) (*calibration.File, error) {
 	if w.Calibrations == nil {
 		return nil, nil
 	}
@@ -44,7 +44,7 @@ func (w *Worker) calibration(ctx context.Context, card models.Card) (*calibratio
 // calibration gives the calibration that a recorded result bears, which need not
 // hold any more. Without one among those that are kept it is none, and the
 // comparison says so.
-func (r *Replayer) calibration(ctx context.Context, card models.Card, recorded study.Hash) (*calibration.File, error) {
+func (r *Replayer) calibration(ctx context.Context, card modelcard.Card, recorded study.Hash) (*calibration.File, error) {
 	if r.Calibrations == nil || recorded == (study.Hash{}) {
 		return nil, nil
 	}

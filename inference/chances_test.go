@@ -13,7 +13,7 @@ import (
 	"varde/inference/scores"
 	"varde/internal/mask"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -33,7 +33,7 @@ func sure(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 	return map[string]pixel.Tensor{"classes": {Shape: shape, Data: out}}, nil
 }
 
-func sureCard() models.Card {
+func sureCard() modelcard.Card {
 	card := drawnCard()
 	card.SHA256, card.Hash = study.Hash{11}, study.Hash{12}
 	card.Input.HaloPlanes = 2
@@ -50,7 +50,7 @@ func chance(x float64) int { return int(math.Round(255 / (1 + math.Exp(-x)))) }
 func TestProbabilitiesOfAVolumeAreThoseOfTheNetwork(t *testing.T) {
 	const n, size = 20, 24
 	hu := func(x, y, z int) int { return 11*(x-y) + 7*z - 60 }
-	for _, window := range []*models.Sliding{nil, {Planes: 3, Rows: 16, Columns: 16, Overlap: 0.5}} {
+	for _, window := range []*modelcard.Sliding{nil, {Planes: 3, Rows: 16, Columns: 16, Overlap: 0.5}} {
 		var whole []uint8
 		for _, blocks := range []int{1, 4} {
 			var all []uint8
@@ -115,9 +115,9 @@ func TestProbabilitiesOfAnImageLieWhereItsMaskDoes(t *testing.T) {
 	left := s.projection(2, 40, 30, nil, func(x, y int) uint8 { return uint8(5*x + y) })
 	spoiled := s.projection(3, 40, 30, nil, func(x, y int) uint8 { return 77 })
 	card := flatCard()
-	card.Output = []models.Output{{Name: "mask", Role: models.RoleSegments, Activation: "sigmoid", Keep: true}, {Name: "map", Role: models.RoleMap, Probability: true, Keep: true}}
-	card.Segment = []models.Segment{{Name: "mass", Output: "mask", What: noduleCode, Lesions: true}}
-	card.Pose.Orient = models.OrientLeft
+	card.Output = []modelcard.Output{{Name: "mask", Role: modelcard.RoleSegments, Activation: "sigmoid", Keep: true}, {Name: "map", Role: modelcard.RoleMap, Probability: true, Keep: true}}
+	card.Segment = []modelcard.Segment{{Name: "mass", Output: "mask", What: noduleCode, Lesions: true}}
+	card.Pose.Orient = modelcard.OrientLeft
 	card.Find = nil
 	run := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 		x := in.Data.([]float32)
@@ -191,7 +191,7 @@ func TestProbabilitiesAreKeptBesideThePart(t *testing.T) {
 	card.Output[0].Keep = false
 	var want, got study.Part
 	for _, p := range []struct {
-		card models.Card
+		card modelcard.Card
 		part *study.Part
 	}{{sureCard(), &want}, {card, &got}} {
 		one, err := scorer(c.shelf).Score(t.Context(), scores.Question{Card: p.card, Session: network(sure), Instances: c.instances, Block: cut(tiles, 1, 0)[0]})

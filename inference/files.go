@@ -10,7 +10,7 @@ import (
 	"varde/inference/findings"
 	"varde/inference/scores"
 	"varde/inference/sessions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -18,7 +18,7 @@ import (
 type Files struct {
 	Study     study.UID
 	Instances []study.Instance
-	Card      models.Card
+	Card      modelcard.Card
 	Plan      study.ModelPlan  // with its blocks, or with the reason why there are none
 	Session   sessions.Session // not needed without blocks
 	Second    sessions.Session // of the second network, where the card names one

@@ -8,16 +8,16 @@ import (
 
 	"varde/internal/onnx/graph"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // flatCard is of projections in shares of their range.
-func flatCard() models.Card {
-	return models.Card{Gate: ungated(), ID: "flat", Version: "1", Name: "flat",
-		Use:   models.Use{Modality: []study.Modality{study.MG}},
-		Input: models.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
-		Flag:  models.Flag{By: models.FlagLabels},
+func flatCard() modelcard.Card {
+	return modelcard.Card{Gate: ungated(), ID: "flat", Version: "1", Name: "flat",
+		Use:   modelcard.Use{Modality: []study.Modality{study.MG}},
+		Input: modelcard.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
+		Flag:  modelcard.Flag{By: modelcard.FlagLabels},
 	}
 }
 
@@ -62,12 +62,12 @@ func TestSegmentsOfProjectionsAreMeasuredInTheirSpacing(t *testing.T) {
 		t.Fatal(err)
 	}
 	card := flatCard()
-	card.Output = []models.Output{{Name: "mask", Role: models.RoleSegments, Activation: "sigmoid"}}
-	card.Segment = []models.Segment{{Name: "mass", Output: "mask", Threshold: 0.5, What: noduleCode, Lesions: true, MinMM: 1, Total: sct("42798000", "Area")}}
-	card.Flag = models.Flag{By: "mass", Flagged: 5}
-	card.Pose.Orient = models.OrientLeft
+	card.Output = []modelcard.Output{{Name: "mask", Role: modelcard.RoleSegments, Activation: "sigmoid"}}
+	card.Segment = []modelcard.Segment{{Name: "mass", Output: "mask", Threshold: 0.5, What: noduleCode, Lesions: true, MinMM: 1, Total: sct("42798000", "Area")}}
+	card.Flag = modelcard.Flag{By: "mass", Flagged: 5}
+	card.Pose.Orient = modelcard.OrientLeft
 	run := session(t, network)
-	for _, window := range []*models.Sliding{nil, {Rows: 48, Columns: 64, Overlap: 0.5}} {
+	for _, window := range []*modelcard.Sliding{nil, {Rows: 48, Columns: 64, Overlap: 0.5}} {
 		card.Sliding = window
 		r := throughORT(t, s, card, run, imageBlock(tile))
 		area := math.Pi * 3 * 2.4
@@ -112,13 +112,13 @@ func TestLabelsHaveTheirOwnThresholds(t *testing.T) {
 		t.Fatal(err)
 	}
 	card := flatCard()
-	card.Output = []models.Output{{Name: "found", Role: models.RoleLabels, Activation: "sigmoid", Probability: true},
-		{Name: "grades", Role: models.RoleLabels, Activation: models.ActivationCumulative}, {Name: "inner", Role: models.RoleEmbedding}}
-	card.Label = []models.Label{
+	card.Output = []modelcard.Output{{Name: "found", Role: modelcard.RoleLabels, Activation: "sigmoid", Probability: true},
+		{Name: "grades", Role: modelcard.RoleLabels, Activation: modelcard.ActivationCumulative}, {Name: "inner", Role: modelcard.RoleEmbedding}}
+	card.Label = []modelcard.Label{
 		{Name: "mass", Output: "found", Index: 0, What: noduleCode, Flagged: 0.8, Uncertain: 0.5},
 		{Name: "calcium", Output: "found", Index: 1, What: calciumFor, Flagged: 0.9, Uncertain: 0.2},
 		{Name: "density", Output: "grades", What: sct("129715009", "Breast composition"), Flagged: 3.5,
-			Grade: []models.Grade{{Code: sct("1", "a"), Value: 1}, {Code: sct("2", "b"), Value: 2}, {Code: sct("3", "c"), Value: 3}, {Code: sct("4", "d"), Value: 4}}},
+			Grade: []modelcard.Grade{{Code: sct("1", "a"), Value: 1}, {Code: sct("2", "b"), Value: 2}, {Code: sct("3", "c"), Value: 3}, {Code: sct("4", "d"), Value: 4}}},
 	}
 	r := throughORT(t, s, card, session(t, network), imageBlock(dark, bright))
 	if len(r.Labels) != 3 || r.AI != study.Flagged || r.Probability == nil {
@@ -151,10 +151,10 @@ func TestBoxesOnProjectionsLieWhereTheThingIs(t *testing.T) {
 	tile := s.projection(1, 64, 80, func(img *study.Image) { img.Laterality = "R" }, spotted(20, 20, 5, 200))
 	card := flatCard()
 	card.Input.Width, card.Input.Height = 32, 40
-	card.Output = []models.Output{{Name: "boxes", Role: models.RoleBoxes, Format: models.FormatXYXY, Probability: true}}
-	card.Find = &models.Find{Objects: "boxes", Threshold: 0.5, What: noduleCode}
-	card.Flag = models.Flag{By: models.FlagFindings, Flagged: 1}
-	card.Pose.Orient = models.OrientLeft
+	card.Output = []modelcard.Output{{Name: "boxes", Role: modelcard.RoleBoxes, Format: modelcard.FormatXYXY, Probability: true}}
+	card.Find = &modelcard.Find{Objects: "boxes", Threshold: 0.5, What: noduleCode}
+	card.Flag = modelcard.Flag{By: modelcard.FlagFindings, Flagged: 1}
+	card.Pose.Orient = modelcard.OrientLeft
 	detector := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 		return map[string]pixel.Tensor{"boxes": {Shape: []int64{1, 3, 5}, Data: []float32{
 			19, 7, 25, 13, 0.9, 19.5, 7, 25, 13, 0.8, 1, 1, 4, 4, 0.2}}}, nil
@@ -180,8 +180,8 @@ func TestAnImageThatTheGateTurnsAwayIsNeverScored(t *testing.T) {
 	empty := s.projection(2, 64, 64, nil, spotted(0, 0, -1, 0))
 	card := flatCard()
 	card.Gate = nil
-	card.Output = []models.Output{{Name: "score", Role: models.RoleScalar, Aggregate: "max", Measure: noduleCode}}
-	card.Flag = models.Flag{By: "score", Flagged: 10}
+	card.Output = []modelcard.Output{{Name: "score", Role: modelcard.RoleScalar, Aggregate: "max", Measure: noduleCode}}
+	card.Flag = modelcard.Flag{By: "score", Flagged: 10}
 	runs := 0
 	one := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 		runs += int(in.Shape[0])
@@ -220,8 +220,8 @@ func TestAWindowMakesGrayOfZeroToOne(t *testing.T) {
 		{"the card's", nil, "", 100, (100-99.5)/100 + 0.5},
 		{"below", nil, "", 20, 0},
 		{"above", nil, "", 220, 1},
-		{"the image's", func(img *study.Image) { img.WindowCenter, img.WindowWidth = 128, 256 }, models.WindowDataset, 51, 51.0 / 255},
-		{"none of its own", nil, models.WindowDataset, 100, (100-99.5)/100 + 0.5},
+		{"the image's", func(img *study.Image) { img.WindowCenter, img.WindowWidth = 128, 256 }, modelcard.WindowDataset, 51, 51.0 / 255},
+		{"none of its own", nil, modelcard.WindowDataset, 100, (100-99.5)/100 + 0.5},
 		{"after the modality LUT", func(img *study.Image) { img.Slope, img.Intercept = 2, -100 }, "", 100, (100-99.5)/100 + 0.5},
 		{"inverted", func(img *study.Image) { img.Photometric = "MONOCHROME1" }, "", 220, 0},
 		{"padding of an inverted image", func(img *study.Image) { p := 20; img.Photometric, img.Padding = "MONOCHROME1", &p }, "", 20, 0},
@@ -229,10 +229,10 @@ func TestAWindowMakesGrayOfZeroToOne(t *testing.T) {
 		s := newShelf()
 		tile := s.projection(1, 8, 8, tt.change, func(int, int) uint8 { return tt.value })
 		card := flatCard()
-		card.Input.Values = models.ValuesWindow
-		card.Display = models.Display{Source: tt.source, Center: 100, Width: 101}
-		card.Output = []models.Output{{Name: "score", Role: models.RoleScalar, Aggregate: "max"}}
-		card.Flag = models.Flag{By: "score", Flagged: 2}
+		card.Input.Values = modelcard.ValuesWindow
+		card.Display = modelcard.Display{Source: tt.source, Center: 100, Width: 101}
+		card.Output = []modelcard.Output{{Name: "score", Role: modelcard.RoleScalar, Aggregate: "max"}}
+		card.Flag = modelcard.Flag{By: "score", Flagged: 2}
 		var seen float32
 		look := network(func(in pixel.Tensor) (map[string]pixel.Tensor, error) {
 			seen = in.Data.([]float32)[0]

@@ -17,7 +17,7 @@ import (
 	"varde/internal/codec"
 	"varde/internal/onnx/graph"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -65,17 +65,17 @@ func stained(s *shelf, series study.UID, spots []spotOn) {
 }
 
 // headCard is of a model with patches of 128 pixels that overlap by 32.
-func headCard(id string, network []byte) models.Card {
-	return models.Card{
+func headCard(id string, network []byte) modelcard.Card {
+	return modelcard.Card{
 		ID: id, Version: "1", Name: id, SHA256: sha256.Sum256(network), Hash: study.Hash{9},
-		Use: models.Use{Modality: []study.Modality{study.SM}},
-		Input: models.Input{Name: "tiles", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 128, Height: 128,
+		Use: modelcard.Use{Modality: []study.Modality{study.SM}},
+		Input: modelcard.Input{Name: "tiles", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 128, Height: 128,
 			MicronsPerPixel: 0.5, MinTissue: 0.3, Overlap: 32},
 	}
 }
 
 // planned asks ingest for the plan of a shelf.
-func planned(t *testing.T, s *shelf, card models.Card) study.ModelPlan {
+func planned(t *testing.T, s *shelf, card modelcard.Card) study.ModelPlan {
 	t.Helper()
 	f := plan.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
 	var err error
@@ -142,9 +142,9 @@ func TestSegmentationFindsWhatWasDrawn(t *testing.T) {
 	s := newShelf()
 	stained(s, "2.25.1.8", spots)
 	card := headCard("segmenter", network)
-	card.Output = []models.Output{{Name: "map", Role: "map", Aggregate: "area", Above: 0.5, Measure: lesion, Unit: squareMM}}
-	card.Find = &models.Find{Map: "map", Threshold: 0.5, MinMM: 0.005, What: lesion}
-	card.Flag = models.Flag{By: "map", Flagged: 0.001}
+	card.Output = []modelcard.Output{{Name: "map", Role: "map", Aggregate: "area", Above: 0.5, Measure: lesion, Unit: squareMM}}
+	card.Find = &modelcard.Find{Map: "map", Threshold: 0.5, MinMM: 0.005, What: lesion}
+	card.Flag = modelcard.Flag{By: "map", Flagged: 0.001}
 	r := both(t, s, inference.Files{Card: card, Session: session(t, network)})
 	if len(r.Findings) != len(spots) || r.AI != study.Flagged {
 		t.Fatalf("%d findings for %d spots: %+v", len(r.Findings), len(spots), r)
@@ -195,10 +195,10 @@ func TestDetectionFindsWhatWasDrawn(t *testing.T) {
 	stained(s, "2.25.1.8", spots)
 	card := headCard("detector", network)
 	class := 1
-	card.Output = []models.Output{{Name: "boxes", Role: "boxes", Format: "cxcywh"}, {Name: "scores", Role: "scores"}, {Name: "classes", Role: "classes"}}
-	card.Find = &models.Find{Objects: "boxes", Scores: "scores", Classes: "classes", Class: &class, Threshold: 0.5, What: mitosis}
-	card.Count = &models.Count{WindowMM2: 0.05, Hotspot: mitosis}
-	card.Flag = models.Flag{By: "hotspot", Flagged: 2}
+	card.Output = []modelcard.Output{{Name: "boxes", Role: "boxes", Format: "cxcywh"}, {Name: "scores", Role: "scores"}, {Name: "classes", Role: "classes"}}
+	card.Find = &modelcard.Find{Objects: "boxes", Scores: "scores", Classes: "classes", Class: &class, Threshold: 0.5, What: mitosis}
+	card.Count = &modelcard.Count{WindowMM2: 0.05, Hotspot: mitosis}
+	card.Flag = modelcard.Flag{By: "hotspot", Flagged: 2}
 	r := both(t, s, inference.Files{Card: card, Session: session(t, network)})
 	var got, want [][2]float64
 	for _, f := range r.Findings {
@@ -232,13 +232,13 @@ func milNetworks(t *testing.T) (first, second []byte, look, judge []float32, bia
 	return first, second, look, judge, bias
 }
 
-func milCard(first, second []byte) models.Card {
+func milCard(first, second []byte) modelcard.Card {
 	card := headCard("mil", first)
 	card.Input.Overlap = 0
-	card.Output = []models.Output{{Name: "features", Role: "features"}}
-	card.MIL = &models.MIL{Network: "mil.onnx", SHA256: sha256.Sum256(second), Features: "features", Input: "bag", Attention: "attention",
-		Output: []models.Output{{Name: "slide", Probability: true, Measure: lesion, Unit: unit}}}
-	card.Flag = models.Flag{By: "slide", Flagged: 0.6, Uncertain: 0.5}
+	card.Output = []modelcard.Output{{Name: "features", Role: "features"}}
+	card.MIL = &modelcard.MIL{Network: "mil.onnx", SHA256: sha256.Sum256(second), Features: "features", Input: "bag", Attention: "attention",
+		Output: []modelcard.Output{{Name: "slide", Probability: true, Measure: lesion, Unit: unit}}}
+	card.Flag = modelcard.Flag{By: "slide", Flagged: 0.6, Uncertain: 0.5}
 	return card
 }
 
@@ -267,10 +267,10 @@ func judged(bag [][]float32, look, judge []float32, bias float32) (slide float64
 // A pairOf is the sessions of a model with two networks.
 type pairOf struct {
 	first, second sessions.Session
-	card          models.Card
+	card          modelcard.Card
 }
 
-func (p pairOf) Acquire(_ context.Context, card models.Card) (sessions.Session, func(), error) {
+func (p pairOf) Acquire(_ context.Context, card modelcard.Card) (sessions.Session, func(), error) {
 	if card.SHA256 == p.card.MIL.SHA256 {
 		return p.second, func() {}, nil
 	}
@@ -325,7 +325,7 @@ func TestSlideIsJudgedByAllItsPatches(t *testing.T) {
 		parts = append(parts, p)
 	}
 	column, ok := c.card.Heat()
-	if !ok || column.Name != models.Attention || !column.Late {
+	if !ok || column.Name != modelcard.Attention || !column.Late {
 		t.Fatalf("heat is %+v", column)
 	}
 	for _, g := range r.Slides {

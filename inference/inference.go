@@ -34,7 +34,7 @@ import (
 
 	"varde/inference/findings"
 	"varde/inference/sessions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -58,7 +58,7 @@ type Records interface {
 
 // Models gives cards, and says whether a model may speak.
 type Models interface {
-	Card(ref study.ModelRef) (models.Card, error)
+	Card(ref study.ModelRef) (modelcard.Card, error)
 	// Allowed is nil while the model may run, and else wraps study.ErrWithheld.
 	// It is asked before every batch.
 	Allowed(ref study.ModelRef) error
@@ -67,7 +67,7 @@ type Models interface {
 // Sessions hands out networks in memory. Release must be called once the session
 // is no longer used.
 type Sessions interface {
-	Acquire(ctx context.Context, card models.Card) (s sessions.Session, release func(), err error)
+	Acquire(ctx context.Context, card modelcard.Card) (s sessions.Session, release func(), err error)
 }
 
 // Objects is where pixels are read and parts are written.

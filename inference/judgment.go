@@ -11,7 +11,7 @@ import (
 	"varde/inference/regions"
 	"varde/inference/sessions"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -24,7 +24,7 @@ type bagged struct {
 
 // A jury asks the second network of a card.
 type jury struct {
-	card    models.Card
+	card    modelcard.Card
 	session sessions.Session
 	gate    sessions.Gate // nil = none
 	lane    study.Lane
@@ -174,7 +174,7 @@ func weighed(bag []bagged, weights []float32) map[int][]float32 {
 // attend writes the attention of each patch behind the numbers of its score, the
 // same numbers however often it is done. It gives the parts that it changed, by
 // their place.
-func attend(card models.Card, parts []study.Part, all []findings.Judgment) []int {
+func attend(card modelcard.Card, parts []study.Part, all []findings.Judgment) []int {
 	if card.MIL == nil || card.MIL.Attention == "" {
 		return nil
 	}

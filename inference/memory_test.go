@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -236,43 +236,43 @@ var (
 )
 
 // ctCard is of a model that finds what is at or above 0 HU.
-func ctCard() models.Card {
-	return models.Card{
+func ctCard() modelcard.Card {
+	return modelcard.Card{
 		Gate: ungated(),
 		ID:   "ct", Version: "1", Name: "CT test", SHA256: study.Hash{1}, Hash: study.Hash{2},
-		Input:  models.Input{Name: "x", Kind: study.Volume, Type: "float32", Layout: "NCDHW", Values: "hu", HaloPlanes: 2},
-		Output: []models.Output{{Name: "map", Role: "map"}},
-		Find:   &models.Find{Map: "map", Threshold: 0, MinMM: 2, What: nodule},
-		Flag:   models.Flag{By: "findings", Flagged: 1},
+		Input:  modelcard.Input{Name: "x", Kind: study.Volume, Type: "float32", Layout: "NCDHW", Values: "hu", HaloPlanes: 2},
+		Output: []modelcard.Output{{Name: "map", Role: "map"}},
+		Find:   &modelcard.Find{Map: "map", Threshold: 0, MinMM: 2, What: nodule},
+		Flag:   modelcard.Flag{By: "findings", Flagged: 1},
 	}
 }
 
 // mgCard is of a model that measures the brightness of an image and finds what is
 // brighter than half.
-func mgCard() models.Card {
-	return models.Card{
+func mgCard() modelcard.Card {
+	return modelcard.Card{
 		Gate: ungated(),
 		ID:   "mg", Version: "1", Name: "MG test", SHA256: study.Hash{3}, Hash: study.Hash{4},
-		Input: models.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
-		Output: []models.Output{
+		Input: modelcard.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
+		Output: []modelcard.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "mean", Measure: density, Unit: unit},
 			{Name: "map", Role: "map"},
 		},
-		Find: &models.Find{Map: "map", Threshold: 0.5, What: nodule},
-		Flag: models.Flag{By: "mean", Flagged: 0.5, Uncertain: 0.25},
+		Find: &modelcard.Find{Map: "map", Threshold: 0.5, What: nodule},
+		Flag: modelcard.Flag{By: "mean", Flagged: 0.5, Uncertain: 0.25},
 	}
 }
 
 // smCard is of a model that measures the brightness of patches.
-func smCard() models.Card {
-	return models.Card{
+func smCard() modelcard.Card {
+	return modelcard.Card{
 		ID: "sm", Version: "1", Name: "SM test", SHA256: study.Hash{5}, Hash: study.Hash{6},
-		Input: models.Input{Name: "x", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 16, Height: 16, MicronsPerPixel: 0.5},
-		Output: []models.Output{
+		Input: modelcard.Input{Name: "x", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 16, Height: 16, MicronsPerPixel: 0.5},
+		Output: []modelcard.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "top", Measure: density, Unit: unit},
 		},
-		Find: &models.Find{Scalar: "mean", Threshold: 100, Max: 3, What: nodule},
-		Flag: models.Flag{By: "mean", Flagged: 100},
+		Find: &modelcard.Find{Scalar: "mean", Threshold: 100, Max: 3, What: nodule},
+		Flag: modelcard.Flag{By: "mean", Flagged: 100},
 	}
 }
 

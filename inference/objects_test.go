@@ -8,20 +8,20 @@ import (
 	"testing"
 
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 var mitosis = study.Code{Value: "MITOSIS", Scheme: "99TEST", Meaning: "Mitotic figure"}
 
 // boxCard is of a model that detects boxes on patches of 16 pixels.
-func boxCard(overlap float64) models.Card {
+func boxCard(overlap float64) modelcard.Card {
 	c := smCard()
 	c.ID, c.Input.Overlap = "boxes", overlap
-	c.Output = []models.Output{{Name: "boxes", Role: "boxes", Format: "xyxy"}, {Name: "scores", Role: "scores", Probability: true}}
-	c.Find = &models.Find{Objects: "boxes", Scores: "scores", Threshold: 0.5, What: mitosis, Max: 1000}
-	c.Count = &models.Count{WindowMM2: 0.0004, Hotspot: mitosis, Total: lesion, Density: density}
-	c.Flag = models.Flag{By: models.FlagHotspot, Flagged: 3, Uncertain: 2}
+	c.Output = []modelcard.Output{{Name: "boxes", Role: "boxes", Format: "xyxy"}, {Name: "scores", Role: "scores", Probability: true}}
+	c.Find = &modelcard.Find{Objects: "boxes", Scores: "scores", Threshold: 0.5, What: mitosis, Max: 1000}
+	c.Count = &modelcard.Count{WindowMM2: 0.0004, Hotspot: mitosis, Total: lesion, Density: density}
+	c.Flag = modelcard.Flag{By: modelcard.FlagHotspot, Flagged: 3, Uncertain: 2}
 	return c
 }
 
@@ -121,30 +121,30 @@ func TestFormsOfDetections(t *testing.T) {
 	f := func(shape []int64, v ...float32) pixel.Tensor { return pixel.Tensor{Shape: shape, Data: v} }
 	for _, tt := range []struct {
 		name   string
-		output []models.Output
-		find   models.Find
+		output []modelcard.Output
+		find   modelcard.Find
 		give   map[string]pixel.Tensor
 		want   [4]float64 // the box of the one finding
 		score  float64
 	}{
-		{"corners, scores apart", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores"}},
-			models.Find{Objects: "b", Scores: "s"},
+		{"corners, scores apart", []modelcard.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores"}},
+			modelcard.Find{Objects: "b", Scores: "s"},
 			map[string]pixel.Tensor{"b": f([]int64{1, 2, 4}, 2, 3, 8, 9, 0, 0, 4, 4), "s": f([]int64{1, 2}, 0.9, 0.1)}, [4]float64{2, 3, 8, 9}, 0.9},
-		{"center and size, no tiles", []models.Output{{Name: "b", Role: "boxes", Format: "cxcywh"}, {Name: "s", Role: "scores"}},
-			models.Find{Objects: "b", Scores: "s"},
+		{"center and size, no tiles", []modelcard.Output{{Name: "b", Role: "boxes", Format: "cxcywh"}, {Name: "s", Role: "scores"}},
+			modelcard.Find{Objects: "b", Scores: "s"},
 			map[string]pixel.Tensor{"b": f([]int64{2, 4}, 5, 6, 6, 4, 1, 1, 2, 2), "s": f([]int64{2}, 0.9, 0.1)}, [4]float64{2, 4, 8, 8}, 0.9},
-		{"a score for each class, softmax", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores", Index: 1, Activation: "softmax"}},
-			models.Find{Objects: "b", Scores: "s"},
+		{"a score for each class, softmax", []modelcard.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores", Index: 1, Activation: "softmax"}},
+			modelcard.Find{Objects: "b", Scores: "s"},
 			map[string]pixel.Tensor{"b": f([]int64{1, 2, 4}, 2, 3, 8, 9, 0, 0, 4, 4), "s": f([]int64{1, 2, 2}, 0, 2, 2, 0)}, [4]float64{2, 3, 8, 9}, 1 / (1 + math.Exp(-2))},
-		{"classes apart", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores"}, {Name: "c", Role: "classes"}},
-			models.Find{Objects: "b", Scores: "s", Classes: "c", Class: &one},
+		{"classes apart", []modelcard.Output{{Name: "b", Role: "boxes", Format: "xyxy"}, {Name: "s", Role: "scores"}, {Name: "c", Role: "classes"}},
+			modelcard.Find{Objects: "b", Scores: "s", Classes: "c", Class: &one},
 			map[string]pixel.Tensor{"b": f([]int64{1, 2, 4}, 2, 3, 8, 9, 0, 0, 4, 4), "s": f([]int64{1, 2}, 0.9, 0.95),
 				"c": {Shape: []int64{1, 2}, Data: []int64{1, 0}}}, [4]float64{2, 3, 8, 9}, 0.9},
-		{"all in one row", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}}, models.Find{Objects: "b", Class: &two},
+		{"all in one row", []modelcard.Output{{Name: "b", Role: "boxes", Format: "xyxy"}}, modelcard.Find{Objects: "b", Class: &two},
 			map[string]pixel.Tensor{"b": f([]int64{1, 2, 6}, 2, 3, 8, 9, 0.8, 2, 0, 0, 4, 4, 0.9, 0)}, [4]float64{2, 3, 8, 9}, 0.8},
-		{"over the edge", []models.Output{{Name: "b", Role: "boxes", Format: "xyxy"}}, models.Find{Objects: "b"},
+		{"over the edge", []modelcard.Output{{Name: "b", Role: "boxes", Format: "xyxy"}}, modelcard.Find{Objects: "b"},
 			map[string]pixel.Tensor{"b": f([]int64{1, 2, 5}, -4, 3, 8, 29, 0.8, 20, 20, 24, 24, 0.9)}, [4]float64{0, 3, 8, 16}, 0.8},
-		{"points", []models.Output{{Name: "b", Role: "points"}, {Name: "s", Role: "scores", Activation: "sigmoid"}}, models.Find{Objects: "b", Scores: "s", SameUM: 1},
+		{"points", []modelcard.Output{{Name: "b", Role: "points"}, {Name: "s", Role: "scores", Activation: "sigmoid"}}, modelcard.Find{Objects: "b", Scores: "s", SameUM: 1},
 			map[string]pixel.Tensor{"b": f([]int64{1, 2, 2}, 2, 3, 8, 9), "s": f([]int64{1, 2}, 3, -3)}, [4]float64{2, 3, 0, 0}, 1 / (1 + math.Exp(-3))},
 	} {
 		s := newShelf()
@@ -154,7 +154,7 @@ func TestFormsOfDetections(t *testing.T) {
 		for i := range tt.output {
 			tt.output[i].Probability = true
 		}
-		card.Output, card.Find, card.Count, card.Flag, card.Input.Batch = tt.output, &tt.find, nil, models.Flag{By: "findings", Flagged: 1}, 1
+		card.Output, card.Find, card.Count, card.Flag, card.Input.Batch = tt.output, &tt.find, nil, modelcard.Flag{By: "findings", Flagged: 1}, 1
 		r := conclude(t, s, card, func(pixel.Tensor) (map[string]pixel.Tensor, error) { return tt.give, nil },
 			[]study.Block{{Kind: study.Patches, Series: "2.25.1.4", Tiles: tiles[:1]}})
 		if len(r.Findings) != 1 {

@@ -18,6 +18,7 @@ import (
 	"varde/internal/slide"
 	"varde/internal/studytest"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -118,10 +119,10 @@ func shelve(t testing.TB, d studytest.Drawn) *shelf {
 }
 
 // reference gives the card and the network of a reference model.
-func reference(t testing.TB, id string) (models.Card, []byte) {
+func reference(t testing.TB, id string) (modelcard.Card, []byte) {
 	t.Helper()
 	for _, d := range models.Reference() {
-		card, err := models.Parse(d.CardTOML)
+		card, err := modelcard.Parse(d.CardTOML)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,11 +131,11 @@ func reference(t testing.TB, id string) (models.Card, []byte) {
 		}
 	}
 	t.Fatalf("no reference model %s", id)
-	return models.Card{}, nil
+	return modelcard.Card{}, nil
 }
 
 // planFor asks ingest what a model is to see.
-func planFor(t testing.TB, s *shelf, d studytest.Drawn, card models.Card) study.ModelPlan {
+func planFor(t testing.TB, s *shelf, d studytest.Drawn, card modelcard.Card) study.ModelPlan {
 	t.Helper()
 	f := plan.Facts{Study: study.Study{UID: d.Study}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
 	var err error

@@ -12,7 +12,7 @@ import (
 	"varde/inference"
 	"varde/inference/sessions"
 	"varde/internal/onnx/graph"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -149,25 +149,25 @@ func free() []graph.Dim {
 }
 
 // ungated asks for nothing: what is drawn here is no patient.
-func ungated() *models.Gate {
-	return &models.Gate{Off: []string{"min_contrast", "min_body", "max_clipped", "max_backdrop"}}
+func ungated() *modelcard.Gate {
+	return &modelcard.Gate{Off: []string{"min_contrast", "min_body", "max_clipped", "max_backdrop"}}
 }
 
-func drawnCard() models.Card {
-	return models.Card{Gate: ungated(), ID: "draw", Version: "1", Name: "draws",
-		Use:    models.Use{Modality: []study.Modality{study.CT}},
-		Input:  models.Input{Name: "hu", Kind: study.Volume, Type: "float32", Layout: "NCDHW", Values: "hu"},
-		Output: []models.Output{{Name: "classes", Role: models.RoleSegments}},
-		Segment: []models.Segment{
+func drawnCard() modelcard.Card {
+	return modelcard.Card{Gate: ungated(), ID: "draw", Version: "1", Name: "draws",
+		Use:    modelcard.Use{Modality: []study.Modality{study.CT}},
+		Input:  modelcard.Input{Name: "hu", Kind: study.Volume, Type: "float32", Layout: "NCDHW", Values: "hu"},
+		Output: []modelcard.Output{{Name: "classes", Role: modelcard.RoleSegments}},
+		Segment: []modelcard.Segment{
 			{Name: "nodule", Output: "classes", Index: 1, What: noduleCode, Lesions: true, MinMM: 3, Total: volumeOf},
 			{Name: "calcium", Output: "classes", Index: 2, What: calciumFor, Total: volumeOf},
 		},
-		Flag: models.Flag{By: models.FlagFindings, Flagged: 1},
+		Flag: modelcard.Flag{By: modelcard.FlagFindings, Flagged: 1},
 	}
 }
 
 // throughORT scores blocks through the real runtime.
-func throughORT(t *testing.T, s *shelf, card models.Card, run sessions.Session, blocks []study.Block) study.Result {
+func throughORT(t *testing.T, s *shelf, card modelcard.Card, run sessions.Session, blocks []study.Block) study.Result {
 	t.Helper()
 	r, err := inference.ScoreFiles(t.Context(), scorer(s), inference.Files{Study: "2.25.1", Instances: s.instances, Card: card,
 		Plan: study.ModelPlan{Blocks: blocks}, Session: run, Runners: 2, At: time.UnixMilli(0)})
@@ -253,8 +253,8 @@ func TestSlidingWindowsGiveTheSameInAnyBlocks(t *testing.T) {
 	card.Input.HaloPlanes = 15
 	window := []graph.Dim{graph.Fixed(1), graph.Fixed(1), graph.Fixed(16), graph.Fixed(24), graph.Fixed(24)}
 	run := session(t, drawer(t, 3, window...))
-	for _, blend := range []string{"", models.BlendLinear} {
-		card.Sliding = &models.Sliding{Planes: 16, Rows: 24, Columns: 24, Overlap: 0.5, Blend: blend}
+	for _, blend := range []string{"", modelcard.BlendLinear} {
+		card.Sliding = &modelcard.Sliding{Planes: 16, Rows: 24, Columns: 24, Overlap: 0.5, Blend: blend}
 		want := throughORT(t, s, card, run, o.blocks(tiles, 1, 15))
 		if len(want.Findings) != 1 {
 			t.Fatalf("%q: %d findings", blend, len(want.Findings))

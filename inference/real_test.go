@@ -11,7 +11,7 @@ import (
 	"varde/internal/dicom"
 	"varde/internal/pixel"
 	"varde/internal/studytest/shared"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -40,9 +40,9 @@ func TestRealImagesPassTheGate(t *testing.T) {
 		if err != nil || in.Image == nil || in.Image.Samples != 1 || in.Image.Frames > 1 || in.Image.Trouble != "" || in.Image.Float {
 			continue
 		}
-		card := models.Card{ID: "gate", Version: "1", Use: models.Use{Modality: []study.Modality{in.Modality}},
-			Input:  models.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
-			Output: []models.Output{{Name: "score", Role: models.RoleScalar, Aggregate: "max"}}, Flag: models.Flag{By: "score", Flagged: 1}}
+		card := modelcard.Card{ID: "gate", Version: "1", Use: modelcard.Use{Modality: []study.Modality{in.Modality}},
+			Input:  modelcard.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
+			Output: []modelcard.Output{{Name: "score", Role: modelcard.RoleScalar, Aggregate: "max"}}, Flag: modelcard.Flag{By: "score", Flagged: 1}}
 		if in.Modality == study.CT && in.Image.HasRescale {
 			card.Input.Values = "hu"
 		}

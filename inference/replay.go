@@ -12,7 +12,7 @@ import (
 
 	"varde/inference/scores"
 	"varde/internal/codec"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -22,7 +22,7 @@ type Replayer struct {
 	Records Records
 	// Card gives a model's card. A ref without a hash means the model that is in
 	// use under that name now.
-	Card     func(ref study.ModelRef) (models.Card, error)
+	Card     func(ref study.ModelRef) (modelcard.Card, error)
 	Sessions Sessions
 	Objects  codec.Ranger
 	Scorer   *scores.Scorer // reads through the same Objects
@@ -155,7 +155,7 @@ func (r *Replayer) evidence(ctx context.Context, recorded study.Result) (e evide
 }
 
 // model holds the model that is in use against the one that made the result.
-func (out *Replay) model(recorded study.Result, card models.Card) {
+func (out *Replay) model(recorded study.Result, card modelcard.Card) {
 	if card.SHA256 != recorded.Model.SHA256 {
 		out.Differs = append(out.Differs, Difference{modelDiffers, recorded.Model.SHA256.String(), card.SHA256.String()})
 	}

@@ -12,7 +12,7 @@ import (
 
 	"varde/inference"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -139,7 +139,7 @@ func TestReplayOfWhatIsGoneSaysSo(t *testing.T) {
 	c := &clerk{shelf: newShelf(), card: ctCard(), net: thick}
 	recorded := c.recorded(t, c.worker(), cut(c.ct(30, 32, balls(ball(16, 16, 14, 5))), 3, 2))
 	r := c.replayer()
-	r.Card = func(study.ModelRef) (models.Card, error) { return models.Card{}, study.ErrNotFound }
+	r.Card = func(study.ModelRef) (modelcard.Card, error) { return modelcard.Card{}, study.ErrNotFound }
 	if _, err := r.Replay(t.Context(), recorded); !errors.Is(err, study.ErrNotFound) || !strings.Contains(err.Error(), "add it again") {
 		t.Errorf("without its model: %v", err)
 	}

@@ -14,7 +14,7 @@ import (
 	"varde/inference"
 	"varde/inference/scores"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -23,7 +23,7 @@ func scorer(s *shelf) *scores.Scorer {
 }
 
 // score scores one block, and the test ends when that fails.
-func score(t *testing.T, s *shelf, card models.Card, n network, b study.Block) study.Part {
+func score(t *testing.T, s *shelf, card modelcard.Card, n network, b study.Block) study.Part {
 	t.Helper()
 	p, err := scorer(s).Score(t.Context(), scores.Question{Card: card, Session: n, Instances: s.instances, Block: b})
 	if err != nil {
@@ -34,7 +34,7 @@ func score(t *testing.T, s *shelf, card models.Card, n network, b study.Block) s
 }
 
 // conclude scores blocks and concludes.
-func conclude(t *testing.T, s *shelf, card models.Card, n network, blocks []study.Block) study.Result {
+func conclude(t *testing.T, s *shelf, card modelcard.Card, n network, blocks []study.Block) study.Result {
 	t.Helper()
 	f := inference.Facts{Card: card, Study: "2.25.1", Rev: 1, Instances: s.instances, At: time.UnixMilli(0)}
 	for i, b := range blocks {
@@ -273,7 +273,7 @@ func TestPaddingOfCTIsAir(t *testing.T) {
 	zero := 0
 	s.instances[0].Image.Padding = &zero
 	card := ctCard()
-	card.Output = append(card.Output, models.Output{Name: "mean", Role: "scalar"})
+	card.Output = append(card.Output, modelcard.Output{Name: "mean", Role: "scalar"})
 	p := score(t, s, card, bright, study.Block{Kind: study.Volume, Series: "2.25.1.2", OriginMM: 100, StepMM: 1, Tiles: tiles})
 	if got := p.Scores[0].Values[0]; got != -1000 {
 		t.Errorf("padding becomes %v HU", got)
@@ -393,14 +393,14 @@ func TestCardAndNetworkThatDoNotFitAreAnError(t *testing.T) {
 	images := study.Block{Kind: study.Images, Tiles: []study.Tile{tile}}
 	for _, tt := range []struct {
 		name string
-		card models.Card
+		card modelcard.Card
 		net  network
 		b    study.Block
 	}{
 		{"an output is missing", mgCard(), thickless, images},
 		{"an empty scalar", mgCard(), give("mean", 0), images},
-		{"two numbers where one is meant", func() models.Card { c := mgCard(); c.Output[0].Index = -1; return c }(), give("mean", 1, 2), images},
-		{"a class that is not there", func() models.Card { c := mgCard(); c.Output[0].Index = 2; return c }(), give("mean", 1, 2), images},
+		{"two numbers where one is meant", func() modelcard.Card { c := mgCard(); c.Output[0].Index = -1; return c }(), give("mean", 1, 2), images},
+		{"a class that is not there", func() modelcard.Card { c := mgCard(); c.Output[0].Index = 2; return c }(), give("mean", 1, 2), images},
 		{"a map for two images", mgCard(), give("map", 2, 1, 8, 8), images},
 		{"a map of a broken fraction", mgCard(), give("map", 1, 1, 5, 8), images},
 		{"a map of other planes", ctCard(), give("map", 1, 1, 4, 8, 8), cut(ct, 1, 2)[0]},

@@ -10,7 +10,7 @@ import (
 
 	"varde/inference"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -107,12 +107,12 @@ func smeared(shrink int) network {
 }
 
 // mapCard is of a model that gives a map of patches.
-func mapCard(overlap float64) models.Card {
+func mapCard(overlap float64) modelcard.Card {
 	c := smCard()
 	c.ID, c.Input.Overlap = "map", overlap
-	c.Output = []models.Output{{Name: "map", Role: "map", Aggregate: "area", Above: 0.5, Measure: lesion, Unit: squareMM, Probability: true}}
-	c.Find = &models.Find{Map: "map", Threshold: 0.5, What: lesion, Max: 50}
-	c.Flag = models.Flag{By: "findings", Flagged: 1}
+	c.Output = []modelcard.Output{{Name: "map", Role: "map", Aggregate: "area", Above: 0.5, Measure: lesion, Unit: squareMM, Probability: true}}
+	c.Find = &modelcard.Find{Map: "map", Threshold: 0.5, What: lesion, Max: 50}
+	c.Flag = modelcard.Flag{By: "findings", Flagged: 1}
 	return c
 }
 
@@ -174,7 +174,7 @@ func TestMapIsTheSameHoweverTheSlideIsCut(t *testing.T) {
 
 // checkMap puts the map of a whole slide together as plainly as can be, and holds
 // the findings against it.
-func checkMap(t *testing.T, s *shelf, card models.Card, run network, tiles []study.Tile, shrink int, r study.Result) {
+func checkMap(t *testing.T, s *shelf, card modelcard.Card, run network, tiles []study.Tile, shrink int, r study.Result) {
 	t.Helper()
 	w, h, side := 192/shrink, 160/shrink, 16/shrink
 	over := int(card.Input.Overlap) / shrink
@@ -398,10 +398,10 @@ func TestSlideThatTheSecondNetworkCanNotJudgeHasFailed(t *testing.T) {
 			more = append(more, study.Tile{Instance: other.UID, X: i, W: 16, H: 16})
 		}
 		card := smCard()
-		card.Output = []models.Output{{Name: "features", Role: "features"}}
-		card.MIL = &models.MIL{Network: "mil", SHA256: study.Hash{8}, Features: "features", Input: "bag", Most: tt.most,
-			Output: []models.Output{{Name: "slide", Probability: true}}}
-		card.Find, card.Flag = nil, models.Flag{By: "slide", Flagged: tt.flag}
+		card.Output = []modelcard.Output{{Name: "features", Role: "features"}}
+		card.MIL = &modelcard.MIL{Network: "mil", SHA256: study.Hash{8}, Features: "features", Input: "bag", Most: tt.most,
+			Output: []modelcard.Output{{Name: "slide", Probability: true}}}
+		card.Find, card.Flag = nil, modelcard.Flag{By: "slide", Flagged: tt.flag}
 		plan := study.ModelPlan{Planned: 13, Blocks: []study.Block{
 			{Kind: study.Patches, Series: "2.25.1.4", Tiles: tiles}, {Kind: study.Patches, Series: "2.25.1.5", Tiles: more}}}
 		r, err := inference.ScoreFiles(t.Context(), scorer(s), inference.Files{Study: "2.25.1", Instances: s.instances, Card: card, Plan: plan,

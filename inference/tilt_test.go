@@ -7,12 +7,12 @@ import (
 
 	"varde/ingest/plan"
 	"varde/internal/codec"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // asked asks ingest what a model is to see of a shelf.
-func asked(s *shelf, card models.Card) study.ModelPlan {
+func asked(s *shelf, card modelcard.Card) study.ModelPlan {
 	return plan.Plan(plan.Facts{Study: study.Study{UID: "2.25.1"}, Instances: s.instances, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}).Models[0]
 }
 
@@ -37,7 +37,7 @@ func TestATiltedGantryIsResampledAsTheCardSays(t *testing.T) {
 	if p := asked(s, card); p.State != study.OutOfScope || p.Reason.Code != study.ReasonGeometry {
 		t.Fatalf("%s because of %s, want it refused", p.State, p.Reason)
 	}
-	card.Pose = models.Pose{Geometry: models.GeometryResample, MaxTilt: 10}
+	card.Pose = modelcard.Pose{Geometry: modelcard.GeometryResample, MaxTilt: 10}
 	if p := asked(s, card); p.State != study.OutOfScope {
 		t.Errorf("tilted by 18°, 10° are allowed: %s", p.State)
 	}
@@ -103,7 +103,7 @@ func TestWhatATiltMovesOutOfTheFrameIsMissed(t *testing.T) {
 	o.shear = 1.5 * math.Tan(18*math.Pi/180)
 	o.shelve(s, func([3]float64) int { return 40 })
 	card := drawnCard()
-	card.Pose.Geometry = models.GeometryResample
+	card.Pose.Geometry = modelcard.GeometryResample
 	r := throughORT(t, s, card, session(t, drawer(t, 1, free()...)), asked(s, card).Blocks)
 	if !r.Partial() || r.Reason.Code != study.ReasonCropped {
 		t.Errorf("%d of %d slices because of %s", r.Seen, r.Planned, r.Reason)
@@ -128,7 +128,7 @@ func TestUnevenStepsAreResampledAsTheCardSays(t *testing.T) {
 	if p := asked(s, card); len(p.Blocks) != 0 || p.Reason.Code != study.ReasonGeometry {
 		t.Fatalf("%s because of %s, want it refused", p.State, p.Reason)
 	}
-	card.Pose.Geometry = models.GeometryResample
+	card.Pose.Geometry = modelcard.GeometryResample
 	p := asked(s, card)
 	if len(p.Blocks) == 0 {
 		t.Fatalf("%s because of %s", p.State, p.Reason)

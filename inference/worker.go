@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"varde/inference/scores"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -57,7 +57,7 @@ func (w *Worker) Handle(ctx context.Context, job study.Job) error {
 	return nil
 }
 
-func (w *Worker) score(ctx context.Context, card models.Card, job study.Job) error {
+func (w *Worker) score(ctx context.Context, card modelcard.Card, job study.Job) error {
 	// Asked before the network is loaded, which may take seconds.
 	if err := w.Models.Allowed(job.Model); err != nil {
 		return err
@@ -152,7 +152,7 @@ func modelFault(err error) error {
 	return err
 }
 
-func (w *Worker) conclude(ctx context.Context, card models.Card, job study.Job) error {
+func (w *Worker) conclude(ctx context.Context, card modelcard.Card, job study.Job) error {
 	f := Facts{Card: card, Study: job.Study, Rev: job.Rev, At: w.now()}
 	err := w.Models.Allowed(job.Model)
 	f.Stopped = errors.Is(err, study.ErrWithheld)

@@ -19,6 +19,7 @@ import (
 	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/queue"
 	"varde/store"
 	"varde/store/objects"
@@ -38,7 +39,7 @@ var (
 // A clerk is ledger, records, registry and sessions of one study and one model.
 type clerk struct {
 	*shelf
-	card    models.Card
+	card    modelcard.Card
 	net     network
 	stopped bool
 	fenced  error
@@ -79,7 +80,7 @@ func (c *clerk) Parts(context.Context, study.UID, int, study.ModelRef) ([]study.
 	return c.parts, nil
 }
 
-func (c *clerk) Card(study.ModelRef) (models.Card, error) { return c.card, nil }
+func (c *clerk) Card(study.ModelRef) (modelcard.Card, error) { return c.card, nil }
 
 func (c *clerk) Allowed(ref study.ModelRef) error {
 	if c.stopped {
@@ -88,7 +89,7 @@ func (c *clerk) Allowed(ref study.ModelRef) error {
 	return nil
 }
 
-func (c *clerk) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
+func (c *clerk) Acquire(context.Context, modelcard.Card) (sessions.Session, func(), error) {
 	return c.net, func() {}, nil
 }
 
@@ -202,7 +203,7 @@ func (s *stuck) Run(ctx context.Context, _ map[string]pixel.Tensor) (map[string]
 	return nil, ctx.Err()
 }
 
-func (s *stuck) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
+func (s *stuck) Acquire(context.Context, modelcard.Card) (sessions.Session, func(), error) {
 	return s, func() {}, nil
 }
 
@@ -248,7 +249,7 @@ func TestErrorsOfAJobKeepTheirKind(t *testing.T) {
 // altered is a model whose network is not what its card says.
 type altered struct{}
 
-func (altered) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
+func (altered) Acquire(context.Context, modelcard.Card) (sessions.Session, func(), error) {
 	return nil, nil, fmt.Errorf("the network was altered: %w", study.ErrInvalid)
 }
 

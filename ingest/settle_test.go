@@ -23,38 +23,39 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/studytest/peers"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // shelf is a registry of cards that are all live.
-type shelf []models.Card
+type shelf []modelcard.Card
 
 func (s shelf) Cards(context.Context) ([]models.Entry, error) {
 	var out []models.Entry
 	for _, c := range s {
 		out = append(out, models.Entry{Card: c, State: study.ModelLive})
 	}
-	return append(out, models.Entry{Card: models.Card{ID: "draft", Version: "1", Use: models.Use{}, Input: models.Input{Kind: study.Images}}, State: study.ModelDraft}), nil
+	return append(out, models.Entry{Card: modelcard.Card{ID: "draft", Version: "1", Use: modelcard.Use{}, Input: modelcard.Input{Kind: study.Images}}, State: study.ModelDraft}), nil
 }
 
-func noduleCard() models.Card {
-	return models.Card{ID: "nodules", Version: "1", SHA256: study.Hash{1}, Hash: study.Hash{2},
-		Use:   models.Use{Modality: []study.Modality{study.CT}, BodyParts: []string{"CHEST"}, MinImages: 10, MaxStepMM: 3},
-		Input: models.Input{Kind: study.Volume, Values: "hu", SpacingMM: [3]float64{1, 1, 1}, HaloPlanes: 8},
+func noduleCard() modelcard.Card {
+	return modelcard.Card{ID: "nodules", Version: "1", SHA256: study.Hash{1}, Hash: study.Hash{2},
+		Use:   modelcard.Use{Modality: []study.Modality{study.CT}, BodyParts: []string{"CHEST"}, MinImages: 10, MaxStepMM: 3},
+		Input: modelcard.Input{Kind: study.Volume, Values: "hu", SpacingMM: [3]float64{1, 1, 1}, HaloPlanes: 8},
 	}
 }
 
-func mammoCard() models.Card {
-	return models.Card{ID: "calcifications", Version: "1", SHA256: study.Hash{3}, Hash: study.Hash{4},
-		Use:   models.Use{Modality: []study.Modality{study.MG}, Intents: []string{"FOR PRESENTATION"}},
-		Input: models.Input{Kind: study.Images, Values: "unit"},
+func mammoCard() modelcard.Card {
+	return modelcard.Card{ID: "calcifications", Version: "1", SHA256: study.Hash{3}, Hash: study.Hash{4},
+		Use:   modelcard.Use{Modality: []study.Modality{study.MG}, Intents: []string{"FOR PRESENTATION"}},
+		Input: modelcard.Input{Kind: study.Images, Values: "unit"},
 	}
 }
 
-func slideCard() models.Card {
-	return models.Card{ID: "density", Version: "1", SHA256: study.Hash{5}, Hash: study.Hash{6},
-		Use:   models.Use{Modality: []study.Modality{study.SM}},
-		Input: models.Input{Kind: study.Patches, Values: "rgb", Width: 128, Height: 128, MicronsPerPixel: 0.5, MinTissue: 0.5}}
+func slideCard() modelcard.Card {
+	return modelcard.Card{ID: "density", Version: "1", SHA256: study.Hash{5}, Hash: study.Hash{6},
+		Use:   modelcard.Use{Modality: []study.Modality{study.SM}},
+		Input: modelcard.Input{Kind: study.Patches, Values: "rgb", Width: 128, Height: 128, MicronsPerPixel: 0.5, MinTissue: 0.5}}
 }
 
 func (h *house) settler(woken *atomic.Int32) *ingest.Settler {

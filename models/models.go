@@ -1,14 +1,15 @@
-// Package models is the registry: cards, network files, states, the stop switch,
-// and the reference models.
+// Package models is the registry: network files with their cards, states, the stop
+// switch, and the reference models.
 //
-//	Parse, Validate     a card is read strictly, and every fault is named at once
-//	Check               the network is held against its card, before any session
-//	Registry.Add        both are kept for good, pinned by their SHA-256
+//	Registry.Add        a card and its network are kept for good, pinned by SHA-256
 //	Registry.Change     a model runs in shadow, is suspended, is withdrawn
 //	Council             one person proposes that it goes live, another confirms
 //	Registry.Allowed    may it still speak? asked before every batch of tiles
-//	Card.Heat           which number of a patch a heatmap shows
 //	Reference           three models of our own that need no training
+//
+// What a card says and how it is held against its network is in modelcard; what
+// the numbers of a model are worth here, in calibration; cards begun from what
+// others publish, in draft.
 //
 // A model is a folder {id}@{version} with card.toml and the network beside it.
 // Folders never change; a new network is a new version. What a model may do is

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"varde/internal/onnx/graph"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -63,11 +64,11 @@ func drawn(card string, draw func() ([]byte, error)) (Drawn, error) {
 	}
 	hash := study.Hash(sha256.Sum256(network))
 	d := Drawn{CardTOML: []byte(strings.Replace(string(text), networkMark, hash.String(), 1)), Network: network}
-	c, err := Parse(d.CardTOML)
+	c, err := modelcard.Parse(d.CardTOML)
 	if err != nil {
 		return Drawn{}, err
 	}
-	_, err = Check(c, network)
+	_, err = modelcard.Check(c, network)
 	return d, err
 }
 

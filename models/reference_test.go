@@ -13,6 +13,7 @@ import (
 	"varde/internal/onnx"
 	"varde/internal/pixel"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -23,9 +24,9 @@ const (
 	mg
 )
 
-func card(t testing.TB, model int) models.Card {
+func card(t testing.TB, model int) modelcard.Card {
 	t.Helper()
-	c, err := models.Parse(models.Reference()[model].CardTOML)
+	c, err := modelcard.Parse(models.Reference()[model].CardTOML)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,12 +14,13 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // An Entry is a model with what it may do now.
 type Entry struct {
-	Card   Card
+	Card   modelcard.Card
 	State  study.ModelState
 	Share  study.Share // of the exams that it is asked about
 	Beside bool        // whatever other versions are asked about
@@ -31,9 +32,9 @@ type Registry struct {
 	dir    string
 	states States
 
-	mu     sync.Mutex      // held to read the folder or to add to it
-	cards  map[string]Card // by id@version; guarded by mu
-	loose  map[string]kept // outside the folder, by SHA-256 of card and network; guarded by mu
+	mu     sync.Mutex                // held to read the folder or to add to it
+	cards  map[string]modelcard.Card // by id@version; guarded by mu
+	loose  map[string]kept           // outside the folder, by SHA-256 of card and network; guarded by mu
 	fault  map[string]error
 	missed map[string]miss // by id@version: what could not be fetched; guarded by mu
 	shelf  Shelf           // nil: this registry is alone
@@ -46,7 +47,7 @@ type Registry struct {
 
 // kept is a model that lies somewhere else.
 type kept struct {
-	card    Card
+	card    modelcard.Card
 	network []byte
 	second  []byte // nil when the card names none
 }
@@ -58,7 +59,7 @@ func Open(dir string, states States) (*Registry, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open models: %w", err)
 	}
-	r := &Registry{dir: dir, states: states, cards: map[string]Card{}, loose: map[string]kept{}, fault: map[string]error{}, missed: map[string]miss{}}
+	r := &Registry{dir: dir, states: states, cards: map[string]modelcard.Card{}, loose: map[string]kept{}, fault: map[string]error{}, missed: map[string]miss{}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.scan(); err != nil {
@@ -91,12 +92,12 @@ func (r *Registry) scan() error {
 	return nil
 }
 
-func readCard(folder string) (Card, error) {
-	b, err := os.ReadFile(filepath.Join(folder, CardFile))
+func readCard(folder string) (modelcard.Card, error) {
+	b, err := os.ReadFile(filepath.Join(folder, modelcard.CardFile))
 	if err != nil {
-		return Card{}, err
+		return modelcard.Card{}, err
 	}
-	return Parse(b)
+	return modelcard.Parse(b)
 }
 
 // Faults names the folders that cannot be read as a model.
@@ -120,16 +121,16 @@ func (r *Registry) Faults() error {
 // put right; other bytes under a known version are refused
 // ([study.ErrRefused]), and a faulty card or network wraps [study.ErrInvalid].
 // second is the second network of a card that names one.
-func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string, second ...[]byte) (Card, error) {
-	card, err := Parse(cardTOML)
+func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string, second ...[]byte) (modelcard.Card, error) {
+	card, err := modelcard.Parse(cardTOML)
 	if err != nil {
-		return Card{}, err
+		return modelcard.Card{}, err
 	}
-	if _, err := Check(card, network, second...); err != nil {
-		return Card{}, err
+	if _, err := modelcard.Check(card, network, second...); err != nil {
+		return modelcard.Card{}, err
 	}
 	if by == "" {
-		return Card{}, fmt.Errorf("add model %s: nobody says so: %w", card.Ref(), study.ErrInvalid)
+		return modelcard.Card{}, fmt.Errorf("add model %s: nobody says so: %w", card.Ref(), study.ErrInvalid)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,25 +144,25 @@ func (r *Registry) Add(ctx context.Context, cardTOML, network []byte, by string,
 			err = errors.Join(err, mend(filepath.Join(folder, card.MIL.Network), b))
 		}
 		if err != nil {
-			return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
+			return modelcard.Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 		}
 		return card, nil
 	case err == nil:
-		return Card{}, fmt.Errorf("add model %s: this version is here with another card; give the new one a version of its own: %w", card.Ref(), study.ErrRefused)
+		return modelcard.Card{}, fmt.Errorf("add model %s: this version is here with another card; give the new one a version of its own: %w", card.Ref(), study.ErrRefused)
 	case !errors.Is(err, fs.ErrNotExist):
-		return Card{}, fmt.Errorf("add model %s: its folder is here and can't be read: %w: %w", card.Ref(), err, study.ErrRefused)
+		return modelcard.Card{}, fmt.Errorf("add model %s: its folder is here and can't be read: %w: %w", card.Ref(), err, study.ErrRefused)
 	}
 	// The files go first: a state without a network would be a model that is
 	// asked for and can't run. Files without a state are a draft.
-	files := map[string][]byte{CardFile: cardTOML, card.Network: network}
+	files := map[string][]byte{modelcard.CardFile: cardTOML, card.Network: network}
 	for _, b := range second {
 		files[card.MIL.Network] = b
 	}
 	if err := r.shelve(ctx, card, files); err != nil {
-		return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
+		return modelcard.Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
 	if err := keep(folder, files); err != nil {
-		return Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
+		return modelcard.Card{}, fmt.Errorf("add model %s: %w", card.Ref(), err)
 	}
 	r.cards[card.Ref().String()] = card
 	if err := r.added(ctx, card.Ref(), by); err != nil {
@@ -196,19 +197,19 @@ func (r *Registry) Cards(ctx context.Context) ([]Entry, error) {
 // Card finds a model's card. A ref without a hash means the one in the folder.
 // A model that is not here, nor on the shelf, or has another network, is
 // [study.ErrNotFound].
-func (r *Registry) Card(ref study.ModelRef) (Card, error) {
+func (r *Registry) Card(ref study.ModelRef) (modelcard.Card, error) {
 	c, err := r.card(ref)
 	if r.shelf == nil || !errors.Is(err, study.ErrNotFound) {
 		return c, err
 	}
 	if fetched := r.fetch(ref); fetched != nil {
-		return Card{}, fetched
+		return modelcard.Card{}, fetched
 	}
 	return r.card(ref)
 }
 
 // card finds a card in the folder.
-func (r *Registry) card(ref study.ModelRef) (Card, error) {
+func (r *Registry) card(ref study.ModelRef) (modelcard.Card, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l, ok := r.loose[looseKey(ref)]; ok {
@@ -217,24 +218,24 @@ func (r *Registry) card(ref study.ModelRef) (Card, error) {
 	c, ok := r.cards[ref.String()]
 	if !ok { // another process may have added it
 		if err := r.scan(); err != nil {
-			return Card{}, err
+			return modelcard.Card{}, err
 		}
 		c, ok = r.cards[ref.String()]
 	}
 	switch {
 	case !ok && r.fault[ref.String()] != nil:
-		return Card{}, r.fault[ref.String()]
+		return modelcard.Card{}, r.fault[ref.String()]
 	case !ok:
-		return Card{}, fmt.Errorf("model %s: %w", ref, study.ErrNotFound)
+		return modelcard.Card{}, fmt.Errorf("model %s: %w", ref, study.ErrNotFound)
 	case ref.SHA256 != study.Hash{} && ref.SHA256 != c.SHA256:
-		return Card{}, fmt.Errorf("model %s with network %s: the one here has %s: %w", ref, ref.SHA256.Short(), c.SHA256.Short(), study.ErrNotFound)
+		return modelcard.Card{}, fmt.Errorf("model %s with network %s: the one here has %s: %w", ref, ref.SHA256.Short(), c.SHA256.Short(), study.ErrNotFound)
 	}
 	return c, nil
 }
 
 // Network reads a model's network and checks its hash again: a file that was
 // changed or damaged on disk is [study.ErrInvalid] and never runs. A ref with the
-// hash of the model's second network gives that one, see [Card.Second].
+// hash of the model's second network gives that one, see [modelcard.Card.Second].
 func (r *Registry) Network(ref study.ModelRef) ([]byte, error) {
 	card, name, want, err := r.file(ref)
 	if err != nil {
@@ -263,11 +264,11 @@ func (r *Registry) Network(ref study.ModelRef) ([]byte, error) {
 
 // file finds the card that a ref to one of its networks belongs to, and that
 // network's name and hash.
-func (r *Registry) file(ref study.ModelRef) (c Card, name string, h study.Hash, err error) {
+func (r *Registry) file(ref study.ModelRef) (c modelcard.Card, name string, h study.Hash, err error) {
 	if c, err = r.Card(ref); err == nil {
 		return c, c.Network, c.SHA256, nil
 	}
-	second := func(c Card) bool {
+	second := func(c modelcard.Card) bool {
 		return c.MIL != nil && c.Ref().String() == ref.String() && c.MIL.SHA256 == ref.SHA256
 	}
 	r.mu.Lock()
@@ -280,7 +281,7 @@ func (r *Registry) file(ref study.ModelRef) (c Card, name string, h study.Hash, 
 			return l.card, l.card.MIL.Network, l.card.MIL.SHA256, nil
 		}
 	}
-	return Card{}, "", study.Hash{}, err
+	return modelcard.Card{}, "", study.Hash{}, err
 }
 
 // Resolve turns what a person typed into a model: "id@version"; "id", which is
@@ -320,7 +321,7 @@ func (r *Registry) resolveFolder(path string) (study.ModelRef, error) {
 	}
 	card, err := readCard(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return study.ModelRef{}, fmt.Errorf("model %s: no %s there: %w", path, CardFile, study.ErrNotFound)
+		return study.ModelRef{}, fmt.Errorf("model %s: no %s there: %w", path, modelcard.CardFile, study.ErrNotFound)
 	}
 	if err != nil {
 		return study.ModelRef{}, fmt.Errorf("model %s: %w", path, err)
@@ -337,7 +338,7 @@ func (r *Registry) resolveFolder(path string) (study.ModelRef, error) {
 		}
 		second = append(second, k.second)
 	}
-	if _, err := Check(card, network, second...); err != nil {
+	if _, err := modelcard.Check(card, network, second...); err != nil {
 		return study.ModelRef{}, err
 	}
 	r.mu.Lock()

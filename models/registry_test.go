@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"varde/internal/onnx/graph"
 	"varde/models"
+	"varde/models/modelcard"
+	"varde/models/modelcard/cardtest"
 	"varde/study"
 )
 
@@ -60,61 +61,6 @@ func (m *memory) put(c study.ModelChange) {
 	m.keep(c)
 }
 
-// plain draws a network that a plain card fits: patches in, one number out.
-func plain(t testing.TB, seed float32) []byte {
-	t.Helper()
-	g := graph.New("plain")
-	x := g.Input("in", graph.Float, graph.Free("n"), graph.Fixed(3), graph.Free("h"), graph.Free("w"))
-	y := g.Node("ReduceMean", graph.Attrs{"axes": []int64{1, 2, 3}, "keepdims": 0}, x)
-	g.Named("p", "Mul", nil, y, g.Scalar(seed))
-	g.Output("p", graph.Float, graph.Free("n"))
-	b, err := g.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-const plainCard = `
-id = "plain"
-version = "VERSION"
-name = "Plain"
-vendor = "Tests"
-regulatory = "not a medical device"
-network = "plain.onnx"
-sha256 = "HASH"
-[use]
-text = "tests"
-measures = "the mean"
-limits = "everything"
-modality = ["SM"]
-[input]
-name = "in"
-kind = "patches"
-type = "float32"
-layout = "NCHW"
-values = "rgb"
-width = 64
-height = 64
-microns_per_pixel = 0.5
-mean = [0.5, 0.5, 0.5]
-std = [0.25, 0.25, 0.25]
-[[output]]
-name = "p"
-role = "scalar"
-activation = "sigmoid"
-aggregate = "top"
-probability = true
-[flag]
-by = "p"
-flagged = 0.5
-`
-
-func cardFor(network []byte, version string) string {
-	h := study.Hash(sha256.Sum256(network))
-	return strings.NewReplacer("HASH", h.String(), "VERSION", version).Replace(plainCard)
-}
-
 func registry(t testing.TB, states models.States) (*models.Registry, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "models")
@@ -125,10 +71,10 @@ func registry(t testing.TB, states models.States) (*models.Registry, string) {
 	return r, dir
 }
 
-func add(t testing.TB, r *models.Registry, version string, seed float32) models.Card {
+func add(t testing.TB, r *models.Registry, version string, seed float32) modelcard.Card {
 	t.Helper()
-	network := plain(t, seed)
-	c, err := r.Add(t.Context(), []byte(cardFor(network, version)), network, "anna")
+	network := cardtest.Plain(t, seed)
+	c, err := r.Add(t.Context(), []byte(cardtest.Card(network, version)), network, "anna")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,16 +123,16 @@ func TestAddingAgainChangesNothingAndOtherBytesAreRefused(t *testing.T) {
 	if len(states.log) != 1 {
 		t.Errorf("%d changes for one model", len(states.log))
 	}
-	other := plain(t, 2)
-	if _, err := r.Add(t.Context(), []byte(cardFor(other, "1.0")), other, "anna"); !errors.Is(err, study.ErrRefused) {
+	other := cardtest.Plain(t, 2)
+	if _, err := r.Add(t.Context(), []byte(cardtest.Card(other, "1.0")), other, "anna"); !errors.Is(err, study.ErrRefused) {
 		t.Errorf("other bytes under the same version: %v", err)
 	}
 }
 
 func TestNetworkMustBeTheOneThatTheCardNames(t *testing.T) {
 	r, _ := registry(t, &memory{})
-	network := plain(t, 1)
-	if _, err := r.Add(t.Context(), []byte(cardFor(network, "1.0")), plain(t, 2), "anna"); !errors.Is(err, study.ErrInvalid) {
+	network := cardtest.Plain(t, 1)
+	if _, err := r.Add(t.Context(), []byte(cardtest.Card(network, "1.0")), cardtest.Plain(t, 2), "anna"); !errors.Is(err, study.ErrInvalid) {
 		t.Errorf("%v", err)
 	}
 	if e, err := r.Cards(t.Context()); err != nil || len(e) != 0 {
@@ -223,11 +169,11 @@ func TestUnreadableFolderKeepsNoOtherModelFromWorking(t *testing.T) {
 	states := &memory{}
 	r, dir := registry(t, states)
 	add(t, r, "1.0", 1)
-	for name, text := range map[string]string{"broken@1": "id = ", "moved@2": cardFor(plain(t, 1), "1.0")} {
+	for name, text := range map[string]string{"broken@1": "id = ", "moved@2": cardtest.Card(cardtest.Plain(t, 1), "1.0")} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name, models.CardFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name, modelcard.CardFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -512,14 +458,14 @@ func TestNamesOfModelsAreResolved(t *testing.T) {
 	check("plain", "plain@1.9", nil)
 
 	elsewhere := t.TempDir()
-	network := plain(t, 7)
-	for name, b := range map[string][]byte{models.CardFile: []byte(cardFor(network, "7")), "plain.onnx": network} {
+	network := cardtest.Plain(t, 7)
+	for name, b := range map[string][]byte{modelcard.CardFile: []byte(cardtest.Card(network, "7")), "plain.onnx": network} {
 		if err := os.WriteFile(filepath.Join(elsewhere, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	check(elsewhere, "plain@7", nil)
-	check(filepath.Join(elsewhere, models.CardFile), "plain@7", nil)
+	check(filepath.Join(elsewhere, modelcard.CardFile), "plain@7", nil)
 	check(elsewhere+"/nothing", "", study.ErrNotFound)
 	ref, err := r.Resolve(elsewhere)
 	if err != nil {

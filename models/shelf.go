@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -51,13 +52,13 @@ func (r *Registry) Share(ctx context.Context, shelf Shelf) error {
 		if err != nil {
 			return fmt.Errorf("look for models in the object store: %w", err)
 		}
-		if path.Base(key) == CardFile {
+		if path.Base(key) == modelcard.CardFile {
 			there[path.Base(path.Dir(key))] = true
 		}
 	}
 	r.mu.Lock()
 	r.shelf = shelf
-	var missing []Card
+	var missing []modelcard.Card
 	for name, c := range r.cards {
 		if !there[name] {
 			missing = append(missing, c)
@@ -66,7 +67,7 @@ func (r *Registry) Share(ctx context.Context, shelf Shelf) error {
 	r.mu.Unlock()
 	for _, c := range missing {
 		files := map[string][]byte{}
-		for _, name := range c.files() {
+		for _, name := range filesOf(c) {
 			b, err := os.ReadFile(filepath.Join(r.dir, c.Ref().String(), name))
 			if err != nil {
 				return fmt.Errorf("keep model %s for other processes: %w", c.Ref(), err)
@@ -80,13 +81,13 @@ func (r *Registry) Share(ctx context.Context, shelf Shelf) error {
 	return nil
 }
 
-// files lists a model's files, the card last.
-func (c Card) files() []string {
+// filesOf lists a model's files, the card last.
+func filesOf(c modelcard.Card) []string {
 	names := []string{c.Network}
 	if c.MIL != nil {
 		names = append(names, c.MIL.Network)
 	}
-	return append(names, CardFile)
+	return append(names, modelcard.CardFile)
 }
 
 // shelfKey is where a file of a model lies on the shelf.
@@ -94,20 +95,20 @@ func shelfKey(ref study.ModelRef, name string) string { return shelfPrefix + ref
 
 // shelve puts a model on the shelf, its card last: whoever finds the card finds the
 // rest. A model that lies there with another card is [study.ErrRefused].
-func (r *Registry) shelve(ctx context.Context, c Card, files map[string][]byte) error {
+func (r *Registry) shelve(ctx context.Context, c modelcard.Card, files map[string][]byte) error {
 	if r.shelf == nil {
 		return nil
 	}
-	old, err := r.fromShelf(ctx, c.Ref(), CardFile)
+	old, err := r.fromShelf(ctx, c.Ref(), modelcard.CardFile)
 	switch {
-	case err == nil && sha256.Sum256(old) == sha256.Sum256(files[CardFile]):
+	case err == nil && sha256.Sum256(old) == sha256.Sum256(files[modelcard.CardFile]):
 		return nil
 	case err == nil:
 		return fmt.Errorf("keep model %s for other processes: it is there with another card; give the new one a version of its own: %w", c.Ref(), study.ErrRefused)
 	case !errors.Is(err, study.ErrNotFound):
 		return fmt.Errorf("keep model %s for other processes: %w", c.Ref(), err)
 	}
-	for _, name := range c.files() {
+	for _, name := range filesOf(c) {
 		b := files[name]
 		if err := r.shelf.Put(ctx, shelfKey(c.Ref(), name), bytes.NewReader(b), int64(len(b))); err != nil {
 			return fmt.Errorf("keep model %s for other processes: %w", c.Ref(), err)
@@ -173,18 +174,18 @@ type miss struct {
 }
 
 // takeDown reads a model from the shelf and checks it.
-func (r *Registry) takeDown(ctx context.Context, ref study.ModelRef) (c Card, files map[string][]byte, err error) {
-	text, err := r.fromShelf(ctx, ref, CardFile)
+func (r *Registry) takeDown(ctx context.Context, ref study.ModelRef) (c modelcard.Card, files map[string][]byte, err error) {
+	text, err := r.fromShelf(ctx, ref, modelcard.CardFile)
 	if err != nil {
 		return c, nil, err
 	}
-	if c, err = Parse(text); err != nil {
+	if c, err = modelcard.Parse(text); err != nil {
 		return c, nil, err
 	}
 	if c.Ref().String() != ref.String() || ref.SHA256 != (study.Hash{}) && ref.SHA256 != c.SHA256 {
 		return c, nil, fmt.Errorf("what lies there is %s with network %s: %w", c.Ref(), c.SHA256.Short(), study.ErrInvalid)
 	}
-	files = map[string][]byte{CardFile: text}
+	files = map[string][]byte{modelcard.CardFile: text}
 	want := map[string]study.Hash{c.Network: c.SHA256}
 	if c.MIL != nil {
 		want[c.MIL.Network] = c.MIL.SHA256

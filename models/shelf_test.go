@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"varde/models"
+	"varde/models/modelcard/cardtest"
 	"varde/study"
 )
 
@@ -78,8 +79,8 @@ func shared(t *testing.T, states models.States, s *shelf) *models.Registry {
 func TestModelThatOneProcessAddsIsThereForAll(t *testing.T) {
 	states, s := &memory{}, &shelf{objects: map[string][]byte{}}
 	a, b := shared(t, states, s), shared(t, states, s)
-	network := plain(t, 1)
-	card, err := a.Add(t.Context(), []byte(cardFor(network, "1")), network, "ann")
+	network := cardtest.Plain(t, 1)
+	card, err := a.Add(t.Context(), []byte(cardtest.Card(network, "1")), network, "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,8 +95,8 @@ func TestModelThatOneProcessAddsIsThereForAll(t *testing.T) {
 	if got, err := c.Card(card.Ref()); err != nil || got.Hash != card.Hash {
 		t.Errorf("%v", err)
 	}
-	other := plain(t, 2)
-	if _, err := shared(t, states, s).Add(t.Context(), []byte(cardFor(other, "1")), other, "bo"); !errors.Is(err, study.ErrRefused) {
+	other := cardtest.Plain(t, 2)
+	if _, err := shared(t, states, s).Add(t.Context(), []byte(cardtest.Card(other, "1")), other, "bo"); !errors.Is(err, study.ErrRefused) {
 		t.Errorf("another model of the same version: %v", err)
 	}
 	if _, err := c.Card(study.ModelRef{ID: "plain", Version: "9"}); !errors.Is(err, study.ErrNotFound) {
@@ -144,18 +145,18 @@ func alone(t *testing.T, states models.States) *models.Registry {
 }
 
 func TestModelThatWasMeddledWithOnItsWayIsRefused(t *testing.T) {
-	network := plain(t, 1)
+	network := cardtest.Plain(t, 1)
 	for name, harm := range map[string]func(*shelf){
-		"another network": func(s *shelf) { s.objects["models/plain@1/plain.onnx"] = plain(t, 2) },
+		"another network": func(s *shelf) { s.objects["models/plain@1/plain.onnx"] = cardtest.Plain(t, 2) },
 		"another card and network": func(s *shelf) {
-			other := plain(t, 2)
-			s.objects["models/plain@1/plain.onnx"], s.objects["models/plain@1/card.toml"] = other, []byte(cardFor(other, "1"))
+			other := cardtest.Plain(t, 2)
+			s.objects["models/plain@1/plain.onnx"], s.objects["models/plain@1/card.toml"] = other, []byte(cardtest.Card(other, "1"))
 		},
-		"the card of another": func(s *shelf) { s.objects["models/plain@1/card.toml"] = []byte(cardFor(network, "2")) },
+		"the card of another": func(s *shelf) { s.objects["models/plain@1/card.toml"] = []byte(cardtest.Card(network, "2")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			states, s := &memory{}, &shelf{objects: map[string][]byte{}}
-			card, err := shared(t, states, s).Add(t.Context(), []byte(cardFor(network, "1")), network, "ann")
+			card, err := shared(t, states, s).Add(t.Context(), []byte(cardtest.Card(network, "1")), network, "ann")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,9 +174,9 @@ func TestModelThatWasMeddledWithOnItsWayIsRefused(t *testing.T) {
 
 func TestModelIsFetchedWhenTheShelfIsBack(t *testing.T) {
 	states, s := &memory{}, &shelf{objects: map[string][]byte{}}
-	network := plain(t, 1)
+	network := cardtest.Plain(t, 1)
 	own := alone(t, states) // it was here before there was a shelf
-	card, err := own.Add(t.Context(), []byte(cardFor(network, "1")), network, "ann")
+	card, err := own.Add(t.Context(), []byte(cardtest.Card(network, "1")), network, "ann")
 	if err != nil {
 		t.Fatal(err)
 	}

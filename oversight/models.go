@@ -10,6 +10,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -39,7 +40,7 @@ func (p Pages) Add(site *webui.Site) {
 
 // A model is a card with its state, for the page.
 type model struct {
-	models.Card
+	modelcard.Card
 	Ref       string
 	State     study.ModelState
 	StateWord string

@@ -14,6 +14,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/oversight"
 	"varde/store/storetest"
 	"varde/study"
@@ -169,7 +170,7 @@ func TestModelsPage(t *testing.T) {
 func (l *ledger) trial(like study.ModelRef) study.ModelRef {
 	l.t.Helper()
 	for _, d := range models.Reference() {
-		c, err := models.Parse(d.CardTOML)
+		c, err := modelcard.Parse(d.CardTOML)
 		if err != nil || c.Ref() != like {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 	"varde/inference"
 	"varde/internal/dicom"
 	"varde/internal/words"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/report/identity"
 	"varde/report/masks"
 	"varde/study"
@@ -25,9 +25,9 @@ func TestFindingsOfMasksAreTheirSegments(t *testing.T) {
 	pieces := []int64{6 + 8 + 5, 4 + 6}
 	for _, kind := range []study.Kind{study.Volume, study.Images} {
 		uid := study.DerivedUID("masks of", string(kind))
-		card := models.Card{ID: "their-nodules", Version: "1", Input: models.Input{Kind: kind}, Flag: models.Flag{By: "findings", Flagged: 1},
-			Output:  []models.Output{{Name: "classes", Role: models.RoleSegments}},
-			Segment: []models.Segment{{Name: "nodule", Output: "classes", What: nodule, Lesions: true, MinMM: 3}}}
+		card := modelcard.Card{ID: "their-nodules", Version: "1", Input: modelcard.Input{Kind: kind}, Flag: modelcard.Flag{By: "findings", Flagged: 1},
+			Output:  []modelcard.Output{{Name: "classes", Role: modelcard.RoleSegments}},
+			Segment: []modelcard.Segment{{Name: "nodule", Output: "classes", What: nodule, Lesions: true, MinMM: 3}}}
 		part := study.Part{Study: uid, Rev: 1, Block: study.Block{Kind: kind, Series: "2.25.2"}, Masks: &study.Masks{}}
 		var instances []study.Instance
 		for n := range 6 {

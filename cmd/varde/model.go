@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -37,7 +37,7 @@ type modelLine struct {
 	Regulatory string     `json:"regulatory"`
 }
 
-func line(c models.Card, s study.ModelState) modelLine {
+func line(c modelcard.Card, s study.ModelState) modelLine {
 	return modelLine{c.ID, c.Version, c.Name, string(s), c.SHA256, c.Regulatory}
 }
 
@@ -95,10 +95,10 @@ func printCard(ctx context.Context, d *desk, args []string) error {
 }
 
 // find resolves what a person typed.
-func (d *desk) find(ctx context.Context, text string) (models.Card, study.ModelState, error) {
+func (d *desk) find(ctx context.Context, text string) (modelcard.Card, study.ModelState, error) {
 	ref, err := d.Registry.Resolve(text)
 	if err != nil {
-		return models.Card{}, "", err
+		return modelcard.Card{}, "", err
 	}
 	card, err := d.Registry.Card(ref)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -29,7 +29,7 @@ func readModel(folder string) (card, network []byte, second [][]byte, err error)
 	if card, err = os.ReadFile(filepath.Join(folder, "card.toml")); err != nil {
 		return nil, nil, nil, fmt.Errorf("read the model's card: %w", err)
 	}
-	c, err := models.Parse(card)
+	c, err := modelcard.Parse(card)
 	if err != nil {
 		return nil, nil, nil, err
 	}

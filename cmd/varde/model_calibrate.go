@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/inference/findings"
-	"varde/models"
 	"varde/models/calibration"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -122,8 +122,8 @@ func (o *calibrating) dated() error {
 }
 
 // fit reads the table and fits the curve.
-func (o *calibrating) fit(card models.Card, path, who string) (calibration.File, error) {
-	if card.Flag.By == models.FlagLabels {
+func (o *calibrating) fit(card modelcard.Card, path, who string) (calibration.File, error) {
+	if card.Flag.By == modelcard.FlagLabels {
 		return calibration.File{}, fmt.Errorf("%s is flagged by several labels; there is no one number to calibrate: %w", card.Ref(), study.ErrRefused)
 	}
 	table, err := os.Open(path)

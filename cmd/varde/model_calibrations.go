@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"varde/inference/findings"
-	"varde/models"
 	"varde/models/calibration"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -54,7 +54,7 @@ func printErrors(d *desk, e *calibration.Errors) {
 
 // showCalibrations prints the calibrations of a model: the one that holds whole,
 // and the earlier ones a line each.
-func (d *desk) showCalibrations(card models.Card, all []study.Calibration) {
+func (d *desk) showCalibrations(card modelcard.Card, all []study.Calibration) {
 	if len(all) == 0 || all[len(all)-1].Withdrawn() {
 		d.print(nil, "no local calibration holds: probabilities are the model's own")
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 
 	"varde/cmd/varde/statement"
-	"varde/models"
+	"varde/models/modelcard"
 )
 
 // showFacts prints what a card says of the law, of reading and of how well the
 // model does.
-func (d *desk) showFacts(c models.Card) {
+func (d *desk) showFacts(c modelcard.Card) {
 	if v := c.Device; v != nil {
 		line := fmt.Sprintf("device: class %s by %s, UDI-DI %s", v.Class, v.Regulation, v.UDI)
 		if v.NotifiedBody != "" {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"varde/models"
 	"varde/models/draft"
+	"varde/models/modelcard"
 )
 
 // importModelVerb makes drafts of cards from what others publish.
@@ -49,7 +49,7 @@ func importVerb(use, short string, read func([]byte) (draft.Draft, error), insid
 			if to == "" {
 				_, err = cmd.OutOrStdout().Write(d.TOML)
 			} else {
-				err = writeNew(filepath.Join(to, models.CardFile), d.TOML)
+				err = writeNew(filepath.Join(to, modelcard.CardFile), d.TOML)
 			}
 			for _, t := range d.Gaps {
 				fmt.Fprintln(cmd.ErrOrStderr(), "to do:", t)

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"varde/models"
+	"varde/models/modelcard"
 )
 
 // schemaModelVerb prints the published schema of card.toml.
@@ -11,7 +11,7 @@ func schemaModelVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of card.toml", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := models.Schema()
+			b, err := modelcard.Schema()
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -25,7 +26,7 @@ func modelFolder(t *testing.T, spoil func([]byte) []byte, rehash bool) string {
 			of = m
 		}
 	}
-	card, err := models.Parse(of.CardTOML)
+	card, err := modelcard.Parse(of.CardTOML)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"varde/inference/scores"
 	"varde/inference/sessions"
 	"varde/internal/onnx"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/queue"
 	"varde/study"
 )
@@ -99,7 +99,7 @@ func (d *desk) replayer(ctx context.Context) (*inference.Replayer, func() error,
 	if err != nil {
 		return nil, nil, errors.Join(err, objects.Close())
 	}
-	pool := &sessions.Pool{Networks: d.Registry, Load: func(_ models.Card, network []byte) (sessions.Session, error) {
+	pool := &sessions.Pool{Networks: d.Registry, Load: func(_ modelcard.Card, network []byte) (sessions.Session, error) {
 		return runtime.Session(network, onnx.SessionOptions{})
 	}}
 	i := runtime.Info()

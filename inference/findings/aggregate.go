@@ -6,7 +6,7 @@ import (
 
 	"varde/inference/outputs"
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -19,7 +19,7 @@ const (
 
 // A value is one number of a study.
 type value struct {
-	out   models.Output
+	out   modelcard.Output
 	value float64
 	known bool // false when nothing was there to make it from
 }
@@ -76,7 +76,7 @@ func (f Facts) aggregate() []value {
 		}
 		v := value{out: o}
 		switch area := o.Aggregate == "area" || o.Aggregate == "share"; {
-		case o.Role == models.RoleMap:
+		case o.Role == modelcard.RoleMap:
 			v.value, v.known = f.mapValue(o)
 		case area:
 			v.value, v.known = f.area(o, rows, columns[o.Name])
@@ -89,7 +89,7 @@ func (f Facts) aggregate() []value {
 }
 
 // mapValue makes one number of the maps of a slide.
-func (f Facts) mapValue(o models.Output) (float64, bool) {
+func (f Facts) mapValue(o modelcard.Output) (float64, bool) {
 	var t study.MapSum
 	for _, p := range f.Parts {
 		for _, m := range p.Maps {
@@ -118,7 +118,7 @@ func (f Facts) mapValue(o models.Output) (float64, bool) {
 
 // area gives the mm² of the patches whose number is at or above the card's, or
 // their share of what was seen.
-func (f Facts) area(o models.Output, rows []row, values []float64) (float64, bool) {
+func (f Facts) area(o modelcard.Output, rows []row, values []float64) (float64, bool) {
 	if len(rows) == 0 || len(values) != len(rows) {
 		return 0, false
 	}
@@ -159,7 +159,7 @@ func (f Facts) judged() []value {
 
 // combine makes one number of many. Values come in the order of the tiles, so
 // that sums are the same each time.
-func combine(o models.Output, values, weights []float64) (float64, bool) {
+func combine(o modelcard.Output, values, weights []float64) (float64, bool) {
 	if len(values) == 0 {
 		return 0, false
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"varde/inference/findings"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -47,9 +47,9 @@ func TestEveryAggregateIsWorkedOutByHand(t *testing.T) {
 	} {
 		card := smCard()
 		card.Find = nil
-		card.Output = []models.Output{{Name: "x", Role: "scalar", Aggregate: tt.aggregate, Top: tt.top, Above: tt.above, Weight: tt.weight, Measure: density, Unit: unit},
+		card.Output = []modelcard.Output{{Name: "x", Role: "scalar", Aggregate: tt.aggregate, Top: tt.top, Above: tt.above, Weight: tt.weight, Measure: density, Unit: unit},
 			{Name: "weight", Role: "scalar"}}
-		card.Flag = models.Flag{By: "x", Flagged: 1000}
+		card.Flag = modelcard.Flag{By: "x", Flagged: 1000}
 		r := findings.Conclude(findings.Facts{Card: card, Study: "2.25.1", Parts: []study.Part{p}, Instances: in})
 		if len(r.Measurements) != 1 || math.Abs(r.Measurements[0].Value-tt.want) > 1e-6*max(1, tt.want) {
 			t.Errorf("%s, top %d, above %g: %+v, want %g", tt.aggregate, tt.top, tt.above, r.Measurements, tt.want)

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"slices"
 
-	"varde/models"
 	"varde/models/calibration"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // Calibrated reads a calibration and makes sure that it was made for this very
 // network, card and number. Anything else wraps [study.ErrInvalid].
-func Calibrated(card models.Card, kept study.Calibration) (*calibration.File, error) {
+func Calibrated(card modelcard.Card, kept study.Calibration) (*calibration.File, error) {
 	f, err := calibration.Parse(kept.File)
 	switch {
 	case err != nil:

@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"varde/inference/findings"
-	"varde/models"
 	"varde/models/calibration"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // calibrationOf fits a card's number to cases of which as many are positive as the
 // square of their score says.
-func calibrationOf(t *testing.T, card models.Card) (*calibration.File, study.Calibration) {
+func calibrationOf(t *testing.T, card modelcard.Card) (*calibration.File, study.Calibration) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	var cases []calibration.Case
@@ -38,7 +38,7 @@ func calibrationOf(t *testing.T, card models.Card) (*calibration.File, study.Cal
 	return &f, study.Calibration{Model: card.Ref(), SHA256: f.Hash, File: b, By: "anna", Reason: "test"}
 }
 
-func probabilityCard() models.Card {
+func probabilityCard() modelcard.Card {
 	card := mgCard()
 	card.Find, card.Output = nil, card.Output[:1]
 	card.Output[0].Probability = true
@@ -91,13 +91,13 @@ func TestCalibrationChangesTheProbabilityAndNothingElse(t *testing.T) {
 // passing for one that is CE-marked.
 func TestResultSaysWhatTheCardSaysOfTheMark(t *testing.T) {
 	for _, tt := range []struct {
-		device *models.Device
+		device *modelcard.Device
 		want   string
 	}{
 		{nil, ""},
-		{&models.Device{Regulation: "FDA", Class: "II", Certificate: "K241727"}, ""},
-		{&models.Device{Regulation: "MDR", Class: "IIa", NotifiedBody: "2797"}, "MDR IIa, 2797"},
-		{&models.Device{Regulation: "IVDR", Class: "A"}, "IVDR A"},
+		{&modelcard.Device{Regulation: "FDA", Class: "II", Certificate: "K241727"}, ""},
+		{&modelcard.Device{Regulation: "MDR", Class: "IIa", NotifiedBody: "2797"}, "MDR IIa, 2797"},
+		{&modelcard.Device{Regulation: "IVDR", Class: "A"}, "IVDR A"},
 	} {
 		card := mgCard()
 		card.Device = tt.device
@@ -115,13 +115,13 @@ func TestCalibrationOfAnotherModelIsNotUsed(t *testing.T) {
 	if _, err := findings.Calibrated(card, kept); err != nil {
 		t.Fatal(err)
 	}
-	for name, alter := range map[string]func(*models.Card, *study.Calibration){
-		"another network": func(c *models.Card, _ *study.Calibration) { c.SHA256[0]++ },
-		"another card":    func(c *models.Card, _ *study.Calibration) { c.Hash[0]++ },
-		"another version": func(c *models.Card, _ *study.Calibration) { c.Version = "9" },
-		"another number":  func(c *models.Card, _ *study.Calibration) { c.Flag.By = models.FlagFindings },
-		"another file":    func(_ *models.Card, k *study.Calibration) { k.SHA256[0]++ },
-		"no file":         func(_ *models.Card, k *study.Calibration) { k.File = nil },
+	for name, alter := range map[string]func(*modelcard.Card, *study.Calibration){
+		"another network": func(c *modelcard.Card, _ *study.Calibration) { c.SHA256[0]++ },
+		"another card":    func(c *modelcard.Card, _ *study.Calibration) { c.Hash[0]++ },
+		"another version": func(c *modelcard.Card, _ *study.Calibration) { c.Version = "9" },
+		"another number":  func(c *modelcard.Card, _ *study.Calibration) { c.Flag.By = modelcard.FlagFindings },
+		"another file":    func(_ *modelcard.Card, k *study.Calibration) { k.SHA256[0]++ },
+		"no file":         func(_ *modelcard.Card, k *study.Calibration) { k.File = nil },
 	} {
 		c, k := card, kept
 		alter(&c, &k)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"varde/inference/findings"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -38,7 +38,7 @@ func aCase(scores map[study.UID]float32) (parts []study.Part, instances []study.
 // negative when one was not scored.
 func TestCaseIsAsBadAsItsWorstSlide(t *testing.T) {
 	card := smCard()
-	card.Flag = models.Flag{By: "mean", Flagged: 100, Uncertain: 50}
+	card.Flag = modelcard.Flag{By: "mean", Flagged: 100, Uncertain: 50}
 	card.Find.Threshold = 40
 	for _, tt := range []struct {
 		name    string

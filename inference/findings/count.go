@@ -7,7 +7,7 @@ import (
 
 	"varde/inference/regions"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -35,7 +35,7 @@ func (f Facts) count(d *decision) ([]value, error) {
 	}
 	var all []value
 	add := func(name string, what, unit study.Code, v float64) {
-		all = append(all, value{out: models.Output{Name: name, Measure: what, Unit: unit}, value: v, known: true})
+		all = append(all, value{out: modelcard.Output{Name: name, Measure: what, Unit: unit}, value: v, known: true})
 	}
 	if n.WindowMM2 > 0 {
 		d.hotspot = densest(d.all, level, n.WindowMM2)
@@ -43,7 +43,7 @@ func (f Facts) count(d *decision) ([]value, error) {
 		if d.hotspot != nil {
 			count = d.hotspot.Count
 		}
-		add(models.FlagHotspot, n.Hotspot, noUnits, float64(count))
+		add(modelcard.FlagHotspot, n.Hotspot, noUnits, float64(count))
 	}
 	if !n.Total.Zero() {
 		add("", n.Total, noUnits, float64(len(d.all)))

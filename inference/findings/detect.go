@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -42,5 +42,5 @@ func (f Facts) what(a found) (what, where study.Code, probable bool) {
 	}
 	find := f.Card.Find
 	name := cmp.Or(find.Map, find.Scalar, find.Scores, find.Objects)
-	return find.What, find.Site, slices.ContainsFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name && o.Probability })
+	return find.What, find.Site, slices.ContainsFunc(f.Card.Output, func(o modelcard.Output) bool { return o.Name == name && o.Probability })
 }

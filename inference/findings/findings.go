@@ -19,14 +19,14 @@ import (
 	"strings"
 	"time"
 
-	"varde/models"
 	"varde/models/calibration"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // Facts is all that a result depends on.
 type Facts struct {
-	Card  models.Card
+	Card  modelcard.Card
 	Study study.UID
 	Rev   int
 	// Plan is what was asked; its blocks are not needed. Without a plan the parts
@@ -149,18 +149,18 @@ func (f Facts) decide(partial bool, why study.Reason) decision {
 }
 
 // judge turns the numbers into one word.
-func (d *decision) judge(card models.Card, values []value, partial bool) {
+func (d *decision) judge(card modelcard.Card, values []value, partial bool) {
 	known := card.Find != nil || card.Lesions()
 	d.number = float64(len(d.all))
 	if i := slices.IndexFunc(d.labels, func(l study.Label) bool { return l.Name == card.Flag.By }); i >= 0 {
 		known, d.number = true, d.labels[i].Value
-	} else if card.Flag.By != models.FlagFindings {
+	} else if card.Flag.By != modelcard.FlagFindings {
 		i := slices.IndexFunc(values, func(v value) bool { return v.out.Name == card.Flag.By })
 		if known = i >= 0 && values[i].known; known {
 			d.number = values[i].value
 		}
 	}
-	if card.Flag.By == models.FlagLabels {
+	if card.Flag.By == modelcard.FlagLabels {
 		d.byLabels(card, partial)
 		return
 	}
@@ -178,7 +178,7 @@ func (d *decision) judge(card models.Card, values []value, partial bool) {
 
 // byLabels takes the worst of the labels' own words. A label that could not be
 // made leaves the study without an answer.
-func (d *decision) byLabels(card models.Card, partial bool) {
+func (d *decision) byLabels(card modelcard.Card, partial bool) {
 	if len(d.labels) < len(card.Label) {
 		d.ai, d.reason = study.Failed, study.Reason{Code: study.ReasonInternal, Detail: card.Flag.By}
 		return
@@ -251,7 +251,7 @@ func share(v float64) *float64 {
 
 // Parameters says what thresholds were in force, in the card's own words, for
 // the Algorithm Parameters of a report (DCM 111002).
-func Parameters(card models.Card) string {
+func Parameters(card modelcard.Card) string {
 	var all []string
 	add := func(name string, v float64) {
 		if v != 0 {

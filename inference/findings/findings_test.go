@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"varde/inference/findings"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -99,7 +99,7 @@ func TestAggregates(t *testing.T) {
 func TestWeightedMeanWithoutWeightIsNoAnswer(t *testing.T) {
 	card := mgCard()
 	card.Find = nil
-	card.Output = []models.Output{
+	card.Output = []modelcard.Output{
 		{Name: "mean", Role: "scalar", Aggregate: "mean", Weight: "weight", Measure: density, Unit: unit},
 		{Name: "weight", Role: "scalar"},
 	}
@@ -153,7 +153,7 @@ func mammogram() []study.Instance {
 func TestClusters(t *testing.T) {
 	card := mgCard()
 	card.Find.MinCluster, card.Find.ClusterMM = 3, 10
-	card.Flag = models.Flag{By: "findings", Flagged: 1}
+	card.Flag = modelcard.Flag{By: "findings", Flagged: 1}
 	for _, tt := range []struct {
 		name    string
 		columns []float64
@@ -185,7 +185,7 @@ func TestClusters(t *testing.T) {
 func TestFindingsAreSiftedByThresholdsAndNumberedByPeak(t *testing.T) {
 	card := mgCard()
 	card.Find.Max, card.Find.MinMM, card.Find.MaxMM, card.Find.MinVolume = 2, 0.2, 1, 0.04
-	card.Flag = models.Flag{By: "findings", Flagged: 3}
+	card.Flag = modelcard.Flag{By: "findings", Flagged: 3}
 	p := spots(10, 100, 200, 300, 350, 390)
 	p.Candidates[0].WidthMM = 0.1
 	p.Candidates[1].WidthMM = 2

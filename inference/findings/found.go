@@ -9,7 +9,7 @@ import (
 	"varde/inference/outputs"
 	"varde/inference/place"
 	"varde/internal/mask"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -107,13 +107,13 @@ func (f Facts) bySuspicion(a, b found) int {
 }
 
 // sized keeps the candidates of the size that the card looks for.
-func sized(find models.Find, all []spot) []spot {
+func sized(find modelcard.Find, all []spot) []spot {
 	return slices.DeleteFunc(all, func(s spot) bool { return !place.Fits(find, s.Candidate) })
 }
 
 // heaviest gives the patches whose score is at or above the threshold.
 func (f Facts) heaviest(instances map[study.UID]*study.Instance) []found {
-	column := slices.IndexFunc(outputs.ScalarOutputs(f.Card), func(o models.Output) bool { return o.Name == f.Card.Find.Scalar })
+	column := slices.IndexFunc(outputs.ScalarOutputs(f.Card), func(o modelcard.Output) bool { return o.Name == f.Card.Find.Scalar })
 	var all []found
 	for n, p := range f.Parts {
 		for _, s := range p.Scores {
@@ -132,7 +132,7 @@ func (f Facts) heaviest(instances map[study.UID]*study.Instance) []found {
 // clusters gives the groups of candidates that lie near each other, when they
 // are as many as the card asks for. A candidate belongs to a group when it lies
 // within ClusterMM of any other of it.
-func clusters(find models.Find, all []spot) []found {
+func clusters(find modelcard.Find, all []spot) []found {
 	slices.SortStableFunc(all, func(a, b spot) int {
 		return cmp.Or(cmp.Compare(a.ground(), b.ground()), cmp.Compare(a.mm()[0], b.mm()[0]))
 	})

@@ -1,7 +1,7 @@
 package findings_test
 
 import (
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -16,40 +16,40 @@ var (
 
 // mgCard is of a model that measures the brightness of an image and finds what is
 // brighter than half.
-func mgCard() models.Card {
-	return models.Card{
+func mgCard() modelcard.Card {
+	return modelcard.Card{
 		ID: "mg", Version: "1", Name: "MG test", SHA256: study.Hash{3}, Hash: study.Hash{4},
-		Input: models.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
-		Output: []models.Output{
+		Input: modelcard.Input{Name: "x", Kind: study.Images, Type: "float32", Layout: "NCHW", Values: "unit"},
+		Output: []modelcard.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "mean", Measure: density, Unit: unit},
 			{Name: "map", Role: "map"},
 		},
-		Find: &models.Find{Map: "map", Threshold: 0.5, What: nodule},
-		Flag: models.Flag{By: "mean", Flagged: 0.5, Uncertain: 0.25},
+		Find: &modelcard.Find{Map: "map", Threshold: 0.5, What: nodule},
+		Flag: modelcard.Flag{By: "mean", Flagged: 0.5, Uncertain: 0.25},
 	}
 }
 
 // smCard is of a model that measures the brightness of patches.
-func smCard() models.Card {
-	return models.Card{
+func smCard() modelcard.Card {
+	return modelcard.Card{
 		ID: "sm", Version: "1", Name: "SM test", SHA256: study.Hash{5}, Hash: study.Hash{6},
-		Input: models.Input{Name: "x", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 16, Height: 16, MicronsPerPixel: 0.5},
-		Output: []models.Output{
+		Input: modelcard.Input{Name: "x", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 16, Height: 16, MicronsPerPixel: 0.5},
+		Output: []modelcard.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "top", Measure: density, Unit: unit},
 		},
-		Find: &models.Find{Scalar: "mean", Threshold: 100, Max: 3, What: nodule},
-		Flag: models.Flag{By: "mean", Flagged: 100},
+		Find: &modelcard.Find{Scalar: "mean", Threshold: 100, Max: 3, What: nodule},
+		Flag: modelcard.Flag{By: "mean", Flagged: 100},
 	}
 }
 
 // boxCard is of a model that detects boxes on patches of 16 pixels.
-func boxCard(overlap float64) models.Card {
+func boxCard(overlap float64) modelcard.Card {
 	c := smCard()
 	c.ID, c.Input.Overlap = "boxes", overlap
-	c.Output = []models.Output{{Name: "boxes", Role: "boxes", Format: "xyxy"}, {Name: "scores", Role: "scores", Probability: true}}
-	c.Find = &models.Find{Objects: "boxes", Scores: "scores", Threshold: 0.5, What: mitosis, Max: 1000}
-	c.Count = &models.Count{WindowMM2: 0.0004, Hotspot: mitosis, Total: lesion, Density: density}
-	c.Flag = models.Flag{By: models.FlagHotspot, Flagged: 3, Uncertain: 2}
+	c.Output = []modelcard.Output{{Name: "boxes", Role: "boxes", Format: "xyxy"}, {Name: "scores", Role: "scores", Probability: true}}
+	c.Find = &modelcard.Find{Objects: "boxes", Scores: "scores", Threshold: 0.5, What: mitosis, Max: 1000}
+	c.Count = &modelcard.Count{WindowMM2: 0.0004, Hotspot: mitosis, Total: lesion, Density: density}
+	c.Flag = modelcard.Flag{By: modelcard.FlagHotspot, Flagged: 3, Uncertain: 2}
 	return c
 }
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"varde/inference/outputs"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -41,7 +41,7 @@ func (f Facts) labels(partial bool) []study.Label {
 }
 
 // said makes one label of those of several tiles.
-func (f Facts) said(l models.Label, tiles [][]float64) study.Label {
+func (f Facts) said(l modelcard.Label, tiles [][]float64) study.Label {
 	value := func(v []float64) float64 {
 		if len(l.Grade) == 0 {
 			return v[0]
@@ -86,17 +86,17 @@ func (f Facts) said(l models.Label, tiles [][]float64) study.Label {
 }
 
 // output finds an output of the card by name.
-func (f Facts) output(name string) models.Output {
-	i := slices.IndexFunc(f.Card.Output, func(o models.Output) bool { return o.Name == name })
+func (f Facts) output(name string) modelcard.Output {
+	i := slices.IndexFunc(f.Card.Output, func(o modelcard.Output) bool { return o.Name == name })
 	if i < 0 {
-		return models.Output{}
+		return modelcard.Output{}
 	}
 	return f.Card.Output[i]
 }
 
 // grade gives the class of a graded label, and the probabilities of all: the
 // lowest class with which half of the probability is reached.
-func grade(l models.Label, v []float64) (*study.Code, []float64) {
+func grade(l modelcard.Label, v []float64) (*study.Code, []float64) {
 	whole := sum(v)
 	if whole <= 0 || math.IsInf(whole, 0) {
 		return nil, nil
@@ -117,10 +117,10 @@ func grade(l models.Label, v []float64) (*study.Code, []float64) {
 
 // chance is the probability of the study that its labels give: of the one by
 // which the card flags, or of the highest where it takes the worst.
-func chance(card models.Card, labels []study.Label) *float64 {
+func chance(card modelcard.Card, labels []study.Label) *float64 {
 	var p *float64
 	for _, l := range labels {
-		if l.Probability != nil && (card.Flag.By == l.Name || card.Flag.By == models.FlagLabels && (p == nil || *l.Probability > *p)) {
+		if l.Probability != nil && (card.Flag.By == l.Name || card.Flag.By == modelcard.FlagLabels && (p == nil || *l.Probability > *p)) {
 			p = l.Probability
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"varde/inference/place"
 	"varde/inference/regions"
 	"varde/internal/mask"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -24,7 +24,7 @@ var (
 // A lesion is one piece of a segment, measured.
 type lesion struct {
 	regions.Extent
-	segment *models.Segment
+	segment *modelcard.Segment
 	flat    bool      // of an image
 	known   bool      // the spacing, and with it the sizes
 	outline []float64 // on its frame
@@ -85,7 +85,7 @@ func (f Facts) totals() []value {
 		if s.Total.Zero() && f.Card.Flag.By != s.Name {
 			continue
 		}
-		v := value{out: models.Output{Name: s.Name, Measure: s.Total, Unit: milliliter}}
+		v := value{out: modelcard.Output{Name: s.Name, Measure: s.Total, Unit: milliliter}}
 		per := 1000.0
 		if f.Card.Input.Kind != study.Volume {
 			v.out.Unit, per = squareMillimeter, 1

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"varde/inference/findings"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -23,9 +23,9 @@ func detections(points [][2]float64, score func(i int) float32) ([]study.Part, [
 	return []study.Part{p}, []study.Instance{squareLevel(100)}
 }
 
-func pointCard() models.Card {
+func pointCard() modelcard.Card {
 	c := boxCard(0)
-	c.Output[0] = models.Output{Name: "boxes", Role: "points"}
+	c.Output[0] = modelcard.Output{Name: "boxes", Role: "points"}
 	c.Find.SameUM = 5
 	return c
 }

@@ -7,12 +7,12 @@ import (
 	"slices"
 
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // most is how many findings are reported.
-func most(find *models.Find) int {
+func most(find *modelcard.Find) int {
 	if find == nil {
 		return defaultFindings
 	}
@@ -116,7 +116,7 @@ func (f Facts) measure(a found) []study.Measurement {
 		return all
 	}
 	if a.members == 0 {
-		i := slices.IndexFunc(f.Card.Output, func(o models.Output) bool { return o.Name == f.Card.Find.Scalar })
+		i := slices.IndexFunc(f.Card.Output, func(o modelcard.Output) bool { return o.Name == f.Card.Find.Scalar })
 		if o := f.Card.Output[i]; !o.Measure.Zero() {
 			add(o.Measure, value{out: o, value: float64(a.peak)}.inUnit(), o.Unit)
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 )
 
 // sameBox is the share of their union by which two boxes are one thing when
@@ -21,7 +21,7 @@ const (
 // detected on a slide (non-maximum suppression): whole ones before those that were
 // cut off at the edge of their patch, then those with the higher score. The order
 // in which they come makes no difference. mm is what a pixel of the level measures.
-func single(find models.Find, all []spot, mm [2]float64) []spot {
+func single(find modelcard.Find, all []spot, mm [2]float64) []spot {
 	all = slices.Clone(all)
 	whole := func(s spot) int {
 		if s.Cut {
@@ -73,7 +73,7 @@ func cellsOf(s spot, mm [2]float64, cell, around float64) [][2]int {
 }
 
 // sameBoxes reports whether two boxes are of one thing.
-func sameBoxes(find models.Find, a, b spot) bool {
+func sameBoxes(find modelcard.Find, a, b spot) bool {
 	w := min(a.X+a.Box[0]/2, b.X+b.Box[0]/2) - max(a.X-a.Box[0]/2, b.X-b.Box[0]/2)
 	h := min(a.Y+a.Box[1]/2, b.Y+b.Box[1]/2) - max(a.Y-a.Box[1]/2, b.Y-b.Box[1]/2)
 	if w <= 0 || h <= 0 {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"varde/inference/findings"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -18,9 +18,9 @@ func TestFindingIsKnownAgainInItsStudyAlone(t *testing.T) {
 		t.Helper()
 		in := study.Instance{UID: "2.25.1.7", Series: "2.25.1.6", Study: uid, Modality: study.CT, Image: &study.Image{Rows: 64, Columns: 64, Frames: 1,
 			SpacingMM: [2]float64{1, 1}, Position: &[3]float64{0, 0, 10}, Orientation: &[6]float64{1, 0, 0, 0, 1, 0}, FrameOfRef: "2.25.4"}}
-		card := models.Card{ID: "nodules", Version: version, Input: models.Input{Kind: study.Images}, Flag: models.Flag{By: "findings", Flagged: 1},
-			Output:  []models.Output{{Name: "classes", Role: models.RoleSegments}},
-			Segment: []models.Segment{{Name: "nodule", Output: "classes", Lesions: true}}}
+		card := modelcard.Card{ID: "nodules", Version: version, Input: modelcard.Input{Kind: study.Images}, Flag: modelcard.Flag{By: "findings", Flagged: 1},
+			Output:  []modelcard.Output{{Name: "classes", Role: modelcard.RoleSegments}},
+			Segment: []modelcard.Segment{{Name: "nodule", Output: "classes", Lesions: true}}}
 		r := findings.Conclude(findings.Facts{Card: card, Study: uid, Rev: rev, Instances: []study.Instance{in}, At: time.Unix(0, 0), Parts: []study.Part{{Study: uid, Rev: rev,
 			Block: study.Block{Kind: study.Images, Series: in.Series, Tiles: []study.Tile{{Instance: in.UID, W: 64, H: 64}}}, Scores: []study.Score{{}},
 			Masks: &study.Masks{Grids: []study.MaskGrid{{Columns: 64, Rows: 64, Planes: 1, Scale: [2]float64{1, 1}, SpacingMM: [2]float64{1, 1}, Runs: [][]int32{{0, 9, 9, 14, 0, 10, 9, 14}}}}}}}})

@@ -15,7 +15,7 @@ import (
 	"math"
 	"slices"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -205,7 +205,7 @@ func Reasons() []string {
 
 // Passed judges one frame by the bounds of a card. It is zero when it passes. Two
 // numbers stand in the detail: what was measured, and the bound.
-func Passed(g models.Gate, l study.Look) study.Reason {
+func Passed(g modelcard.Gate, l study.Look) study.Reason {
 	for _, b := range []struct {
 		code  string
 		have  float64
@@ -236,7 +236,7 @@ func Passed(g models.Gate, l study.Look) study.Reason {
 // not fail for one reason, and contrast is that of the whole. extent and field
 // are what it covers along its axis and the smaller side of a frame, mm; 0 where
 // that is not known.
-func Volume(g models.Gate, looks []study.Look, extent, field float64) study.Reason {
+func Volume(g modelcard.Gate, looks []study.Look, extent, field float64) study.Reason {
 	for _, b := range []struct {
 		have  float64
 		bound *float64

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"varde/inference/gate"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -82,9 +82,9 @@ func flat(value float32, hu bool) gate.Frame {
 func bound(v float64) *float64 { return &v }
 
 // strict is what a chest model may ask for.
-func strict() models.Gate {
-	c := models.Card{Use: models.Use{Modality: []study.Modality{study.CT}}, Input: models.Input{Kind: study.Volume, Values: models.ValuesHU},
-		Gate: &models.Gate{MaxBorder: bound(0.1), MaxNoise: bound(60), MinSharp: bound(0.15)}}
+func strict() modelcard.Gate {
+	c := modelcard.Card{Use: modelcard.Use{Modality: []study.Modality{study.CT}}, Input: modelcard.Input{Kind: study.Volume, Values: modelcard.ValuesHU},
+		Gate: &modelcard.Gate{MaxBorder: bound(0.1), MaxNoise: bound(60), MinSharp: bound(0.15)}}
 	return c.Bounds()
 }
 
@@ -130,7 +130,7 @@ func TestNoiseIsWhatWasPutIn(t *testing.T) {
 }
 
 func TestANegativeIsTurnedAway(t *testing.T) {
-	c := models.Card{Use: models.Use{Modality: []study.Modality{study.MG}}, Input: models.Input{Kind: study.Images, Values: models.ValuesUnit}}
+	c := modelcard.Card{Use: modelcard.Use{Modality: []study.Modality{study.MG}}, Input: modelcard.Input{Kind: study.Images, Values: modelcard.ValuesUnit}}
 	for negative, want := range map[bool]string{false: "", true: study.ReasonPolarity} {
 		if r := gate.Passed(c.Bounds(), gate.See(breast(negative))); r.Code != want {
 			t.Errorf("negative %v: %s", negative, r)
@@ -182,7 +182,7 @@ func TestAVolumeMayHaveAFewBadFrames(t *testing.T) {
 }
 
 func TestABoundCanBeTakenAway(t *testing.T) {
-	c := models.Card{Input: models.Input{Kind: study.Images, Values: models.ValuesUnit}, Gate: &models.Gate{Off: []string{"min_contrast"}}}
+	c := modelcard.Card{Input: modelcard.Input{Kind: study.Images, Values: modelcard.ValuesUnit}, Gate: &modelcard.Gate{Off: []string{"min_contrast"}}}
 	if r := gate.Passed(c.Bounds(), gate.See(flat(0.5, false))); !r.Zero() {
 		t.Errorf("%s", r)
 	}

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"slices"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // labeled adds to the scalars of n tiles what the card's labels say of them: one
 // number of a plain label, and the probability of each grade of another.
-func labeled(card models.Card, out map[string]Output, n int, all [][]float32) ([][]float32, error) {
+func labeled(card modelcard.Card, out map[string]Output, n int, all [][]float32) ([][]float32, error) {
 	for _, l := range card.Label {
 		o := out[l.Output]
 		if len(o.Values) == 0 || len(o.Values)%n != 0 {
@@ -32,21 +32,21 @@ func labeled(card models.Card, out map[string]Output, n int, all [][]float32) ([
 }
 
 // label gives the numbers of one label of one tile.
-func label(l models.Label, o models.Output, row []float32) ([]float32, error) {
+func label(l modelcard.Label, o modelcard.Output, row []float32) ([]float32, error) {
 	if len(l.Grade) == 0 {
 		o.Index = l.Index
 		v, err := Pick(o, row)
 		return []float32{v}, err
 	}
 	want := len(l.Grade)
-	if o.Activation == models.ActivationCumulative {
+	if o.Activation == modelcard.ActivationCumulative {
 		want--
 	}
 	if len(row) != want {
 		return nil, fmt.Errorf("output %s has %d numbers for %d grades of %s: %w", o.Name, len(row), len(l.Grade), l.Name, study.ErrInvalid)
 	}
 	v := make([]float32, len(l.Grade))
-	if o.Activation != models.ActivationCumulative {
+	if o.Activation != modelcard.ActivationCumulative {
 		for i := range v {
 			o.Index = i
 			var err error
@@ -73,10 +73,10 @@ func label(l models.Label, o models.Output, row []float32) ([]float32, error) {
 
 // Embedding gives the embeddings of one tile, those of all outputs one after the
 // other.
-func Embedding(card models.Card, out map[string]Output, n, of int) ([]float32, error) {
+func Embedding(card modelcard.Card, out map[string]Output, n, of int) ([]float32, error) {
 	var all []float32
 	for _, o := range card.Output {
-		if o.Role != models.RoleEmbedding {
+		if o.Role != modelcard.RoleEmbedding {
 			continue
 		}
 		v := out[o.Name].Values

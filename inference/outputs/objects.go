@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -49,7 +49,7 @@ func (o Output) table(n, of int, flat bool) (values []float32, rows, width int, 
 // Objects gives what was detected on patch n of a batch, at or above the card's
 // threshold, and the highest score of the class that is looked for: 0 when there
 // is nothing at all.
-func Objects(card models.Card, out map[string]Output, n, of int) ([]Object, float32, error) {
+func Objects(card modelcard.Card, out map[string]Output, n, of int) ([]Object, float32, error) {
 	find := card.Find
 	places := out[find.Objects]
 	values, rows, width, err := places.table(n, of, false)
@@ -57,7 +57,7 @@ func Objects(card models.Card, out map[string]Output, n, of int) ([]Object, floa
 		return nil, 0, err
 	}
 	coords := 2
-	if places.Card.Role == models.RoleBoxes {
+	if places.Card.Role == modelcard.RoleBoxes {
 		coords = 4
 	}
 	if width < coords {
@@ -97,7 +97,7 @@ func Objects(card models.Card, out map[string]Output, n, of int) ([]Object, floa
 }
 
 // scoresOf says where the score of each row is.
-func scoresOf(find *models.Find, out map[string]Output, values []float32, rows, width, coords, n, of int) (func(int) float32, error) {
+func scoresOf(find *modelcard.Find, out map[string]Output, values []float32, rows, width, coords, n, of int) (func(int) float32, error) {
 	if find.Scores == "" {
 		if width <= coords {
 			return nil, fmt.Errorf("output %s has no scores, and find.scores names none: %w", find.Objects, study.ErrInvalid)
@@ -129,7 +129,7 @@ func scoresOf(find *models.Find, out map[string]Output, values []float32, rows, 
 }
 
 // classesOf says where the class of each row is.
-func classesOf(find *models.Find, out map[string]Output, values []float32, rows, width, coords, n, of int) (func(int) int, error) {
+func classesOf(find *modelcard.Find, out map[string]Output, values []float32, rows, width, coords, n, of int) (func(int) int, error) {
 	whole := func(v float32) int { return int(math.Round(float64(v))) }
 	switch {
 	case find.Class == nil:
@@ -148,7 +148,7 @@ func classesOf(find *models.Find, out map[string]Output, values []float32, rows,
 
 // placed reads the place of one object and cuts it off at the edge of the patch.
 // One that is empty or lies outside is none.
-func placed(card models.Card, format string, v []float32) (Object, bool) {
+func placed(card modelcard.Card, format string, v []float32) (Object, bool) {
 	width, height := float64(card.Input.Width), float64(card.Input.Height)
 	var o Object
 	for i, x := range v {
@@ -161,7 +161,7 @@ func placed(card models.Card, format string, v []float32) (Object, bool) {
 		return o, o.X >= 0 && o.Y >= 0 && o.X <= width && o.Y <= height
 	}
 	x0, y0, x1, y1 := float64(v[0]), float64(v[1]), float64(v[2]), float64(v[3])
-	if format == models.FormatCXCYWH {
+	if format == modelcard.FormatCXCYWH {
 		x0, y0, x1, y1 = x0-x1/2, y0-y1/2, x0+x1/2, y0+y1/2
 	}
 	x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)

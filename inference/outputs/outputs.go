@@ -21,21 +21,21 @@ import (
 
 	"varde/inference/regions"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // An Output is one output of the network as numbers, the activation of the card
 // still to be done.
 type Output struct {
-	Card   models.Output
+	Card   modelcard.Output
 	Shape  []int64
 	Values []float32
 }
 
 // Of picks the outputs that the card names. One that is missing is an
 // error: the card and the network do not belong together.
-func Of(card models.Card, out map[string]pixel.Tensor) (map[string]Output, error) {
+func Of(card modelcard.Card, out map[string]pixel.Tensor) (map[string]Output, error) {
 	picked := make(map[string]Output, len(card.Output))
 	for _, c := range card.Output {
 		t, ok := out[c.Name]
@@ -97,10 +97,10 @@ func floats[T float64 | uint8 | int8 | uint16 | int16 | int32 | int64](d []T) []
 
 // Scalars gives the scalar outputs of n tiles: per tile one number for each, in
 // the order of the card. A card without scalars gives none.
-func Scalars(card models.Card, out map[string]Output, n int) ([][]float32, error) {
+func Scalars(card modelcard.Card, out map[string]Output, n int) ([][]float32, error) {
 	var all [][]float32
 	for _, c := range card.Output {
-		if c.Role != models.RoleScalar {
+		if c.Role != modelcard.RoleScalar {
 			continue
 		}
 		o := out[c.Name]
@@ -123,7 +123,7 @@ func Scalars(card models.Card, out map[string]Output, n int) ([][]float32, error
 }
 
 // Pick takes one number of a tile's row and activates it.
-func Pick(c models.Output, row []float32) (float32, error) {
+func Pick(c modelcard.Output, row []float32) (float32, error) {
 	at := max(c.Index, 0)
 	if at >= len(row) || c.Index < 0 && len(row) != 1 {
 		return 0, fmt.Errorf("output %s: number %d of %d: %w", c.Name, c.Index, len(row), study.ErrInvalid)
@@ -220,10 +220,10 @@ func (o Output) field(values []float32, channels, planes, h, w int) (regions.Fie
 
 // ScalarOutputs gives the outputs of a card that are one number a tile, in its
 // order: that of the numbers that [Scalars] gives.
-func ScalarOutputs(card models.Card) []models.Output {
-	var scalars []models.Output
+func ScalarOutputs(card modelcard.Card) []modelcard.Output {
+	var scalars []modelcard.Output
 	for _, o := range card.Output {
-		if o.Role == models.RoleScalar {
+		if o.Role == modelcard.RoleScalar {
 			scalars = append(scalars, o)
 		}
 	}

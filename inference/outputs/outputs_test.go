@@ -8,17 +8,17 @@ import (
 
 	"varde/inference/outputs"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 func tensor(shape []int64, v ...float32) pixel.Tensor { return pixel.Tensor{Shape: shape, Data: v} }
 
 // of gives one output of a network of that card.
-func of(t *testing.T, o models.Output, shape []int64, v ...float32) outputs.Output {
+func of(t *testing.T, o modelcard.Output, shape []int64, v ...float32) outputs.Output {
 	t.Helper()
 	o.Name = "out"
-	all, err := outputs.Of(models.Card{Output: []models.Output{o}}, map[string]pixel.Tensor{"out": tensor(shape, v...)})
+	all, err := outputs.Of(modelcard.Card{Output: []modelcard.Output{o}}, map[string]pixel.Tensor{"out": tensor(shape, v...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestChancesAreStepsOfAProbability(t *testing.T) {
 		{"sigmoid", "sigmoid", []float32{0, 1, -1, top, -top, 5}, [][]uint8{{128, 186, 69}, {255, 0, 253}}},
 		{"probabilities", "", []float32{0, 0.5, 1, -0.1, 1.1, 0.25}, [][]uint8{{0, 128, 255}, {0, 255, 64}}},
 	} {
-		o := of(t, models.Output{Role: models.RoleSegments, Activation: tt.activation}, []int64{1, 2, 1, 3}, tt.values...)
+		o := of(t, modelcard.Output{Role: modelcard.RoleSegments, Activation: tt.activation}, []int64{1, 2, 1, 3}, tt.values...)
 		values, classes, rows, columns, err := o.Classes(0, 1, 0)
 		if err != nil || classes != 2 || rows != 1 || columns != 3 {
 			t.Fatalf("%s: %d classes of %d×%d, %v", tt.name, classes, columns, rows, err)
@@ -59,26 +59,26 @@ func TestShapesOfAnotherNetworkAreRefused(t *testing.T) {
 	six := []float32{1, 2, 3, 4, 5, 6}
 	for _, tt := range []struct {
 		name  string
-		card  models.Output
+		card  modelcard.Output
 		shape []int64
 		read  func(outputs.Output) error
 		ok    bool
 	}{
-		{"a map of two tiles", models.Output{Index: -1}, []int64{2, 1, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(1, 2); return err }, true},
-		{"a map without channels", models.Output{}, []int64{2, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(1, 2); return err }, true},
-		{"a map of another number of tiles", models.Output{}, []int64{2, 1, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(0, 3); return err }, false},
-		{"a channel that is not there", models.Output{Index: 2}, []int64{1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(0, 1); return err }, false},
-		{"several channels and none named", models.Output{Index: -1}, []int64{1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(0, 1); return err }, false},
-		{"a volume", models.Output{}, []int64{1, 1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Volume(2); return err }, true},
-		{"a volume of other planes", models.Output{}, []int64{1, 1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Volume(3); return err }, false},
-		{"classes of a volume", models.Output{}, []int64{1, 3, 2, 1, 1}, func(o outputs.Output) error { _, _, _, _, err := o.Classes(0, 1, 2); return err }, true},
-		{"classes of other planes", models.Output{}, []int64{1, 3, 2, 1, 1}, func(o outputs.Output) error { _, _, _, _, err := o.Classes(0, 1, 3); return err }, false},
+		{"a map of two tiles", modelcard.Output{Index: -1}, []int64{2, 1, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(1, 2); return err }, true},
+		{"a map without channels", modelcard.Output{}, []int64{2, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(1, 2); return err }, true},
+		{"a map of another number of tiles", modelcard.Output{}, []int64{2, 1, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(0, 3); return err }, false},
+		{"a channel that is not there", modelcard.Output{Index: 2}, []int64{1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(0, 1); return err }, false},
+		{"several channels and none named", modelcard.Output{Index: -1}, []int64{1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Tile(0, 1); return err }, false},
+		{"a volume", modelcard.Output{}, []int64{1, 1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Volume(2); return err }, true},
+		{"a volume of other planes", modelcard.Output{}, []int64{1, 1, 2, 1, 3}, func(o outputs.Output) error { _, err := o.Volume(3); return err }, false},
+		{"classes of a volume", modelcard.Output{}, []int64{1, 3, 2, 1, 1}, func(o outputs.Output) error { _, _, _, _, err := o.Classes(0, 1, 2); return err }, true},
+		{"classes of other planes", modelcard.Output{}, []int64{1, 3, 2, 1, 1}, func(o outputs.Output) error { _, _, _, _, err := o.Classes(0, 1, 3); return err }, false},
 	} {
 		if err := tt.read(of(t, tt.card, tt.shape, six...)); (err == nil) != tt.ok || err != nil && !errors.Is(err, study.ErrInvalid) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
-	card := models.Card{Output: []models.Output{{Name: "p", Role: models.RoleScalar, Index: -1}}}
+	card := modelcard.Card{Output: []modelcard.Output{{Name: "p", Role: modelcard.RoleScalar, Index: -1}}}
 	if _, err := outputs.Of(card, map[string]pixel.Tensor{"q": tensor([]int64{1}, 1)}); !errors.Is(err, study.ErrInvalid) {
 		t.Errorf("an output that is missing: %v", err)
 	}
@@ -92,7 +92,7 @@ func TestShapesOfAnotherNetworkAreRefused(t *testing.T) {
 
 // TestScalarsAreReadTileByTile, whatever kind of number the network gives.
 func TestScalarsAreReadTileByTile(t *testing.T) {
-	card := models.Card{Output: []models.Output{{Name: "a", Role: models.RoleScalar, Index: 1}, {Name: "b", Role: models.RoleScalar, Index: -1}}}
+	card := modelcard.Card{Output: []modelcard.Output{{Name: "a", Role: modelcard.RoleScalar, Index: 1}, {Name: "b", Role: modelcard.RoleScalar, Index: -1}}}
 	out, err := outputs.Of(card, map[string]pixel.Tensor{"a": tensor([]int64{2, 2}, 1, 2, 3, 4), "b": {Shape: []int64{2, 1}, Data: []int64{7, 8}}})
 	if err != nil {
 		t.Fatal(err)

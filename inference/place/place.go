@@ -16,7 +16,7 @@ import (
 	"slices"
 
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -184,7 +184,7 @@ func Piece(c study.Candidate) regions.Piece {
 }
 
 // Fits reports whether a candidate is of the size that the card looks for.
-func Fits(find models.Find, c study.Candidate) bool {
+func Fits(find modelcard.Find, c study.Candidate) bool {
 	return c.WidthMM >= find.MinMM && (find.MaxMM == 0 || c.WidthMM <= find.MaxMM) && c.Volume >= find.MinVolume
 }
 

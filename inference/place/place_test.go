@@ -7,7 +7,7 @@ import (
 
 	"varde/inference/place"
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -106,16 +106,16 @@ func TestOnlyTheStrongestPiecesAreKept(t *testing.T) {
 // TestCandidateOfTheSizeThatIsLookedFor: no upper end means any.
 func TestCandidateOfTheSizeThatIsLookedFor(t *testing.T) {
 	for _, tt := range []struct {
-		find          models.Find
+		find          modelcard.Find
 		width, volume float64
 		want          bool
 	}{
-		{models.Find{}, 0, 0, true},
-		{models.Find{MinMM: 2}, 2, 1, true},
-		{models.Find{MinMM: 2}, 1.9, 1, false},
-		{models.Find{MaxMM: 5}, 5, 1, true},
-		{models.Find{MaxMM: 5}, 5.1, 1, false},
-		{models.Find{MinVolume: 3}, 9, 2.9, false},
+		{modelcard.Find{}, 0, 0, true},
+		{modelcard.Find{MinMM: 2}, 2, 1, true},
+		{modelcard.Find{MinMM: 2}, 1.9, 1, false},
+		{modelcard.Find{MaxMM: 5}, 5, 1, true},
+		{modelcard.Find{MaxMM: 5}, 5.1, 1, false},
+		{modelcard.Find{MinVolume: 3}, 9, 2.9, false},
 	} {
 		if got := place.Fits(tt.find, study.Candidate{WidthMM: tt.width, Volume: tt.volume}); got != tt.want {
 			t.Errorf("%+v of %g mm and %g: %v", tt.find, tt.width, tt.volume, got)

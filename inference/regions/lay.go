@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -19,7 +19,7 @@ type Lay struct {
 }
 
 // NewLay places the patches that a card asks for on a level.
-func NewLay(in models.Input, level slide.Level) (Lay, error) {
+func NewLay(in modelcard.Input, level slide.Level) (Lay, error) {
 	_, scale, err := slide.Pick([]slide.Level{level}, in.MicronsPerPixel)
 	if err != nil {
 		return Lay{}, err

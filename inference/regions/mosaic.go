@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -21,7 +21,7 @@ const maxMosaic = 64 << 20
 // A pixel belongs to the last patch in reading order that covers it, and so to
 // exactly one block, even where patches reach into each other. It is the runner's.
 type Mosaic struct {
-	out  models.Output
+	out  modelcard.Output
 	at   Lay
 	over [2]int // how far patches reach into each other, pixels of the map
 	k    int    // pixels of the input for one of the map
@@ -34,7 +34,7 @@ type Mosaic struct {
 }
 
 // NewMosaic makes room for the maps of a block, of which m is the first.
-func NewMosaic(in models.Input, o models.Output, at Lay, b study.Block, m Field) (*Mosaic, error) {
+func NewMosaic(in modelcard.Input, o modelcard.Output, at Lay, b study.Block, m Field) (*Mosaic, error) {
 	k, err := fraction(in.Width, m.Width)
 	if err != nil {
 		return nil, err

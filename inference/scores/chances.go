@@ -7,7 +7,7 @@ import (
 	"varde/inference/outputs"
 	"varde/inference/regions"
 	"varde/internal/mask"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -53,7 +53,7 @@ func (w *work) keepChances(s seeing, out map[string]outputs.Output, lay func(*st
 // there is something among its numbers that is none.
 func (w *work) chances(s seeing, o outputs.Output) (study.ChanceGrid, bool, error) {
 	g := study.ChanceGrid{MaskGrid: s.grid}
-	if o.Card.Role == models.RoleMap {
+	if o.Card.Role == modelcard.RoleMap {
 		m, err := w.mapOf(s, o)
 		if err != nil || slices.ContainsFunc(m.Values, outputs.IsNone) {
 			return g, false, err

@@ -6,14 +6,14 @@ import (
 	"varde/inference/outputs"
 	"varde/internal/mask"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // TestTooManyProbabilitiesAreNotKeptAndSaidToBe: all or none of a block, for a map
 // of a part of what was drawn would pass for the whole.
 func TestTooManyProbabilitiesAreNotKeptAndSaidToBe(t *testing.T) {
-	card := models.Card{Output: []models.Output{{Name: "map", Role: models.RoleMap, Activation: "sigmoid", Keep: true}}}
+	card := modelcard.Card{Output: []modelcard.Output{{Name: "map", Role: modelcard.RoleMap, Activation: "sigmoid", Keep: true}}}
 	out, err := outputs.Of(card, map[string]pixel.Tensor{"map": {Shape: []int64{1, 1, 2, 3}, Data: make([]float32, 6)}})
 	if err != nil {
 		t.Fatal(err)

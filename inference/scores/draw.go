@@ -11,7 +11,7 @@ import (
 	"varde/inference/regions"
 	"varde/inference/sliding"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -22,7 +22,7 @@ import (
 func (w *work) draw(g *study.MaskGrid, out map[string]outputs.Output, n, of, planes, skip int, hidden []bool, flip bool) (ok bool, err error) {
 	g.Runs = make([][]int32, len(w.Card.Segment))
 	for _, o := range w.Card.Output {
-		if o.Role != models.RoleSegments {
+		if o.Role != modelcard.RoleSegments {
 			continue
 		}
 		values, classes, h, wide, err := out[o.Name].Classes(n, of, planes)
@@ -72,7 +72,7 @@ func (w *work) draw(g *study.MaskGrid, out map[string]outputs.Output, n, of, pla
 
 // logit is what a number must reach before its activation to reach a segment's
 // threshold after it.
-func logit(s models.Segment) float64 {
+func logit(s modelcard.Segment) float64 {
 	t := s.Threshold
 	if t == 0 {
 		t = 0.5
@@ -179,7 +179,7 @@ func (w *work) slide(ctx context.Context, values []float32, first, from, past, h
 	shape := []int64{1, 1, int64(s.Planes), int64(s.Rows), int64(s.Columns)}
 	if s.Planes == 0 {
 		shape = []int64{1, 1, int64(s.Rows), int64(s.Columns)}
-		if w.Card.Input.Layout == models.LayoutNHWC {
+		if w.Card.Input.Layout == modelcard.LayoutNHWC {
 			shape = []int64{1, int64(s.Rows), int64(s.Columns), 1}
 		}
 	}
@@ -225,7 +225,7 @@ func (w *work) slide(ctx context.Context, values []float32, first, from, past, h
 
 // nothing is the value, before normalization, of what lies outside of an image.
 func (w *work) nothing() float32 {
-	if w.Card.Input.Values == models.ValuesHU {
+	if w.Card.Input.Values == modelcard.ValuesHU {
 		return airHU
 	}
 	return 0
@@ -234,7 +234,7 @@ func (w *work) nothing() float32 {
 // flipped reports whether an image is turned left to right before the network
 // sees it, as the card asks.
 func (w *work) flipped(i int) bool {
-	return w.Card.Pose.Orient == models.OrientLeft && w.Block.Kind == study.Images &&
+	return w.Card.Pose.Orient == modelcard.OrientLeft && w.Block.Kind == study.Images &&
 		w.instances[w.Block.Tiles[i].Instance].Image.Laterality == "R"
 }
 

@@ -9,13 +9,13 @@ import (
 	"varde/inference/place"
 	"varde/internal/codec"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // look measures a frame for the input gate, as the scanner gave it. It is nil
 // when the card asks for nothing.
-func look(card models.Card, i int, img *study.Image, f codec.Frame) (*study.Look, error) {
+func look(card modelcard.Card, i int, img *study.Image, f codec.Frame) (*study.Look, error) {
 	if !asks(card.Bounds()) || f.Samples != 1 {
 		return nil, nil
 	}
@@ -49,7 +49,7 @@ func look(card models.Card, i int, img *study.Image, f codec.Frame) (*study.Look
 
 // judged gives the values that the gate judges: Hounsfield units of a CT, else
 // shares of the stored range, dark to bright.
-func judged(card models.Card, img *study.Image, f codec.Frame, s pixel.Samples) (v []float32, hu bool, err error) {
+func judged(card modelcard.Card, img *study.Image, f codec.Frame, s pixel.Samples) (v []float32, hu bool, err error) {
 	if card.GatedInHU() && img.HasRescale {
 		v, err = pixel.Modality(s, img.Slope, img.Intercept)
 		return v, true, err
@@ -62,15 +62,15 @@ func judged(card models.Card, img *study.Image, f codec.Frame, s pixel.Samples) 
 }
 
 // asks reports whether a gate has any bound on what a frame looks like.
-func asks(g models.Gate) bool {
+func asks(g modelcard.Gate) bool {
 	return slices.ContainsFunc([]*float64{g.MinContrast, g.MinBody, g.MaxBody, g.MaxBorder, g.MaxClipped, g.MaxNoise, g.MinSharp, g.MaxBackdrop},
 		func(v *float64) bool { return v != nil })
 }
 
 // small says why an image's field is too small for the card.
-func small(card models.Card, img *study.Image, t study.Tile) study.Reason {
+func small(card modelcard.Card, img *study.Image, t study.Tile) study.Reason {
 	if g := card.Bounds(); g.MinFieldMM != nil {
-		return gate.Volume(models.Gate{MinFieldMM: g.MinFieldMM}, nil, 0, place.FieldMM(img, t))
+		return gate.Volume(modelcard.Gate{MinFieldMM: g.MinFieldMM}, nil, 0, place.FieldMM(img, t))
 	}
 	return study.Reason{}
 }

@@ -6,7 +6,7 @@ import (
 
 	"varde/internal/codec"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -20,7 +20,7 @@ const (
 
 // gray gives a frame as the values that the card asks for, at the size that it
 // asks for.
-func gray(card models.Card, img *study.Image, f codec.Frame) ([]float32, error) {
+func gray(card modelcard.Card, img *study.Image, f codec.Frame) ([]float32, error) {
 	in := card.Input
 	s, err := samples(f)
 	if err != nil {
@@ -33,14 +33,14 @@ func gray(card models.Card, img *study.Image, f codec.Frame) ([]float32, error) 
 	var v []float32
 	var pad float32
 	switch in.Values {
-	case models.ValuesHU:
+	case modelcard.ValuesHU:
 		v, err = pixel.Modality(s, img.Slope, img.Intercept)
 		padding, pad = padding*slope(img)+img.Intercept, airHU
-	case models.ValuesUnit:
+	case modelcard.ValuesUnit:
 		inverted := img.Photometric == "MONOCHROME1"
 		v, err = pixel.Unit(s, f.Stored, inverted)
 		padding = unit(padding, f, inverted)
-	case models.ValuesWindow:
+	case modelcard.ValuesWindow:
 		v, err = windowed(card.Display, img, s)
 		padding = math.Inf(1)
 		if img.Padding != nil && len(v) > 0 {
@@ -88,7 +88,7 @@ func unit(v float64, f codec.Frame, inverted bool) float64 {
 
 // size is how large a frame of w×h pixels goes into the network: as the card
 // says, or by its spacing, or as it is.
-func size(in models.Input, img *study.Image, w, h int) (width, height int) {
+func size(in modelcard.Input, img *study.Image, w, h int) (width, height int) {
 	if in.Width > 0 && in.Height > 0 {
 		return in.Width, in.Height
 	}
@@ -105,13 +105,13 @@ func scaled(n int, have, wanted float64) int {
 
 // windowed gives gray after the modality LUT and a window, 0–1, dark to bright:
 // the linear function of PS3.3 §C.11.2.1.2.1.
-func windowed(d models.Display, img *study.Image, s pixel.Samples) ([]float32, error) {
+func windowed(d modelcard.Display, img *study.Image, s pixel.Samples) ([]float32, error) {
 	v, err := pixel.Modality(s, img.Slope, img.Intercept)
 	if err != nil {
 		return nil, err
 	}
 	center, width := d.Center, d.Width
-	if d.Source == models.WindowDataset && img.WindowWidth >= 1 {
+	if d.Source == modelcard.WindowDataset && img.WindowWidth >= 1 {
 		center, width = img.WindowCenter, img.WindowWidth
 	}
 	span := max(width-1, 1e-6)

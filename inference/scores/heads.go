@@ -8,7 +8,7 @@ import (
 	"varde/inference/outputs"
 	"varde/inference/place"
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -71,7 +71,7 @@ func (w *work) keepPatches(b batch, out map[string]outputs.Output, scores [][]fl
 func (w *work) answer(scalars []float32, n, of int, out map[string]outputs.Output) (*answer, error) {
 	a := &answer{values: slices.Clone(scalars)}
 	for _, o := range w.Card.Output {
-		if o.Role != models.RoleMap {
+		if o.Role != modelcard.RoleMap {
 			continue
 		}
 		m, err := out[o.Name].Tile(n, of)
@@ -107,7 +107,7 @@ func (w *work) answer(scalars []float32, n, of int, out map[string]outputs.Outpu
 }
 
 // hottest makes the one number of a patch's map that a heatmap shows.
-func hottest(o models.Output, m regions.Field) float32 {
+func hottest(o modelcard.Output, m regions.Field) float32 {
 	if o.Tile != "mean" {
 		return slices.Max(m.Values)
 	}
@@ -153,8 +153,8 @@ func (w *work) lay(t study.Tile, maps []regions.Field) error {
 	return nil
 }
 
-func mapOutputs(card models.Card) []models.Output {
-	return slices.DeleteFunc(slices.Clone(card.Output), func(o models.Output) bool { return o.Role != models.RoleMap })
+func mapOutputs(card modelcard.Card) []modelcard.Output {
+	return slices.DeleteFunc(slices.Clone(card.Output), func(o modelcard.Output) bool { return o.Role != modelcard.RoleMap })
 }
 
 // keepFeatures takes down the features of a patch whose score was kept.

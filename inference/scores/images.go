@@ -8,7 +8,7 @@ import (
 	"varde/inference/sessions"
 	"varde/internal/codec"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -81,7 +81,7 @@ func (w *work) prepareImages(ctx context.Context, tiles []int) (batch, error) {
 			continue
 		}
 		if w.flipped(i) {
-			if n := channels; w.Card.Input.Layout == models.LayoutNHWC {
+			if n := channels; w.Card.Input.Layout == modelcard.LayoutNHWC {
 				flip(one, width, n)
 			} else {
 				flip(one, width, 1)
@@ -98,7 +98,7 @@ func (w *work) prepareImages(ctx context.Context, tiles []int) (batch, error) {
 // image gives one image as numbers for the network.
 func (w *work) image(img *study.Image, f codec.Frame, width, height int) (v []float32, channels int, err error) {
 	n := normalize(w.Card.Input)
-	if w.Card.Input.Values != models.ValuesRGB {
+	if w.Card.Input.Values != modelcard.ValuesRGB {
 		if err := n.Check(1); err != nil {
 			return nil, 0, err
 		}
@@ -121,7 +121,7 @@ func (w *work) image(img *study.Image, f codec.Frame, width, height int) (v []fl
 		return nil, 0, err
 	}
 	v = make([]float32, len(rgb))
-	if w.Card.Input.Layout == models.LayoutNHWC {
+	if w.Card.Input.Layout == modelcard.LayoutNHWC {
 		look.NHWC(v, rgb)
 	} else {
 		look.NCHW(v, rgb)

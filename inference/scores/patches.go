@@ -9,7 +9,7 @@ import (
 	"varde/inference/sessions"
 	"varde/internal/pixel"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -83,7 +83,7 @@ func (w *work) level() (slide.Level, error) {
 
 // A filler puts patches into batches. It is the preparer's.
 type filler struct {
-	in     models.Input
+	in     modelcard.Input
 	look   *pixel.Lookup  // nil for 8-bit colors, which go in as they are
 	stain  *pixel.Stainer // nil for colors as the scanner gave them
 	size   int            // numbers of a patch
@@ -99,7 +99,7 @@ type filler struct {
 // newFiller refuses a block whose colors were not measured for a card that asks
 // for it, and one that was measured for another card: a network that is shown
 // other colors than it was made for answers as readily.
-func newFiller(in models.Input, stain *study.Stain, most int, spare *sync.Pool) (*filler, error) {
+func newFiller(in modelcard.Input, stain *study.Stain, most int, spare *sync.Pool) (*filler, error) {
 	f := &filler{in: in, size: 3 * in.Width * in.Height, most: most, spare: spare}
 	measured := ""
 	if stain != nil {
@@ -114,10 +114,10 @@ func newFiller(in models.Input, stain *study.Stain, most int, spare *sync.Pool) 
 			return nil, err
 		}
 	}
-	if in.Values != models.ValuesRGB || f.size <= 0 {
+	if in.Values != modelcard.ValuesRGB || f.size <= 0 {
 		return nil, fmt.Errorf("patches of %d×%d pixels of %q: %w", in.Width, in.Height, in.Values, study.ErrInvalid)
 	}
-	if in.Type == models.TypeUint8 {
+	if in.Type == modelcard.TypeUint8 {
 		return f, nil
 	}
 	var err error
@@ -145,7 +145,7 @@ func (f *filler) add(p slide.Patch, tiles []study.Tile) error {
 	f.batch.tiles = append(f.batch.tiles, p.Index)
 	f.batch.decoders = append(f.batch.decoders, p.Decoders...)
 	n := len(f.batch.tiles)
-	if f.look == nil && f.in.Layout == models.LayoutNHWC {
+	if f.look == nil && f.in.Layout == modelcard.LayoutNHWC {
 		f.bytes = append(slices.Grow(f.bytes, f.size*(f.most+1-n)), p.RGB...)
 		return nil
 	}
@@ -161,7 +161,7 @@ func (f *filler) add(p slide.Patch, tiles []study.Tile) error {
 		}
 	}
 	f.floats = f.floats[:n*f.size]
-	if f.in.Layout == models.LayoutNHWC {
+	if f.in.Layout == modelcard.LayoutNHWC {
 		f.look.NHWC(f.floats[(n-1)*f.size:], p.RGB)
 	} else {
 		f.look.NCHW(f.floats[(n-1)*f.size:], p.RGB)

@@ -30,7 +30,7 @@ import (
 	"varde/internal/codec"
 	"varde/internal/pixel"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -61,7 +61,7 @@ type Scorer struct {
 
 // A Question is one block for one model.
 type Question struct {
-	Card      models.Card
+	Card      modelcard.Card
 	Session   sessions.Session
 	Instances []study.Instance // of the study, at least those of the block
 	Block     study.Block
@@ -288,7 +288,7 @@ func samples(f codec.Frame) (pixel.Samples, error) {
 }
 
 // normalize is the card's normalization.
-func normalize(in models.Input) pixel.Normalize {
+func normalize(in modelcard.Input) pixel.Normalize {
 	return pixel.Normalize{Scale: in.Scale, Offset: in.Offset, Mean: in.Mean, Std: in.Std}
 }
 

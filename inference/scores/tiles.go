@@ -8,7 +8,7 @@ import (
 	"varde/inference/outputs"
 	"varde/inference/place"
 	"varde/inference/regions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -127,7 +127,7 @@ func (w *work) runBatch(ctx context.Context, b batch) (map[string]outputs.Output
 		return nil, fmt.Errorf("windows over %d images of %T: %w", len(b.tiles), b.in.Data, study.ErrInvalid)
 	}
 	height, width := int(s[2]), int(s[3])
-	if w.Card.Input.Layout == models.LayoutNHWC {
+	if w.Card.Input.Layout == modelcard.LayoutNHWC {
 		height, width = int(s[1]), int(s[2])
 	}
 	return w.slide(ctx, v, 0, 0, 1, height, width)

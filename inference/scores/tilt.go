@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"varde/inference/place"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -54,7 +54,7 @@ func (w *work) moved(at place.Site, v []float32) ([]float32, study.Reason) {
 // lost is the share of a slice's body that a move puts beyond the frame.
 func (w *work) lost(v []float32, width, height int, dx, dy float64) float64 {
 	least := float32(0.05)
-	if w.Card.Input.Values == models.ValuesHU {
+	if w.Card.Input.Values == modelcard.ValuesHU {
 		least = bodyHU
 	}
 	body, out := 0, 0

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -30,7 +30,7 @@ type Device struct {
 	Provider string
 	Number   int
 	// Load puts a network into its memory.
-	Load func(card models.Card, network []byte) (Session, error)
+	Load func(card modelcard.Card, network []byte) (Session, error)
 	// Gate lets the runs through, one or two at once, and watches over them.
 	Gate  Gate
 	Most  int           // tiles in one run, a power of two; 0 = 64

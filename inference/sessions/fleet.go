@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -46,10 +46,10 @@ type Fleet struct {
 // Acquire gives the session of a model and what to call when done with it. A card
 // none of whose providers is here is an error that wraps [study.ErrBusy]: its jobs
 // wait for a worker that has one.
-func (f *Fleet) Acquire(ctx context.Context, card models.Card) (Session, func(), error) {
+func (f *Fleet) Acquire(ctx context.Context, card modelcard.Card) (Session, func(), error) {
 	var why []string
 	for _, provider := range card.Executors() {
-		if provider == models.ProviderCPU {
+		if provider == modelcard.ProviderCPU {
 			return f.processor(ctx, card, strings.Join(why, "; "))
 		}
 		d := f.least(provider)
@@ -98,7 +98,7 @@ func (f *Fleet) least(provider string) *Device {
 
 // processor gives the session on the processor; why is empty unless the card would
 // rather have another.
-func (f *Fleet) processor(ctx context.Context, card models.Card, why string) (Session, func(), error) {
+func (f *Fleet) processor(ctx context.Context, card modelcard.Card, why string) (Session, func(), error) {
 	s, release, err := f.CPU.Acquire(ctx, card)
 	if err != nil || why == "" {
 		return s, release, err
@@ -107,7 +107,7 @@ func (f *Fleet) processor(ctx context.Context, card models.Card, why string) (Se
 }
 
 // on gives the session on a device.
-func (f *Fleet) on(ctx context.Context, d *Device, card models.Card) (Session, func(), error) {
+func (f *Fleet) on(ctx context.Context, d *Device, card modelcard.Card) (Session, func(), error) {
 	f.once.Do(f.open)
 	s, release, err := f.pools[d].Acquire(ctx, card)
 	if err != nil {
@@ -133,7 +133,7 @@ func (f *Fleet) count(d *Device, n int) {
 func (f *Fleet) open() {
 	f.pools = map[*Device]*Pool{}
 	for _, d := range f.Devices {
-		f.pools[d] = &Pool{Networks: f.Networks, Idle: f.Idle, Load: func(card models.Card, network []byte) (Session, error) {
+		f.pools[d] = &Pool{Networks: f.Networks, Idle: f.Idle, Load: func(card modelcard.Card, network []byte) (Session, error) {
 			return f.load(d, card, network)
 		}}
 	}
@@ -141,7 +141,7 @@ func (f *Fleet) open() {
 
 // load puts a network on a device, and trusts it there when a sample gives what
 // the processor gives.
-func (f *Fleet) load(d *Device, card models.Card, network []byte) (Session, error) {
+func (f *Fleet) load(d *Device, card modelcard.Card, network []byte) (Session, error) {
 	s, err := d.Load(card, network)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ type onDevice struct {
 }
 
 // agree compares device and processor on a sample.
-func (b *onDevice) agree(card models.Card) error {
+func (b *onDevice) agree(card modelcard.Card) error {
 	if card.Input.Kind == "" { // a second network, whose input is the first one's
 		return nil
 	}
@@ -296,7 +296,7 @@ type insteadShare struct {
 func (*insteadShare) End() {}
 
 // Ran says that it was the processor, and why.
-func (s *insteadShare) Ran() (provider, fallback string) { return models.ProviderCPU, s.why }
+func (s *insteadShare) Ran() (provider, fallback string) { return modelcard.ProviderCPU, s.why }
 
 // Run runs in the turn of its lane.
 func (s *insteadShare) Run(ctx context.Context, in map[string]pixel.Tensor) (out map[string]pixel.Tensor, err error) {

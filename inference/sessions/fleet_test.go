@@ -10,7 +10,7 @@ import (
 
 	"varde/inference/sessions"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -41,9 +41,9 @@ func (s sums) Run(_ context.Context, in map[string]pixel.Tensor) (map[string]pix
 func fleet(off float32, load error) *sessions.Fleet {
 	return &sessions.Fleet{
 		Networks: &files{}, Gate: &oneAtATime{},
-		CPU: &sessions.Pool{Networks: &files{}, Load: func(models.Card, []byte) (sessions.Session, error) { return sums{1}, nil }},
+		CPU: &sessions.Pool{Networks: &files{}, Load: func(modelcard.Card, []byte) (sessions.Session, error) { return sums{1}, nil }},
 		Devices: []*sessions.Device{{Provider: "cuda", Gate: &oneAtATime{},
-			Load: func(models.Card, []byte) (sessions.Session, error) { return sums{off}, load }}},
+			Load: func(modelcard.Card, []byte) (sessions.Session, error) { return sums{off}, load }}},
 	}
 }
 

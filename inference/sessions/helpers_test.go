@@ -8,6 +8,7 @@ import (
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -54,10 +55,10 @@ func smallNet(t testing.TB) []byte {
 }
 
 // reference gives the card and the network of a reference model.
-func reference(t testing.TB, id string) (models.Card, []byte) {
+func reference(t testing.TB, id string) (modelcard.Card, []byte) {
 	t.Helper()
 	for _, d := range models.Reference() {
-		card, err := models.Parse(d.CardTOML)
+		card, err := modelcard.Parse(d.CardTOML)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,17 +67,17 @@ func reference(t testing.TB, id string) (models.Card, []byte) {
 		}
 	}
 	t.Fatalf("no reference model %s", id)
-	return models.Card{}, nil
+	return modelcard.Card{}, nil
 }
 
 // patchCard is of a model that measures the brightness of patches.
-func patchCard() models.Card {
-	return models.Card{
+func patchCard() modelcard.Card {
+	return modelcard.Card{
 		ID: "sm", Version: "1", Name: "SM test", SHA256: study.Hash{5}, Hash: study.Hash{6},
-		Input: models.Input{Name: "x", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 16, Height: 16, MicronsPerPixel: 0.5},
-		Output: []models.Output{
+		Input: modelcard.Input{Name: "x", Kind: study.Patches, Type: "uint8", Layout: "NHWC", Values: "rgb", Width: 16, Height: 16, MicronsPerPixel: 0.5},
+		Output: []modelcard.Output{
 			{Name: "mean", Role: "scalar", Aggregate: "top"},
 		},
-		Flag: models.Flag{By: "mean", Flagged: 100},
+		Flag: modelcard.Flag{By: "mean", Flagged: 100},
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -30,7 +30,7 @@ type Pool struct {
 	Networks Networks
 	// Load makes a session of a network. A session that is an [io.Closer] is
 	// closed when the pool lets it go.
-	Load func(card models.Card, network []byte) (Session, error)
+	Load func(card modelcard.Card, network []byte) (Session, error)
 	Idle int // how many unused ones are kept; 0 = 4
 
 	loads singleflight.Group
@@ -49,7 +49,7 @@ type shared struct {
 }
 
 // Acquire gives the session of a model and what to call when done with it.
-func (p *Pool) Acquire(ctx context.Context, card models.Card) (Session, func(), error) {
+func (p *Pool) Acquire(ctx context.Context, card modelcard.Card) (Session, func(), error) {
 	for {
 		if s, release, err := p.take(card.SHA256); s != nil || err != nil {
 			return s, release, err
@@ -83,7 +83,7 @@ func (p *Pool) take(network study.Hash) (Session, func(), error) {
 
 // load is never run twice at a time for one network. Whoever looked before the
 // last load ended comes here after it, and finds the session.
-func (p *Pool) load(card models.Card) error {
+func (p *Pool) load(card modelcard.Card) error {
 	p.mu.Lock()
 	there := p.shared[card.SHA256] != nil
 	p.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"varde/inference/sessions"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -30,12 +30,14 @@ func (d *door) Close() error {
 	return nil
 }
 
-func model(n byte) models.Card { return models.Card{ID: "m", Version: "1", SHA256: study.Hash{n}} }
+func model(n byte) modelcard.Card {
+	return modelcard.Card{ID: "m", Version: "1", SHA256: study.Hash{n}}
+}
 
 func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 	networks := &files{}
 	gate := make(chan struct{})
-	pool := &sessions.Pool{Networks: networks, Load: func(models.Card, []byte) (sessions.Session, error) {
+	pool := &sessions.Pool{Networks: networks, Load: func(modelcard.Card, []byte) (sessions.Session, error) {
 		<-gate
 		return &door{sums: sums{1}}, nil
 	}}
@@ -66,7 +68,7 @@ func TestNetworkIsLoadedOnceForAll(t *testing.T) {
 
 func TestLongestUnusedSessionIsClosed(t *testing.T) {
 	doors := map[study.Hash]*door{}
-	pool := &sessions.Pool{Networks: &files{}, Idle: 2, Load: func(c models.Card, _ []byte) (sessions.Session, error) {
+	pool := &sessions.Pool{Networks: &files{}, Idle: 2, Load: func(c modelcard.Card, _ []byte) (sessions.Session, error) {
 		doors[c.SHA256] = &door{sums: sums{1}}
 		return doors[c.SHA256], nil
 	}}
@@ -106,7 +108,7 @@ func TestLongestUnusedSessionIsClosed(t *testing.T) {
 
 func TestFailedLoadIsToldAndTriedAgain(t *testing.T) {
 	broken := true
-	pool := &sessions.Pool{Networks: &files{}, Load: func(models.Card, []byte) (sessions.Session, error) {
+	pool := &sessions.Pool{Networks: &files{}, Load: func(modelcard.Card, []byte) (sessions.Session, error) {
 		if broken {
 			return nil, study.ErrUnsupported
 		}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -106,7 +106,7 @@ func (c *Prover) path(network study.Hash) string {
 // Measure tunes a network within ten seconds of its own work, and keeps what
 // it finds. It takes one processor at a time but for a few single runs, and only
 // while nothing else is to be done.
-func (c *Prover) Measure(ctx context.Context, card models.Card, network []byte) (Tuning, error) {
+func (c *Prover) Measure(ctx context.Context, card modelcard.Card, network []byte) (Tuning, error) {
 	k := Tuning{Network: card.SHA256, CPU: c.CPU, Cores: c.Cores, Library: c.Library, Batch: 1, Threads: 1, At: time.Now().UTC().Truncate(time.Second)}
 	m := &trials{Prover: c, card: card, left: tuningTime}
 	if err := c.quiet(ctx); err != nil {
@@ -190,7 +190,7 @@ func (c *Prover) keep(k Tuning) error {
 // trials are those of one network.
 type trials struct {
 	*Prover
-	card models.Card
+	card modelcard.Card
 	left time.Duration // of the time for all
 	want map[string]pixel.Tensor
 	all  []Trial
@@ -326,14 +326,14 @@ func threadTime() time.Duration {
 
 // Sample makes tiles of the shape that a card takes, all alike and none of them
 // flat.
-func Sample(card models.Card, tiles int) map[string]pixel.Tensor {
+func Sample(card modelcard.Card, tiles int) map[string]pixel.Tensor {
 	in := card.Input
 	width, height := in.Width, in.Height
 	if width == 0 || height == 0 {
 		width, height = sampleSide, sampleSide
 	}
 	channels := 1
-	if in.Values == models.ValuesRGB {
+	if in.Values == modelcard.ValuesRGB {
 		channels = 3
 	}
 	t := pixel.Tensor{Shape: Shape(in.Layout, tiles, channels, width, height)}
@@ -344,7 +344,7 @@ func Sample(card models.Card, tiles int) map[string]pixel.Tensor {
 	for _, n := range t.Shape[1:] {
 		each *= int(n)
 	}
-	if in.Type == models.TypeUint8 {
+	if in.Type == modelcard.TypeUint8 {
 		v := make([]uint8, each*int(t.Shape[0]))
 		for i := range v {
 			v[i] = uint8(i % each * 7919 % 251)
@@ -384,7 +384,7 @@ func sameBits(a, b any) bool {
 
 // Shape is that of n images as a card lays them out: NCHW or NHWC.
 func Shape(layout string, n, channels, width, height int) []int64 {
-	if layout == models.LayoutNHWC {
+	if layout == modelcard.LayoutNHWC {
 		return []int64{int64(n), int64(height), int64(width), int64(channels)}
 	}
 	return []int64{int64(n), int64(channels), int64(height), int64(width)}

@@ -11,7 +11,7 @@ import (
 	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -182,7 +182,7 @@ func TestSingleImageGetsAllProcessors(t *testing.T) {
 	if n != 1 || card.Input.Kind != study.Images {
 		t.Errorf("%d trials on all cores", n)
 	}
-	card.Engine = models.Engine{Threads: 1}
+	card.Engine = modelcard.Engine{Threads: 1}
 	if k, err = c.Measure(t.Context(), card, network); err != nil || k.Threads != 1 {
 		t.Errorf("the card's one thread: %+v, %v", k, err)
 	}

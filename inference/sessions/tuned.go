@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -23,7 +23,7 @@ type Tuner struct {
 
 // Load makes a session. It is tuned in the background if need be, and Close
 // waits for that.
-func (t *Tuner) Load(card models.Card, network []byte) (Session, error) {
+func (t *Tuner) Load(card modelcard.Card, network []byte) (Session, error) {
 	k, known := t.Prover.Known(card.SHA256)
 	s, err := t.Prover.Open(network, Profile{Threads: 1, Lean: known && k.Lean})
 	if err != nil {
@@ -45,7 +45,7 @@ func (t *Tuner) Load(card models.Card, network []byte) (Session, error) {
 
 // tune measures a network and uses what is found at once, but for the memory,
 // which the next session will spare.
-func (t *Tuner) tune(ctx context.Context, u *tuned, card models.Card, network []byte) {
+func (t *Tuner) tune(ctx context.Context, u *tuned, card modelcard.Card, network []byte) {
 	k, err := t.Prover.Measure(ctx, card, network)
 	if err == nil {
 		err = t.apply(u, k, card, network)
@@ -64,7 +64,7 @@ func (t *Tuner) tune(ctx context.Context, u *tuned, card models.Card, network []
 }
 
 // apply has a session run as tuned.
-func (t *Tuner) apply(u *tuned, k Tuning, card models.Card, network []byte) error {
+func (t *Tuner) apply(u *tuned, k Tuning, card modelcard.Card, network []byte) error {
 	batch := k.Batch
 	if t.Fixed > 0 {
 		batch = t.Fixed

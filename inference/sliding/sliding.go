@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"math"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -30,7 +30,7 @@ type Grid struct {
 }
 
 // NewGrid lays the windows of a card over planes from up to past.
-func NewGrid(s models.Sliding, from, past, rows, columns int) Grid {
+func NewGrid(s modelcard.Sliding, from, past, rows, columns int) Grid {
 	g := Grid{From: from, Past: past, Rows: rows, Columns: columns, Size: [3]int{max(1, s.Planes), s.Rows, s.Columns}, Step: s.Step()}
 	if s.Planes == 0 { // an image
 		g.Step[0] = 1
@@ -139,7 +139,7 @@ func ramp(n, over int, blend string) []float32 {
 	for i := range w {
 		d := math.Abs(float64(i) - float64(n-1)/2)
 		v := math.Exp(-d * d / 2 / math.Pow(float64(n)/8, 2))
-		if blend == models.BlendLinear {
+		if blend == modelcard.BlendLinear {
 			v = 1
 			if edge := float64(min(i, n-1-i)) + 0.5; edge < float64(over) {
 				v = edge / float64(over)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"varde/inference/sliding"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -36,7 +36,7 @@ func odd(values []float32, classes int) []float32 {
 const rows, columns, planes = 21, 34, 40
 
 // blended slides over planes from up to past of a volume that goes on as it ends.
-func blended(t *testing.T, s models.Sliding, volume []float32, from, past, classes int) []float32 {
+func blended(t *testing.T, s modelcard.Sliding, volume []float32, from, past, classes int) []float32 {
 	t.Helper()
 	g := sliding.NewGrid(s, from, past, rows, columns)
 	b, err := sliding.NewBlender(g, classes, s.Blend)
@@ -63,9 +63,9 @@ func blended(t *testing.T, s models.Sliding, volume []float32, from, past, class
 // TestBlocksMakeNoDifference cuts a volume into blocks of several sizes.
 func TestBlocksMakeNoDifference(t *testing.T) {
 	volume := noise(planes * rows * columns)
-	for _, blend := range []string{models.BlendGaussian, models.BlendLinear} {
+	for _, blend := range []string{modelcard.BlendGaussian, modelcard.BlendLinear} {
 		for _, overlap := range []float64{0, 0.25, 0.5, 0.75} {
-			s := models.Sliding{Planes: 8, Rows: 16, Columns: 16, Overlap: overlap, Blend: blend}
+			s := modelcard.Sliding{Planes: 8, Rows: 16, Columns: 16, Overlap: overlap, Blend: blend}
 			want := blended(t, s, volume, 0, planes, 2)
 			for _, cut := range []int{1, 7, 16} {
 				var got [2][]float32
@@ -85,7 +85,7 @@ func TestBlocksMakeNoDifference(t *testing.T) {
 
 func TestWhatEveryWindowAgreesOnStays(t *testing.T) {
 	volume := noise(planes * rows * columns)
-	s := models.Sliding{Planes: 8, Rows: 16, Columns: 24, Overlap: 0.5}
+	s := modelcard.Sliding{Planes: 8, Rows: 16, Columns: 24, Overlap: 0.5}
 	g := sliding.NewGrid(s, 0, planes-8, rows, columns)
 	b, err := sliding.NewBlender(g, 1, "")
 	if err != nil {
@@ -108,7 +108,7 @@ func TestWhatEveryWindowAgreesOnStays(t *testing.T) {
 }
 
 func TestAWindowLargerThanTheImageIsFilled(t *testing.T) {
-	g := sliding.NewGrid(models.Sliding{Rows: 4, Columns: 5}, 0, 1, 3, 3)
+	g := sliding.NewGrid(modelcard.Sliding{Rows: 4, Columns: 5}, 0, 1, 3, 3)
 	all := g.Windows()
 	if len(all) != 1 {
 		t.Fatalf("%d windows", len(all))
@@ -120,7 +120,7 @@ func TestAWindowLargerThanTheImageIsFilled(t *testing.T) {
 }
 
 func TestAWindowNeedsItsPlanes(t *testing.T) {
-	g := sliding.NewGrid(models.Sliding{Planes: 4, Rows: 2, Columns: 2, Overlap: 0.5}, 6, 8, 2, 2)
+	g := sliding.NewGrid(modelcard.Sliding{Planes: 4, Rows: 2, Columns: 2, Overlap: 0.5}, 6, 8, 2, 2)
 	for _, w := range g.Windows() {
 		if _, err := g.Cut(make([]float32, 4*4), 6, w, 0); w[0] < 6 && !errors.Is(err, study.ErrInvalid) {
 			t.Errorf("window %v: %v", w, err)

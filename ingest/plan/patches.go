@@ -8,7 +8,7 @@ import (
 
 	"varde/internal/pixel"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -34,7 +34,7 @@ type Tissue struct {
 // planPatches plans the slides of a model that sees patches. Each series is a
 // slide. A slide that can't be scored beside others that can counts as one
 // unseen tile, so that the result is partial and never a negative.
-func planPatches(card models.Card, images []*study.Instance, faults map[study.UID]study.Reason, tissue map[study.UID]Tissue) study.ModelPlan {
+func planPatches(card modelcard.Card, images []*study.Instance, faults map[study.UID]study.Reason, tissue map[study.UID]Tissue) study.ModelPlan {
 	var p study.ModelPlan
 	refused, state := study.Reason{}, study.OutOfScope
 	for _, group := range bySeries(images) {
@@ -107,7 +107,7 @@ func whyRefused(err error) (study.Reason, study.AIState) {
 // patchBlocks lays a grid of patches over one slide at the card's resolution and
 // keeps those with enough tissue, in blocks of 16×16 places of the grid. The first
 // block that has any comes in quarters.
-func patchBlocks(card models.Card, group []*study.Instance, faults map[study.UID]study.Reason, tissue Tissue) ([]study.Block, error) {
+func patchBlocks(card modelcard.Card, group []*study.Instance, faults map[study.UID]study.Reason, tissue Tissue) ([]study.Block, error) {
 	instances := make([]study.Instance, len(group))
 	for i, in := range group {
 		instances[i] = *in

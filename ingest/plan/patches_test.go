@@ -8,7 +8,7 @@ import (
 
 	"varde/ingest/plan"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -17,10 +17,10 @@ const (
 	jpeg       = "1.2.840.10008.1.2.4.50"
 )
 
-func slideCard() models.Card {
-	return models.Card{ID: "density", Version: "1", SHA256: study.Hash{5}, Hash: study.Hash{6},
-		Use:   models.Use{Modality: []study.Modality{study.SM}},
-		Input: models.Input{Kind: study.Patches, Values: "rgb", Width: 128, Height: 128, MicronsPerPixel: 0.5, MinTissue: 0.5}}
+func slideCard() modelcard.Card {
+	return modelcard.Card{ID: "density", Version: "1", SHA256: study.Hash{5}, Hash: study.Hash{6},
+		Use:   modelcard.Use{Modality: []study.Modality{study.SM}},
+		Input: modelcard.Input{Kind: study.Patches, Values: "rgb", Width: 128, Height: 128, MicronsPerPixel: 0.5, MinTissue: 0.5}}
 }
 
 // glass gives the levels of one slide of 8192×4096 pixels at 0.5, 2 and 8 µm.

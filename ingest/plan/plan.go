@@ -17,14 +17,14 @@ import (
 	"slices"
 	"strings"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // Asked is one model that may be asked: its card, whether it runs in shadow, and
 // about which share of the studies it is asked.
 type Asked struct {
-	Card   models.Card
+	Card   modelcard.Card
 	Shadow bool
 	Share  study.Share // zero is all
 	Beside bool        // whatever other live versions of the model are asked about
@@ -42,7 +42,7 @@ type Facts struct {
 
 // pool says where a model's jobs wait. One that would rather have a GPU waits for
 // it only while there is one, unless its card does not list the processor.
-func (f Facts) pool(c models.Card) string {
+func (f Facts) pool(c modelcard.Card) string {
 	if c.Accelerated() && (f.GPU || !c.AllowsCPU()) {
 		return study.PoolGPU
 	}
@@ -104,7 +104,7 @@ func compareInstances(a, b study.Instance) int {
 }
 
 // ofModality gives the images of a modality that the model is for.
-func ofModality(card models.Card, instances []study.Instance) []*study.Instance {
+func ofModality(card modelcard.Card, instances []study.Instance) []*study.Instance {
 	var out []*study.Instance
 	for i := range instances {
 		in := &instances[i]
@@ -116,7 +116,7 @@ func ofModality(card models.Card, instances []study.Instance) []*study.Instance 
 }
 
 // ask plans one model over the images of its modality.
-func (f Facts) ask(card models.Card, images []*study.Instance) study.ModelPlan {
+func (f Facts) ask(card modelcard.Card, images []*study.Instance) study.ModelPlan {
 	var fit []*study.Instance
 	var refused study.Reason
 	for _, in := range images {
@@ -146,7 +146,7 @@ func (f Facts) ask(card models.Card, images []*study.Instance) study.ModelPlan {
 
 // outside says which filter of the intended use an image fails, the coarsest
 // first, or why its samples are none for the model.
-func (f Facts) outside(card models.Card, in *study.Instance) study.Reason {
+func (f Facts) outside(card modelcard.Card, in *study.Instance) study.Reason {
 	if r := card.Use.Outside(f.Study, *in); !r.Zero() {
 		return r
 	}
@@ -154,7 +154,7 @@ func (f Facts) outside(card models.Card, in *study.Instance) study.Reason {
 }
 
 // wrongPixels says why an image's samples are none that the model can take.
-func wrongPixels(card models.Card, img *study.Image) study.Reason {
+func wrongPixels(card modelcard.Card, img *study.Image) study.Reason {
 	gray := img.Samples == 1 && strings.HasPrefix(img.Photometric, "MONOCHROME")
 	switch card.Input.Values {
 	case "rgb":
@@ -214,7 +214,7 @@ const (
 )
 
 // estimate is the mean cost of one block, milliseconds.
-func estimate(card models.Card, blocks []study.Block) int64 {
+func estimate(card modelcard.Card, blocks []study.Block) int64 {
 	var ms float64
 	for _, b := range blocks {
 		switch b.Kind {
@@ -236,7 +236,7 @@ func estimate(card models.Card, blocks []study.Block) int64 {
 }
 
 // planImages plans the projections of a model that sees single images.
-func planImages(card models.Card, images []*study.Instance, faults map[study.UID]study.Reason) study.ModelPlan {
+func planImages(card modelcard.Card, images []*study.Instance, faults map[study.UID]study.Reason) study.ModelPlan {
 	var p study.ModelPlan
 	var refused study.Reason
 	n := 0

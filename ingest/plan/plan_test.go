@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"varde/ingest/plan"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -28,17 +28,17 @@ const (
 )
 
 // noduleCard is a model that sees volumes of 1 mm planes.
-func noduleCard() models.Card {
-	return models.Card{ID: "nodules", Version: "1", SHA256: study.Hash{1}, Hash: study.Hash{2},
-		Use:   models.Use{Modality: []study.Modality{study.CT}, BodyParts: []string{"CHEST"}, MinImages: 10, MaxSpacingMM: 1.5, MaxStepMM: 3},
-		Input: models.Input{Kind: study.Volume, Values: "hu", SpacingMM: [3]float64{1, 1, 1}, HaloPlanes: 8},
+func noduleCard() modelcard.Card {
+	return modelcard.Card{ID: "nodules", Version: "1", SHA256: study.Hash{1}, Hash: study.Hash{2},
+		Use:   modelcard.Use{Modality: []study.Modality{study.CT}, BodyParts: []string{"CHEST"}, MinImages: 10, MaxSpacingMM: 1.5, MaxStepMM: 3},
+		Input: modelcard.Input{Kind: study.Volume, Values: "hu", SpacingMM: [3]float64{1, 1, 1}, HaloPlanes: 8},
 	}
 }
 
-func mammoCard() models.Card {
-	return models.Card{ID: "calcifications", Version: "1", SHA256: study.Hash{3}, Hash: study.Hash{4},
-		Use:   models.Use{Modality: []study.Modality{study.MG}, Intents: []string{"FOR PRESENTATION"}, MaxSpacingMM: 0.2},
-		Input: models.Input{Kind: study.Images, Values: "unit"},
+func mammoCard() modelcard.Card {
+	return modelcard.Card{ID: "calcifications", Version: "1", SHA256: study.Hash{3}, Hash: study.Hash{4},
+		Use:   modelcard.Use{Modality: []study.Modality{study.MG}, Intents: []string{"FOR PRESENTATION"}, MaxSpacingMM: 0.2},
+		Input: modelcard.Input{Kind: study.Images, Values: "unit"},
 	}
 }
 
@@ -93,12 +93,12 @@ func another(series study.UID, number int, in []study.Instance) []study.Instance
 
 func decodes(ts study.UID) bool { return ts != mpeg4 }
 
-func facts(card models.Card, in []study.Instance) plan.Facts {
+func facts(card modelcard.Card, in []study.Instance) plan.Facts {
 	return plan.Facts{Study: study.Study{UID: "1.2", Rev: 2, Priority: study.PriorityUrgent}, Instances: in,
 		Models: []plan.Asked{{Card: card}}, Decodes: decodes}
 }
 
-func planned(t *testing.T, card models.Card, in []study.Instance) study.ModelPlan {
+func planned(t *testing.T, card modelcard.Card, in []study.Instance) study.ModelPlan {
 	t.Helper()
 	p := plan.Plan(facts(card, in))
 	if len(p.Models) != 1 {
@@ -114,7 +114,7 @@ func TestPlanSaysWhyAModelIsNotAsked(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name      string
-		card      models.Card
+		card      modelcard.Card
 		instances []study.Instance
 		state     study.AIState
 		code      string
@@ -136,7 +136,7 @@ func TestPlanSaysWhyAModelIsNotAsked(t *testing.T) {
 		{"damaged", noduleCard(), chest(40, 1, func(_ int, in *study.Instance) { in.Image.Trouble = "cut short" }), study.Failed, study.ReasonDamaged},
 		{"for processing", mammoCard(), breast(func(_ int, in *study.Instance) { in.Image.Intent = "FOR PROCESSING" }), study.OutOfScope, study.ReasonIntent},
 		{"tomosynthesis", mammoCard(), breast(func(_ int, in *study.Instance) { in.Class, in.Image.Frames = tomo, 40 }), study.OutOfScope, study.ReasonModality},
-		{"another class", func() models.Card { c := mammoCard(); c.Use.Classes = []study.UID{"1.2.3"}; return c }(), breast(), study.OutOfScope, study.ReasonModality},
+		{"another class", func() modelcard.Card { c := mammoCard(); c.Use.Classes = []study.UID{"1.2.3"}; return c }(), breast(), study.OutOfScope, study.ReasonModality},
 		{"a mammogram in film", mammoCard(), breast(func(_ int, in *study.Instance) { in.TransferSyntax = mpeg4 }), study.Failed, study.ReasonTransferSyntax},
 		{"a coarse mammogram", mammoCard(), breast(func(_ int, in *study.Instance) { in.Image.SpacingMM = [2]float64{0.4, 0.4} }), study.OutOfScope, study.ReasonSpacing},
 	} {
@@ -309,7 +309,7 @@ func TestPlanIsOfItsFactsAlone(t *testing.T) {
 	in := slices.Concat(chest(150, 1), another("1.2.2", 2, chest(50, 3)), breast())
 	marked := noduleCard()
 	marked.Name = "Nodules"
-	marked.Device = &models.Device{Regulation: "MDR", Class: "IIb", NotifiedBody: "2797"}
+	marked.Device = &modelcard.Device{Regulation: "MDR", Class: "IIb", NotifiedBody: "2797"}
 	f := facts(marked, in)
 	f.Models = append(f.Models, plan.Asked{Card: mammoCard(), Shadow: true})
 	want := plan.Plan(f)

@@ -14,6 +14,7 @@ import (
 	"varde/internal/studytest"
 	"varde/internal/studytest/shared"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -34,7 +35,7 @@ func describe(t *testing.T, file []byte) study.Instance {
 func TestReferenceModelsAreAskedAboutTheDrawnStudies(t *testing.T) {
 	f := plan.Facts{Decodes: codec.Supported}
 	for _, d := range models.Reference() {
-		card, err := models.Parse(d.CardTOML)
+		card, err := modelcard.Parse(d.CardTOML)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +63,7 @@ func TestReferenceModelsAreAskedAboutTheDrawnStudies(t *testing.T) {
 func TestSeriesThatAreNoVolumeAreRefused(t *testing.T) {
 	dir, entries := shared.Manifest(t)
 	card := noduleCard()
-	card.Use = models.Use{Modality: []study.Modality{study.CT}}
+	card.Use = modelcard.Use{Modality: []study.Modality{study.CT}}
 	for folder, state := range map[string]study.AIState{"gantrytilt": study.OutOfScope, "pydicom-ct2": study.Failed} {
 		var in []study.Instance
 		for _, e := range entries {

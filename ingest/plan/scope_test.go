@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"varde/ingest/plan"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -13,15 +13,15 @@ import (
 func TestNobodyOutsideTheIntendedUseIsScored(t *testing.T) {
 	child := study.NewPatient(study.Person{Birth: "20200113", Sex: "M"})
 	for name, tt := range map[string]struct {
-		filter func(*models.Use)
+		filter func(*modelcard.Use)
 		reason study.Reason
 	}{
-		"adults":         {func(u *models.Use) { u.MinAge = 18 }, study.Reason{Code: study.ReasonAge, Detail: "18–"}},
-		"women":          {func(u *models.Use) { u.Sex = []string{"F"} }, study.Reason{Code: study.ReasonSex}},
-		"thin slices":    {func(u *models.Use) { u.MaxThicknessMM = 0.75 }, study.Reason{Code: study.ReasonThickness, Detail: "1 mm ≠ –0.75 mm"}},
-		"a maker":        {func(u *models.Use) { u.Manufacturers = []string{"Siemens"} }, study.Reason{Code: study.ReasonScanner}},
-		"a voltage":      {func(u *models.Use) { u.KVP = [2]float64{100, 140} }, study.Reason{Code: study.ReasonAcquisition, Detail: "(0018,0060) –"}},
-		"one projection": {func(u *models.Use) { u.Views = []string{"PA"} }, study.Reason{Code: study.ReasonView, Detail: "(0018,5101) –"}},
+		"adults":         {func(u *modelcard.Use) { u.MinAge = 18 }, study.Reason{Code: study.ReasonAge, Detail: "18–"}},
+		"women":          {func(u *modelcard.Use) { u.Sex = []string{"F"} }, study.Reason{Code: study.ReasonSex}},
+		"thin slices":    {func(u *modelcard.Use) { u.MaxThicknessMM = 0.75 }, study.Reason{Code: study.ReasonThickness, Detail: "1 mm ≠ –0.75 mm"}},
+		"a maker":        {func(u *modelcard.Use) { u.Manufacturers = []string{"Siemens"} }, study.Reason{Code: study.ReasonScanner}},
+		"a voltage":      {func(u *modelcard.Use) { u.KVP = [2]float64{100, 140} }, study.Reason{Code: study.ReasonAcquisition, Detail: "(0018,0060) –"}},
+		"one projection": {func(u *modelcard.Use) { u.Views = []string{"PA"} }, study.Reason{Code: study.ReasonView, Detail: "(0018,5101) –"}},
 	} {
 		card := noduleCard()
 		tt.filter(&card.Use)

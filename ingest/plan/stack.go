@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -199,8 +199,8 @@ const (
 
 // resampled reports whether a stack that is no orthogonal, even volume may be made
 // one, as the card says.
-func (s *stack) resampled(p models.Pose) bool {
-	if p.Geometry != models.GeometryResample || !s.bent {
+func (s *stack) resampled(p modelcard.Pose) bool {
+	if p.Geometry != modelcard.GeometryResample || !s.bent {
 		return false
 	}
 	gap := p.MaxGapMM

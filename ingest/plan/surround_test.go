@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"varde/ingest/plan"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -22,16 +22,16 @@ func TestBlocksKnowThePatchesAroundThem(t *testing.T) {
 		role    string
 		around  bool
 	}{
-		{"a map, overlapping", 32, 0.5, models.RoleMap, true},
-		{"a map, by half", 0.5, 0.5, models.RoleMap, true},
-		{"a map, between two levels", 32, 1.1, models.RoleMap, true},
-		{"a map, side by side", 0, 0.5, models.RoleMap, false},
-		{"scores, overlapping", 32, 0.5, models.RoleScalar, false},
+		{"a map, overlapping", 32, 0.5, modelcard.RoleMap, true},
+		{"a map, by half", 0.5, 0.5, modelcard.RoleMap, true},
+		{"a map, between two levels", 32, 1.1, modelcard.RoleMap, true},
+		{"a map, side by side", 0, 0.5, modelcard.RoleMap, false},
+		{"scores, overlapping", 32, 0.5, modelcard.RoleScalar, false},
 	} {
 		f := slideFacts(glass("1.4.1"), tissue)
 		card := &f.Models[0].Card
 		card.Input.Overlap, card.Input.MicronsPerPixel = tt.overlap, tt.mpp
-		card.Output = []models.Output{{Name: "out", Role: tt.role, Aggregate: "max"}}
+		card.Output = []modelcard.Output{{Name: "out", Role: tt.role, Aggregate: "max"}}
 		p := plan.Plan(f).Models[0]
 		reaches := func(a, b study.Tile) bool {
 			return a.X < b.X+b.W-1 && b.X < a.X+a.W-1 && a.Y < b.Y+b.H-1 && b.Y < a.Y+a.H-1 // places are rounded
@@ -124,7 +124,7 @@ func TestModelOfTwoNetworksIsConcludedWhereNetworksRun(t *testing.T) {
 	if p := plan.Plan(f).Models[0]; p.Concludes != "" {
 		t.Errorf("a model of one network is concluded by %q", p.Concludes)
 	}
-	f.Models[0].Card.MIL = &models.MIL{}
+	f.Models[0].Card.MIL = &modelcard.MIL{}
 	if p := plan.Plan(f).Models[0]; p.Concludes != study.PoolCPU {
 		t.Errorf("concluded by %q", p.Concludes)
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -30,7 +30,7 @@ type Surveyor struct {
 // Survey is what the function of that name does, and keeps the pictures. A store
 // that is away is an error.
 func (s Surveyor) Survey(ctx context.Context, f Facts) (map[study.UID]Tissue, error) {
-	var cards []models.Card
+	var cards []modelcard.Card
 	for _, m := range f.Models {
 		if m.Card.Input.Kind == study.Patches && len(ofModality(m.Card, f.Instances)) > 0 {
 			cards = append(cards, m.Card)
@@ -67,7 +67,7 @@ func (s Surveyor) Survey(ctx context.Context, f Facts) (map[study.UID]Tissue, er
 }
 
 // look surveys one slide.
-func (s Surveyor) look(ctx context.Context, series study.UID, levels []slide.Level, cards []models.Card) (Tissue, error) {
+func (s Surveyor) look(ctx context.Context, series study.UID, levels []slide.Level, cards []modelcard.Card) (Tissue, error) {
 	glance, err := s.Slides.Glance(ctx, levels)
 	if err != nil {
 		return Tissue{}, err
@@ -78,7 +78,7 @@ func (s Surveyor) look(ctx context.Context, series study.UID, levels []slide.Lev
 			return t, err
 		}
 	}
-	if glance.Mask.Share() <= 0 || !slices.ContainsFunc(cards, func(c models.Card) bool { return c.Input.Stain != "" }) {
+	if glance.Mask.Share() <= 0 || !slices.ContainsFunc(cards, func(c modelcard.Card) bool { return c.Input.Stain != "" }) {
 		return t, nil
 	}
 	t.Stains, err = s.stains(ctx, levels, t, cards)
@@ -87,7 +87,7 @@ func (s Surveyor) look(ctx context.Context, series study.UID, levels []slide.Lev
 
 // stains measures a slide's stain for every card that asks for it, at the level
 // that the card is shown. Cards that ask for the same share the measure.
-func (s Surveyor) stains(ctx context.Context, levels []slide.Level, t Tissue, cards []models.Card) (map[study.Hash]*study.Stain, error) {
+func (s Surveyor) stains(ctx context.Context, levels []slide.Level, t Tissue, cards []modelcard.Card) (map[study.Hash]*study.Stain, error) {
 	type asked struct {
 		method string
 		level  study.UID

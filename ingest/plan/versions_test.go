@@ -6,12 +6,12 @@ import (
 	"testing"
 
 	"varde/ingest/plan"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // version is the nodule model in another version.
-func version(v string) models.Card {
+func version(v string) modelcard.Card {
 	c := noduleCard()
 	c.Version = v
 	return c

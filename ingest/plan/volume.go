@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -19,7 +19,7 @@ const (
 )
 
 // planVolume plans the slices of a model that sees volumes.
-func planVolume(card models.Card, images []*study.Instance, faults map[study.UID]study.Reason) study.ModelPlan {
+func planVolume(card modelcard.Card, images []*study.Instance, faults map[study.UID]study.Reason) study.ModelPlan {
 	var good []*stack
 	var worst *stack // the refused stack with the most slices speaks for the rest
 	state := study.OutOfScope
@@ -53,7 +53,7 @@ func planVolume(card models.Card, images []*study.Instance, faults map[study.UID
 // refuseStack says why a stack is not for the model, and with which state: out
 // of scope when it is another kind of thing than the model is meant for, failed
 // when it is that thing and can't be scored.
-func refuseStack(card models.Card, s *stack) (study.Reason, study.AIState) {
+func refuseStack(card modelcard.Card, s *stack) (study.Reason, study.AIState) {
 	sound, reason := 0, study.Reason{}
 	for _, sl := range s.slices {
 		if sl.fault.Zero() {
@@ -86,7 +86,7 @@ func refuseStack(card models.Card, s *stack) (study.Reason, study.AIState) {
 
 // coarse says why the spacing within an image is not for the model: none of the
 // kind that is needed, or too coarse. The slack is for rounding.
-func coarse(card models.Card, img *study.Image, kind string) study.Reason {
+func coarse(card modelcard.Card, img *study.Image, kind string) study.Reason {
 	needed := card.Use.MaxSpacingMM > 0 || card.Input.SpacingMM[1] > 0 || card.Input.SpacingMM[2] > 0 ||
 		card.Find != nil && (card.Find.MinMM > 0 || card.Find.MaxMM > 0 || card.Find.MinVolume > 0 || card.Find.ClusterMM > 0)
 	if !needed {
@@ -109,7 +109,7 @@ type grid struct {
 
 // grid lays planes from the first slice to the last, at the step that the card
 // asks for or at the stack's own.
-func (s *stack) grid(card models.Card) grid {
+func (s *stack) grid(card modelcard.Card) grid {
 	g := grid{origin: s.slices[0].at, step: card.Input.SpacingMM[0], planes: 1}
 	if g.step <= 0 {
 		g.step = s.step
@@ -136,7 +136,7 @@ func (g grid) plane(at float64) int {
 // within a block's reach (halo, and one step for interpolation) come along as
 // context. Slices that can't be decoded are in no block, and a block that is left
 // without any of its own is none.
-func (s *stack) blocks(card models.Card) []study.Block {
+func (s *stack) blocks(card modelcard.Card) []study.Block {
 	g := s.grid(card)
 	n := s.runs(g)
 	reach := float64(card.Input.HaloPlanes)*g.step + max(g.step, s.widest) + samePlaceMM

@@ -7,8 +7,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"varde/models"
 	"varde/models/draft"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -64,12 +64,12 @@ func TestDraftsCarryWhatIsThereAndNameWhatIsNot(t *testing.T) {
 				t.Errorf("%s: nobody is told of %s:\n%s", name, want, all)
 			}
 		}
-		var c models.Card
+		var c modelcard.Card
 		meta, err := toml.Decode(string(d.TOML), &c)
 		if err != nil || len(meta.Undecoded()) > 0 {
 			t.Errorf("%s: %v, unknown keys %v\n%s", name, err, meta.Undecoded(), d.TOML)
 		}
-		_, err = models.Parse(d.TOML)
+		_, err = modelcard.Parse(d.TOML)
 		if !errors.Is(err, study.ErrInvalid) || strings.Contains(err.Error(), "no such key") {
 			t.Errorf("%s: an unfinished draft: %v", name, err)
 		}

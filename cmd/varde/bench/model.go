@@ -17,7 +17,7 @@ import (
 	"varde/inference/sessions"
 	"varde/internal/onnx"
 	"varde/internal/onnx/graph"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -86,7 +86,7 @@ func benchModel(ctx context.Context, r *onnx.Runtime, ask Options, show func(Fig
 }
 
 // benchBatch is how many tiles go into one run when nobody says.
-func benchBatch(card models.Card, o onnx.SessionOptions) int {
+func benchBatch(card modelcard.Card, o onnx.SessionOptions) int {
 	switch {
 	case card.Input.Kind == study.Volume:
 		return 1
@@ -99,7 +99,7 @@ func benchBatch(card models.Card, o onnx.SessionOptions) int {
 }
 
 // benchWhole compares a worker's whole way with the bare network.
-func benchWhole(ctx context.Context, session *onnx.Session, card models.Card, batch, rounds int, title string, show func(Figure)) error {
+func benchWhole(ctx context.Context, session *onnx.Session, card modelcard.Card, batch, rounds int, title string, show func(Figure)) error {
 	dir, err := os.MkdirTemp("", "varde-bench-")
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func benchWhole(ctx context.Context, session *onnx.Session, card models.Card, ba
 
 // timed runs a sample over and over, and gives how long each run took in seconds
 // and how many tiles a second that makes.
-func timed(ctx context.Context, s sessions.Session, card models.Card, batch, runners int, atLeast time.Duration) (times []float64, rate float64, err error) {
+func timed(ctx context.Context, s sessions.Session, card modelcard.Card, batch, runners int, atLeast time.Duration) (times []float64, rate float64, err error) {
 	in := sessions.Sample(card, batch)
 	if _, err := s.Run(ctx, in); err != nil { // the first run also allocates
 		return nil, 0, err
@@ -184,8 +184,8 @@ func benchBusy(ctx context.Context, r *onnx.Runtime, rounds int, show func(Figur
 		_ = neighbor.Wait() // it was killed
 	}()
 	sum := ours.Summary()
-	card := models.Card{Input: models.Input{Name: sum.Inputs[0].Name, Kind: study.Patches, Type: models.TypeFloat32, Layout: models.LayoutNCHW,
-		Values: models.ValuesRGB, Width: 224, Height: 224}}
+	card := modelcard.Card{Input: modelcard.Input{Name: sum.Inputs[0].Name, Kind: study.Patches, Type: modelcard.TypeFloat32, Layout: modelcard.LayoutNCHW,
+		Values: modelcard.ValuesRGB, Width: 224, Height: 224}}
 	var mine, other, ratios []float64
 	for range max(1, rounds) {
 		_, a, err := timed(ctx, ours, card, tilesCPU, cores, busyTime)

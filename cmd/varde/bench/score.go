@@ -15,7 +15,7 @@ import (
 	"varde/internal/onnx/graph"
 	"varde/internal/slide"
 	"varde/internal/studytest"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -82,13 +82,13 @@ func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files 
 	}
 	defer session.Close()
 	sum := session.Summary()
-	card := models.Card{ID: "bench", Version: "1", Name: "bench",
-		Use: models.Use{Modality: []study.Modality{study.SM}},
-		Input: models.Input{Name: sum.Inputs[0].Name, Kind: study.Patches, Type: "float32", Layout: "NCHW", Values: "rgb",
+	card := modelcard.Card{ID: "bench", Version: "1", Name: "bench",
+		Use: modelcard.Use{Modality: []study.Modality{study.SM}},
+		Input: modelcard.Input{Name: sum.Inputs[0].Name, Kind: study.Patches, Type: "float32", Layout: "NCHW", Values: "rgb",
 			Width: 224, Height: 224, MicronsPerPixel: 0.5, MinTissue: 0.5, Scale: 1.0 / 255,
 			Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
-		Output: []models.Output{{Name: sum.Outputs[0].Name, Role: "scalar", Activation: "softmax", Aggregate: "mean"}},
-		Flag:   models.Flag{By: sum.Outputs[0].Name, Flagged: 1},
+		Output: []modelcard.Output{{Name: sum.Outputs[0].Name, Role: "scalar", Activation: "softmax", Aggregate: "mean"}},
+		Flag:   modelcard.Flag{By: sum.Outputs[0].Name, Flagged: 1},
 	}
 	block, instances, err := fullestBlock(ctx, card, files)
 	if err != nil {
@@ -98,7 +98,7 @@ func measureNetwork(ctx context.Context, r *onnx.Runtime, network []byte, files 
 	return inference.Measure(ctx, s, scores.Question{Card: card, Session: session, Instances: instances, Block: block}, rounds)
 }
 
-func fullestBlock(ctx context.Context, card models.Card, files *scoring.Files) (block study.Block, instances []study.Instance, err error) {
+func fullestBlock(ctx context.Context, card modelcard.Card, files *scoring.Files) (block study.Block, instances []study.Instance, err error) {
 	for uid, in := range files.Studies {
 		facts := plan.Facts{Study: study.Study{UID: uid}, Instances: in, Models: []plan.Asked{{Card: card}}, Decodes: codec.Supported}
 		if facts.Tissue, err = plan.Survey(ctx, &slide.Reader{Objects: files, Frames: files.Frames}, facts); err != nil {

@@ -19,7 +19,7 @@ import (
 	"varde/internal/pixel"
 	"varde/internal/slide"
 	"varde/internal/studytest"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -40,7 +40,7 @@ type slideBench struct {
 	show         func(Figure)
 	file         string // the slide as OpenSlide opens it
 	line         *slideLine
-	card         models.Card
+	card         modelcard.Card
 	session      *onnx.Session
 	plan         study.Plan
 	instances    []study.Instance
@@ -103,14 +103,14 @@ func (b *slideBench) prepare(ctx context.Context, dir string) error {
 }
 
 // patchCard is the card of a network of 224 × 224 patches at 0.5 µm.
-func patchCard(input, output string) models.Card {
-	return models.Card{ID: "bench", Version: "1", Name: "bench", SHA256: study.Hash{1}, Hash: study.Hash{2},
-		Use: models.Use{Modality: []study.Modality{study.SM}},
-		Input: models.Input{Name: input, Kind: study.Patches, Type: models.TypeFloat32, Layout: models.LayoutNCHW, Values: models.ValuesRGB,
+func patchCard(input, output string) modelcard.Card {
+	return modelcard.Card{ID: "bench", Version: "1", Name: "bench", SHA256: study.Hash{1}, Hash: study.Hash{2},
+		Use: modelcard.Use{Modality: []study.Modality{study.SM}},
+		Input: modelcard.Input{Name: input, Kind: study.Patches, Type: modelcard.TypeFloat32, Layout: modelcard.LayoutNCHW, Values: modelcard.ValuesRGB,
 			Width: 224, Height: 224, MicronsPerPixel: 0.5, MinTissue: 0.5, Scale: 1.0 / 255,
 			Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}},
-		Output: []models.Output{{Name: output, Role: models.RoleScalar, Activation: "softmax", Aggregate: "mean"}},
-		Flag:   models.Flag{By: output, Flagged: 1},
+		Output: []modelcard.Output{{Name: output, Role: modelcard.RoleScalar, Activation: "softmax", Aggregate: "mean"}},
+		Flag:   modelcard.Flag{By: output, Flagged: 1},
 	}
 }
 
@@ -191,7 +191,7 @@ func (b *slideBench) without(ctx context.Context, blocks []study.Block) (int, er
 }
 
 // noNetwork answers at once.
-type noNetwork struct{ card models.Card }
+type noNetwork struct{ card modelcard.Card }
 
 // Run gives one number a patch.
 func (n noNetwork) Run(_ context.Context, in map[string]pixel.Tensor) (map[string]pixel.Tensor, error) {

@@ -20,7 +20,7 @@ import (
 	"varde/ingest/slidefile"
 	"varde/internal/embedded"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/queue"
 	"varde/store"
 	"varde/store/objects"
@@ -32,10 +32,10 @@ import (
 type slideLine struct {
 	objects objects.Store
 	ledger  *store.Ledger
-	card    models.Card
+	card    modelcard.Card
 }
 
-func openSlideLine(ctx context.Context, dir string, card models.Card) (*slideLine, error) {
+func openSlideLine(ctx context.Context, dir string, card modelcard.Card) (*slideLine, error) {
 	l := &slideLine{card: card}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
@@ -74,15 +74,15 @@ func (l *slideLine) takeIn(ctx context.Context, path string) ([]study.Instance, 
 // Card, Allowed and Acquire stand for the registry and the pool of a house that
 // has one model.
 type oneModel struct {
-	card    models.Card
+	card    modelcard.Card
 	session sessions.Session
 }
 
-func (m oneModel) Card(study.ModelRef) (models.Card, error) { return m.card, nil }
+func (m oneModel) Card(study.ModelRef) (modelcard.Card, error) { return m.card, nil }
 
 func (m oneModel) Allowed(study.ModelRef) error { return nil }
 
-func (m oneModel) Acquire(context.Context, models.Card) (sessions.Session, func(), error) {
+func (m oneModel) Acquire(context.Context, modelcard.Card) (sessions.Session, func(), error) {
 	return m.session, func() {}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"varde/inference"
 	"varde/inference/sessions"
 	"varde/internal/onnx"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/queue"
 	"varde/study"
 )
@@ -32,7 +32,7 @@ const (
 )
 
 // sessionOptions are those of a session on a device for a model.
-func sessionOptions(s settings.Settings, p settings.Place, card models.Card) onnx.SessionOptions {
+func sessionOptions(s settings.Settings, p settings.Place, card modelcard.Card) onnx.SessionOptions {
 	o := onnx.SessionOptions{Provider: p.Provider, Device: p.Number, Strict: !card.AllowsCPU(), FP16: card.Engine.FP16, Batch: deviceBatch(s),
 		MemoryMiB: card.Engine.MemoryMiB, Cache: s.Folder("cache", p.Provider, card.SHA256.Short())}
 	if o.MemoryMiB == 0 || s.DeviceMemory > 0 && s.DeviceMemory < o.MemoryMiB {
@@ -70,7 +70,7 @@ func newEngine(ctx context.Context, s settings.Settings, r *onnx.Runtime, networ
 	tuner := &sessions.Tuner{Prover: e.prover, Fixed: s.Batch, Log: log}
 	load := tuner.Load
 	if !s.Tune {
-		load = func(_ models.Card, network []byte) (sessions.Session, error) {
+		load = func(_ modelcard.Card, network []byte) (sessions.Session, error) {
 			return r.Session(network, onnx.SessionOptions{})
 		}
 	}
@@ -114,7 +114,7 @@ func newDevice(s settings.Settings, r *onnx.Runtime, p settings.Place, log *slog
 			defer cancel()
 			return r.Check(ctx, onnx.SessionOptions{Provider: p.Provider, Device: p.Number})
 		},
-		Load: func(card models.Card, network []byte) (sessions.Session, error) {
+		Load: func(card modelcard.Card, network []byte) (sessions.Session, error) {
 			session, err := r.Session(network, sessionOptions(s, p, card))
 			if err != nil {
 				return nil, err

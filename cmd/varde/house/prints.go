@@ -8,6 +8,7 @@ import (
 	"varde/cmd/varde/settings"
 	"varde/internal/webui"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/report"
 	"varde/report/masks"
 	"varde/report/slides"
@@ -33,7 +34,7 @@ func SlideFiles(l *store.Ledger, objects report.Opener, registry *models.Registr
 }
 
 // about says of a card what reports depend on besides results.
-func about(c models.Card) (report.About, error) {
+func about(c modelcard.Card) (report.About, error) {
 	form, err := masks.ParseForm(c.Masks)
 	if err != nil {
 		return report.About{}, err
@@ -52,7 +53,7 @@ func about(c models.Card) (report.About, error) {
 }
 
 // layer says what a model's heat is, out of its card.
-func layer(c models.Card) (slides.Layer, error) {
+func layer(c modelcard.Card) (slides.Layer, error) {
 	column, ok := c.Heat()
 	if !ok {
 		return slides.Layer{}, fmt.Errorf("%s gives no number of a patch: %w", c.Ref(), study.ErrNotFound)

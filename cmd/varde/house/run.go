@@ -18,7 +18,7 @@ import (
 	"varde/internal/embedded"
 	"varde/internal/onnx"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/queue"
 	"varde/report"
 	"varde/store"
@@ -147,7 +147,7 @@ func (h *House) openQueue(ctx context.Context) error {
 func (h *House) worker() *inference.Worker {
 	ran := study.Provenance{Varde: settings.Version}
 	var gate sessions.Gate = queue.NewGate(h.Runners(), RunLimit, h.log)
-	var sessions inference.Sessions = &sessions.Pool{Networks: h.Registry, Load: func(models.Card, []byte) (sessions.Session, error) {
+	var sessions inference.Sessions = &sessions.Pool{Networks: h.Registry, Load: func(modelcard.Card, []byte) (sessions.Session, error) {
 		return nil, fmt.Errorf("this process does not score: %w", study.ErrUnsupported)
 	}}
 	if h.Runtime != nil {

@@ -21,7 +21,7 @@ import (
 	"varde/internal/onnx"
 	"varde/internal/pixel"
 	"varde/internal/slide"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -33,7 +33,7 @@ const (
 
 // reproduce runs the golden case and holds every output that was recorded against
 // what comes now. All outputs that differ are faults.
-func reproduce(ctx context.Context, g models.Golden, session sessions.Session, in, want map[string]pixel.Tensor, c *checked) []error {
+func reproduce(ctx context.Context, g modelcard.Golden, session sessions.Session, in, want map[string]pixel.Tensor, c *checked) []error {
 	got, err := session.Run(ctx, in)
 	if err != nil {
 		return []error{fmt.Errorf("%w: %w", errNotGolden, err)}
@@ -135,7 +135,7 @@ func copied(tensors map[string]pixel.Tensor) map[string]pixel.Tensor {
 // recordGolden runs the network on the first tiles of a study, as a worker would
 // prepare them, and writes them with what came out beside the card, and a section
 // golden into the card.
-func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, card models.Card, session sessions.Session, runtime onnx.Info) error {
+func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, card modelcard.Card, session sessions.Session, runtime onnx.Info) error {
 	if card.Golden != nil {
 		return fmt.Errorf("record a golden case: the card has one; take its section golden out first: %w", study.ErrRefused)
 	}
@@ -156,15 +156,15 @@ func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, car
 		return err
 	}
 	section := fmt.Sprintf("\n[golden]\ninput = %q\ninput_sha256 = \"%x\"\noutput = %q\noutput_sha256 = \"%x\"\ntolerance = %g\ncpu = %q\n",
-		goldenInput, sha256.Sum256(input), goldenOutput, sha256.Sum256(output), models.Golden{}.Within(), onnx.CPUClass())
+		goldenInput, sha256.Sum256(input), goldenOutput, sha256.Sum256(output), modelcard.Golden{}.Within(), onnx.CPUClass())
 	whole := append(bytes.TrimRight(bytes.Clone(cardTOML), "\n"), "\n"+section...)
-	if _, err := models.Parse(whole); err != nil {
+	if _, err := modelcard.Parse(whole); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		name string
 		b    []byte
-	}{{goldenInput, input}, {goldenOutput, output}, {models.CardFile, whole}} {
+	}{{goldenInput, input}, {goldenOutput, output}, {modelcard.CardFile, whole}} {
 		if err := os.WriteFile(filepath.Join(folder, f.name), f.b, 0o640); err != nil {
 			return fmt.Errorf("write golden case: %w", err)
 		}
@@ -173,7 +173,7 @@ func recordGolden(ctx context.Context, path, folder string, cardTOML []byte, car
 }
 
 // record scores until the first run.
-func (t *goldenTape) record(ctx context.Context, path string, card models.Card, i onnx.Info) error {
+func (t *goldenTape) record(ctx context.Context, path string, card modelcard.Card, i onnx.Info) error {
 	files, err := scoring.Read([]string{path})
 	if err != nil {
 		return err

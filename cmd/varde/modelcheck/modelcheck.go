@@ -19,7 +19,7 @@ import (
 
 	"varde/internal/onnx"
 	"varde/internal/pixel"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -69,7 +69,7 @@ func (o *Check) Run(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	card, sum, faults := models.Examine(files[models.CardFile], files)
+	card, sum, faults := modelcard.Examine(files[modelcard.CardFile], files)
 	c := checked{Model: card.Ref().String(), SHA256: card.SHA256, Opset: sum.Opset(), Params: sum.Parameters}
 	if len(faults) == 0 && !o.Static {
 		faults = o.execute(ctx, folder, card, files, &c)
@@ -138,14 +138,14 @@ func modelFiles(folder string) (map[string][]byte, error) {
 			return nil, fmt.Errorf("read the model's folder: %w", err)
 		}
 	}
-	if files[models.CardFile] == nil {
-		return nil, fmt.Errorf("read the model's folder: no %s in %s: %w", models.CardFile, folder, fs.ErrNotExist)
+	if files[modelcard.CardFile] == nil {
+		return nil, fmt.Errorf("read the model's folder: no %s in %s: %w", modelcard.CardFile, folder, fs.ErrNotExist)
 	}
 	return files, nil
 }
 
 // execute makes a session and runs it. Whatever goes wrong is a fault.
-func (o *Check) execute(ctx context.Context, folder string, card models.Card, files map[string][]byte, c *checked) []error {
+func (o *Check) execute(ctx context.Context, folder string, card modelcard.Card, files map[string][]byte, c *checked) []error {
 	runtime, err := onnx.Open(onnx.Options{Library: o.Library})
 	if err != nil {
 		return []error{fmt.Errorf("the network can't be run here (--static reads the files alone): %w", err)}
@@ -164,10 +164,10 @@ func (o *Check) execute(ctx context.Context, folder string, card models.Card, fi
 		defer second.Close()
 	}
 	if o.Golden != "" {
-		if err := recordGolden(ctx, o.Golden, folder, files[models.CardFile], card, session, runtime.Info()); err != nil {
+		if err := recordGolden(ctx, o.Golden, folder, files[modelcard.CardFile], card, session, runtime.Info()); err != nil {
 			return []error{err}
 		}
-		fmt.Fprintf(o.Out, "golden case recorded: %s, %s, and a section golden in %s\n", goldenInput, goldenOutput, models.CardFile)
+		fmt.Fprintf(o.Out, "golden case recorded: %s, %s, and a section golden in %s\n", goldenInput, goldenOutput, modelcard.CardFile)
 		return nil
 	}
 	in, name := map[string]pixel.Tensor{}, "empty"
@@ -198,10 +198,10 @@ func (o *Check) execute(ctx context.Context, folder string, card models.Card, fi
 
 // emptyInput is one tile of zeros; sides that the card leaves to the image are of
 // a small one.
-func emptyInput(in models.Input) (pixel.Tensor, error) {
+func emptyInput(in modelcard.Input) (pixel.Tensor, error) {
 	const side, planes = 256, 32
 	size := map[rune]int64{'N': 1, 'C': 1, 'D': planes, 'H': side, 'W': side}
-	if in.Values == models.ValuesRGB {
+	if in.Values == modelcard.ValuesRGB {
 		size['C'] = 3
 	}
 	if in.Width > 0 {
@@ -212,9 +212,9 @@ func emptyInput(in models.Input) (pixel.Tensor, error) {
 		t.Shape = append(t.Shape, size[axis])
 	}
 	switch in.Type {
-	case models.TypeUint8:
+	case modelcard.TypeUint8:
 		t.Data = make([]uint8, t.Len())
-	case models.TypeFloat32:
+	case modelcard.TypeFloat32:
 		t.Data = make([]float32, t.Len())
 	default:
 		return t, fmt.Errorf("an input of %s: %w", in.Type, study.ErrUnsupported)

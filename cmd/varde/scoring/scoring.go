@@ -28,6 +28,7 @@ import (
 	"varde/internal/onnx"
 	"varde/internal/slide"
 	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -95,7 +96,7 @@ func (o *Task) Run(ctx context.Context, args []string) error {
 
 // each scores study by study, in the order of their UIDs, and prints a line for
 // each. A study that could not be scored makes the verb fail at the end.
-func (o *Task) each(ctx context.Context, files *Files, card models.Card, sessions [2]sessions.Session, scorer *scores.Scorer) error {
+func (o *Task) each(ctx context.Context, files *Files, card modelcard.Card, sessions [2]sessions.Session, scorer *scores.Scorer) error {
 	failed := 0
 	for _, uid := range slices.Sorted(maps.Keys(files.Studies)) {
 		instances := files.Studies[uid]

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"varde/cmd/varde/settings"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
@@ -29,7 +29,7 @@ type modelFacts struct {
 	Regulatory  string           `json:"regulatory"`
 	Device      []string         `json:"device"`
 	Reading     string           `json:"reading"`
-	Use         models.Use       `json:"use"`
+	Use         modelcard.Use    `json:"use"`
 	Filters     []filter         `json:"filters"`
 	Input       string           `json:"input"`
 	Thresholds  []string         `json:"thresholds"`
@@ -92,7 +92,7 @@ func factsOf(s settings.Settings, e Model) modelFacts {
 }
 
 // filters lists the conditions that are set, by their keys in the card.
-func filters(u models.Use) []filter {
+func filters(u modelcard.Use) []filter {
 	all := []filter{}
 	v := reflect.ValueOf(u)
 	for i := range v.NumField() {
@@ -113,7 +113,7 @@ func filters(u models.Use) []filter {
 }
 
 // inputText says what the network sees.
-func inputText(in models.Input) string {
+func inputText(in modelcard.Input) string {
 	words := []string{string(in.Kind)}
 	if in.Width > 0 {
 		words = append(words, fmt.Sprintf("%d×%d pixels", in.Width, in.Height))
@@ -128,7 +128,7 @@ func inputText(in models.Input) string {
 }
 
 // thresholds lists what turns numbers into findings and states.
-func thresholds(c models.Card) []string {
+func thresholds(c modelcard.Card) []string {
 	all := []string{}
 	if f := c.Find; f != nil {
 		line := fmt.Sprintf("a finding from %g on", f.Threshold)
@@ -158,7 +158,7 @@ func thresholds(c models.Card) []string {
 }
 
 // ClaimWords writes a claim's number with its interval.
-func ClaimWords(m models.Claim) string {
+func ClaimWords(m modelcard.Claim) string {
 	unit := ""
 	if m.Unit != "" && m.Unit != "1" {
 		unit = " " + m.Unit
@@ -178,7 +178,7 @@ func ClaimWords(m models.Claim) string {
 }
 
 // ClaimSource writes where a claim is published.
-func ClaimSource(m models.Claim) string {
+func ClaimSource(m modelcard.Claim) string {
 	s := m.Source
 	if m.Year > 0 {
 		s += fmt.Sprintf(" (%d)", m.Year)

@@ -12,7 +12,7 @@ import (
 
 	"varde/cmd/varde/settings"
 	"varde/internal/dicom"
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/report"
 	"varde/study"
 )
@@ -208,7 +208,7 @@ func TestInventoryTellsOfEveryModel(t *testing.T) {
 	}
 	shadow := entries[0]
 	shadow.Card.ID, shadow.State = "other", study.ModelShadow
-	shadow.Card.Device = &models.Device{Class: "IIa", Regulation: "MDR", UDI: "0123", Manufacturer: "M | N"}
+	shadow.Card.Device = &modelcard.Device{Class: "IIa", Regulation: "MDR", UDI: "0123", Manufacturer: "M | N"}
 	entries = append(entries, shadow)
 	text := documentOf(t, "models", s, entries, false)
 	for _, e := range entries {

@@ -1,10 +1,11 @@
-package models_test
+package modelcard_test
 
 import (
 	"strings"
 	"testing"
 
-	"varde/models"
+	"varde/models/modelcard"
+	"varde/models/modelcard/cardtest"
 	"varde/study"
 )
 
@@ -48,58 +49,58 @@ func TestFiltersOfTheIntendedUseBite(t *testing.T) {
 	}
 	he := []study.Code{sct("12710003", "hematoxylin stain"), sct("36879007", "water soluble eosin stain")}
 	for name, tt := range map[string]struct {
-		use       models.Use
+		use       modelcard.Use
 		key       string
 		fits, not []header
 		reason    string
 	}{
-		"a part of the body": {models.Use{BodyParts: []string{"CHEST"}}, "body_parts",
+		"a part of the body": {modelcard.Use{BodyParts: []string{"CHEST"}}, "body_parts",
 			append(word(part, "CHEST", "chest ", "THORAX", "Toraks"), taken(
 				study.Taken{Regions: []study.Code{sct("51185008", "Chest")}},
 				study.Taken{Regions: []study.Code{{Value: "T-D3000", Scheme: "SRT", Meaning: "Chest"}}},
 				study.Taken{Regions: []study.Code{{Value: "4711", Scheme: "99LOCAL", Meaning: "Thorax"}}})...),
 			append(word(part, "LUNG", "ABDOMEN", "BRYST", "CHESTABDOMEN"), taken(study.Taken{Regions: []study.Code{sct("818981001", "Abdomen")}})...),
 			study.ReasonBodyPart},
-		"a part of the body in a code": {models.Use{BodyParts: []string{"SCT:76752008"}}, "body_parts",
+		"a part of the body in a code": {modelcard.Use{BodyParts: []string{"SCT:76752008"}}, "body_parts",
 			word(part, "BREAST", "MAMMA"), word(part, "CHEST"), study.ReasonBodyPart},
-		"a view": {models.Use{Views: []string{"CC", "MLO"}}, "views",
+		"a view": {modelcard.Use{Views: []string{"CC", "MLO"}}, "views",
 			append(word(view, "CC", "mlo", "cranio-caudal"), taken(study.Taken{Views: []study.Code{sct("399368009", "medio-lateral oblique")}})...),
 			word(view, "ML", "XCCL", "AP"), study.ReasonView},
-		"a side": {models.Use{Laterality: []string{"R"}}, "laterality",
+		"a side": {modelcard.Use{Laterality: []string{"R"}}, "laterality",
 			word(func(i *study.Image, v string) { i.Laterality = v }, "R"), word(func(i *study.Image, v string) { i.Laterality = v }, "L"), study.ReasonLaterality},
-		"adults, by the header": {models.Use{MinAge: 18}, "age",
+		"adults, by the header": {modelcard.Use{MinAge: 18}, "age",
 			taken(study.Taken{Years: years(18)}, study.Taken{Years: years(90)}), taken(study.Taken{Years: years(17.9)}, study.Taken{Years: years(0)}), study.ReasonAge},
-		"adults up to 75, by birth": {models.Use{MinAge: 18, MaxAge: 75}, "age",
+		"adults up to 75, by birth": {modelcard.Use{MinAge: 18, MaxAge: 75}, "age",
 			born("20081122", "19510101", "19501123"), born("20081123", "19501122", "20260101"), study.ReasonAge},
-		"infants": {models.Use{MaxAge: 0.5}, "age", taken(study.Taken{Years: years(0.4)}), taken(study.Taken{Years: years(0.6)}), study.ReasonAge},
-		"women": {models.Use{Sex: []string{"F"}}, "sex",
+		"infants": {modelcard.Use{MaxAge: 0.5}, "age", taken(study.Taken{Years: years(0.4)}), taken(study.Taken{Years: years(0.6)}), study.ReasonAge},
+		"women": {modelcard.Use{Sex: []string{"F"}}, "sex",
 			[]header{{who: study.Person{Sex: "F"}}, {who: study.Person{Sex: "f "}}}, []header{{who: study.Person{Sex: "M"}}, {who: study.Person{Sex: "O"}}}, study.ReasonSex},
-		"a maker": {models.Use{Manufacturers: []string{"Siemens", "GE Medical Systems"}}, "manufacturers",
+		"a maker": {modelcard.Use{Manufacturers: []string{"Siemens", "GE Medical Systems"}}, "manufacturers",
 			word(func(i *study.Image, v string) { i.Manufacturer = v }, "SIEMENS", "Siemens Healthineers", "GE MEDICAL SYSTEMS"),
 			word(func(i *study.Image, v string) { i.Manufacturer = v }, "Siemensstadt", "GE", "Philips"), study.ReasonScanner},
-		"a scanner": {models.Use{Scanners: []string{"SOMATOM Force"}}, "scanners",
+		"a scanner": {modelcard.Use{Scanners: []string{"SOMATOM Force"}}, "scanners",
 			taken(study.Taken{Device: "SOMATOM Force"}, study.Taken{Device: "Somatom  Force VB20"}), taken(study.Taken{Device: "SOMATOM Definition"}), study.ReasonScanner},
-		"thin slices": {models.Use{MinThicknessMM: 0.5, MaxThicknessMM: 1.5}, "thickness",
+		"thin slices": {modelcard.Use{MinThicknessMM: 0.5, MaxThicknessMM: 1.5}, "thickness",
 			[]header{{image: study.Image{ThicknessMM: 0.5}}, {image: study.Image{ThicknessMM: 1.5001}}},
 			[]header{{image: study.Image{ThicknessMM: 0.4}}, {image: study.Image{ThicknessMM: 5}}}, study.ReasonThickness},
-		"a tube voltage": {models.Use{KVP: [2]float64{100, 140}}, "kvp",
+		"a tube voltage": {modelcard.Use{KVP: [2]float64{100, 140}}, "kvp",
 			taken(study.Taken{KVP: 100}, study.Taken{KVP: 140}), taken(study.Taken{KVP: 80}, study.Taken{KVP: 150}), study.ReasonAcquisition},
-		"a field": {models.Use{Tesla: [2]float64{1.4, 3.1}}, "tesla",
+		"a field": {modelcard.Use{Tesla: [2]float64{1.4, 3.1}}, "tesla",
 			taken(study.Taken{Tesla: 1.5}, study.Taken{Tesla: 3}), taken(study.Taken{Tesla: 0.3}, study.Taken{Tesla: 7}), study.ReasonAcquisition},
-		"a kernel": {models.Use{Kernels: []string{"B70f"}}, "kernels",
+		"a kernel": {modelcard.Use{Kernels: []string{"B70f"}}, "kernels",
 			taken(study.Taken{Kernel: "b70f"}), taken(study.Taken{Kernel: "B30f"}), study.ReasonAcquisition},
-		"a photometric interpretation": {models.Use{Photometric: []string{"MONOCHROME2"}}, "photometric",
+		"a photometric interpretation": {modelcard.Use{Photometric: []string{"MONOCHROME2"}}, "photometric",
 			word(func(i *study.Image, v string) { i.Photometric = v }, "MONOCHROME2"), word(func(i *study.Image, v string) { i.Photometric = v }, "MONOCHROME1"), study.ReasonPixels},
-		"a stain": {models.Use{Stains: []string{"H&E"}}, "stains",
+		"a stain": {modelcard.Use{Stains: []string{"H&E"}}, "stains",
 			taken(study.Taken{Stains: he}, study.Taken{Stains: []study.Code{sct("104210008", "hematoxylin and eosin stain method")}}),
 			taken(study.Taken{Stains: he[:1]}, study.Taken{Stains: append(he[:2:2], sct("1", "Ki-67"))}, study.Taken{Stains: []study.Code{sct("1", "PAS")}}), study.ReasonStaining},
-		"an organ": {models.Use{Organs: []string{"PROSTATE"}}, "organs",
+		"an organ": {modelcard.Use{Organs: []string{"PROSTATE"}}, "organs",
 			taken(study.Taken{Anatomy: []study.Code{sct("41216001", "Prostate")}}, study.Taken{Anatomy: []study.Code{{Value: "x", Scheme: "99L", Meaning: "Prostata"}}}),
 			taken(study.Taken{Anatomy: []study.Code{sct("76752008", "Breast")}}, study.Taken{Anatomy: []study.Code{sct("41216001", ""), sct("76752008", "")}}), study.ReasonSpecimen},
-		"a kind of specimen": {models.Use{Specimens: []string{"SCT:119376003"}}, "specimens",
+		"a kind of specimen": {modelcard.Use{Specimens: []string{"SCT:119376003"}}, "specimens",
 			taken(study.Taken{Specimen: []study.Code{sct("119376003", "Tissue specimen")}}), taken(study.Taken{Specimen: []study.Code{sct("119342007", "Saliva")}}), study.ReasonSpecimen},
 	} {
-		ask := func(u models.Use, h header) study.Reason {
+		ask := func(u modelcard.Use, h header) study.Reason {
 			return u.Outside(study.Study{Date: "20261122", Patient: study.NewPatient(h.who)}, study.Instance{Image: &h.image})
 		}
 		for i, h := range tt.fits {
@@ -116,15 +117,15 @@ func TestFiltersOfTheIntendedUseBite(t *testing.T) {
 		if r := ask(tt.use, header{}); lenient != r.Zero() {
 			t.Errorf("%s: a header that does not say gives %v", name, r)
 		}
-		for word, passes := range map[string]bool{models.MissingPass: true, models.MissingRefuse: false} {
+		for word, passes := range map[string]bool{modelcard.MissingPass: true, modelcard.MissingRefuse: false} {
 			u := tt.use
-			u.Missing = models.Missing{tt.key: word}
+			u.Missing = modelcard.Missing{tt.key: word}
 			r := ask(u, header{})
 			if passes != r.Zero() || !passes && (r.Code != tt.reason || !strings.HasPrefix(r.Detail, "(00")) {
 				t.Errorf("%s: with missing = %s a header that does not say gives %v", name, word, r)
 			}
 		}
-		if r := ask(models.Use{}, tt.not[0]); !r.Zero() {
+		if r := ask(modelcard.Use{}, tt.not[0]); !r.Zero() {
 			t.Errorf("%s: without the filter: %v", name, r)
 		}
 	}
@@ -135,7 +136,7 @@ func TestReasonsHoldNoPerson(t *testing.T) {
 	who := study.Person{Name: "Ødegård^Bjørn", ID: "13116900216", Birth: "20200113", Sex: "Bjørn"}
 	img := study.Image{BodyPart: "Ødegård", View: "Bjørn", Laterality: "Bjørn", Intent: "Ødegård", Manufacturer: "Ødegård", Photometric: "Bjørn",
 		Taken: study.Taken{Device: "Bjørn", Kernel: "Ødegård", Years: years(6.25), Stains: []study.Code{sct("1", "Bjørn")}, Anatomy: []study.Code{sct("1", "Ødegård")}}}
-	for _, u := range []models.Use{{BodyParts: []string{"CHEST"}}, {Views: []string{"AP"}}, {Laterality: []string{"L"}}, {Intents: []string{"FOR PRESENTATION"}},
+	for _, u := range []modelcard.Use{{BodyParts: []string{"CHEST"}}, {Views: []string{"AP"}}, {Laterality: []string{"L"}}, {Intents: []string{"FOR PRESENTATION"}},
 		{Manufacturers: []string{"x"}}, {Scanners: []string{"x"}}, {Kernels: []string{"x"}}, {Photometric: []string{"RGB"}}, {Sex: []string{"F"}},
 		{MinAge: 18}, {Stains: []string{"H&E"}}, {Organs: []string{"LUNG"}}} {
 		r := u.Outside(study.Study{Date: "20261122", Patient: study.NewPatient(who)}, study.Instance{Image: &img})
@@ -151,7 +152,7 @@ func TestReasonsHoldNoPerson(t *testing.T) {
 // law, reading and performance.
 func deviceCard(t testing.TB) string {
 	t.Helper()
-	return strings.Replace(cardFor(plain(t, 1), "1.0"), `regulatory = "not a medical device"`, `regulatory = "CE 0123, class IIa"`, 1) + `
+	return strings.Replace(cardtest.Card(cardtest.Plain(t, 1), "1.0"), `regulatory = "not a medical device"`, `regulatory = "CE 0123, class IIa"`, 1) + `
 [device]
 regulation = "MDR"
 class = "IIa"
@@ -179,7 +180,7 @@ year = 2025
 
 func TestCardsOfDevicesSayWhatTheLawAsks(t *testing.T) {
 	good := deviceCard(t)
-	c, err := models.Parse([]byte(good))
+	c, err := modelcard.Parse([]byte(good))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,11 +219,11 @@ func TestCardsOfDevicesSayWhatTheLawAsks(t *testing.T) {
 		if text == good {
 			t.Fatalf("%s: nothing was changed", name)
 		}
-		if _, err := models.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := modelcard.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := models.Parse([]byte(strings.Replace(cardFor(plain(t, 1), "1.0"), `"not a medical device"`, `"CE"`, 1))); err == nil {
+	if _, err := modelcard.Parse([]byte(strings.Replace(cardtest.Card(cardtest.Plain(t, 1), "1.0"), `"not a medical device"`, `"CE"`, 1))); err == nil {
 		t.Error("a card without a device that says CE is taken")
 	}
 }

@@ -1,4 +1,4 @@
-package models_test
+package modelcard_test
 
 import (
 	"crypto/sha256"
@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"varde/internal/onnx/graph"
-	"varde/models"
+	"varde/models/modelcard"
+	"varde/models/modelcard/cardtest"
 	"varde/study"
 )
 
@@ -17,8 +18,8 @@ func TestEveryFaultOfACardIsNamedAtOnce(t *testing.T) {
 		`id = "plain"`, `id = "../plain"`, `network = "plain.onnx"`, `network = "/etc/plain.onnx"`,
 		`limits = "everything"`, ``, `kind = "patches"`, `kind = "tiles"`, `std = [0.25, 0.25, 0.25]`, `std = [0.25]`,
 		`aggregate = "top"`, `aggregate = "best"`, `flagged = 0.5`, `flagged = nan`,
-	).Replace(cardFor(plain(t, 1), "1.0")) + "[lens]\nfocus = 1\n"
-	_, err := models.Parse([]byte(text))
+	).Replace(cardtest.Card(cardtest.Plain(t, 1), "1.0")) + "[lens]\nfocus = 1\n"
+	_, err := modelcard.Parse([]byte(text))
 	if !errors.Is(err, study.ErrInvalid) {
 		t.Fatalf("%v", err)
 	}
@@ -30,8 +31,8 @@ func TestEveryFaultOfACardIsNamedAtOnce(t *testing.T) {
 }
 
 func TestFaultyCardsAreRefused(t *testing.T) {
-	good := cardFor(plain(t, 1), "1.0")
-	if _, err := models.Parse([]byte(good)); err != nil {
+	good := cardtest.Card(cardtest.Plain(t, 1), "1.0")
+	if _, err := modelcard.Parse([]byte(good)); err != nil {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ old, new, want string }{
@@ -70,7 +71,7 @@ func TestFaultyCardsAreRefused(t *testing.T) {
 		if text == good {
 			t.Fatalf("%s: nothing was changed", name)
 		}
-		if _, err := models.Parse([]byte(text)); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+		if _, err := modelcard.Parse([]byte(text)); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -119,11 +120,11 @@ func TestNetworksThatDoNotFitTheirCardAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		c, err := models.Parse([]byte(cardFor(network, "1.0")))
+		c, err := modelcard.Parse([]byte(cardtest.Card(network, "1.0")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := models.Check(c, network); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
+		if _, err := modelcard.Check(c, network); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -179,11 +180,11 @@ flagged = 1
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		c, err := models.Parse([]byte(strings.Replace(head("volume"), study.Hash{1}.String(), fmt.Sprintf("%x", sha256.Sum256(network)), 1) + fmt.Sprintf(card, tt.index, tt.more)))
+		c, err := modelcard.Parse([]byte(strings.Replace(head("volume"), study.Hash{1}.String(), fmt.Sprintf("%x", sha256.Sum256(network)), 1) + fmt.Sprintf(card, tt.index, tt.more)))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		switch _, err := models.Check(c, network); {
+		switch _, err := modelcard.Check(c, network); {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", name, err)
 		case tt.want != "" && (!errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want)):
@@ -193,13 +194,13 @@ flagged = 1
 }
 
 func TestNetworkOfTheFutureIsRefused(t *testing.T) {
-	c, err := models.Parse([]byte(cardFor(plain(t, 1), "1.0")))
+	c, err := modelcard.Parse([]byte(cardtest.Card(cardtest.Plain(t, 1), "1.0")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	future := append(plain(t, 1), 0x42, 2, 0x10, 99) // opset_import {version: 99}
+	future := append(cardtest.Plain(t, 1), 0x42, 2, 0x10, 99) // opset_import {version: 99}
 	c.SHA256 = sha256.Sum256(future)
-	if _, err := models.Check(c, future); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "operator set 99") {
+	if _, err := modelcard.Check(c, future); !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), "operator set 99") {
 		t.Errorf("%v", err)
 	}
 }

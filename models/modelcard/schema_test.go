@@ -1,4 +1,4 @@
-package models_test
+package modelcard_test
 
 import (
 	"encoding/json"
@@ -17,6 +17,8 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"varde/models"
+	"varde/models/modelcard"
+	"varde/models/modelcard/cardtest"
 	"varde/study"
 )
 
@@ -26,11 +28,11 @@ var update = flag.Bool("update", false, "write golden files anew")
 // varde model schema prints; go test ./models -run TestPublishedSchema -update
 // writes it anew.
 func TestPublishedSchemaIsTheOneOfTheTypes(t *testing.T) {
-	got, err := models.Schema()
+	got, err := modelcard.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("..", "docs", "card.schema.json")
+	path := filepath.Join("..", "..", "docs", "card.schema.json")
 	if *update {
 		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -84,14 +86,14 @@ func wholeCards(t testing.TB) []string {
 	for _, d := range models.Reference() {
 		all = append(all, string(d.CardTOML))
 	}
-	return append(all, cardFor(plain(t, 1), "1.0"), deviceCard(t))
+	return append(all, cardtest.Card(cardtest.Plain(t, 1), "1.0"), deviceCard(t))
 }
 
 // TestSchemaAndValidationAgree alters whole cards in thousands of ways. None may
 // panic, every fault is named, whatever validation takes the schema takes too, and
 // a key that the schema refuses by itself is refused by both.
 func TestSchemaAndValidationAgree(t *testing.T) {
-	b, err := models.Schema()
+	b, err := modelcard.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +101,7 @@ func TestSchemaAndValidationAgree(t *testing.T) {
 	good, bad, schemaSaw := 0, 0, 0
 	try := func(text string) {
 		t.Helper()
-		c, err := models.Parse([]byte(text))
+		c, err := modelcard.Parse([]byte(text))
 		var m map[string]any
 		if _, e := toml.Decode(text, &m); e != nil {
 			if err == nil {
@@ -127,7 +129,7 @@ func TestSchemaAndValidationAgree(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(5, 5))
 	for _, whole := range wholeCards(t) {
-		if _, err := models.Parse([]byte(whole)); err != nil {
+		if _, err := modelcard.Parse([]byte(whole)); err != nil {
 			t.Fatal(err)
 		}
 		for range 1200 {

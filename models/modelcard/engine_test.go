@@ -1,10 +1,11 @@
-package models_test
+package modelcard_test
 
 import (
 	"strings"
 	"testing"
 
 	"varde/models"
+	"varde/models/modelcard"
 )
 
 // TestProvidersOfACardAreStrict: a word that is none, one that comes twice, and a
@@ -25,7 +26,7 @@ func TestProvidersOfACardAreStrict(t *testing.T) {
 		{`providers = ["rocket"]`, "rocket", false, false},
 	} {
 		text := strings.Replace(string(models.Reference()[0].CardTOML), "name = ", tt.line+"\nname = ", 1)
-		c, err := models.Parse([]byte(text))
+		c, err := modelcard.Parse([]byte(text))
 		if tt.fault != "" {
 			if err == nil || !strings.Contains(err.Error(), tt.fault) {
 				t.Errorf("%s: %v", tt.line, err)

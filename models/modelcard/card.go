@@ -1,4 +1,16 @@
-package models
+// Package modelcard is what a model says of itself: the card beside its network, in
+// TOML, and whether the two hold together.
+//
+//	Parse, Validate    a card is read strictly, and every fault is named at once
+//	Check              the network is held against its card, before any session
+//	Examine            both for a card that is being written, by its files alone
+//	Use.Outside        whether an image is one that the model is meant for
+//	Card.Columns       the numbers that a tile's score has
+//	Card.Heat          which number of a patch a heatmap shows
+//	Schema             the same card as a JSON Schema, for editors and other tools
+//
+// Nothing here knows where cards are kept or what a model may do: that is models.
+package modelcard
 
 import "varde/study"
 

@@ -1,4 +1,4 @@
-package models_test
+package modelcard_test
 
 import (
 	"os"
@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // TestCardsOfTheGuideAreTaken puts whole cards together from the pieces in
 // docs/model-card.md: what the guide shows must be true.
 func TestCardsOfTheGuideAreTaken(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("..", "docs", "model-card.md"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "model-card.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestCardsOfTheGuideAreTaken(t *testing.T) {
 		return strings.ReplaceAll(p, "…", "X1")
 	}
 	whole := piece("## A whole card")
-	if _, err := models.Parse([]byte(whole)); err != nil {
+	if _, err := modelcard.Parse([]byte(whole)); err != nil {
 		t.Errorf("a whole card: %v", err)
 	}
 	head, _, _ := strings.Cut(strings.Replace(whole, `"CT"`, `"SM"`, 1), "[input]")
@@ -42,11 +42,11 @@ func TestCardsOfTheGuideAreTaken(t *testing.T) {
 		"boxes":            piece("### Boxes and points (detection)"),
 		"a second network": mil,
 	} {
-		if _, err := models.Parse([]byte(head + input + c)); err != nil {
+		if _, err := modelcard.Parse([]byte(head + input + c)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, word := range []string{models.RoleBoxes, models.RolePoints, models.RoleScores, models.RoleClasses, models.RoleFeatures, models.FlagHotspot} {
+	for _, word := range []string{modelcard.RoleBoxes, modelcard.RolePoints, modelcard.RoleScores, modelcard.RoleClasses, modelcard.RoleFeatures, modelcard.FlagHotspot} {
 		if !regexp.MustCompile(`\b` + word + `\b`).MatchString(text) {
 			t.Errorf("the guide says nothing of %s", word)
 		}

@@ -1,4 +1,4 @@
-package models
+package modelcard
 
 import (
 	"fmt"
@@ -63,6 +63,9 @@ func (k *check) date(key, s string) {
 	_, err := time.Parse(time.DateOnly, s)
 	k.that(s == "" || err == nil, "%s is %q; it must be a day as YYYY-MM-DD", key, s)
 }
+
+// isNumber reports whether s is digits and nothing else.
+func isNumber(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // isUDI reports whether a word can be the device identifier of a UDI.
 func isUDI(s string) bool {

@@ -1,4 +1,4 @@
-package models_test
+package modelcard_test
 
 import (
 	"errors"
@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"varde/models"
+	"varde/models/modelcard"
 	"varde/study"
 )
 
 // guideOf gives one example of the guide.
 func guideOf(t *testing.T, heading string) string {
 	t.Helper()
-	b, err := os.ReadFile("../docs/model-card.md")
+	b, err := os.ReadFile("../../docs/model-card.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ flagged = 1.0`, 1)
 		"geometry": strings.Replace(head("volume"), `"hu"`, `"window"`, 1) + segments + gray,
 		"images":   head("images") + outputs + gate + "[pose]\norient = \"left\"\n",
 	} {
-		if _, err := models.Parse([]byte(c)); err != nil {
+		if _, err := modelcard.Parse([]byte(c)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -92,7 +92,7 @@ func TestEveryFaultOfTheOutputsIsNamed(t *testing.T) {
 		{`name = "signs" `, "keep = true\nname = \"signs\" ", "keep is of maps and segments"},
 	} {
 		c := head("volume") + strings.Replace(outputs, tt.from, tt.to, 1)
-		_, err := models.Parse([]byte(c))
+		_, err := modelcard.Parse([]byte(c))
 		if !errors.Is(err, study.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s → %s: %v, want %q", tt.from, tt.to, err, tt.want)
 		}
