@@ -34,6 +34,7 @@ type GrowthValue struct {
 	UID         study.UID // of the exam
 	Date, Value string
 	Who         string // the maker, where there are several
+	Beside      bool   // it is of the same date as the one before
 	at          string
 	number      float64
 }
@@ -72,7 +73,7 @@ func Grow(l words.Lang, exams []Exam) (all []Growth) {
 					g := &all[i]
 					who := strings.Join(full(d.Source.Maker, d.Source.Model), " ")
 					if !slices.ContainsFunc(g.Values, func(v GrowthValue) bool { return v.at == e.Date && v.Who == who }) {
-						g.Values = append(g.Values, GrowthValue{e.UID, day(l, e.Date), measured(l, m), who, e.Date, m.Value})
+						g.Values = append(g.Values, GrowthValue{UID: e.UID, Date: day(l, e.Date), Value: measured(l, m), Who: who, at: e.Date, number: m.Value})
 					}
 				}
 			}
@@ -112,6 +113,7 @@ func (g *Growth) compare(l words.Lang) {
 		}
 	}
 	for i := range g.Values {
+		g.Values[i].Beside = i > 0 && g.Values[i].at == g.Values[i-1].at
 		if len(makers) == 1 {
 			g.Values[i].Who = ""
 		}
