@@ -66,9 +66,8 @@ func (l *Reading) Worklist(ctx context.Context, f study.WorklistFilter) ([]study
 	return cases, next, nil
 }
 
-// worklistQuery asks for one row more than the limit, to know whether it is the end.
-func worklistQuery(f study.WorklistFilter) (text string, args []any) {
-	var c conditions
+// listed picks what a list is about.
+func (c *conditions) listed(f study.WorklistFilter) {
 	if f.Status != "" {
 		c.add(`status = $?`, f.Status)
 	} else if f.List != study.ListDiscordance {
@@ -81,6 +80,12 @@ func worklistQuery(f study.WorklistFilter) (text string, args []any) {
 	if f.Text != "" {
 		c.add(`search LIKE $? ESCAPE '\'`, "%"+row.LikeText(strings.ToLower(sqldb.Clean(f.Text)))+"%")
 	}
+}
+
+// worklistQuery asks for one row more than the limit, to know whether it is the end.
+func worklistQuery(f study.WorklistFilter) (text string, args []any) {
+	var c conditions
+	c.listed(f)
 	order := `class, place_key, uid`
 	switch {
 	case f.Last:

@@ -239,7 +239,7 @@ const (
 // follows. Studies that the visitor must not know the AI's mind of stand at their
 // [order.ShuffledKey]: the rest of the list keeps its order around them.
 func (v *Veil) InOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, study.Cursor, error) {
-	rows, next, err := v.inOrder(ctx, f)
+	rows, next, err := v.inOrder(ctx, webui.VisitOf(ctx).Who, f)
 	stopped := v.stopped()
 	for i := range rows {
 		rows[i] = rows[i].spoken().now(stopped)
@@ -266,9 +266,8 @@ func (v *Veil) mayBlind(who webui.Identity) bool {
 	return who.Role == webui.Reader && (v.Blinds == nil || v.Blinds())
 }
 
-func (v *Veil) inOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, study.Cursor, error) {
-	who := webui.VisitOf(ctx).Who
-	if !v.MayBlind(ctx) {
+func (v *Veil) inOrder(ctx context.Context, who webui.Identity, f study.WorklistFilter) ([]Seen, study.Cursor, error) {
+	if !v.mayBlind(who) {
 		cases, next, err := v.Cases.Worklist(ctx, f)
 		if err != nil {
 			return nil, next, err
@@ -280,7 +279,11 @@ func (v *Veil) inOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, stu
 	if limit <= 0 {
 		limit = defaultRows
 	}
-	rows, whole, err := v.shuffled(ctx, who, f, limit)
+	read := v.shuffled
+	if v.Arrivals != nil && !f.Last && (f.Status == "" || covered(f.Status) == study.Settled) {
+		read = v.merged
+	}
+	rows, whole, err := read(ctx, who, f, limit)
 	if err != nil {
 		return nil, study.Cursor{}, err
 	}

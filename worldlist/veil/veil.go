@@ -64,6 +64,9 @@ type Screenings interface {
 type Veil struct {
 	Answers Answers
 	Cases   Cases
+	// Arrivals find studies by when they came, so that a list with hidden studies on it
+	// is read no farther than it is shown; nil: it is read in long pieces.
+	Arrivals Arrivals
 	// Protocols gives what a model's card and the site say of how its results are
 	// read on a pathway; nil, or none, is [study.SecondLook].
 	Protocols func(m study.ModelRef, pathway string) []study.Protocol

@@ -1,0 +1,89 @@
+package reading
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"varde/store/row"
+	"varde/store/sqldb"
+	"varde/study"
+)
+
+// FirstArrival gives the class and the time of the first study of a list, by class and
+// then by arrival, that stands in a class from a time on or in a later class; false
+// where there is none. Of the filter, status, cursor, limit and direction are not
+// looked at: the list is one of studies still to be read.
+func (l *Reading) FirstArrival(ctx context.Context, f study.WorklistFilter, class int, from time.Time) (int, time.Time, bool, error) {
+	text, args := firstArrivalQuery(f, class, from)
+	type arrival struct {
+		class int
+		at    int64
+	}
+	all, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (a arrival, err error) { return a, rows.Scan(&a.class, &a.at) }, text, args...)
+	if err != nil || len(all) == 0 {
+		return 0, time.Time{}, false, err
+	}
+	return all[0].class, sqldb.At(all[0].at), true, nil
+}
+
+func firstArrivalQuery(f study.WorklistFilter, class int, from time.Time) (text string, args []any) {
+	var c conditions
+	f.Status = ""
+	c.listed(f)
+	c.add(`(class, received_at) >= ($?, $?)`, class, sqldb.MS(from))
+	return `SELECT class, received_at FROM study` + c.where() + ` ORDER BY class, received_at LIMIT 1`, c.args
+}
+
+// Arrived gives the studies of a list that stand in a class and arrived in a time that
+// ends before another, in no order; of the filter as [Reading.FirstArrival] does.
+func (l *Reading) Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.UID, error) {
+	text, args := arrivedQuery(f, class, from, to)
+	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) }, text, args...)
+}
+
+func arrivedQuery(f study.WorklistFilter, class int, from, to time.Time) (text string, args []any) {
+	var c conditions
+	f.Status = ""
+	c.listed(f)
+	c.add(`class = $?`, class)
+	c.add(`received_at >= $?`, sqldb.MS(from))
+	c.add(`received_at < $?`, sqldb.MS(to))
+	return `SELECT uid FROM study` + c.where(), c.args
+}
+
+// Listed gives studies, with their results but without their reports, as
+// [Reading.Worklist] does: those of them that wait in a class, in no order. Whatever
+// else the list asks for is known of them, by [Reading.Arrived].
+func (l *Reading) Listed(ctx context.Context, f study.WorklistFilter, class int, named []study.UID) (cases []study.Case, err error) {
+	err = l.db.View(ctx, func(a sqldb.Asker) error {
+		cases = nil
+		for part := range slices.Chunk(named, row.LimitOf(len(named))) {
+			asked := make([]study.Study, len(part))
+			for i, uid := range part {
+				asked[i].UID = uid
+			}
+			in, args := uids(asked)
+			text := `SELECT ` + row.StudyColumns + ` FROM study WHERE uid IN ` + in + fmt.Sprintf(` AND class = $%d`, len(args)+1)
+			if f.List != study.ListDiscordance {
+				text += ` AND waiting = 1`
+			}
+			studies, err := sqldb.List(a, row.ScanStudy, text, append(args, class)...)
+			if err != nil {
+				return err
+			}
+			more, err := resultsOf(a, studies)
+			if err != nil {
+				return err
+			}
+			cases = append(cases, more...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("worklist: %w", err)
+	}
+	return cases, nil
+}

@@ -1,0 +1,181 @@
+package veil
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"varde/internal/webui"
+	"varde/study"
+	"varde/worldlist/order"
+)
+
+// Arrivals find the studies of a list by when they came. Of the filter, status, cursor,
+// limit and direction are not looked at: the list is one of studies still to be read.
+type Arrivals interface {
+	// FirstArrival gives the class and the time of the first study, by class and then by
+	// arrival, that stands in a class from a time on or in a later class; false where
+	// there is none.
+	FirstArrival(ctx context.Context, f study.WorklistFilter, class int, from time.Time) (int, time.Time, bool, error)
+	// Arrived gives those that stand in a class and arrived from a time on and before
+	// another, in no order.
+	Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.UID, error)
+	// Listed gives those of the named that still wait in a class, with results but
+	// without reports, in no order.
+	Listed(ctx context.Context, f study.WorklistFilter, class int, named []study.UID) ([]study.Case, error)
+}
+
+// A merge is a window of a list on which some studies stand at their
+// [order.ShuffledKey] and the others where the ledger has them: two lists, each read as
+// far as the window goes. A study is of the one or of the other, and which it is shows
+// only once it is covered; so each list leaves out what belongs to the other.
+type merge struct {
+	v      *Veil
+	who    webui.Identity
+	f      study.WorklistFilter
+	after  study.Cursor
+	status study.Status // that rows must show; empty: any
+	chunk  int
+	rows   []Seen
+	known  map[study.UID]bool // those in rows
+
+	// The ledger's order.
+	plain    study.Cursor // nothing of it is missing up to here
+	plainEnd bool
+	// The order of this reader's own.
+	drawn   []study.Cursor // where studies of the days that were looked into would stand if they were hidden: sorted, those not read yet
+	horizon study.Cursor   // where the first day begins that was not looked into
+	endless bool           // no such day is left
+}
+
+// merged gives rows behind the cursor, more than limit of them unless there are no
+// more: none that is still to be read can stand between them. whole says that there are
+// no more.
+func (v *Veil) merged(ctx context.Context, who webui.Identity, f study.WorklistFilter, limit int) (rows []Seen, whole bool, err error) {
+	m := &merge{v: v, who: who, f: f, after: f.After, status: f.Status, chunk: limit + limit/4 + 1, plain: f.After, known: map[study.UID]bool{}}
+	m.f.Status, m.f.Limit = "", m.chunk
+	m.begin()
+	for {
+		sure := slices.DeleteFunc(slices.Clone(m.rows), func(s Seen) bool { return !m.sure(cursorOf(s)) })
+		drawnEnd := m.endless && len(m.drawn) == 0
+		if whole = m.plainEnd && drawnEnd; whole || len(sure) > limit {
+			return sure, whole, nil
+		}
+		if !m.plainEnd && (drawnEnd || byCursor(m.plain, m.front()) <= 0) {
+			err = m.readPlain(ctx)
+		} else {
+			err = m.readDrawn(ctx)
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// begin looks for the first day of which a study may stand behind the cursor. It may be
+// the day before, for where the clocks go forward a day is shorter than what studies are
+// shuffled over.
+func (m *merge) begin() {
+	if m.after.Zero() {
+		return
+	}
+	first, _ := m.dayOf(m.after.Key)
+	before, _ := m.dayOf(first.Add(-time.Second))
+	if before.Add(24 * time.Hour).After(m.after.Key) {
+		first = before
+	}
+	m.horizon = study.Cursor{Class: m.after.Class, Key: first}
+}
+
+// dayOf gives when the day of a time begins, and the next one.
+func (m *merge) dayOf(at time.Time) (from, to time.Time) {
+	y, month, d := at.In(m.v.zone()).Date()
+	return time.Date(y, month, d, 0, 0, 0, 0, m.v.zone()), time.Date(y, month, d+1, 0, 0, 0, 0, m.v.zone())
+}
+
+// front is up to where, itself not included, nothing of the reader's own order is
+// missing.
+func (m *merge) front() study.Cursor {
+	if len(m.drawn) > 0 && (m.endless || byCursor(m.drawn[0], m.horizon) < 0) {
+		return m.drawn[0]
+	}
+	return m.horizon
+}
+
+// sure reports whether nothing that is still to be read can stand before a row.
+func (m *merge) sure(c study.Cursor) bool {
+	plain := m.plainEnd || byCursor(c, m.plain) <= 0
+	own := m.endless && len(m.drawn) == 0 || byCursor(c, m.front()) < 0
+	return plain && own
+}
+
+// readPlain reads on in the ledger's order.
+func (m *merge) readPlain(ctx context.Context) error {
+	m.f.After = m.plain
+	cases, next, err := m.v.Cases.Worklist(ctx, m.f)
+	if err != nil {
+		return err
+	}
+	m.plain, m.plainEnd = next, next.Zero()
+	return m.keep(ctx, cases, false)
+}
+
+// readDrawn reads on in the reader's own order: studies of the days that were looked
+// into, or the next day on which one came.
+func (m *merge) readDrawn(ctx context.Context) error {
+	n := 0
+	for n < len(m.drawn) && n < m.chunk && (m.endless || byCursor(m.drawn[n], m.horizon) < 0) && m.drawn[n].Class == m.drawn[0].Class {
+		n++
+	}
+	if n == 0 {
+		return m.nextDay(ctx)
+	}
+	named := make([]study.UID, n)
+	for i, d := range m.drawn[:n] {
+		named[i] = d.UID
+	}
+	cases, err := m.v.Arrivals.Listed(ctx, m.f, m.drawn[0].Class, named)
+	if err != nil {
+		return err
+	}
+	m.drawn = m.drawn[n:]
+	return m.keep(ctx, cases, true)
+}
+
+// nextDay draws the places of all that came on the next day that has any, in the class.
+func (m *merge) nextDay(ctx context.Context) error {
+	class, first, found, err := m.v.Arrivals.FirstArrival(ctx, m.f, m.horizon.Class, m.horizon.Key)
+	if err != nil || !found {
+		m.endless = true
+		return err
+	}
+	from, to := m.dayOf(first)
+	all, err := m.v.Arrivals.Arrived(ctx, m.f, class, from, to)
+	if err != nil {
+		return err
+	}
+	for _, uid := range all {
+		at := study.Cursor{Class: class, Key: order.ShuffledKey(m.who.Name, uid, first.In(m.v.zone())), UID: uid}
+		if m.after.Zero() || byCursor(at, m.after) > 0 {
+			m.drawn = append(m.drawn, at)
+		}
+	}
+	slices.SortFunc(m.drawn, byCursor)
+	m.horizon = study.Cursor{Class: class, Key: to}
+	return nil
+}
+
+// keep covers what was read and keeps what stands in this order.
+func (m *merge) keep(ctx context.Context, cases []study.Case, hidden bool) error {
+	seen, err := m.v.cover(ctx, m.who, cases)
+	if err != nil {
+		return err
+	}
+	for _, s := range ofStatus(seen, m.status) {
+		twice := m.known[s.Study.UID] // it was answered meanwhile
+		if s.Blind == hidden && !twice && (m.after.Zero() || byCursor(cursorOf(s), m.after) > 0) {
+			m.rows, m.known[s.Study.UID] = append(m.rows, s), true
+		}
+	}
+	return nil
+}
