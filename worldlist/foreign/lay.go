@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"varde/internal/codec"
 	"varde/internal/evidence"
 	"varde/internal/words"
@@ -302,26 +304,46 @@ func (p *drafts) keep(key string, m map[int][]int32) {
 
 // Pieces gives what is drawn over one frame of a study, counted from 1.
 func (l *Library) Pieces(ctx context.Context, docs []Document, in study.Instance, frame int) ([]Piece, error) {
-	out := []Piece{}
 	at := placesOf([]study.Instance{in})
+	type part struct {
+		doc   Document
+		sheet sheet
+		runs  map[int][]int32
+	}
+	var parts []part
 	for _, d := range docs {
 		if d.Segments == nil {
 			continue
 		}
-		for _, sheet := range lay(d.Segments, at)[spot{in, frame}.name()] {
-			runs, err := l.runs(ctx, d, sheet.plane)
-			if err != nil {
-				return nil, err
-			}
-			for _, x := range d.Segments.Segments {
-				if r := runs[x.Number]; len(r) > 0 {
-					out = append(out, Piece{layerKey(d.In.UID, x.Number), sheet.grid, r})
-				}
+		for _, s := range lay(d.Segments, at)[spot{in, frame}.name()] {
+			parts = append(parts, part{doc: d, sheet: s})
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(decoders)
+	for i := range parts {
+		group.Go(func() (err error) {
+			parts[i].runs, err = l.runs(ctx, parts[i].doc, parts[i].sheet.plane)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	out := []Piece{}
+	for _, p := range parts {
+		for _, x := range p.doc.Segments.Segments {
+			if r := p.runs[x.Number]; len(r) > 0 {
+				out = append(out, Piece{layerKey(p.doc.In.UID, x.Number), p.sheet.grid, r})
 			}
 		}
 	}
 	return out, nil
 }
+
+// decoders is how many frames of segmentations are read at once for one image: some
+// have a frame for each of a hundred segments.
+const decoders = 6
 
 // runs decodes one frame of a segmentation, counted from 0.
 func (l *Library) runs(ctx context.Context, d Document, plane int) (map[int][]int32, error) {

@@ -27,8 +27,11 @@ const (
 	front = 64 << 10
 	// maxDocuments bounds the documents of one study that are read.
 	maxDocuments = 60
-	// maxKept bounds the bytes of the objects whose documents are kept.
-	maxKept = 48 << 20
+	// maxKept bounds what the documents that are kept weigh, bytes. An item of a report
+	// weighs some eight times what it has in the object, a frame of a segmentation twice.
+	maxKept     = 96 << 20
+	reportTimes = 8
+	maskTimes   = 2
 	// maxCount bounds how many are kept.
 	maxCount = 2000
 	// atOnce bounds how many are read at the same time, and so the memory that the
@@ -147,7 +150,11 @@ func (l *Library) document(ctx context.Context, in study.Instance) Document {
 		d = Document{In: in, Kind: kind, By: "unknown", Err: err}
 	}
 	if err == nil || errors.Is(err, study.ErrInvalid) {
-		l.keep(in.SHA256, d, n+1024)
+		times := int64(reportTimes)
+		if kind == Segmentation {
+			times = maskTimes
+		}
+		l.keep(in.SHA256, d, times*n+1024)
 	}
 	return d
 }

@@ -54,8 +54,12 @@ type Link struct{ Text, Frame string }
 // maxText bounds one text of a document, characters.
 const maxText = 3000
 
-// maxLinks bounds the places of one finding that are listed; all are drawn.
-const maxLinks = 12
+// Bounds of what a page tells of one document; all of it is drawn.
+const (
+	maxLinks = 12  // places of one finding
+	maxLines = 150 // findings
+	maxFacts = 60  // of one finding
+)
 
 // Tell puts documents into words. images are those that findings may lie on: of the
 // document's own study.
@@ -222,7 +226,14 @@ func (e *Entry) findings(l words.Lang, d Document, at places) {
 			unshown++
 			continue
 		}
+		if len(e.Findings) == maxLines {
+			e.More = true
+			break
+		}
 		line := Line{Key: markKey(d.In.UID, i+1), Label: fmt.Sprint(e.Letter, i+1), Track: f.TrackingUID, What: whatOf(l, f), Where: sitesOf(l, f.Sites), Facts: factsOf(l, f)}
+		if len(line.Facts) > maxFacts {
+			line.Facts, e.More = line.Facts[:maxFacts], true
+		}
 		seen := map[string]bool{}
 		for _, p := range at.ofFinding(f) {
 			if link := (Link{p.words(l), p.name()}); !seen[link.Frame] && len(line.Links) < maxLinks {
@@ -330,7 +341,7 @@ func (e *Entry) layers(l words.Lang, d Document, at places) {
 		return
 	}
 	on := frames(d.Segments, at)
-	for _, s := range d.Segments.Segments[:min(len(d.Segments.Segments), maxFindings)] {
+	for _, s := range d.Segments.Segments[:min(len(d.Segments.Segments), maxLines)] {
 		line := Line{Key: layerKey(d.In.UID, s.Number), Label: fmt.Sprint(e.Letter, s.Number), Track: s.TrackingUID, What: segmentText(l, s), Where: sitesOf(l, s.Sites)}
 		if s.Description != "" {
 			line.Facts = append(line.Facts, Fact{l.T("foreign.description"), cut(s.Description)})
@@ -343,7 +354,7 @@ func (e *Entry) layers(l words.Lang, d Document, at places) {
 		}
 		e.Layers = append(e.Layers, line)
 	}
-	e.More = e.More || len(d.Segments.Segments) > maxFindings
+	e.More = e.More || len(d.Segments.Segments) > maxLines
 	if d.Segments.Form == "FRACTIONAL" {
 		e.Notes = append(e.Notes, l.T("foreign.fractional"))
 	}
@@ -367,6 +378,10 @@ func segmentText(l words.Lang, s evidence.Segment) string {
 // drawn lists the texts of marks, and where marks are.
 func (e *Entry) drawn(l words.Lang, d Document, at places) {
 	for i, m := range d.Drawn {
+		if len(e.Findings) == maxLines {
+			e.More = true
+			break
+		}
 		line := Line{Key: markKey(d.In.UID, i+1), Label: fmt.Sprint(e.Letter, i+1), What: l.T("foreign.mark")}
 		if m.Text != "" {
 			line.What = cut(m.Text)
