@@ -277,7 +277,7 @@ var hl7Name = regexp.MustCompile(`^[A-Za-z0-9_. -]{1,180}(\^[A-Za-z0-9_.-]{1,180
 func (d Destination) Check() error {
 	var errs []error
 	bad := func(format string, a ...any) {
-		errs = append(errs, fmt.Errorf("destination %s "+format+": %w", slices.Concat([]any{d.Name}, a, []any{study.ErrInvalid})...))
+		errs = append(errs, invalid("destination %s "+format, slices.Concat([]any{d.Name}, a)...))
 	}
 	if !slices.Contains([]string{ByDIMSE, BySTOW, ByMLLP, ByFHIR, ByFolder}, d.Way()) {
 		bad("is of sort %q, which is none of dimse, stow, mllp, fhir, folder", d.Sort)

@@ -29,7 +29,7 @@ func (s Settings) checkHL7(bad func(format string, a ...any)) {
 		}
 	}
 	if err := errors.Join(s.Messages().Check(), s.Form(Destination{}).Check()); err != nil {
-		bad("oru_version, oru_charset or oru_country: %v", err)
+		bad("oru_version, oru_charset or oru_country: %w", err)
 	}
 }
 

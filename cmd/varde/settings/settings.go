@@ -243,11 +243,20 @@ func (l *Loader) put(v reflect.Value, key, source string, text []string) error {
 	return nil
 }
 
+// invalid is a fault of a setting. Where its words end with another's, which says
+// that it is invalid, it is not said twice.
+func invalid(format string, a ...any) error {
+	if err := fmt.Errorf(format, a...); errors.Is(err, study.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...)
+}
+
 // check holds the settings against each other.
 func (l *Loader) check() error {
 	var errs []error
 	bad := func(format string, a ...any) {
-		errs = append(errs, fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...))
+		errs = append(errs, invalid(format, a...))
 	}
 	if len(l.AET) == 0 || len(l.AET) > 16 {
 		bad("aet %q must have 1 to 16 characters", l.AET)
