@@ -24,6 +24,7 @@ func benchVerb() *cobra.Command {
 	f.Float64Var(&ask.LargeGB, "large-gb", 4, "size of the long object that is sent, in GB")
 	f.IntVar(&ask.SlideSide, "slide-side", 50000, "side of the drawn slide, in pixels")
 	f.IntVar(&ask.Blocks, "blocks", 24, "blocks of the slide that the network is shown; all of it takes many minutes")
+	f.IntVar(&ask.Studies, "studies", 1_000_000, "in the ledger, for worklist; one in ten is still to be read")
 	f.Float64Var(&ask.Minutes, "minutes", 30, "how long exams come, for load")
 	f.StringVar(&ask.Model, "model", "", "measure this model: a reference model, a model of --dir, or a folder with a card.toml")
 	f.StringVar(&ask.Dir, "dir", "", "data folder whose models may be named")

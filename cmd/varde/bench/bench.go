@@ -21,6 +21,7 @@ type Options struct {
 	LargeGB   float64 // size of the long object that is sent
 	SlideSide int     // of the drawn slide, in pixels
 	Blocks    int     // of the slide that the network is shown
+	Studies   int     // in the ledger, for worklist
 	Minutes   float64 // how long exams come, for load
 
 	// With OneModel, score measures one model alone.
