@@ -149,10 +149,14 @@ func (l *Loader) Bind(flags *pflag.FlagSet, keys ...string) {
 func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
 // Load reads the file, then the environment, then the flags. Every fault is
-// returned at once.
+// returned at once; of a file that can't be read that alone, for what it would have
+// set is missing from all else.
 func (l *Loader) Load() error {
 	l.Settings, l.Source = Defaults(), map[string]string{}
-	errs := []error{l.loadFile()}
+	if err := l.loadFile(); err != nil {
+		return err
+	}
+	var errs []error
 	v := reflect.ValueOf(&l.Settings).Elem()
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
@@ -188,6 +192,9 @@ func (l *Loader) loadFile() error {
 		return nil
 	}
 	meta, err := toml.DecodeFile(l.file, &l.Settings)
+	if fault := (toml.ParseError{}); errors.As(err, &fault) {
+		return fmt.Errorf("settings in %s: line %d, %s: %w", l.file, fault.Position.Line, strings.TrimSuffix(fault.Message, ": invalid"), study.ErrInvalid)
+	}
 	if err != nil {
 		return fmt.Errorf("read settings from %s: %w", l.file, err)
 	}
