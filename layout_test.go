@@ -55,11 +55,13 @@ var mayImport = map[string][]string{
 	"store/reading":    {"store/course", "store/row", "store/sqldb"},
 	"store/registry":   {"store/course", "store/row", "store/sqldb"},
 
-	"ingest":        {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7", "ingest/plan"},
-	"ingest/plan":   {"models", "internal/pixel", "internal/slide"}, // decisions: no archive, ledger or wire is in reach
-	"ingest/upload": {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
-	"inference":     {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
-	"report":        {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
+	"ingest": {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7",
+		"ingest/plan", "ingest/inquiry"},
+	"ingest/plan":    {"models", "internal/pixel", "internal/slide"}, // decisions: no archive, ledger or wire is in reach
+	"ingest/inquiry": {"internal/dicom", "internal/dimse"},           // it asks archives, and hands over what they send
+	"ingest/upload":  {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
+	"inference":      {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
+	"report":         {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
 	"worldlist": {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask", "internal/evidence",
 		"worldlist/order", "worldlist/veil"}, // it reads windows out of headers, and shows what networks drew
 	"worldlist/order": {"internal/words"},                                      // decisions, and how they are told: nothing that could change them is in reach

@@ -7,7 +7,6 @@
 //	Traffic            who is still sending, and what is still on its way
 //	Settler.Run        looks for studies that are whole, and settles them
 //	Notices            what modalities and archives tell of a study
-//	Inquirer           asks an archive what a study holds, and fetches what is missing
 //	Committer          answers for what is kept: storage commitment
 //	Wait               how long a study must be quiet to be whole
 //	Plan               which model sees which tiles, and why another does not
@@ -17,9 +16,10 @@
 // bytes would be a study that can never be scored; bytes without a record are
 // found again when the sender, unanswered, sends once more.
 //
-// How a plan is made, pixels of slides surveyed for it, is in the room plan. dicomweb,
-// upload and watch are further doors, retrieve gives back what was taken in, and orders
-// hears what the hospital's systems say of it.
+// How a plan is made, the tissue of slides surveyed for it, is in the room plan; inquiry
+// asks an archive what a study holds and which priors it has, and fetches what is
+// missing. dicomweb, upload and watch are further doors, retrieve gives back what was
+// taken in, and orders hears what the hospital's systems say of it.
 package ingest
 
 import (
@@ -72,11 +72,17 @@ type Teller interface {
 	Expected(ctx context.Context, uid study.UID) (told []study.Expectation, missing int, err error)
 }
 
-// An Asker asks an archive about studies; see [Inquirer].
+// An Asker asks an archive about studies; see [inquiry.Inquirer].
 type Asker interface {
 	// Over reports whether there is nothing more to hear of a study as it is now.
 	// It may have the archive asked, and does not wait for it.
 	Over(st study.Study) bool
+}
+
+// A PriorKeeper knows which studies are priors.
+type PriorKeeper interface {
+	// IsPrior reports whether a study is here only because we asked for it.
+	IsPrior(ctx context.Context, uid study.UID) (bool, error)
 }
 
 // Models tells which models may be asked now.

@@ -75,6 +75,18 @@ func (r *Receiver) Store(ctx context.Context, req dimse.StoreRequest) dimse.Stat
 	return StatusOf(err)
 }
 
+// Fetched takes the objects that an archive sends by C-GET because we asked.
+func (r *Receiver) Fetched() dimse.Handler { return fetched{r} }
+
+type fetched struct{ *Receiver }
+
+// Store takes one object.
+func (f fetched) Store(ctx context.Context, r dimse.StoreRequest) dimse.Status {
+	src := Source{Kind: "get", AE: r.Calling, Remote: r.Remote}
+	_, err := f.Receive(ctx, src, Object{Data: r.Data, TransferSyntax: r.TransferSyntax, Class: r.Class, Instance: r.Instance})
+	return StatusOf(err)
+}
+
 // Receive reads one object to its end, once, and keeps it: a Part 10 file as it
 // came, a bare data set behind a Part 10 header of ours that depends on the
 // data set's UIDs and syntax alone. It returns without an error only when the

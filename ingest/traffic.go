@@ -45,9 +45,9 @@ type move struct {
 	study study.UID
 }
 
-// beginMove tells that an archive is asked to send us a study, until the answer is
+// BeginMove tells that an archive is asked to send us a study, until end is
 // called. Not all archives say in each object who asked for it.
-func (t *Traffic) beginMove(from string, uid study.UID) (end func()) {
+func (t *Traffic) BeginMove(from string, uid study.UID) (end func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.moving == nil {

@@ -8,6 +8,7 @@ import (
 
 	"varde/cmd/varde/settings"
 	"varde/ingest"
+	"varde/ingest/inquiry"
 	"varde/internal/dimse"
 )
 
@@ -21,12 +22,12 @@ func (h *House) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 	if d.Addr == "" && !h.AskSenders {
 		return
 	}
-	q := &ingest.Inquirer{Ledger: h.Ledger, Receiver: receiver, Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log}
+	q := &inquiry.Inquirer{Ledger: h.Ledger, Receiver: receiver.Fetched(), Traffic: traffic, AET: d.AET, Own: h.AET, Log: h.log}
 	if d.Addr != "" {
 		q.Dial = h.dialing(d)
 	}
 	if h.AskSenders {
-		q.Sender = func(ae string) ingest.Dialing {
+		q.Sender = func(ae string) inquiry.Dialing {
 			if p, known := h.Peer(ae); known {
 				return h.dialing(p)
 			}
@@ -36,7 +37,7 @@ func (h *House) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 	settler.Archive = q
 	g.Go(func() error { return q.Run(ctx) })
 	if h.Priors > 0 {
-		historian := &ingest.Historian{Archive: q, History: h.Ledger, Wanted: h.Ledger, Log: h.log, Rule: ingest.PriorRule{
+		historian := &inquiry.Historian{Archive: q, History: h.Ledger, Wanted: h.Ledger, Log: h.log, Rule: inquiry.PriorRule{
 			Most: h.Priors, Months: h.PriorsMonths,
 			SameModality: slices.Contains(h.PriorsSame, "modality"), SameBodyPart: slices.Contains(h.PriorsSame, "body_part")}}
 		g.Go(func() error { return historian.Run(ctx) })
@@ -44,7 +45,7 @@ func (h *House) inquire(ctx context.Context, g *errgroup.Group, settler *ingest.
 }
 
 // dialing calls one peer.
-func (h *House) dialing(d settings.Destination) ingest.Dialing {
+func (h *House) dialing(d settings.Destination) inquiry.Dialing {
 	return func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
 		return h.call(ctx, d, contexts...)
 	}

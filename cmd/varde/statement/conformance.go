@@ -12,6 +12,7 @@ import (
 	"varde/cmd/varde/settings"
 	"varde/ingest"
 	"varde/ingest/dicomweb"
+	"varde/ingest/inquiry"
 	"varde/ingest/retrieve"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
@@ -147,7 +148,7 @@ func conformance(s settings.Settings, entries []Model) conformanceFacts {
 	f := conformanceFacts{
 		Version: settings.Version, Implementation: named{dicom.ImplementationName, dicom.ImplementationUID}, AET: s.AET, Roles: s.Roles,
 		HTTP: s.HTTPAddr, Callers: s.Callers, Associations: s.Associations, PerCaller: dimse.MaxPerCalling, MaxPDU: dimse.MaxPDU,
-		Syntaxes: name(dimse.Accepts(nil, dicom.CTImage)...), Fetched: name(ingest.FetchedSyntaxes()...), Storage: name(dicom.StorageClasses()...),
+		Syntaxes: name(dimse.Accepts(nil, dicom.CTImage)...), Fetched: name(inquiry.FetchedSyntaxes()...), Storage: name(dicom.StorageClasses()...),
 		WebKeys: dicomweb.Keys(), UPS: worklistService(), Charsets: dicom.CharacterSets(), AskSenders: s.AskSenders, Priors: s.Priors,
 		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller, oruForms(s)},
 		Keys:    queryKeys(),

@@ -1,4 +1,15 @@
-package ingest
+// Package inquiry asks archives: what a study that seems whole holds, and which
+// earlier ones its patient has. What is missing here it has sent.
+//
+//	Inquirer.Over    whether there is nothing more to hear of a study; it does not wait
+//	Inquirer.Run     asks, keeps what is listed as an expectation, and fetches what is missing
+//	Judge            what follows from an archive's numbers
+//	Historian.Run    finds and fetches priors
+//	ChoosePriors     which of the listed studies are priors, and on what evidence
+//
+// It receives nothing itself: what comes by C-GET goes to a [dimse.Handler], and what
+// comes by C-MOVE through the front door.
+package inquiry
 
 import (
 	"context"
@@ -28,6 +39,14 @@ const (
 	inquiryLimit = 5 * time.Minute
 	// inquiryPause is for how long an archive that did not answer is left alone.
 	inquiryPause = time.Minute
+	// inquireAgain is after how long an archive is asked about a study again while
+	// something is missing.
+	inquireAgain = 2 * time.Second
+	// mostWaiting is how many studies wait for an inquiry; more settle by what else
+	// is known.
+	mostWaiting = 4096
+	// forgetAfter is when a study of which nobody asks any more is forgotten.
+	forgetAfter = 10 * time.Minute
 )
 
 // An Inventory is what an inquiry asks of the ledger, and tells it.
@@ -40,19 +59,24 @@ type Inventory interface {
 	Expect(ctx context.Context, expected []study.Expectation) error
 }
 
-// A Taker takes objects in; see [Receiver].
-type Taker interface {
-	Receive(ctx context.Context, src Source, o Object) (Kept, error)
+// Traffic is told what an archive was asked to send.
+type Traffic interface {
+	// BeginMove tells that an archive is asked to send us a study, until end is
+	// called. Not all archives say in each object who asked for it.
+	BeginMove(from string, uid study.UID) (end func())
+	// StudiesEnded tells that a request which brought objects of these studies is
+	// over.
+	StudiesEnded(uids ...study.UID)
 }
 
 // An Inquirer asks an archive what a study holds, once it seems to be whole, and
 // fetches what is missing. What the archive lists is kept as an expectation, so
-// that [Wait] knows. An archive that is silent or refuses holds nothing up: the
+// that it is known how long to wait. An archive that is silent or refuses holds nothing up: the
 // study settles by what else is known. The fields must be set.
 type Inquirer struct {
 	Ledger   Inventory
-	Receiver Taker
-	Traffic  *Traffic
+	Receiver dimse.Handler // of what comes by C-GET because we asked
+	Traffic  Traffic
 	AET      string // of the archive
 	// Own is our AE title, to which an archive without C-GET sends by C-MOVE. Empty
 	// asks for no C-MOVE.
@@ -93,7 +117,7 @@ func (q *Inquirer) Over(st study.Study) bool {
 		a.rev, a.seen = st.Rev, now
 		return a.over
 	}
-	if now.Before(q.pause) || len(q.waiting) >= maxEnds {
+	if now.Before(q.pause) || len(q.waiting) >= mostWaiting {
 		return true
 	}
 	if q.known == nil {
@@ -176,7 +200,7 @@ func (q *Inquirer) inquire(ctx context.Context, uid study.UID, sender string) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(leastGap):
+		case <-time.After(inquireAgain):
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package ingest
+package inquiry
 
 import (
 	"cmp"
@@ -22,6 +22,8 @@ const (
 const (
 	// mostFetched is how many objects of a study are fetched in one round.
 	mostFetched = 5000
+	// mostListed is how many objects of a study are listed.
+	mostListed = 100_000
 	// mostSeries is of how many series objects are listed.
 	mostSeries = 1000
 	// fetchBatch is how many objects one C-GET names: the list stays far below
@@ -151,8 +153,8 @@ func askImages(ctx context.Context, a *dimse.Association, uid, series study.UID,
 		if err != nil {
 			return fmt.Errorf("instance: %w", err)
 		}
-		if len(listed) >= mostReferences {
-			return fmt.Errorf("more than %d objects: %w", mostReferences, study.ErrInvalid)
+		if len(listed) >= mostListed {
+			return fmt.Errorf("more than %d objects: %w", mostListed, study.ErrInvalid)
 		}
 		if !own[instance] {
 			listed = append(listed, remote{series, instance, study.UID(d.Text(dicom.SOPClassUID))})
@@ -207,7 +209,7 @@ func (q *Inquirer) move(ctx context.Context, uid study.UID, lacking []remote) er
 	if err != nil {
 		return fmt.Errorf("move objects of study %s: %w", uid, err)
 	}
-	defer q.Traffic.beginMove(q.AET, uid)()
+	defer q.Traffic.BeginMove(q.AET, uid)()
 	lacking = slices.Clone(lacking[:min(len(lacking), mostFetched)])
 	slices.SortFunc(lacking, func(a, b remote) int {
 		return cmp.Or(cmp.Compare(a.series, b.series), cmp.Compare(a.instance, b.instance))
@@ -286,7 +288,7 @@ func (q *Inquirer) get(ctx context.Context, uid study.UID, objects []remote, con
 	}
 	for rest := objects; len(rest) > 0; {
 		wish, n := wishFor(uid, rest)
-		counts, status, err := a.Get(ctx, getClass, wish, fetched{q.Receiver}, nil)
+		counts, status, err := a.Get(ctx, getClass, wish, q.Receiver, nil)
 		if err == nil && status != dimse.Success && counts.Completed == 0 {
 			err = fmt.Errorf("the retrieval ends with %v: %w", status, study.ErrRefused)
 		}
@@ -300,16 +302,4 @@ func (q *Inquirer) get(ctx context.Context, uid study.UID, objects []remote, con
 	}
 	_ = a.Release() // what came is kept, however it ends
 	return nil
-}
-
-// fetched takes in what an archive sends because we asked.
-type fetched struct{ Taker }
-
-var _ dimse.Handler = fetched{}
-
-// Store takes one object.
-func (f fetched) Store(ctx context.Context, r dimse.StoreRequest) dimse.Status {
-	src := Source{Kind: "get", AE: r.Calling, Remote: r.Remote}
-	_, err := f.Receive(ctx, src, Object{Data: r.Data, TransferSyntax: r.TransferSyntax, Class: r.Class, Instance: r.Instance})
-	return StatusOf(err)
 }

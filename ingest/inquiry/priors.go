@@ -1,4 +1,4 @@
-package ingest
+package inquiry
 
 import (
 	"cmp"
@@ -30,12 +30,6 @@ const (
 	// mostPatientStudies is how many studies of one patient are considered.
 	mostPatientStudies = 1000
 )
-
-// A PriorKeeper knows which studies are priors.
-type PriorKeeper interface {
-	// IsPrior reports whether a study is here only because we asked for it.
-	IsPrior(ctx context.Context, uid study.UID) (bool, error)
-}
 
 // A History is what the ledger knows of searches for priors.
 type History interface {

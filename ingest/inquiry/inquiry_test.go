@@ -1,4 +1,4 @@
-package ingest_test
+package inquiry_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"varde/ingest"
+	"varde/ingest/inquiry"
 	"varde/internal/dicom"
 	"varde/internal/dimse"
 	"varde/internal/studytest"
@@ -20,31 +20,31 @@ import (
 
 func TestNumbersDecideWhetherTheArchiveMustList(t *testing.T) {
 	for what, tt := range map[string]struct {
-		here  ingest.Holding
-		there ingest.Count
-		want  ingest.Verdict
+		here  inquiry.Holding
+		there inquiry.Count
+		want  inquiry.Verdict
 	}{
-		"the archive does not know the study": {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{}, ingest.Enough},
-		"… nor after our report":              {ingest.Holding{Instances: 8, Series: 1, Own: 1}, ingest.Count{}, ingest.Enough},
-		"as many":                             {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: 8, Series: 1}, ingest.Enough},
-		"as many, the series not told":        {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: 8, Series: -1}, ingest.Enough},
-		"fewer: it is still receiving":        {ingest.Holding{Instances: 8, Series: 2}, ingest.Count{Found: true, Instances: 5, Series: 1}, ingest.Enough},
-		"more":                                {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: 12, Series: 1}, ingest.Differs},
-		"as many, in more series":             {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: 8, Series: 2}, ingest.Differs},
-		"as many, of which one may be ours":   {ingest.Holding{Instances: 8, Series: 1, Own: 1}, ingest.Count{Found: true, Instances: 8, Series: 1}, ingest.Differs},
-		"the number is not told":              {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: -1, Series: 1}, ingest.Unclear},
-		"nothing is told":                     {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: -1, Series: -1}, ingest.Unclear},
-		"the number is not told, more series": {ingest.Holding{Instances: 8, Series: 1}, ingest.Count{Found: true, Instances: -1, Series: 2}, ingest.Differs},
+		"the archive does not know the study": {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{}, inquiry.Enough},
+		"… nor after our report":              {inquiry.Holding{Instances: 8, Series: 1, Own: 1}, inquiry.Count{}, inquiry.Enough},
+		"as many":                             {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: 8, Series: 1}, inquiry.Enough},
+		"as many, the series not told":        {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: 8, Series: -1}, inquiry.Enough},
+		"fewer: it is still receiving":        {inquiry.Holding{Instances: 8, Series: 2}, inquiry.Count{Found: true, Instances: 5, Series: 1}, inquiry.Enough},
+		"more":                                {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: 12, Series: 1}, inquiry.Differs},
+		"as many, in more series":             {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: 8, Series: 2}, inquiry.Differs},
+		"as many, of which one may be ours":   {inquiry.Holding{Instances: 8, Series: 1, Own: 1}, inquiry.Count{Found: true, Instances: 8, Series: 1}, inquiry.Differs},
+		"the number is not told":              {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: -1, Series: 1}, inquiry.Unclear},
+		"nothing is told":                     {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: -1, Series: -1}, inquiry.Unclear},
+		"the number is not told, more series": {inquiry.Holding{Instances: 8, Series: 1}, inquiry.Count{Found: true, Instances: -1, Series: 2}, inquiry.Differs},
 	} {
-		if got := ingest.Judge(tt.here, tt.there); got != tt.want {
+		if got := inquiry.Judge(tt.here, tt.there); got != tt.want {
 			t.Errorf("%s: %v, want %v", what, got, tt.want)
 		}
 	}
 }
 
 // inquirer asks an archive for the house.
-func (h *house) inquirer(dial func(context.Context, ...dimse.Context) (*dimse.Association, error)) *ingest.Inquirer {
-	return &ingest.Inquirer{Ledger: h.ledger, Receiver: h.Receiver, Traffic: h.traffic, AET: "ORTHANC", Dial: dial, Log: h.Log}
+func (h *house) inquirer(dial func(context.Context, ...dimse.Context) (*dimse.Association, error)) *inquiry.Inquirer {
+	return &inquiry.Inquirer{Ledger: h.ledger, Receiver: h.Fetched(), Traffic: h.traffic, AET: "ORTHANC", Dial: dial, Log: h.Log}
 }
 
 func drawChest(t *testing.T, seed uint64, slices int) studytest.Drawn {
@@ -79,7 +79,7 @@ func push(t *testing.T, addr, called string, objects []studytest.Object) {
 // does not know settle with what was pushed.
 func TestMissingSlicesAreFetchedFromOrthanc(t *testing.T) {
 	h := newHouse(t)
-	ours := h.serve(t)
+	ours := h.serve(t, nil)
 	archive := peers.StartOrthanc(t, map[string]any{"DicomModalities": map[string]any{"varde": peers.Modality(t, "VARDE", ours)}})
 	d, whole, unknown := drawChest(t, 1, 12), drawChest(t, 2, 5), drawChest(t, 3, 5)
 	push(t, archive.DICOM, "ORTHANC", d.Objects)
@@ -88,9 +88,8 @@ func TestMissingSlicesAreFetchedFromOrthanc(t *testing.T) {
 		return dimse.Dialer{Calling: "VARDE", Called: "ORTHANC", Timeout: 20 * time.Second}.Dial(ctx, archive.DICOM, contexts...)
 	})
 	run(t, q.Run)
-	var woken atomic.Int32
-	settler := h.settler(&woken)
-	settler.Told, settler.Archive, settler.Cap = h.ledger, q, 20*time.Second
+	settler := h.settler()
+	settler.Archive, settler.Cap = q, 20*time.Second
 	run(t, settler.Run)
 
 	began := time.Now()
@@ -138,9 +137,8 @@ func TestASilentArchiveHoldsNothingUp(t *testing.T) {
 		return nil, errors.New("nobody is there")
 	})
 	run(t, q.Run)
-	var woken atomic.Int32
-	settler := h.settler(&woken)
-	settler.Told, settler.Archive = h.ledger, q // the cap is a minute
+	settler := h.settler()
+	settler.Archive = q // the cap is a minute
 	run(t, settler.Run)
 	for seed := range uint64(3) {
 		d := drawChest(t, 10+seed, 3)
@@ -164,14 +162,13 @@ func TestWhatIsListedAndNotGivenIsWaitedForUpToTheCap(t *testing.T) {
 	for _, o := range d.Objects {
 		all = append(all, o.Instance)
 	}
-	addr := h.serveDICOM(t, map[study.UID]dimse.Service{"1.2.840.10008.5.1.4.1.2.2.1": lister{series: "1.2.3.5", objects: all}})
+	addr := h.serve(t, map[study.UID]dimse.Service{"1.2.840.10008.5.1.4.1.2.2.1": lister{series: "1.2.3.5", objects: all}})
 	q := h.inquirer(func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
 		return dimse.Dialer{Calling: "VARDE", Called: "VARDE", Timeout: 20 * time.Second}.Dial(ctx, addr, contexts...)
 	})
 	run(t, q.Run)
-	var woken atomic.Int32
-	settler := h.settler(&woken)
-	settler.Told, settler.Archive, settler.Cap = h.ledger, q, 3*time.Second
+	settler := h.settler()
+	settler.Archive, settler.Cap = q, 3*time.Second
 	run(t, settler.Run)
 	h.keepAll(t, d.Objects)
 	h.traffic.StudiesEnded(d.Study)
@@ -197,7 +194,7 @@ func TestOurOwnReportsAreNotMissing(t *testing.T) {
 		"the archive has ours only": {[]study.UID{own}, nil},
 	} {
 		h := newHouse(t)
-		addr := h.serveDICOM(t, map[study.UID]dimse.Service{"1.2.840.10008.5.1.4.1.2.2.1": lister{series: "1.2.3.5", objects: tt.lists}})
+		addr := h.serve(t, map[study.UID]dimse.Service{"1.2.840.10008.5.1.4.1.2.2.1": lister{series: "1.2.3.5", objects: tt.lists}})
 		kept := &inventory{received: []study.UID{"1.2.3.1", "1.2.3.2"}, own: own}
 		q := h.inquirer(func(ctx context.Context, contexts ...dimse.Context) (*dimse.Association, error) {
 			return dimse.Dialer{Calling: "VARDE", Called: "VARDE", Timeout: 20 * time.Second}.Dial(ctx, addr, contexts...)
@@ -276,13 +273,13 @@ func (l lister) Serve(_ context.Context, x *dimse.Exchange) (dimse.Answer, error
 // rest, while no archive is there.
 func TestMissingSlicesAreAskedOfTheirSender(t *testing.T) {
 	h := newHouse(t)
-	ours := h.serve(t)
+	ours := h.serve(t, nil)
 	sender := peers.StartOrthanc(t, map[string]any{"DicomModalities": map[string]any{"varde": peers.Modality(t, "VARDE", ours)}})
 	d := drawChest(t, 4, 12)
 	push(t, sender.DICOM, "ORTHANC", d.Objects)
 	q := h.inquirer(nil)
 	q.AET = ""
-	q.Sender = func(ae string) ingest.Dialing {
+	q.Sender = func(ae string) inquiry.Dialing {
 		if ae != "CT1" {
 			return nil
 		}
@@ -291,9 +288,8 @@ func TestMissingSlicesAreAskedOfTheirSender(t *testing.T) {
 		}
 	}
 	run(t, q.Run)
-	var woken atomic.Int32
-	settler := h.settler(&woken)
-	settler.Told, settler.Archive, settler.Cap = h.ledger, q, 20*time.Second
+	settler := h.settler()
+	settler.Archive, settler.Cap = q, 20*time.Second
 	run(t, settler.Run)
 	push(t, ours, "VARDE", d.Objects[:7])
 	if s := h.await(t, d.Study, study.Scoring, study.Settled, study.Scored); s.Rev != 1 || s.Instances != len(d.Objects) {

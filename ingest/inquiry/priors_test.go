@@ -1,4 +1,4 @@
-package ingest_test
+package inquiry_test
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+
 	"testing"
 	"time"
 
-	"varde/ingest"
+	"varde/ingest/inquiry"
 	"varde/internal/dimse"
 	"varde/internal/studytest/peers"
 	"varde/study"
@@ -24,45 +24,45 @@ func TestPriorsAreOfTheSamePersonAndWhatTheRuleSays(t *testing.T) {
 	person := study.Person{ID: "1", Name: "Hansen^Kari", Birth: "19690811", Sex: "F"}
 	of := study.Study{UID: "1.1", Patient: study.NewPatient(person), Date: "20260301"}
 	instances := []study.Instance{{Modality: "CT", Image: &study.Image{BodyPart: "CHEST"}}}
-	listed := func(change func(*ingest.Earlier, *study.Person)) ingest.Earlier {
-		e := ingest.Earlier{Study: "1.2", Date: "20250301", Modalities: []string{"CT", "SR"}, BodyParts: []string{"CHEST"}, Objects: 9}
+	listed := func(change func(*inquiry.Earlier, *study.Person)) inquiry.Earlier {
+		e := inquiry.Earlier{Study: "1.2", Date: "20250301", Modalities: []string{"CT", "SR"}, BodyParts: []string{"CHEST"}, Objects: 9}
 		p := person
 		change(&e, &p)
 		e.Patient = study.NewPatient(p)
 		return e
 	}
-	rule := ingest.PriorRule{Most: 2, Months: 24, SameModality: true, SameBodyPart: true}
+	rule := inquiry.PriorRule{Most: 2, Months: 24, SameModality: true, SameBodyPart: true}
 	for what, tt := range map[string]struct {
-		change func(*ingest.Earlier, *study.Person)
+		change func(*inquiry.Earlier, *study.Person)
 		want   bool
 	}{
-		"as it should be":                    {func(*ingest.Earlier, *study.Person) {}, true},
-		"the study itself":                   {func(e *ingest.Earlier, _ *study.Person) { e.Study = "1.1" }, false},
-		"later than the study":               {func(e *ingest.Earlier, _ *study.Person) { e.Date = "20260302" }, false},
-		"the same day":                       {func(e *ingest.Earlier, _ *study.Person) { e.Date = "20260301" }, true},
-		"two years and a day before":         {func(e *ingest.Earlier, _ *study.Person) { e.Date = "20240229" }, false},
-		"without a date":                     {func(e *ingest.Earlier, _ *study.Person) { e.Date = "" }, false},
-		"of another modality":                {func(e *ingest.Earlier, _ *study.Person) { e.Modalities = []string{"MR"} }, false},
-		"of another part of the body":        {func(e *ingest.Earlier, _ *study.Person) { e.BodyParts = []string{"KNEE"} }, false},
-		"of an untold part of the body":      {func(e *ingest.Earlier, _ *study.Person) { e.BodyParts = nil }, true},
-		"of another ID":                      {func(_ *ingest.Earlier, p *study.Person) { p.ID = "1 " }, false},
-		"of another birth date":              {func(_ *ingest.Earlier, p *study.Person) { p.Birth = "19690812" }, false},
-		"of another sex":                     {func(_ *ingest.Earlier, p *study.Person) { p.Sex = "M" }, false},
-		"after a marriage":                   {func(_ *ingest.Earlier, p *study.Person) { p.Name = "Olsen^Kari" }, true},
-		"written otherwise, birth untold":    {func(_ *ingest.Earlier, p *study.Person) { p.Name, p.Birth = "HANSEN^KARI M", "" }, true},
-		"of another name, birth untold":      {func(_ *ingest.Earlier, p *study.Person) { p.Name, p.Birth = "Olsen^Kari", "" }, false},
-		"of whom nothing is told but the ID": {func(_ *ingest.Earlier, p *study.Person) { p.Name, p.Birth, p.Sex = "", "", "" }, false},
+		"as it should be":                    {func(*inquiry.Earlier, *study.Person) {}, true},
+		"the study itself":                   {func(e *inquiry.Earlier, _ *study.Person) { e.Study = "1.1" }, false},
+		"later than the study":               {func(e *inquiry.Earlier, _ *study.Person) { e.Date = "20260302" }, false},
+		"the same day":                       {func(e *inquiry.Earlier, _ *study.Person) { e.Date = "20260301" }, true},
+		"two years and a day before":         {func(e *inquiry.Earlier, _ *study.Person) { e.Date = "20240229" }, false},
+		"without a date":                     {func(e *inquiry.Earlier, _ *study.Person) { e.Date = "" }, false},
+		"of another modality":                {func(e *inquiry.Earlier, _ *study.Person) { e.Modalities = []string{"MR"} }, false},
+		"of another part of the body":        {func(e *inquiry.Earlier, _ *study.Person) { e.BodyParts = []string{"KNEE"} }, false},
+		"of an untold part of the body":      {func(e *inquiry.Earlier, _ *study.Person) { e.BodyParts = nil }, true},
+		"of another ID":                      {func(_ *inquiry.Earlier, p *study.Person) { p.ID = "1 " }, false},
+		"of another birth date":              {func(_ *inquiry.Earlier, p *study.Person) { p.Birth = "19690812" }, false},
+		"of another sex":                     {func(_ *inquiry.Earlier, p *study.Person) { p.Sex = "M" }, false},
+		"after a marriage":                   {func(_ *inquiry.Earlier, p *study.Person) { p.Name = "Olsen^Kari" }, true},
+		"written otherwise, birth untold":    {func(_ *inquiry.Earlier, p *study.Person) { p.Name, p.Birth = "HANSEN^KARI M", "" }, true},
+		"of another name, birth untold":      {func(_ *inquiry.Earlier, p *study.Person) { p.Name, p.Birth = "Olsen^Kari", "" }, false},
+		"of whom nothing is told but the ID": {func(_ *inquiry.Earlier, p *study.Person) { p.Name, p.Birth, p.Sex = "", "", "" }, false},
 	} {
-		got := ingest.ChoosePriors(of, instances, []ingest.Earlier{listed(tt.change)}, rule)
+		got := inquiry.ChoosePriors(of, instances, []inquiry.Earlier{listed(tt.change)}, rule)
 		if (len(got) == 1) != tt.want {
 			t.Errorf("a study %s: %+v", what, got)
 		}
 	}
-	var many []ingest.Earlier
+	var many []inquiry.Earlier
 	for n, date := range []string{"20240601", "20260201", "20250601"} {
-		many = append(many, listed(func(e *ingest.Earlier, _ *study.Person) { e.Study, e.Date = study.UID(fmt.Sprint("1.3.", n)), date }))
+		many = append(many, listed(func(e *inquiry.Earlier, _ *study.Person) { e.Study, e.Date = study.UID(fmt.Sprint("1.3.", n)), date }))
 	}
-	got := ingest.ChoosePriors(of, instances, many, rule)
+	got := inquiry.ChoosePriors(of, instances, many, rule)
 	if len(got) != 2 || got[0].Study != "1.3.1" || got[1].Study != "1.3.2" || got[0].Of != "1.1" ||
 		!slices.Equal(got[0].Evidence.Matched, []string{"PatientID", "PatientBirthDate", "PatientSex", "PatientName", "ModalitiesInStudy", "BodyPartExamined"}) {
 		t.Errorf("of three: %+v", got)
@@ -83,7 +83,7 @@ func TestPriorsComeByGetOrMove(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHouse(t)
-			ours := h.serve(t)
+			ours := h.serve(t, nil)
 			addr := tt.start(t, ours)
 			now, before := drawChest(t, 1, 12), drawChest(t, 2, 13)
 			push(t, addr, "ARCHIVE", before.Objects)
@@ -91,12 +91,11 @@ func TestPriorsComeByGetOrMove(t *testing.T) {
 				return dimse.Dialer{Calling: "VARDE", Called: "ARCHIVE", Timeout: 20 * time.Second}.Dial(ctx, addr, contexts...)
 			})
 			q.AET, q.Own = "ARCHIVE", "VARDE"
-			var woken atomic.Int32
-			settler := h.settler(&woken)
-			settler.Told, settler.Priors, settler.Cap = h.ledger, h.ledger, 20*time.Second
+			settler := h.settler()
+			settler.Priors, settler.Cap = h.ledger, 20*time.Second
 			run(t, settler.Run)
-			historian := &ingest.Historian{Archive: q, History: h.ledger, Wanted: h.ledger, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-				Rule: ingest.PriorRule{Most: 3, Months: 12, SameModality: true, SameBodyPart: true}}
+			historian := &inquiry.Historian{Archive: q, History: h.ledger, Wanted: h.ledger, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+				Rule: inquiry.PriorRule{Most: 3, Months: 12, SameModality: true, SameBodyPart: true}}
 			run(t, historian.Run)
 			push(t, ours, "VARDE", now.Objects)
 			h.await(t, now.Study, study.Scoring)
