@@ -14,7 +14,8 @@
 // against the data set before any memory is taken for it, and whatever a decoder
 // would call a warning is an error here: a wrong picture is worse than none.
 // Native libraries that strangers' bytes may crash run in limited children of
-// this process, so that a crash costs one frame.
+// this process, so that a crash costs one frame. JPEG is decoded without one, in the
+// room jpeg.
 package codec
 
 import (

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"varde/internal/codec/jpeg"
 	"varde/study"
 )
 
@@ -90,19 +91,19 @@ func widen(b []byte) []byte {
 
 // readJLS reads a codestream up to its first scan, T.87 §C.
 func readJLS(b []byte) (*jlsHeader, error) {
-	if len(b) < 4 || b[0] != 0xff || b[1] != mSOI {
+	if len(b) < 4 || b[0] != 0xff || b[1] != jpeg.SOI {
 		return nil, fmt.Errorf("frame does not begin as a JPEG-LS codestream: %w", study.ErrInvalid)
 	}
 	h := &jlsHeader{}
 	for at := 2; ; {
-		marker, p, next, err := segment(b, at)
+		marker, p, next, err := jpeg.Segment(b, at)
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case marker == mSOS && h.width == 0:
+		case marker == jpeg.SOS && h.width == 0:
 			return nil, fmt.Errorf("JPEG-LS scan without a frame header: %w", study.ErrInvalid)
-		case marker == mSOS:
+		case marker == jpeg.SOS:
 			return h, nil
 		case marker == lSOF && h.width > 0:
 			return nil, fmt.Errorf("JPEG-LS codestream of two frames: %w", study.ErrInvalid)
@@ -112,9 +113,9 @@ func readJLS(b []byte) (*jlsHeader, error) {
 			}
 		case marker == lAPP8:
 			h.transform = h.transform || len(p) == 5 && string(p[:4]) == "mrfx" && p[4] != 0
-		case marker >= mSOF0 && marker <= 0xcf && marker != mDHT:
-			return nil, fmt.Errorf("JPEG process SOF%d in a JPEG-LS transfer syntax: %w", marker-mSOF0, study.ErrInvalid)
-		case marker <= 1, marker >= mRST0 && marker <= mEOI:
+		case marker >= jpeg.SOF0 && marker <= 0xcf && marker != jpeg.DHT:
+			return nil, fmt.Errorf("JPEG process SOF%d in a JPEG-LS transfer syntax: %w", marker-jpeg.SOF0, study.ErrInvalid)
+		case marker <= 1, marker >= jpeg.RST0 && marker <= jpeg.EOI:
 			return nil, fmt.Errorf("JPEG-LS marker %02x before the first scan: %w", marker, study.ErrInvalid)
 		}
 		at = next

@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 
+	"varde/internal/codec/jpeg"
 	"varde/study"
 )
 
@@ -26,16 +27,16 @@ func Inspect(ts study.UID, tagged string, head []byte) (Look, error) {
 	img := study.Image{Samples: 3, Photometric: tagged}
 	switch ts {
 	case jpegBaseline:
-		h, err := readHeader(head)
+		h, err := jpeg.ReadHeader(head)
 		if err != nil {
 			return Look{}, err
 		}
-		if h.process == mSOF3 {
+		if h.Process == jpeg.SOF3 {
 			return Look{}, fmt.Errorf("lossless JPEG among baseline frames: %w", study.ErrUnsupported)
 		}
 		return Look{
-			Columns: h.width, Rows: h.height, Components: len(h.components), Bits: h.precision,
-			Color: h.color(img), Subsampled: h.hMax > 1 || h.vMax > 1, Marked: h.jfif || h.adobe,
+			Columns: h.Width, Rows: h.Height, Components: len(h.Components), Bits: h.Precision,
+			Color: colorOfJPEG(h, img), Subsampled: h.HMax > 1 || h.VMax > 1, Marked: h.JFIF || h.Adobe,
 		}, nil
 	case j2k, j2kLossless:
 		h := &j2kHeader{}

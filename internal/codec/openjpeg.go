@@ -294,3 +294,6 @@ func scatter[T byte | uint16 | uint32](to []T, from []int32, step int) {
 		to[i*step] = T(v)
 	}
 }
+
+// ceil is a/b, rounded up.
+func ceil(a, b int) int { return (a + b - 1) / b }

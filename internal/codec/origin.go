@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"varde/internal/codec/jpeg"
 	"varde/study"
 )
 
@@ -64,10 +65,10 @@ func plainColor(img study.Image, frame []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(h.components) != 3 || len(h.wrappers) == 1 && h.adobe != h.jfif {
+	if len(h.Components) != 3 || len(h.Wrappers) == 1 && h.Adobe != h.JFIF {
 		return frame, nil
 	}
-	return h.splice(frame, h.color(img) == YBR), nil
+	return h.Recolor(frame, colorOfJPEG(h, img) == YBR), nil
 }
 
 // blankBytes is a frame of background.
@@ -97,7 +98,7 @@ func whiteSamples(img study.Image) Frame {
 func restore(img study.Image, ts study.UID, frame []byte) ([]byte, error) {
 	o := img.Origin
 	if ts == jpegBaseline && len(o.Head) > 0 {
-		if len(frame) < 2 || frame[0] != 0xff || frame[1] != mSOI {
+		if len(frame) < 2 || frame[0] != 0xff || frame[1] != jpeg.SOI {
 			return nil, fmt.Errorf("tile does not begin as a JPEG codestream: %w", study.ErrInvalid)
 		}
 		out := make([]byte, 0, len(o.Head)+len(frame)-2)

@@ -65,15 +65,15 @@ func decodeTurbo(o Options, img study.Image, frame []byte) (Frame, error) {
 	if err != nil {
 		return Frame{}, err
 	}
-	f := h.shell(img)
+	f := shell(h, img)
 	format := int32(turboGray)
-	if len(h.components) == 3 {
+	if len(h.Components) == 3 {
 		format = turboRGB
 		convert := o.RGB && f.Color == YBR
 		if convert {
 			f.Color = RGB
 		}
-		frame = h.splice(frame, convert)
+		frame = h.Recolor(frame, convert)
 	}
 	f.Data = o.room(f.Rows * f.Columns * f.Samples)
 	if err := library().into(f, frame, format); err != nil {
@@ -88,23 +88,6 @@ func (o Options) room(n int) []byte {
 		return o.Into[:n]
 	}
 	return make([]byte, n)
-}
-
-// splice replaces what the codestream says of its color: transform tells the
-// library that the components are YBR, otherwise that they are RGB.
-func (h *jpegHeader) splice(b []byte, transform bool) []byte {
-	adobe := [...]byte{0xff, mSOI, 0xff, mAPP14, 0, 14, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 0}
-	if transform {
-		adobe[len(adobe)-1] = 1
-	}
-	out := make([]byte, 0, len(b)+len(adobe))
-	out = append(out, adobe[:]...)
-	at := 2
-	for _, w := range h.wrappers {
-		out = append(out, b[at:w[0]]...)
-		at = w[1]
-	}
-	return append(out, b[at:]...)
 }
 
 // into decodes b into f.Data, which has room for it.

@@ -1,4 +1,4 @@
-package codec
+package jpeg
 
 import (
 	"encoding/binary"
@@ -7,39 +7,55 @@ import (
 	"varde/study"
 )
 
-// decodeJPEG decodes baseline JPEG without any library. Its samples are those of
-// libjpeg-turbo bit for bit: the same inverse transform and the same upsampling.
-// Whatever libjpeg would warn of is an error.
-func decodeJPEG(_ Options, img study.Image, frame []byte) (Frame, error) {
-	h, err := baseline(img, frame)
-	if err != nil {
-		return Frame{}, err
-	}
-	f := h.shell(img)
-	d := &scanner{h: h, b: frame, narrow: blocks[byte](h)}
+// Narrow decodes a codestream of 8 bits, samples interleaved.
+func (h *Header) Narrow(b []byte) ([]byte, error) {
+	d := &scanner{h: h, b: b, narrow: blocks[byte](h)}
 	if err := d.run(); err != nil {
-		return Frame{}, err
+		return nil, err
 	}
-	f.Data = join(h, d.narrow)
-	return f, nil
+	return join(h, d.narrow), nil
+}
+
+// Wide decodes a codestream of more than 8 bits, or a lossless one, samples
+// interleaved.
+func (h *Header) Wide(b []byte) ([]uint16, error) {
+	d := &scanner{h: h, b: b}
+	if h.Process == SOF3 {
+		d.wide = lines(h)
+	} else {
+		d.wide = blocks[uint16](h)
+	}
+	if err := d.run(); err != nil {
+		return nil, err
+	}
+	return join(h, d.wide), nil
+}
+
+// lines makes a plane for each component, of samples and nothing beyond.
+func lines(h *Header) []plane[uint16] {
+	planes := make([]plane[uint16], len(h.Components))
+	for i := range planes {
+		planes[i] = plane[uint16]{pix: make([]uint16, h.Width*h.Height), stride: h.Width, width: h.Width, height: h.Height}
+	}
+	return planes
 }
 
 // blocks makes a plane for each component, in whole blocks of all that a unit
 // holds.
-func blocks[T sample](h *jpegHeader) []plane[T] {
-	planes := make([]plane[T], len(h.components))
-	for i, c := range h.components {
-		w, rows := ceil(h.width, 8*h.hMax)*c.h*8, ceil(h.height, 8*h.vMax)*c.v*8
+func blocks[T sample](h *Header) []plane[T] {
+	planes := make([]plane[T], len(h.Components))
+	for i, c := range h.Components {
+		w, rows := ceil(h.Width, 8*h.HMax)*c.h*8, ceil(h.Height, 8*h.VMax)*c.v*8
 		planes[i] = plane[T]{stride: w, pix: make([]T, w*rows), width: c.width, height: c.height}
 	}
 	return planes
 }
 
 // join brings all planes to full size and interleaves them.
-func join[T sample](h *jpegHeader, planes []plane[T]) []T {
-	out := make([]T, h.width*h.height*len(planes))
-	for i, c := range h.components {
-		planes[i].spread(out[i:], len(planes), h.width, h.height, h.hMax/c.h, h.vMax/c.v)
+func join[T sample](h *Header, planes []plane[T]) []T {
+	out := make([]T, h.Width*h.Height*len(planes))
+	for i, c := range h.Components {
+		planes[i].spread(out[i:], len(planes), h.Width, h.Height, h.HMax/c.h, h.VMax/c.v)
 	}
 	return out
 }
@@ -47,7 +63,7 @@ func join[T sample](h *jpegHeader, planes []plane[T]) []T {
 // A scanner decodes the scans of a codestream into planes: narrow ones for
 // samples of 8 bits, wide ones for more.
 type scanner struct {
-	h        *jpegHeader
+	h        *Header
 	b        []byte
 	narrow   []plane[byte]
 	wide     []plane[uint16]
@@ -64,35 +80,35 @@ type scanner struct {
 // run reads the codestream from its start to its end.
 func (d *scanner) run() error {
 	for at := 2; ; {
-		marker, payload, next, err := segment(d.b, at)
+		marker, payload, next, err := Segment(d.b, at)
 		if err != nil {
 			return err
 		}
 		at = next
 		switch {
-		case marker == mDQT:
+		case marker == DQT:
 			err = d.readQuant(payload)
-		case marker == mDHT:
+		case marker == DHT:
 			err = d.readHuffman(payload)
-		case marker == mDRI:
+		case marker == DRI:
 			if len(payload) != 2 {
 				return fmt.Errorf("JPEG restart interval of %d bytes: %w", len(payload), study.ErrInvalid)
 			}
 			d.interval = int(binary.BigEndian.Uint16(payload))
-		case marker == mSOS:
-			if d.h.process == mSOF3 {
+		case marker == SOS:
+			if d.h.Process == SOF3 {
 				at, err = d.scanLossless(payload, next)
 			} else {
 				at, err = d.scan(payload, next)
 			}
-		case marker == mEOI:
-			for i := range d.h.components {
+		case marker == EOI:
+			for i := range d.h.Components {
 				if !d.scanned[i] {
 					return fmt.Errorf("JPEG without a scan of component %d: %w", i+1, study.ErrInvalid)
 				}
 			}
 			return nil
-		case marker <= 1, marker >= mRST0 && marker <= mRST7, marker == mSOI, marker == mDNL:
+		case marker <= 1, marker >= RST0 && marker <= RST7, marker == SOI, marker == DNL:
 			return fmt.Errorf("JPEG marker %02x out of place: %w", marker, study.ErrInvalid)
 		}
 		if err != nil {
@@ -125,7 +141,7 @@ func (d *scanner) readQuant(p []byte) error {
 // A part of a scan is a component with its tables and with the one plane that
 // is for its samples.
 type part struct {
-	c      *component
+	c      *Component
 	narrow *plane[byte]
 	wide   *plane[uint16]
 	dc, ac *huffman
@@ -142,7 +158,7 @@ func (d *scanner) scan(p []byte, at int) (int, error) {
 	}
 	d.pred = [4]int32{}
 	d.bits = bits{b: d.b, at: at}
-	across, down := ceil(d.h.width, 8*d.h.hMax), ceil(d.h.height, 8*d.h.vMax)
+	across, down := ceil(d.h.Width, 8*d.h.HMax), ceil(d.h.Height, 8*d.h.VMax)
 	single := len(parts) == 1
 	if single { // not interleaved: only the blocks that hold samples, T.81 §A.2.2
 		across, down = ceil(parts[0].c.width, 8), ceil(parts[0].c.height, 8)
@@ -151,7 +167,7 @@ func (d *scanner) scan(p []byte, at int) (int, error) {
 	for y := range down {
 		for x := range across {
 			if d.interval > 0 && left == 0 {
-				if err := d.bits.restart(mRST0 + restart); err != nil {
+				if err := d.bits.restart(RST0 + restart); err != nil {
 					return 0, err
 				}
 				d.pred = [4]int32{}
@@ -219,14 +235,14 @@ func scanHeader(what string) error {
 // components reads a scan header, T.81 §B.2.3: the components, the number of
 // each one's tables, and three parameters.
 func (d *scanner) components(p []byte) (parts []part, tables []byte, params [3]byte, err error) {
-	all := d.h.components
+	all := d.h.Components
 	if len(p) < 4 || len(p) != 4+2*int(p[0]) || p[0] == 0 || int(p[0]) > len(all) {
 		return nil, nil, params, scanHeader("a wrong length")
 	}
 	copy(params[:], p[len(p)-3:])
 	for p = p[1 : len(p)-3]; len(p) > 0; p = p[2:] {
 		i := 0
-		for i < len(all) && all[i].id != p[0] {
+		for i < len(all) && all[i].ID != p[0] {
 			i++
 		}
 		if i == len(all) || d.scanned[i] {

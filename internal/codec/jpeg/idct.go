@@ -1,4 +1,4 @@
-package codec
+package jpeg
 
 // The inverse DCT is that of Loeffler, Ligtenberg and Moschytz (ICASSP 1989)
 // with 12 multiplications a line, in 13-bit fixed point and two bits of headroom
@@ -104,3 +104,10 @@ func inverseWide(b *[64]int32, out []uint16, stride int) {
 }
 
 func clamp12(v int64) uint16 { return uint16(min(max(v, 0), 4095)) }
+
+func clamp(v int32) byte {
+	if uint32(v) > 255 {
+		return byte(^(v >> 31))
+	}
+	return byte(v)
+}

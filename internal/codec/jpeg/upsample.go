@@ -1,4 +1,4 @@
-package codec
+package jpeg
 
 // A sample is one value of one component.
 type sample interface{ byte | uint16 }
