@@ -113,6 +113,7 @@ func TestFromListToVerdictByKeyboard(t *testing.T) {
 	if got := checked(); got != "" {
 		t.Errorf("a key for the image recorded %q", got)
 	}
+	b.Until(imageReady) // the next image is on its way
 	at := webuitest.Eval[string](b, `document.querySelector('#stage').dataset.shown`)
 	b.Keys("v")
 	b.Keys("b")
@@ -120,6 +121,7 @@ func TestFromListToVerdictByKeyboard(t *testing.T) {
 		t.Errorf("B in the panel recorded %q", got)
 	}
 	b.Keys("fn12") // in the panel they are nobody's
+	b.Until(imageReady)
 	if got := webuitest.Eval[string](b, `document.querySelector('#stage').dataset.shown`); got != at {
 		t.Errorf("a key in the panel moved the image to %s", got)
 	}
