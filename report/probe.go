@@ -14,7 +14,7 @@ import (
 // and for what is no kind.
 func ClassOf(kind string) study.UID {
 	return map[string]study.UID{
-		KindSR: dicom.Comprehensive3DSR, "mammo": dicom.MammographyCADSR, "chest": dicom.ChestCADSR,
+		KindSR: dicom.Comprehensive3DSR, KindVerified: dicom.Comprehensive3DSR, "mammo": dicom.MammographyCADSR, "chest": dicom.ChestCADSR,
 		KindHeatmap: dicom.Segmentation, "mask": dicom.Segmentation, "pm": dicom.ParametricMap, KindAnnotations: dicom.SimpleAnnotations,
 		KindRings: dicom.GrayscalePresentation, KindKeys: dicom.KeyObjectSelection, "reject": dicom.KeyObjectSelection,
 		"sc": dicom.SecondaryCapture, "pdf": dicom.EncapsulatedPDF,
