@@ -79,7 +79,7 @@ var doors = map[string][]string{
 	"github.com/yalue/onnxruntime_go":        {"internal/onnx"},
 	"github.com/k2-fsa/sherpa-onnx-go-linux": {"internal/onnx"},
 	"google.golang.org/protobuf":             {"internal/onnx"},
-	"golang.org/x/text":                      {"internal/dicom"},
+	"golang.org/x/text":                      {"internal/dicom/charset"},
 	"github.com/disintegration/imaging":      {"internal/pixel"},
 	"github.com/ebitengine/purego":           {"internal/codec", "internal/slide"}, // native libraries found at run time: decoders, OpenSlide
 	"github.com/alicebob/miniredis":          {"internal/embedded"},

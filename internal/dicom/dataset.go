@@ -198,7 +198,7 @@ func (d *Dataset) texts(e Element) []string {
 	}
 	var s string
 	if v.localized() || v == vrUN {
-		s = d.charset().decode(e.Value, v)
+		s = d.charset().Decode(e.Value, v.ends())
 	} else {
 		s = ascii(e.Value)
 	}

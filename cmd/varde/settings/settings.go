@@ -22,7 +22,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
-	"varde/internal/dicom"
+	"varde/internal/dicom/charset"
 	"varde/internal/hl7"
 	"varde/report"
 	"varde/store"
@@ -282,8 +282,8 @@ func (l *Loader) check() error {
 		}
 	}
 	for _, term := range strings.Split(l.Charset, `\`) {
-		if term = strings.Replace(term, "ISO 2022 IR", "ISO_IR", 1); term != "" && !slices.Contains(dicom.CharacterSets(), term) {
-			bad("charset %q is none of %s", l.Charset, strings.Join(dicom.CharacterSets(), ", "))
+		if term = strings.Replace(term, "ISO 2022 IR", "ISO_IR", 1); term != "" && !slices.Contains(charset.Terms(), term) {
+			bad("charset %q is none of %s", l.Charset, strings.Join(charset.Terms(), ", "))
 		}
 	}
 	if _, err := readCallers(l.Callers); err != nil {

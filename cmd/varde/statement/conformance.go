@@ -15,6 +15,7 @@ import (
 	"varde/ingest/inquiry"
 	"varde/ingest/retrieve"
 	"varde/internal/dicom"
+	"varde/internal/dicom/charset"
 	"varde/internal/dimse"
 	"varde/report"
 	"varde/report/fhir"
@@ -149,7 +150,7 @@ func conformance(s settings.Settings, entries []Model) conformanceFacts {
 		Version: settings.Version, Implementation: named{dicom.ImplementationName, dicom.ImplementationUID}, AET: s.AET, Roles: s.Roles,
 		HTTP: s.HTTPAddr, Callers: s.Callers, Associations: s.Associations, PerCaller: dimse.MaxPerCalling, MaxPDU: dimse.MaxPDU,
 		Syntaxes: name(dimse.Accepts(nil, dicom.CTImage)...), Fetched: name(inquiry.FetchedSyntaxes()...), Storage: name(dicom.StorageClasses()...),
-		WebKeys: dicomweb.Keys(), UPS: worklistService(), Charsets: dicom.CharacterSets(), AskSenders: s.AskSenders, Priors: s.Priors,
+		WebKeys: dicomweb.Keys(), UPS: worklistService(), Charsets: charset.Terms(), AskSenders: s.AskSenders, Priors: s.Priors,
 		ORU:     oruFacts{s.ORUVersion, s.ORUCharset, s.ORUFinal, s.ORUFiller, oruForms(s)},
 		Keys:    queryKeys(),
 		Written: writtenKinds(s), Destinations: destinationsOf(s), Concepts: ownConcepts(entries), Settings: documented(s),
