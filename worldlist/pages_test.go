@@ -256,6 +256,44 @@ func TestVerdictIsKept(t *testing.T) {
 	}
 }
 
+// TestNobodyIsAskedToAgreeWithAnAIThatSaidNothing: a study that every model failed on,
+// or turned away, is marked as read, and nothing counts as agreement.
+func TestNobodyIsAskedToAgreeWithAnAIThatSaidNothing(t *testing.T) {
+	for state, asked := range map[study.AIState]bool{study.Failed: false, study.OutOfScope: false, study.Running: false, study.Uncertain: true, study.NotFlagged: true} {
+		w := newWard()
+		w.cases[chestCT].Results = []study.Result{ran(nodules, state, 24, 24)}
+		server, _ := serve(t, w, webui.Reader)
+		_, body := get(t, server.URL+"/studies/"+string(chestCT), webui.Reader)
+		if got := strings.Contains(body, `name="verdict" value="agree"`); got != asked {
+			t.Errorf("%s: asked %t", state, got)
+		}
+		if got := strings.Contains(body, `name="verdict" value="none"`); got == asked {
+			t.Errorf("%s: nothing to agree with %t", state, got)
+		}
+		if !strings.Contains(body, `name="wrong" value="incident"`) {
+			t.Errorf("%s: no way to report it as an incident", state)
+		}
+	}
+}
+
+// TestListTellsATurnedAwayStudyFromOneThatNoModelIsFor: both are outside of what the
+// AI is meant for, and only of one may the list say that no model is in use.
+func TestListTellsATurnedAwayStudyFromOneThatNoModelIsFor(t *testing.T) {
+	for _, turned := range []bool{true, false} {
+		w := newWard()
+		c := w.cases[chestCT]
+		c.Study.Status, c.Study.Note, c.Results = study.Settled, study.ReasonNoModel, nil
+		if turned {
+			c.Results = []study.Result{ran(nodules, study.OutOfScope, 0, 0)}
+		}
+		server, _ := serve(t, w, webui.Quality)
+		_, body := get(t, server.URL+"/?q="+url.QueryEscape(c.Study.Accession), webui.Quality)
+		if strings.Contains(body, "no model in use") == turned || !strings.Contains(body, "Outside intended use") {
+			t.Errorf("a model turned it away: %t: %s", turned, body)
+		}
+	}
+}
+
 func TestShadowResultIsShownToNoReader(t *testing.T) {
 	w := newWard()
 	secret := ran(nodules, study.Flagged, 24, 24)

@@ -75,6 +75,12 @@ type answer struct {
 	Facts               []desk.Line // what ran
 }
 
+// Answered reports whether a model came to an answer, so that there is something to
+// agree with: one that failed, was not meant for the study or is still at work has none.
+func (s sheet) Answered() bool {
+	return slices.ContainsFunc(s.Results, func(a answer) bool { return a.AI.Judged() })
+}
+
 // A findingLine is one finding in the list beside the image.
 type findingLine struct {
 	Key    string // joins it to its marks in the viewer

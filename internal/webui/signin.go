@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -130,8 +131,11 @@ func (s *Site) signInPage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Site) showSignIn(w http.ResponseWriter, r *http.Request, code int, problem string) {
 	next := r.URL.RequestURI()
-	if r.Method != http.MethodGet || r.URL.Path == "/sign-in" || r.URL.Query().Has("k") {
+	switch {
+	case r.URL.Path == "/sign-in" || r.URL.Query().Has("k"):
 		next = local(r.FormValue("next"))
+	case r.Method != http.MethodGet:
+		next = s.pageAbove(r.URL.Path)
 	}
 	l := VisitOf(r.Context()).Lang
 	data := map[string]string{"Next": next, "Problem": ""}
@@ -139,6 +143,18 @@ func (s *Site) showSignIn(w http.ResponseWriter, r *http.Request, code int, prob
 		data["Problem"] = l.T(problem)
 	}
 	s.Show(w, r, View{Template: "signin", Title: l.T("signin.title"), Status: code, Data: data})
+}
+
+// pageAbove gives the nearest page at or above an address that takes forms: where
+// a visitor stood when a form was refused. Forms lie below the page that has them.
+func (s *Site) pageAbove(at string) string {
+	for ; at != "/" && at != "."; at = path.Dir(at) {
+		page := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: at}}
+		if _, pattern := s.mux.Handler(page); pattern != "" {
+			return (&url.URL{Path: at}).EscapedPath()
+		}
+	}
+	return "/"
 }
 
 // signIn exchanges a pasted token for a session.

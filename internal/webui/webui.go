@@ -263,7 +263,11 @@ func (s *Site) problem(w http.ResponseWriter, r *http.Request, code int, detail 
 		return
 	}
 	if code == http.StatusUnauthorized {
-		s.showSignIn(w, r, code, "")
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			s.showSignIn(w, r, code, "")
+		} else {
+			s.showSignIn(w, r, code, "signin.lost")
+		}
 		return
 	}
 	l := VisitOf(r.Context()).Lang

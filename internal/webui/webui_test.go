@@ -146,6 +146,7 @@ func (h *house) restart(t *testing.T) {
 			"inside": errors.New("disk /var/lib is on fire"),
 		}[r.PathValue("how")]
 	})
+	site.Handle("POST /operations/{verb}", webui.StopModels, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "done") }))
 	site.Handle("POST /act", webui.StopModels, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "done") }))
 	type in struct {
 		N    int  `query:"n" minimum:"1" default:"1" doc:"how many"`
@@ -393,6 +394,21 @@ func TestSessionLastsAndEnds(t *testing.T) {
 			t.Error("the ledger still keeps it")
 		}
 	})
+}
+
+// TestWhoWasSignedOutHearsThatTheirFormIsLost: nobody may believe that an answer was
+// kept which was not, and the way back leads to the page that had the form.
+func TestWhoWasSignedOutHearsThatTheirFormIsLost(t *testing.T) {
+	h := open(t)
+	for at, next := range map[string]string{"/operations/pause": "/operations", "/act": "/"} {
+		a, body := h.ask(t, browser(t), "POST", at, "", "Accept", page, "Sec-Fetch-Site", "same-origin")
+		if a.StatusCode != 401 || !strings.Contains(body, "was not kept") || !strings.Contains(body, `name="next" value="`+next+`"`) {
+			t.Errorf("%s: %s: %s", at, a.Status, body)
+		}
+	}
+	if a, body := h.ask(t, browser(t), "GET", "/operations", "", "Accept", page); a.StatusCode != 401 || strings.Contains(body, "was not kept") {
+		t.Errorf("who only looked: %s: %s", a.Status, body)
+	}
 }
 
 func TestUnknownTokenDoesNotSignIn(t *testing.T) {

@@ -29,10 +29,12 @@ func (s Seen) Word(l words.Lang) (word, note string) {
 func wordOf(l words.Lang, c study.Case) (word, note string) {
 	state := c.AI()
 	word = l.T("ai." + string(state))
+	turned := false // a model was asked, and turned the study away
 	for _, r := range speaking(c.Results) {
 		if r.AI != state {
 			continue
 		}
+		turned = true
 		switch {
 		case r.Reason.Code == study.ReasonStopped:
 			return l.T("ai.stopped"), ""
@@ -45,7 +47,7 @@ func wordOf(l words.Lang, c study.Case) (word, note string) {
 	if c.Study.Status == study.Receiving {
 		return word, l.T("ai.receiving", c.Study.Instances)
 	}
-	if state == study.OutOfScope && strings.HasPrefix(c.Study.Note, study.ReasonNoModel) {
+	if state == study.OutOfScope && !turned && strings.HasPrefix(c.Study.Note, study.ReasonNoModel) {
 		return word, l.T("ai.no_model")
 	}
 	return word, ""
