@@ -64,9 +64,11 @@ var mayImport = map[string][]string{
 	"report":         {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
 	"worldlist": {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask", "internal/evidence",
 		"worldlist/order", "worldlist/veil"}, // it reads windows out of headers, and shows what networks drew
-	"worldlist/order": {"internal/words"},                                      // decisions, and how they are told: nothing that could change them is in reach
-	"worldlist/veil":  {"worldlist/order", "internal/webui", "internal/words"}, // below every room that shows something of the AI
-	"oversight":       {"models", "internal/webui", "internal/words"},          // it shows cards and moves states
+	"worldlist/order":   {"internal/words"},                                                                     // decisions, and how they are told: nothing that could change them is in reach
+	"worldlist/veil":    {"worldlist/order", "internal/webui", "internal/words"},                                // below every room that shows something of the AI
+	"oversight":         {"models", "internal/webui", "internal/words", "oversight/quality", "oversight/table"}, // it shows cards and moves states
+	"oversight/table":   {},
+	"oversight/quality": {"models", "internal/webui", "oversight/table"}, // figures, and their page
 }
 
 // doors names the one package that may import each third-party module.

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
+	"varde/oversight/table"
 	"varde/study"
 )
 
@@ -131,7 +131,7 @@ func WriteAffected(ctx context.Context, w io.Writer, exams Exams, ref study.Mode
 		"sop_instance_uid", "kind", "destination", "delivery", "delivered_at", "model", "model_sha256"}) // out keeps the error
 	err := EachAffected(ctx, exams, ref, "", func(e study.AffectedExam) error {
 		j := examOf(e)
-		head := []string{string(j.Study), cell(j.Accession), j.Modality, j.State, j.AI, stamp(e.At), fmt.Sprint(j.Opened), stamp(e.ReadAt), cell(j.ReadBy)}
+		head := []string{string(j.Study), table.Cell(j.Accession), j.Modality, j.State, j.AI, stamp(e.At), fmt.Sprint(j.Opened), stamp(e.ReadAt), table.Cell(j.ReadBy)}
 		tail := []string{ref.String(), ref.SHA256.String()}
 		if len(j.Objects) == 0 {
 			j.Objects = []objectJSON{{}}
@@ -141,7 +141,7 @@ func WriteAffected(ctx context.Context, w io.Writer, exams Exams, ref study.Mode
 			if o.At != nil {
 				at = stamp(*o.At)
 			}
-			line := append(append(append([]string{}, head...), string(o.Instance), o.Kind, cell(o.Destination), o.Status, at), tail...)
+			line := append(append(append([]string{}, head...), string(o.Instance), o.Kind, table.Cell(o.Destination), o.Status, at), tail...)
 			if err := out.Write(line); err != nil {
 				return err
 			}
@@ -173,14 +173,6 @@ func EachAffected(ctx context.Context, exams Exams, ref study.ModelRef, state st
 		}
 		after = some[page-1].Study
 	}
-}
-
-// cell keeps a stranger's text from being a formula in a spreadsheet.
-func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 func stamp(t time.Time) string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"varde/internal/webui"
+	"varde/oversight/table"
 	"varde/study"
 )
 
@@ -250,7 +251,7 @@ func (p *pages) auditCSV(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.Limit = 1000
-	out := table(w, "audit.csv", "n", "at", "actor", "action", "entity", "detail", "prev", "hash")
+	out := table.Begin(w, "audit.csv", "n", "at", "actor", "action", "entity", "detail", "prev", "hash")
 	for sent := 0; sent < auditExport; {
 		rows, err := p.Trail.AuditTrail(r.Context(), f)
 		if err != nil {
@@ -258,7 +259,7 @@ func (p *pages) auditCSV(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		for _, a := range rows {
-			_ = out.Write([]string{strconv.FormatInt(a.N, 10), a.At.UTC().Format("2006-01-02T15:04:05.000Z"), cell(a.Actor), cell(a.Action), cell(a.Entity), cell(a.Detail), a.Prev.String(), a.Hash.String()})
+			_ = out.Write([]string{strconv.FormatInt(a.N, 10), a.At.UTC().Format("2006-01-02T15:04:05.000Z"), table.Cell(a.Actor), table.Cell(a.Action), table.Cell(a.Entity), table.Cell(a.Detail), a.Prev.String(), a.Hash.String()})
 			f.Before = a.N
 		}
 		if sent += len(rows); len(rows) == 0 || f.Before == 1 {

@@ -11,6 +11,7 @@ import (
 	"varde/internal/webui"
 	"varde/models"
 	"varde/models/modelcard"
+	"varde/oversight/quality"
 	"varde/study"
 )
 
@@ -20,13 +21,12 @@ type pages struct {
 	site *webui.Site
 }
 
-// Add puts the pages and their API on a site that was made with [Part].
+// Add puts the pages and their API on a site that was made with [Parts].
 func (p Pages) Add(site *webui.Site) {
 	h := &pages{p, site}
 	site.Page("GET /models", webui.SeeModels, h.models)
 	site.Page("GET /operations", webui.SeeOperations, h.operations)
-	site.Page("GET /quality", webui.StopModels, h.quality)
-	site.Handle("GET /quality.csv", webui.StopModels, http.HandlerFunc(h.qualityCSV))
+	quality.Pages{Watcher: p.Watcher, Models: p.Switch, Class: p.Class, Sees: p.Sees}.Add(site)
 	h.addAudit()
 	h.addModels()
 	h.addRecall()

@@ -5,9 +5,9 @@
 //	               it agrees with others and what became of its exams;
 //	               /operations with what fails and waits, how it is paused, tried again or ended, and with the
 //	               conflicts and held messages that wait for a decision; their API
-//	               /quality with the first figures of each model and how long exams
-//	               wait, /audit with what was done
-//	FirstFigures   what a model said and what readers made of it, Waits, Exact (pure)
+//	               /audit with what was done
+//	quality        /quality with the first figures of each model and how long exams wait,
+//	               a room of its own: FirstFigures, Waits, Exact (pure)
 //	Compare        how two models agree on the same exams (pure)
 //	Notices        what every page says on top while something is paused
 //
@@ -23,6 +23,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/models"
+	"varde/oversight/quality"
 	"varde/study"
 )
 
@@ -69,7 +70,7 @@ type Pages struct {
 	Mender Mender
 	Post   Post
 	// Watcher is what the first figures are counted from, and Trail what was done.
-	Watcher Watcher
+	Watcher quality.Watcher
 	Trail   Trail
 	// Class is the word for a class of the worklist.
 	Class func(int) string
@@ -81,9 +82,10 @@ type Pages struct {
 //go:embed templates static
 var files embed.FS
 
-// Part gives the templates of these pages to a site.
-func Part() webui.Part {
-	return webui.Part{
+// Parts give the templates of these pages to a site, that of the first figures among
+// them.
+func Parts() []webui.Part {
+	own := webui.Part{
 		Templates: folder("templates"),
 		Static:    folder("static"),
 		Nav: []webui.Nav{
@@ -93,6 +95,7 @@ func Part() webui.Part {
 			{Path: "/audit", Label: "nav.audit", Right: webui.SeeAudit},
 		},
 	}
+	return []webui.Part{own, quality.Part()}
 }
 
 // folder is one of the embedded ones, which are known to be there.

@@ -29,8 +29,6 @@ type ledger struct {
 	held   []study.Conflict
 	holds  []study.Hold
 	belt   belt
-
-	watched []study.Watched
 }
 
 func (l *ledger) Conflicts(_ context.Context, state string, _ int) (all []study.Conflict, _ error) {
@@ -118,7 +116,7 @@ func serve(t *testing.T) (server *httptest.Server, entry string, l *ledger, refs
 	for _, e := range entries {
 		refs = append(refs, e.Card.Ref())
 	}
-	site, err := webui.New(webui.Options{Tokens: tokens{}, Zone: time.UTC, Notices: oversight.Notices(l, time.UTC)}, oversight.Part())
+	site, err := webui.New(webui.Options{Tokens: tokens{}, Zone: time.UTC, Notices: oversight.Notices(l, time.UTC)}, oversight.Parts()...)
 	if err != nil {
 		t.Fatal(err)
 	}

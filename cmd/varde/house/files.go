@@ -18,7 +18,7 @@ func (h *House) parts() []webui.Part {
 	if h.Has("ingest") {
 		parts = append(parts, upload.Part())
 	}
-	return append(parts, oversight.Part())
+	return append(parts, oversight.Parts()...)
 }
 
 // addUpload adds the page on which files are handed in.

@@ -1,4 +1,4 @@
-package oversight
+package quality
 
 import (
 	"cmp"
@@ -11,14 +11,9 @@ import (
 	"time"
 
 	"varde/internal/webui"
+	"varde/models"
 	"varde/study"
 )
-
-// A Watcher knows exams as those who watch models need them.
-type Watcher interface {
-	// Watched gives the exams that came in a time, oldest first.
-	Watched(ctx context.Context, s study.WatchedSpan) ([]study.Watched, error)
-}
 
 const (
 	// fewest is how many cases a percentage needs: of fewer the page says how many
@@ -203,7 +198,7 @@ func (p *pages) quality(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	cards, err := p.known(r.Context())
+	cards, err := p.Models.Cards(r.Context())
 	if err != nil {
 		return webui.View{}, err
 	}
@@ -242,7 +237,7 @@ func (p *pages) spans(l webui.Lang, w watched) (all []link) {
 	return all
 }
 
-func watchedOf(l webui.Lang, w watched, f Figures, cards []known) watchedModel {
+func watchedOf(l webui.Lang, w watched, f Figures, cards []models.Entry) watchedModel {
 	m := watchedModel{Href: w.address("/quality", f.Model.String(), f.Shadow), Ref: f.Model.String(), Name: f.Model.ID, Shadow: f.Shadow, Exams: l.Number(f.Exams),
 		Answered: rateWords(l, Rate{f.Flag.N, f.Exams}), Flag: rateWords(l, f.Flag), Agree: "–"}
 	for _, k := range cards {

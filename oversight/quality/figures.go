@@ -1,4 +1,4 @@
-package oversight
+package quality
 
 import (
 	"cmp"
@@ -262,7 +262,9 @@ func answerOf(w study.Watched, m study.ModelRef, shadow bool) (study.WatchedAnsw
 }
 
 // spoke reports whether a model came to an answer.
-func spoke(ai study.AIState) bool { return slices.Contains(verdicts[:], ai) }
+func spoke(ai study.AIState) bool {
+	return ai == study.Flagged || ai == study.Uncertain || ai == study.NotFlagged
+}
 
 // onlyOne reports whether no more than one model spoke to the readers of an exam:
 // then what they say of the AI, they say of it.

@@ -1,4 +1,4 @@
-package oversight_test
+package quality_test
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"varde/oversight"
+	"varde/oversight/quality"
 	"varde/study"
 )
 
@@ -19,7 +19,7 @@ func TestExactIntervals(t *testing.T) {
 		{0, 0, 0, 1}, {0, 10, 0, 0.3085}, {10, 10, 0.6915, 1}, {1, 10, 0.0025, 0.4450}, {5, 10, 0.1871, 0.8129},
 		{2, 100, 0.0024, 0.0704}, {30, 100, 0.2124, 0.3998}, {500, 5000, 0.0918, 0.1087}, {0, 1, 0, 0.975},
 	} {
-		low, high := oversight.Exact(tt.k, tt.n)
+		low, high := quality.Exact(tt.k, tt.n)
 		if math.Abs(low-tt.low) > 0.00006 || math.Abs(high-tt.high) > 0.00006 {
 			t.Errorf("%d of %d: %.4f–%.4f, want %.4f–%.4f", tt.k, tt.n, low, high, tt.low, tt.high)
 		}
@@ -37,7 +37,7 @@ func TestControlLimitsHoldNearlyAllWeeks(t *testing.T) {
 		p float64
 		n int
 	}{{0.2, 50}, {0.05, 200}, {0.5, 7}, {0, 20}, {1, 20}, {0.01, 5}} {
-		low, high := oversight.Limits(tt.p, tt.n)
+		low, high := quality.Limits(tt.p, tt.n)
 		inside := 0.0
 		for k := range tt.n + 1 {
 			if v := float64(k) / float64(tt.n); v >= low-1e-9 && v <= high+1e-9 {
@@ -48,7 +48,7 @@ func TestControlLimitsHoldNearlyAllWeeks(t *testing.T) {
 			t.Errorf("share %.2f in %d: limits %.3f–%.3f hold only %.5f", tt.p, tt.n, low, high, inside)
 		}
 	}
-	if low, high := oversight.Limits(0.3, 0); low != 0 || high != 1 {
+	if low, high := quality.Limits(0.3, 0); low != 0 || high != 1 {
 		t.Error("limits of nothing", low, high)
 	}
 }
@@ -83,29 +83,29 @@ func TestWhatReadersSayWasThere(t *testing.T) {
 		w.Answers = append(w.Answers, study.WatchedAnswer{Model: study.ModelRef{ID: "other", Version: "1"}, AI: study.Flagged})
 		return w
 	}
-	none := oversight.Rate{}
+	none := quality.Rate{}
 	for _, tt := range []struct {
 		name          string
 		exam          study.Watched
-		wrong, missed oversight.Rate
+		wrong, missed quality.Rate
 	}{
-		{"flagged, agreed", saw(study.Flagged, final("agree")), oversight.Rate{N: 1}, none},
-		{"flagged, agreed with changes", saw(study.Flagged, final("changes", "place")), oversight.Rate{N: 1}, none},
-		{"flagged, disagreed", saw(study.Flagged, final("disagree")), oversight.Rate{K: 1, N: 1}, none},
-		{"flagged, in the wrong place", saw(study.Flagged, final("disagree", "place")), oversight.Rate{N: 1}, none},
+		{"flagged, agreed", saw(study.Flagged, final("agree")), quality.Rate{N: 1}, none},
+		{"flagged, agreed with changes", saw(study.Flagged, final("changes", "place")), quality.Rate{N: 1}, none},
+		{"flagged, disagreed", saw(study.Flagged, final("disagree")), quality.Rate{K: 1, N: 1}, none},
+		{"flagged, in the wrong place", saw(study.Flagged, final("disagree", "place")), quality.Rate{N: 1}, none},
 		{"flagged, no verdict", saw(study.Flagged, final("none")), none, none},
 		{"flagged, unread", saw(study.Flagged), none, none},
-		{"flagged, one of two findings is there", saw(study.Flagged, finding(lungs, "disagree", "not_there"), finding(lungs, "agree"), final("disagree")), oversight.Rate{N: 1}, none},
-		{"flagged, none of its findings is there", saw(study.Flagged, finding(lungs, "disagree", "not_there"), final("agree")), oversight.Rate{K: 1, N: 1}, none},
-		{"not flagged, agreed", saw(study.NotFlagged, final("agree")), none, oversight.Rate{N: 1}},
-		{"not flagged, disagreed", saw(study.NotFlagged, final("disagree", "missed")), none, oversight.Rate{K: 1, N: 1}},
-		{"not flagged, a place marked", saw(study.NotFlagged, study.WatchedStep{Step: study.StepMissed}, final("agree")), none, oversight.Rate{K: 1, N: 1}},
+		{"flagged, one of two findings is there", saw(study.Flagged, finding(lungs, "disagree", "not_there"), finding(lungs, "agree"), final("disagree")), quality.Rate{N: 1}, none},
+		{"flagged, none of its findings is there", saw(study.Flagged, finding(lungs, "disagree", "not_there"), final("agree")), quality.Rate{K: 1, N: 1}, none},
+		{"not flagged, agreed", saw(study.NotFlagged, final("agree")), none, quality.Rate{N: 1}},
+		{"not flagged, disagreed", saw(study.NotFlagged, final("disagree", "missed")), none, quality.Rate{K: 1, N: 1}},
+		{"not flagged, a place marked", saw(study.NotFlagged, study.WatchedStep{Step: study.StepMissed}, final("agree")), none, quality.Rate{K: 1, N: 1}},
 		{"not flagged, a wrong text", saw(study.NotFlagged, final("changes", "text")), none, none},
 		{"failed, whatever the reader says", saw(study.Failed, final("disagree", "missed")), none, none},
 		{"two models spoke: the answer is about both", beside(saw(study.Flagged, final("disagree"))), none, none},
-		{"two models spoke: a finding is one's own", beside(saw(study.Flagged, finding(lungs, "disagree"), final("agree"))), oversight.Rate{K: 1, N: 1}, none},
+		{"two models spoke: a finding is one's own", beside(saw(study.Flagged, finding(lungs, "disagree"), final("agree"))), quality.Rate{K: 1, N: 1}, none},
 	} {
-		f := oversight.FirstFigures(lungs, false, []study.Watched{tt.exam}, time.UTC)
+		f := quality.FirstFigures(lungs, false, []study.Watched{tt.exam}, time.UTC)
 		if f.Wrong != tt.wrong || f.Missed != tt.missed {
 			t.Errorf("%s: wrong %v, missed %v", tt.name, f.Wrong, f.Missed)
 		}
@@ -115,8 +115,8 @@ func TestWhatReadersSayWasThere(t *testing.T) {
 	}
 	shadow := saw(study.Flagged, own("none"), final("agree"))
 	shadow.Answers = append(shadow.Answers, study.WatchedAnswer{Model: silent, AI: study.Flagged, Shadow: true})
-	f := oversight.FirstFigures(silent, true, []study.Watched{shadow}, time.UTC)
-	if !f.Shadow || f.Wrong != (oversight.Rate{K: 1, N: 1}) || len(f.Verdicts) != 0 || len(f.Changes) != 0 {
+	f := quality.FirstFigures(silent, true, []study.Watched{shadow}, time.UTC)
+	if !f.Shadow || f.Wrong != (quality.Rate{K: 1, N: 1}) || len(f.Verdicts) != 0 || len(f.Changes) != 0 {
 		t.Errorf("a model that nobody sees is judged by the own impression alone: %+v", f)
 	}
 }
@@ -126,7 +126,7 @@ func TestFiguresOfAModelInShadowAreNotThoseOfItInUse(t *testing.T) {
 	before.Answers[0].Shadow = true
 	exams := []study.Watched{before, saw(study.Flagged, own("none"), final("agree"))}
 	for _, shadow := range []bool{true, false} {
-		f := oversight.FirstFigures(lungs, shadow, exams, time.UTC)
+		f := quality.FirstFigures(lungs, shadow, exams, time.UTC)
 		if f.Exams != 1 || f.Wrong.N != 1 || (f.Wrong.K == 1) != shadow {
 			t.Errorf("shadow %t: %+v", shadow, f)
 		}
@@ -144,7 +144,7 @@ func TestChangedAfterTheAIWasShown(t *testing.T) {
 		saw(study.Uncertain, own("none"), final("agree")),
 		saw(study.Flagged, final("agree")), // no own impression
 	}
-	f := oversight.FirstFigures(lungs, false, exams, time.UTC)
+	f := quality.FirstFigures(lungs, false, exams, time.UTC)
 	if over, stood := f.Turned(); over != 2 || stood != 2 {
 		t.Errorf("over %d, stood %d: %+v", over, stood, f.Changes)
 	}
@@ -167,8 +167,8 @@ func TestWeeksGroupsAndWaits(t *testing.T) {
 		}
 		exams = append(exams, w)
 	}
-	f := oversight.FirstFigures(lungs, false, exams, time.UTC)
-	if f.Exams != 39 || f.Flag != (oversight.Rate{K: 10, N: 39}) || len(f.Weeks) != 2 || !f.Weeks[0].From.Equal(monday.Truncate(24*time.Hour)) {
+	f := quality.FirstFigures(lungs, false, exams, time.UTC)
+	if f.Exams != 39 || f.Flag != (quality.Rate{K: 10, N: 39}) || len(f.Weeks) != 2 || !f.Weeks[0].From.Equal(monday.Truncate(24*time.Hour)) {
 		t.Errorf("%+v", f)
 	}
 	names := ""
@@ -181,7 +181,7 @@ func TestWeeksGroupsAndWaits(t *testing.T) {
 	if f.Read.N != 10 || f.Read.Median != 17*time.Minute || f.Read.P95 != 37*time.Minute {
 		t.Errorf("%+v", f.Read)
 	}
-	waits := oversight.Waits(exams, monday.AddDate(0, 1, 0))
+	waits := quality.Waits(exams, monday.AddDate(0, 1, 0))
 	if w := waits[0]; w.Kind != "all" || w.N != 39 || w.Median != 20*time.Minute || w.Most != 39*time.Minute || w.Still != 1 {
 		t.Errorf("%+v", w)
 	}
@@ -197,7 +197,7 @@ func TestWeeksGroupsAndWaits(t *testing.T) {
 
 func TestAgeBands(t *testing.T) {
 	for years, want := range map[int]string{-1: "", 0: "0–17", 17: "0–17", 18: "18–39", 39: "18–39", 40: "40–49", 79: "70–79", 80: "80+", 104: "80+"} {
-		if got := oversight.AgeBand(years); got != want {
+		if got := quality.AgeBand(years); got != want {
 			t.Errorf("%d: %s", years, got)
 		}
 	}

@@ -1,23 +1,13 @@
-package oversight
+package quality
 
 import (
-	"encoding/csv"
 	"net/http"
 	"strconv"
 	"time"
 
+	"varde/oversight/table"
 	"varde/study"
 )
-
-// table begins an answer that is a file of comma-separated values in UTF-8.
-func table(w http.ResponseWriter, name string, columns ...string) *csv.Writer {
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	w.Header().Set("Cache-Control", "no-store")
-	out := csv.NewWriter(w)
-	_ = out.Write(columns)
-	return out
-}
 
 // qualityCSV gives the figures of the page as a file: a line for each, with its
 // count, what it is of, and where that is at least five the share with its exact
@@ -33,7 +23,7 @@ func (p *pages) qualityCSV(w http.ResponseWriter, r *http.Request) {
 		p.site.Fail(w, r, err)
 		return
 	}
-	out := table(w, "quality-"+seen.from.Format(time.DateOnly)+"-"+seen.to.Format(time.DateOnly)+".csv",
+	out := table.Begin(w, "quality-"+seen.from.Format(time.DateOnly)+"-"+seen.to.Format(time.DateOnly)+".csv",
 		"model", "model_sha256", "shadow", "figure", "group", "name", "count", "of", "share", "low", "high", "median_s", "p95_s", "max_s", "waiting")
 	for _, f := range all {
 		if seen.model == "" || f.Model.String() == seen.model { // in both states: a column tells them apart
@@ -43,7 +33,7 @@ func (p *pages) qualityCSV(w http.ResponseWriter, r *http.Request) {
 					a, b := Exact(r.K, r.N)
 					share, low, high = decimal(r.Value()), decimal(a), decimal(b)
 				}
-				_ = out.Write([]string{f.Model.String(), f.Model.SHA256.String(), strconv.FormatBool(f.Shadow), figure, group, cell(name),
+				_ = out.Write([]string{f.Model.String(), f.Model.SHA256.String(), strconv.FormatBool(f.Shadow), figure, group, table.Cell(name),
 					strconv.Itoa(r.K), strconv.Itoa(r.N), share, low, high, "", "", "", ""})
 			})
 		}
@@ -53,7 +43,7 @@ func (p *pages) qualityCSV(w http.ResponseWriter, r *http.Request) {
 		if n, err := strconv.Atoi(name); err == nil && g.Kind == "class" && p.Class != nil {
 			name = p.Class(n)
 		}
-		_ = out.Write([]string{"", "", "", "wait", g.Kind, cell(name), strconv.Itoa(g.N), "", "", "", "", seconds(g.Median), seconds(g.P95), seconds(g.Most), strconv.Itoa(g.Still)})
+		_ = out.Write([]string{"", "", "", "wait", g.Kind, table.Cell(name), strconv.Itoa(g.N), "", "", "", "", seconds(g.Median), seconds(g.P95), seconds(g.Most), strconv.Itoa(g.Still)})
 	}
 	out.Flush()
 }

@@ -1,4 +1,4 @@
-package oversight
+package quality
 
 import (
 	"fmt"
