@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"varde/internal/codec/jail"
 	"varde/study"
 )
 
@@ -63,8 +64,8 @@ func serve() {
 			return
 		}
 	}
-	m := newMeter()
-	m.confine(loadMemory, loadSeconds)
+	m := jail.NewMeter()
+	m.Confine(loadMemory, loadSeconds)
 	jp2, jp2Err := openOpenJPEG()
 	jls, jlsErr := openCharLS()
 	hello := [libCount]string{}
@@ -74,8 +75,8 @@ func serve() {
 	if jlsErr == nil {
 		hello[libCharLS] = jls.version
 	}
-	base := m.addressSpace()
-	closeDoors()
+	base := m.AddressSpace()
+	jail.CloseDoors()
 	if err := say(reply{Kind: replyHello}, []byte(strings.Join(hello[:], "\n"))); err != nil {
 		return
 	}
@@ -84,10 +85,10 @@ func serve() {
 		if err != nil {
 			return
 		}
-		m.confine(runtimeMemory+int64(q.MemoryMiB)<<20, int64(q.Seconds))
+		m.Confine(runtimeMemory+int64(q.MemoryMiB)<<20, int64(q.Seconds))
 		out, r := answer(q, stream.b, jp2, jls)
 		stream.release()
-		if m.addressSpace()-base > int64(len(out.b))+keptMemory {
+		if m.AddressSpace()-base > int64(len(out.b))+keptMemory {
 			r.Last = 1
 		}
 		err = say(r, out.b)

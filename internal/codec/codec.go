@@ -14,8 +14,9 @@
 // against the data set before any memory is taken for it, and whatever a decoder
 // would call a warning is an error here: a wrong picture is worse than none.
 // Native libraries that strangers' bytes may crash run in limited children of
-// this process, so that a crash costs one frame. JPEG is decoded without one, in the
-// room jpeg.
+// this process, so that a crash costs one frame. Rooms of their own are the JPEG
+// decoder (jpeg), the headers of JPEG 2000 (j2k), what slide files pack tiles with
+// (tiff), and what a child may have and take (jail).
 package codec
 
 import (
@@ -101,7 +102,7 @@ const (
 	jpegLS         study.UID = "1.2.840.10008.1.2.4.80"
 	jpegLSNear     study.UID = "1.2.840.10008.1.2.4.81"
 	j2kLossless    study.UID = "1.2.840.10008.1.2.4.90"
-	j2k            study.UID = "1.2.840.10008.1.2.4.91"
+	j2kLossy       study.UID = "1.2.840.10008.1.2.4.91"
 	htLossless     study.UID = "1.2.840.10008.1.2.4.201"
 	htRPCL         study.UID = "1.2.840.10008.1.2.4.202"
 	ht             study.UID = "1.2.840.10008.1.2.4.203"
@@ -149,7 +150,7 @@ var registry = map[study.UID][]decoder{
 	jpegLS:         {{"charls", libraryVersion(libCharLS), decodeJLS}},
 	jpegLSNear:     {{"charls", libraryVersion(libCharLS), decodeJLS}},
 	j2kLossless:    {{"openjpeg", libraryVersion(libOpenJPEG), decodeJ2K}},
-	j2k:            {{"openjpeg", libraryVersion(libOpenJPEG), decodeJ2K}},
+	j2kLossy:       {{"openjpeg", libraryVersion(libOpenJPEG), decodeJ2K}},
 	htLossless:     {{"openjpeg", highThroughput, decodeJ2K}},
 	htRPCL:         {{"openjpeg", highThroughput, decodeJ2K}},
 	ht:             {{"openjpeg", highThroughput, decodeJ2K}},
@@ -172,7 +173,7 @@ var remedies = map[study.UID]string{
 	jpegLS:      "libcharls2",
 	jpegLSNear:  "libcharls2",
 	j2kLossless: "libopenjp2-7",
-	j2k:         "libopenjp2-7",
+	j2kLossy:    "libopenjp2-7",
 	htLossless:  "libopenjp2-7 2.5 or later",
 	htRPCL:      "libopenjp2-7 2.5 or later",
 	ht:          "libopenjp2-7 2.5 or later",
@@ -275,7 +276,7 @@ var syntaxNames = map[study.UID]string{
 	jpegLS:                    "JPEG-LS Lossless",
 	jpegLSNear:                "JPEG-LS Near-Lossless",
 	j2kLossless:               "JPEG 2000 Lossless",
-	j2k:                       "JPEG 2000",
+	j2kLossy:                  "JPEG 2000",
 	"1.2.840.10008.1.2.4.92":  "JPEG 2000 Part 2 Multi-component Lossless",
 	"1.2.840.10008.1.2.4.93":  "JPEG 2000 Part 2 Multi-component",
 	"1.2.840.10008.1.2.4.94":  "JPIP Referenced",

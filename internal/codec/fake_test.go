@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+
+	"varde/internal/codec/jail"
 )
 
 // ServeFake makes the test program a child that misbehaves, if its argument says
@@ -92,9 +94,9 @@ func ServeFake() bool {
 
 // poor does what the limits of a child forbid, and says what came of it.
 func poor() string {
-	m := newMeter()
-	m.confine(64<<20, 10)
-	closeDoors()
+	m := jail.NewMeter()
+	m.Confine(64<<20, 10)
+	jail.CloseDoors()
 	_, file := os.Open(os.DevNull)
 	_, socket := net.Dial("udp", "127.0.0.1:9")
 	_, memory := reserve(512 << 20)

@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 
+	"varde/internal/codec/j2k"
 	"varde/internal/codec/jpeg"
 	"varde/study"
 )
@@ -38,19 +39,19 @@ func Inspect(ts study.UID, tagged string, head []byte) (Look, error) {
 			Columns: h.Width, Rows: h.Height, Components: len(h.Components), Bits: h.Precision,
 			Color: colorOfJPEG(h, img), Subsampled: h.HMax > 1 || h.VMax > 1, Marked: h.JFIF || h.Adobe,
 		}, nil
-	case j2k, j2kLossless:
-		h := &j2kHeader{}
-		stream, err := h.unwrap(head)
+	case j2kLossy, j2kLossless:
+		h := &j2k.Header{}
+		stream, err := h.Unwrap(head)
 		if err != nil {
 			return Look{}, err
 		}
-		if err := h.read(stream); err != nil {
+		if err := h.Read(stream); err != nil {
 			return Look{}, err
 		}
-		img.Samples = h.components
+		img.Samples = h.Components
 		return Look{
-			Columns: h.width, Rows: h.height, Components: h.components, Bits: h.precision,
-			Color: h.colorOf(img), Subsampled: h.subsampled(), Transformed: h.transform, Reversible: h.reversible,
+			Columns: h.Width, Rows: h.Height, Components: h.Components, Bits: h.Precision,
+			Color: colorOfJ2K(h, img), Subsampled: h.Subsampled(), Transformed: h.Transform, Reversible: h.Reversible,
 		}, nil
 	}
 	return Look{}, fmt.Errorf("header of transfer syntax %s: %w", ts, study.ErrUnsupported)

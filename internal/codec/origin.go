@@ -2,11 +2,10 @@ package codec
 
 import (
 	"bytes"
-	"compress/zlib"
 	"fmt"
-	"io"
 
 	"varde/internal/codec/jpeg"
+	"varde/internal/codec/tiff"
 	"varde/study"
 )
 
@@ -112,9 +111,9 @@ func restore(img study.Image, ts study.UID, frame []byte) ([]byte, error) {
 			frame = bytes.Clone(frame)
 		}
 	case "deflate":
-		frame, err = inflateTile(frame, size)
+		frame, err = tiff.Inflate(frame, size)
 	case "lzw":
-		frame, err = unLZW(frame, size)
+		frame, err = tiff.LZW(frame, size)
 	default:
 		err = fmt.Errorf("tile in coding %q: %w", o.Coding, study.ErrUnsupported)
 	}
@@ -127,35 +126,6 @@ func restore(img study.Image, ts study.UID, frame []byte) ([]byte, error) {
 	if len(frame) < size {
 		return nil, short(len(frame), size)
 	}
-	undoPredictor(frame[:size], img.Columns*img.Samples, img.Samples)
+	tiff.UndoPredictor(frame[:size], img.Columns*img.Samples, img.Samples)
 	return frame, nil
-}
-
-// inflateTile undoes TIFF's deflate, a zlib stream of size bytes; what follows
-// them is left unread.
-func inflateTile(b []byte, size int) ([]byte, error) {
-	z, err := zlib.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("deflated tile: %w: %w", err, study.ErrInvalid)
-	}
-	defer func() { _ = z.Close() }()
-	out := make([]byte, size)
-	if n, err := io.ReadFull(z, out); err != nil {
-		return nil, fmt.Errorf("deflated tile ends after %d of %d bytes: %w: %w", n, size, err, study.ErrInvalid)
-	}
-	// The checksum stands behind the last byte, and only reading on looks at it.
-	if _, err := z.Read(make([]byte, 1)); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("deflated tile: %w: %w", err, study.ErrInvalid)
-	}
-	return out, nil
-}
-
-// undoPredictor adds each sample's left neighbor to it, row by row, TIFF 6.0
-// section 14.
-func undoPredictor(b []byte, row, samples int) {
-	for ; len(b) >= row; b = b[row:] {
-		for i := samples; i < row; i++ {
-			b[i] += b[i-samples]
-		}
-	}
 }

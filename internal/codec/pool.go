@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"varde/internal/codec/jail"
 	"varde/study"
 )
 
@@ -185,7 +186,7 @@ type child struct {
 
 // startChild starts this program anew as a child and waits for its greeting.
 func startChild(argument string) (*child, error) {
-	name, err := program()
+	name, err := jail.Program()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
@@ -194,7 +195,7 @@ func startChild(argument string) (*child, error) {
 		// One arena of memory, for each reserves address space; no long farewell.
 		// Nothing else of the environment is a decoder's business.
 		Env:         append(inherited("LD_LIBRARY_PATH"), "MALLOC_ARENA_MAX=1", "GOTRACEBACK=none"),
-		SysProcAttr: attributes(),
+		SysProcAttr: jail.Attributes(),
 	}}
 	if err := c.launch(); err != nil {
 		return nil, fmt.Errorf("start a decoder: %w: %w", err, study.ErrBusy)

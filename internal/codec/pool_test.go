@@ -191,7 +191,7 @@ func TestMissingLibraryIsNamed(t *testing.T) {
 	defer func() { children = was }()
 	img := study.Image{Rows: 1, Columns: 1, BitsAllocated: 8}
 	for argument, missing := range map[string][]study.UID{
-		"fake-bare": {jpegLS, jpegLSNear, j2kLossless, j2k, htLossless, htRPCL, ht},
+		"fake-bare": {jpegLS, jpegLSNear, j2kLossless, j2kLossy, htLossless, htRPCL, ht},
 		"fake-old":  {htLossless, htRPCL, ht}, // OpenJPEG 2.4
 		"fake-good": {},
 	} {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"varde/internal/codec"
+	"varde/internal/codec/jail"
 	"varde/study"
 )
 
@@ -106,7 +106,7 @@ func serve() {
 
 // confine takes from the child what it has no use for.
 func confine(q request) {
-	codec.Confine(q.Memory, q.Seconds)
+	jail.Confine(q.Memory, q.Seconds)
 	for what, most := range map[int]uint64{syscall.RLIMIT_NOFILE: childFiles, syscall.RLIMIT_FSIZE: uint64(q.Largest), syscall.RLIMIT_CORE: 0} {
 		_ = syscall.Setrlimit(what, &syscall.Rlimit{Cur: most, Max: most})
 	}

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"varde/internal/codec"
+	"varde/internal/codec/jail"
 	"varde/study"
 )
 
@@ -191,7 +191,7 @@ func (r *Retiler) ask(ctx context.Context, q request, out *os.File) (answer, err
 	if os.Getenv(childMark) != "" {
 		return a, fmt.Errorf("a child of ours starts no other; main must call openslide.ServeChild: %w", study.ErrUnsupported)
 	}
-	program, err := codec.Program()
+	program, err := jail.Program()
 	if err != nil {
 		return a, fmt.Errorf("find this program: %w", err)
 	}
@@ -218,7 +218,7 @@ func (r *Retiler) ask(ctx context.Context, q request, out *os.File) (answer, err
 	}
 	// What it prints may hold what stands in the file: nobody hears it.
 	cmd.Stdin, cmd.ExtraFiles = bytes.NewReader(question), []*os.File{out, to}
-	cmd.SysProcAttr = codec.ChildAttributes()
+	cmd.SysProcAttr = jail.Attributes()
 	cmd.WaitDelay = time.Second
 	// A thread that a caller has locked to itself may end soon, and the child, which
 	// dies with the thread that started it, would end with it.

@@ -1,4 +1,4 @@
-package codec
+package tiff
 
 import (
 	"fmt"
@@ -63,8 +63,8 @@ func (t *lzwTable) put(to []byte, code int) (byte, int) {
 	return byte(code), n
 }
 
-// unLZW gives the size bytes that b stands for.
-func unLZW(b []byte, size int) ([]byte, error) {
+// LZW gives the size bytes that b stands for.
+func LZW(b []byte, size int) ([]byte, error) {
 	if len(b) >= 2 && b[0] == 0 && b[1]&1 == 1 {
 		return nil, fmt.Errorf("LZW of the old order of bits: %w", study.ErrUnsupported)
 	}

@@ -1,4 +1,12 @@
-package codec
+// Package jail is what a child of this program may have and take, which runs a
+// native library over strangers' bytes.
+//
+//	Program      this program's own file, to be started anew
+//	Attributes   let the child die with its parent, where the system can do that
+//	Confine      bounds its memory and processor time
+//	CloseDoors   takes from it what no decoder needs
+//	Meter        how much memory it has taken
+package jail
 
 import (
 	"bytes"
@@ -8,20 +16,21 @@ import (
 	"time"
 )
 
-// A meter tells how much memory this process has taken. It is opened before the
+// A Meter tells how much memory this process has taken. It is opened before the
 // doors are closed.
-type meter struct{ file *os.File }
+type Meter struct{ file *os.File }
 
-func newMeter() meter {
+// NewMeter opens one. Where the system does not tell it says 0.
+func NewMeter() Meter {
 	f, err := os.Open("/proc/self/statm")
 	if err != nil {
-		return meter{}
+		return Meter{}
 	}
-	return meter{f}
+	return Meter{f}
 }
 
-// addressSpace is in bytes, and 0 where the system does not tell.
-func (m meter) addressSpace() int64 {
+// AddressSpace is in bytes, and 0 where the system does not tell.
+func (m Meter) AddressSpace() int64 {
 	if m.file == nil {
 		return 0
 	}
@@ -47,22 +56,33 @@ func processorSeconds() int64 {
 	return int64(time.Duration(u.Utime.Nano()+u.Stime.Nano()) / time.Second)
 }
 
-// confine bounds what this process may take from now on: bytes of address space
+// Confine bounds what this process may take from now on: bytes of address space
 // beyond what it has, and seconds of processor time, after which it dies.
-func (m meter) confine(memory, seconds int64) {
-	if now := m.addressSpace(); now > 0 {
+func (m Meter) Confine(memory, seconds int64) {
+	if now := m.AddressSpace(); now > 0 {
 		limit(syscall.RLIMIT_AS, uint64(now+memory))
 	}
 	limit(syscall.RLIMIT_CPU, uint64(processorSeconds()+seconds+1))
 }
 
-// closeDoors takes from this process what no decoder needs: files and sockets
+// CloseDoors takes from this process what no decoder needs: files and sockets
 // to be opened, bytes to be written to disk, and an image of its memory, which
 // holds patients, to be left behind after a crash.
-func closeDoors() {
+func CloseDoors() {
 	for _, what := range []int{syscall.RLIMIT_NOFILE, syscall.RLIMIT_FSIZE, syscall.RLIMIT_CORE} {
 		_ = syscall.Setrlimit(what, &syscall.Rlimit{})
 	}
+}
+
+// Confine bounds what this process, a child, may take from now on: bytes of
+// address space beyond what it has, and seconds of processor time, after which it
+// dies.
+func Confine(memory, seconds int64) {
+	m := NewMeter()
+	if m.file != nil {
+		defer func() { _ = m.file.Close() }()
+	}
+	m.Confine(memory, seconds)
 }
 
 // limit sets a soft limit, which may be raised again for a larger frame.

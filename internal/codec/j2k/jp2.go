@@ -1,4 +1,4 @@
-package codec
+package j2k
 
 import (
 	"encoding/binary"
@@ -11,8 +11,8 @@ import (
 // the bare codestream, and some senders do not know.
 const jp2Signature = "\x00\x00\x00\x0cjP  \r\n\x87\n"
 
-// unwrap gives the codestream, out of the JP2 file if there is one around it.
-func (h *j2kHeader) unwrap(b []byte) ([]byte, error) {
+// Unwrap gives the codestream, out of the JP2 file if there is one around it.
+func (h *Header) Unwrap(b []byte) ([]byte, error) {
 	if len(b) < len(jp2Signature) || string(b[:len(jp2Signature)]) != jp2Signature {
 		return b, nil
 	}
@@ -57,22 +57,14 @@ func boxes(b []byte, do func(kind string, payload []byte) error) error {
 	return nil
 }
 
-// The enumerated color spaces, T.800 table I.10.
-const (
-	jp2RGB = 16
-	jp2YBR = 18
-)
-
 // readBox reads the boxes of the JP2 header that say what the components are.
-func (h *j2kHeader) readBox(kind string, p []byte) error {
+func (h *Header) readBox(kind string, p []byte) error {
 	switch kind {
 	case "colr":
 		if len(p) >= 7 && p[0] == 1 {
-			switch binary.BigEndian.Uint32(p[3:]) {
-			case jp2RGB:
-				h.color = RGB
-			case jp2YBR:
-				h.color = YBR
+			switch s := Space(binary.BigEndian.Uint32(p[3:])); s {
+			case RGB, YBR:
+				h.Space = s
 			}
 		}
 	case "pclr", "cmap":
@@ -84,7 +76,7 @@ func (h *j2kHeader) readBox(kind string, p []byte) error {
 }
 
 // readChannels reads which component is which color, T.800 §I.5.3.6.
-func (h *j2kHeader) readChannels(p []byte) error {
+func (h *Header) readChannels(p []byte) error {
 	if len(p) < 2 || len(p) != 2+6*int(binary.BigEndian.Uint16(p)) {
 		return fmt.Errorf("JP2 channel definition of %d bytes: %w", len(p), study.ErrInvalid)
 	}
@@ -103,6 +95,6 @@ func (h *j2kHeader) readChannels(p []byte) error {
 	if seen != 0x77 {
 		return fmt.Errorf("JP2 channels that come twice: %w", study.ErrInvalid)
 	}
-	h.order = order
+	h.Order = order
 	return nil
 }
