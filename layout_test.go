@@ -57,17 +57,18 @@ var mayImport = map[string][]string{
 
 	"ingest": {"models", "internal/dicom", "internal/dimse", "internal/codec", "internal/pixel", "internal/slide", "internal/hl7",
 		"ingest/plan", "ingest/inquiry"},
-	"ingest/plan":    {"models", "internal/pixel", "internal/slide"}, // decisions: no archive, ledger or wire is in reach
+	"ingest/plan":    {"models", "internal/pixel", "internal/slide"}, // decisions: no archive, ledger or wire is in reach; only a survey looks at slides
 	"ingest/inquiry": {"internal/dicom", "internal/dimse"},           // it asks archives, and hands over what they send
 	"ingest/upload":  {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":      {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
 	"report":         {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
 	"worldlist": {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask", "internal/evidence",
 		"worldlist/order", "worldlist/veil"}, // it reads windows out of headers, and shows what networks drew
-	"worldlist/order":   {"internal/words"},                                                                     // decisions, and how they are told: nothing that could change them is in reach
-	"worldlist/veil":    {"worldlist/order", "internal/webui", "internal/words"},                                // below every room that shows something of the AI
-	"oversight":         {"models", "internal/webui", "internal/words", "oversight/quality", "oversight/table"}, // it shows cards and moves states
+	"worldlist/order":   {"internal/words"},                                                                                        // decisions, and how they are told: nothing that could change them is in reach
+	"worldlist/veil":    {"worldlist/order", "internal/webui", "internal/words"},                                                   // below every room that shows something of the AI
+	"oversight":         {"models", "internal/webui", "internal/words", "oversight/quality", "oversight/audit", "oversight/table"}, // it shows cards and moves states
 	"oversight/table":   {},
+	"oversight/audit":   {"internal/webui", "oversight/table"},           // no model is in reach
 	"oversight/quality": {"models", "internal/webui", "oversight/table"}, // figures, and their page
 }
 

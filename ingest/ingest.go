@@ -18,8 +18,8 @@
 //
 // How a plan is made, the tissue of slides surveyed for it, is in the room plan; inquiry
 // asks an archive what a study holds and which priors it has, and fetches what is
-// missing. dicomweb, upload and watch are further doors, retrieve gives back what was
-// taken in, and orders hears what the hospital's systems say of it.
+// missing. dicomweb, slidefile, upload and watch are further doors, retrieve gives back
+// what was taken in, and orders hears what the hospital's systems say of it.
 package ingest
 
 import (

@@ -11,6 +11,7 @@ import (
 	"varde/internal/webui"
 	"varde/models"
 	"varde/models/modelcard"
+	"varde/oversight/audit"
 	"varde/oversight/quality"
 	"varde/study"
 )
@@ -27,7 +28,7 @@ func (p Pages) Add(site *webui.Site) {
 	site.Page("GET /models", webui.SeeModels, h.models)
 	site.Page("GET /operations", webui.SeeOperations, h.operations)
 	quality.Pages{Watcher: p.Watcher, Models: p.Switch, Class: p.Class, Sees: p.Sees}.Add(site)
-	h.addAudit()
+	audit.Pages{Trail: p.Trail}.Add(site)
 	h.addModels()
 	h.addRecall()
 	webui.Operate(site, webui.Operation{ID: "get-operations", Method: http.MethodGet, Path: "/api/v1/operations",

@@ -5,15 +5,15 @@
 //	               it agrees with others and what became of its exams;
 //	               /operations with what fails and waits, how it is paused, tried again or ended, and with the
 //	               conflicts and held messages that wait for a decision; their API
-//	               /audit with what was done
-//	quality        /quality with the first figures of each model and how long exams wait,
-//	               a room of its own: FirstFigures, Waits, Exact (pure)
 //	Compare        how two models agree on the same exams (pure)
 //	Notices        what every page says on top while something is paused
 //
 // A stop is asked for with a reason, under a name, and takes effect before the
 // next batch of tiles: the page only moves the state, and the workers ask for it.
 // To let a model speak takes two: one proposes, another confirms.
+//
+// /quality, with the first figures of each model and how long exams wait, is the room
+// quality, and /audit, with what was done, the room audit; table writes their files.
 package oversight
 
 import (
@@ -23,6 +23,7 @@ import (
 
 	"varde/internal/webui"
 	"varde/models"
+	"varde/oversight/audit"
 	"varde/oversight/quality"
 	"varde/study"
 )
@@ -71,7 +72,7 @@ type Pages struct {
 	Post   Post
 	// Watcher is what the first figures are counted from, and Trail what was done.
 	Watcher quality.Watcher
-	Trail   Trail
+	Trail   audit.Trail
 	// Class is the word for a class of the worklist.
 	Class func(int) string
 	// Sees reports whether whoever a request belongs to may be told what the AI says
@@ -82,8 +83,8 @@ type Pages struct {
 //go:embed templates static
 var files embed.FS
 
-// Parts give the templates of these pages to a site, that of the first figures among
-// them.
+// Parts give the templates of these pages to a site, those of the first figures and
+// of the audit among them.
 func Parts() []webui.Part {
 	own := webui.Part{
 		Templates: folder("templates"),
@@ -95,7 +96,7 @@ func Parts() []webui.Part {
 			{Path: "/audit", Label: "nav.audit", Right: webui.SeeAudit},
 		},
 	}
-	return []webui.Part{own, quality.Part()}
+	return []webui.Part{own, quality.Part(), audit.Part()}
 }
 
 // folder is one of the embedded ones, which are known to be there.

@@ -185,6 +185,17 @@ func TestOperationsSayWhatFailsFirst(t *testing.T) {
 	}
 }
 
+func TestFirstFiguresAndAuditAreAmongThePages(t *testing.T) {
+	server, _, _, _ := serve(t)
+	for path, role := range map[string]string{"/quality": webui.Quality, "/quality.csv": webui.Quality, "/audit": webui.Auditor, "/audit.csv": webui.Auditor} {
+		for who, want := range map[string]int{role: 200, webui.Reader: 403} {
+			if code, _ := ask(t, http.MethodGet, server.URL+path, who, "", ""); code != want {
+				t.Errorf("%s: %s gets %d", path, who, code)
+			}
+		}
+	}
+}
+
 func TestPagesKeepTheirPromises(t *testing.T) {
 	server, entry, l, refs := serve(t)
 	silent := l.trial(refs[0])

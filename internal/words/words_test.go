@@ -70,7 +70,7 @@ func TestCatalogsAreEqual(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../webui", "../../worldlist", "../../worldlist/order", "../../worldlist/veil", "../../worldlist/desk", "../../worldlist/viewer", "../../worldlist/rehearsal", "../../worldlist/ups", "../../worldlist/foreign", "../../oversight", "../../oversight/quality", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/answer", "../../report/fhir", "../../report/fhir/rest"} {
+	for _, dir := range []string{".", "../webui", "../../worldlist", "../../worldlist/order", "../../worldlist/veil", "../../worldlist/desk", "../../worldlist/viewer", "../../worldlist/rehearsal", "../../worldlist/ups", "../../worldlist/foreign", "../../oversight", "../../oversight/quality", "../../oversight/audit", "../../ingest/upload", "../../report", "../../report/masks", "../../report/marks", "../../report/messages", "../../report/capture", "../../report/pdf", "../../report/pm", "../../report/answer", "../../report/fhir", "../../report/fhir/rest"} {
 		for _, pattern := range []string{"*.go", "templates/*.html", "static/*.js"} {
 			files, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {

@@ -1,4 +1,4 @@
-package oversight
+package audit
 
 import (
 	"context"
@@ -15,19 +15,6 @@ import (
 	"varde/oversight/table"
 	"varde/study"
 )
-
-// A Trail is who did what, link by link.
-type Trail interface {
-	// AuditTrail gives rows, newest first.
-	AuditTrail(ctx context.Context, f study.AuditFilter) ([]study.AuditRow, error)
-	// Shown gives what readers were shown of the AI on a study.
-	Shown(ctx context.Context, uid study.UID) ([]study.Shone, error)
-	// VerifyAudit walks the chain and gives its length; a chain that was tampered
-	// with is an error of kind [study.ErrInvalid].
-	VerifyAudit(ctx context.Context) (int64, error)
-	// Audit adds a row.
-	Audit(ctx context.Context, actor, action, entity string) error
-}
 
 const (
 	auditPage   = 100   // rows
@@ -57,12 +44,6 @@ type auditLine struct {
 type shownLines struct {
 	Model, Hash, Protocol, Lang, Build string
 	Lines                              []string
-}
-
-func (p *pages) addAudit() {
-	p.site.Page("GET /audit", webui.SeeAudit, p.audit)
-	p.site.Page("POST /audit/check", webui.SeeAudit, p.checkAudit)
-	p.site.Handle("GET /audit.csv", webui.SeeAudit, http.HandlerFunc(p.auditCSV))
 }
 
 // auditFilter reads the address.
