@@ -51,7 +51,7 @@ func (p *pages) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(d.Results) > 0 {
-		if err := p.Veil.Note(r.Context(), webui.VisitOf(r.Context()).Who, d.UID, "report fetched"); err != nil {
+		if err := p.Veil.Note(r.Context(), webui.VisitOf(r.Context()).Who, "report fetched", d.UID); err != nil {
 			p.site.Fail(w, r, err)
 			return
 		}

@@ -164,10 +164,12 @@ func (w *ward) veil() *veil.Veil {
 			}
 			return w.protocols
 		},
-		Audit: func(_ context.Context, actor, action, entity string) error {
+		Audit: func(_ context.Context, actor, action string, entities []string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.noted = append(w.noted, actor+" "+action+" "+entity)
+			for _, e := range entities {
+				w.noted = append(w.noted, actor+" "+action+" "+e)
+			}
 			return nil
 		}}
 }

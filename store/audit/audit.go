@@ -33,6 +33,18 @@ func (l *Trail) Audit(ctx context.Context, actor, action, entity string) error {
 	return l.db.Change(ctx, func(t *sqldb.Tx) error { return Write(t, actor, action, entity, "") })
 }
 
+// AuditEach is [Trail.Audit] of several entities, in one change.
+func (l *Trail) AuditEach(ctx context.Context, actor, action string, entities []string) error {
+	return l.db.Change(ctx, func(t *sqldb.Tx) error {
+		for _, e := range entities {
+			if err := Write(t, actor, action, e, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Write adds a link to the chain. It is written in the transaction of what it
 // tells, so that neither is without the other.
 func Write(t *sqldb.Tx, actor, action, entity, detail string) error {

@@ -22,15 +22,18 @@ func (l *Intake) CaseWaits(ctx context.Context, studies []study.Study) ([][]stud
 		if err != nil || len(any) == 0 {
 			return err
 		}
+		var slides []study.Study // nothing else waits
+		var at []int
 		for i, s := range studies {
-			if s.Modality != study.SM { // which never waits
-				continue
-			}
-			if all[i], err = row.WaitsOf(a, s); err != nil {
-				return err
+			if s.Modality == study.SM {
+				slides, at = append(slides, s), append(at, i)
 			}
 		}
-		return nil
+		waits, err := row.WaitsOfAll(a, slides)
+		for i, w := range waits {
+			all[at[i]] = w
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("what cases wait for: %w", err)

@@ -17,24 +17,40 @@ import (
 // where there is none. Of the filter, status, cursor, limit and direction are not
 // looked at: the list is one of studies still to be read.
 func (l *Reading) FirstArrival(ctx context.Context, f study.WorklistFilter, class int, from time.Time) (int, time.Time, bool, error) {
-	text, args := firstArrivalQuery(f, class, from)
-	type arrival struct {
-		class int
-		at    int64
+	for {
+		text, args := firstArrivalQuery(f, class, from)
+		all, err := sqldb.List(l.db.Ask(ctx), sqldb.Number, text, args...)
+		if err != nil {
+			return 0, time.Time{}, false, err
+		}
+		if len(all) > 0 {
+			return class, sqldb.At(int64(all[0])), true, nil
+		}
+		text, args = nextClassQuery(f, class)
+		classes, err := sqldb.List(l.db.Ask(ctx), sqldb.Number, text, args...)
+		if err != nil || len(classes) == 0 {
+			return 0, time.Time{}, false, err
+		}
+		class, from = int(classes[0]), time.Time{}
 	}
-	all, err := sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (a arrival, err error) { return a, rows.Scan(&a.class, &a.at) }, text, args...)
-	if err != nil || len(all) == 0 {
-		return 0, time.Time{}, false, err
-	}
-	return all[0].class, sqldb.At(all[0].at), true, nil
 }
 
+// firstArrivalQuery asks in one class: over several, an engine would sort them.
 func firstArrivalQuery(f study.WorklistFilter, class int, from time.Time) (text string, args []any) {
 	var c conditions
 	f.Status = ""
 	c.listed(f)
-	c.add(`(class, received_at) >= ($?, $?)`, class, sqldb.MS(from))
-	return `SELECT class, received_at FROM study` + c.where() + ` ORDER BY class, received_at LIMIT 1`, c.args
+	c.add(`class = $?`, class)
+	c.add(`received_at >= $?`, sqldb.MS(from))
+	return `SELECT received_at FROM study` + c.where() + ` ORDER BY received_at LIMIT 1`, c.args
+}
+
+func nextClassQuery(f study.WorklistFilter, class int) (text string, args []any) {
+	var c conditions
+	f.Status = ""
+	c.listed(f)
+	c.add(`class > $?`, class)
+	return `SELECT class FROM study` + c.where() + ` ORDER BY class LIMIT 1`, c.args
 }
 
 // Arrived gives the studies of a list that stand in a class and arrived in a time that

@@ -23,6 +23,13 @@ func TestListsUseTheirIndex(t *testing.T) {
 		{"worklist", "study_order", func() (string, []any) { return list(study.WorklistFilter{}) }},
 		{"its next page", "study_order", func() (string, []any) { return list(study.WorklistFilter{After: after}) }},
 		{"its last page", "study_order", func() (string, []any) { return list(study.WorklistFilter{Last: true}) }},
+		{"the first that came", "study_arrived", func() (string, []any) {
+			return firstArrivalQuery(study.WorklistFilter{Reader: "anna"}, 3, sqldb.At(1000))
+		}},
+		{"the next class", "study_order", func() (string, []any) { return nextClassQuery(study.WorklistFilter{Reader: "anna"}, 3) }},
+		{"what came on a day", "study_arrived", func() (string, []any) {
+			return arrivedQuery(study.WorklistFilter{Reader: "anna"}, 3, sqldb.At(1000), sqldb.At(2000))
+		}},
 		{"of a modality", "study_modality", func() (string, []any) { return list(study.WorklistFilter{Modality: study.CT, After: after}) }},
 		{"of a status", "study_status", func() (string, []any) { return list(study.WorklistFilter{Status: study.Scoring, After: after}) }},
 		{"claim", "job_ready", func() (string, []any) {

@@ -32,14 +32,10 @@ func (c *conditions) screened(f study.WorklistFilter) {
 // Screenings tells of studies how far they are in their screening programs, in their
 // order: of a study that is in none, the zero screening.
 func (l *Reading) Screenings(ctx context.Context, studies []study.Study) ([]study.Screening, error) {
-	all := make([]study.Screening, len(studies))
+	var all []study.Screening
 	err := l.db.View(ctx, func(a sqldb.Asker) (err error) {
-		for i, s := range studies {
-			if all[i], err = l.rules.FindScreening(a, s); err != nil {
-				return err
-			}
-		}
-		return nil
+		all, err = l.rules.FindScreenings(a, studies)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("screenings: %w", err)

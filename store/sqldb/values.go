@@ -79,3 +79,21 @@ func ScanHash(rows *sql.Rows) (study.Hash, error) {
 	err := rows.Scan(&b)
 	return Hash(b), err
 }
+
+// In makes a list for IN of values, of which there is at least one. Its length is a power
+// of two, by naming the last one again, so that there are few texts to prepare.
+func In[T any](values []T) (list string, args []any) { return InAfter(nil, values) }
+
+// InAfter is [In] in a statement that has other arguments before these.
+func InAfter[T any](before []any, values []T) (list string, args []any) {
+	n := 1
+	for n < len(values) {
+		n *= 2
+	}
+	names := make([]string, n)
+	for i := range n {
+		names[i] = fmt.Sprintf("$%d", len(before)+i+1)
+		args = append(args, values[min(i, len(values)-1)])
+	}
+	return "(" + strings.Join(names, ", ") + ")", args
+}

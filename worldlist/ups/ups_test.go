@@ -75,7 +75,7 @@ func (w *ward) serve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cloth := &veil.Veil{Zone: time.UTC, Answers: w.Ledger, Cases: w.Ledger, Audit: w.Ledger.Audit,
+	cloth := &veil.Veil{Zone: time.UTC, Answers: w.Ledger, Cases: w.Ledger, Audit: w.Ledger.AuditEach,
 		Protocols: func(study.ModelRef, string) []study.Protocol { return w.rules }}
 	ups.Service{Items: w.Ledger, Performers: w.Ledger, Events: w.Ledger, Subscriptions: w.Ledger, Desk: w.Ledger, Orders: w.Ledger.Orders,
 		Veil: cloth, Changed: w.Ledger.Changed, Idle: idle, Base: "/dicom-web", Log: slog.New(slog.DiscardHandler)}.Add(site)

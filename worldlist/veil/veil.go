@@ -86,8 +86,9 @@ type Veil struct {
 	// Others reports whether results of other makers came with a study that are hidden
 	// together with ours; nil: nobody looks.
 	Others func(ctx context.Context, uid study.UID) (bool, error)
-	// Audit notes who was shown what a reader would not have been; nil: nobody does.
-	Audit func(ctx context.Context, actor, action, entity string) error
+	// Audit notes who was shown what a reader would not have been, all of it or nothing;
+	// nil: nobody does.
+	Audit func(ctx context.Context, actor, action string, entities []string) error
 	// Zone is that of the days within which places are shuffled; nil: the machine's.
 	Zone *time.Location
 
@@ -118,7 +119,7 @@ func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Cas
 	for i, c := range cases {
 		uids[i] = c.Study.UID
 	}
-	var locked []study.UID
+	var locked, watched []study.UID
 	var asked map[study.UID][]study.ModelRef
 	var err error
 	if who.Role == webui.Reader {
@@ -148,12 +149,13 @@ func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Cas
 			}
 		}
 		if all[i].Watched {
-			if err := v.Note(ctx, who, c.Study.UID, "ai seen unblinded"); err != nil {
-				return nil, err
-			}
+			watched = append(watched, c.Study.UID)
 		}
 	}
-	return all, nil
+	if len(watched) > 0 {
+		err = v.Note(ctx, who, "ai seen unblinded", watched...)
+	}
+	return all, err
 }
 
 // sight says what who may see of one case.
@@ -185,26 +187,30 @@ func (v *Veil) Hidden(ctx context.Context, uid study.UID) (bool, error) {
 // noteAgain is how soon the same person is noted again on the same study.
 const noteAgain = time.Hour
 
-// Note writes into the audit what somebody was shown of a study, once an hour for
+// Note writes into the audit what somebody was shown of studies, once an hour for
 // each.
-func (v *Veil) Note(ctx context.Context, who webui.Identity, uid study.UID, action string) error {
+func (v *Veil) Note(ctx context.Context, who webui.Identity, action string, uids ...study.UID) error {
 	if v.Audit == nil {
 		return nil
 	}
-	key, now := action+"\x00"+who.Name+"\x00"+string(uid), time.Now()
+	now := time.Now()
+	var fresh []string
 	v.mu.Lock()
-	fresh := now.Sub(v.seen[key]) > noteAgain
-	if fresh {
+	for _, uid := range uids {
+		key := action + "\x00" + who.Name + "\x00" + string(uid)
+		if now.Sub(v.seen[key]) <= noteAgain {
+			continue
+		}
 		if v.seen == nil || len(v.seen) > 10_000 {
 			v.seen = map[string]time.Time{}
 		}
-		v.seen[key] = now
+		v.seen[key], fresh = now, append(fresh, "study "+string(uid))
 	}
 	v.mu.Unlock()
-	if !fresh {
+	if len(fresh) == 0 {
 		return nil
 	}
-	return v.Audit(ctx, who.Name, action, "study "+string(uid))
+	return v.Audit(ctx, who.Name, action, fresh)
 }
 
 func isNotFound(err error) bool { return errors.Is(err, study.ErrNotFound) }
