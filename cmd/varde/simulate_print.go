@@ -34,6 +34,9 @@ func (d *desk) printTrial(c rehearsal.Comparison) error {
 	if c.Source == "history" {
 		d.print(nil, "reading times known of %d exams; the others are drawn", c.Known)
 	}
+	if c.Few() {
+		d.print(nil, "TOO LITTLE HISTORY: fewer than 20 reading times, so the pace is guessed. These waits are not this department's: try --profile")
+	}
 	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "exams\trule\tn\tmean (95 %)\tp50\tp95\tp99\tmax\tlate\tpassed by\t")
 	for _, g := range c.Rules[0].Groups {

@@ -5,8 +5,24 @@ import (
 	"strings"
 	"testing"
 
+	"varde/worldlist/rehearsal"
 	"varde/worldlist/screening"
+	"varde/worldlist/simulation"
 )
+
+// TestShortHistoryIsSaidAboveItsFigures prints what few reading times are worth.
+func TestShortHistoryIsSaidAboveItsFigures(t *testing.T) {
+	for known, want := range map[int]bool{3: true, 20: false} {
+		var out bytes.Buffer
+		c := rehearsal.Comparison{Source: "history", Exams: 64, Known: known, Rules: []simulation.Outcome{{Rule: rehearsal.Ours}}}
+		if err := (&desk{out: &out}).printTrial(c); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "TOO LITTLE HISTORY") != want {
+			t.Errorf("%d known:\n%s", known, out.String())
+		}
+	}
+}
 
 // TestReplayOfScreeningIsToldInWords prints one program, and why exams of it would have
 // been read twice.

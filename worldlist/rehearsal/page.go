@@ -58,6 +58,7 @@ type trialSheet struct {
 	Readers, Models string
 	Done            bool
 	Empty           bool
+	Few             string // that there is too little history, and why that matters
 	Says            []string
 	Groups          []trialGroup
 }
@@ -101,6 +102,9 @@ func (s *simulator) show(r *http.Request) (webui.View, error) {
 	default:
 		sheet.Done = true
 		sheet.Says = trialWords(l, c)
+		if c.Few() {
+			sheet.Few = l.T("simulation.few", c.Known, c.Exams)
+		}
 		sheet.Groups = trialGroups(l, c)
 	}
 	view.Data = sheet
@@ -134,6 +138,13 @@ func trialWords(l webui.Lang, c Comparison) []string {
 	models := strings.Join(c.Models, ", ")
 	if models == "" {
 		models = l.T("simulation.no_models")
+	}
+	if c.Few() {
+		return []string{
+			l.T("simulation.from", l.Date(c.From), c.Exams, c.Passes),
+			l.T("simulation.models", models),
+			l.T("simulation.rule", c.Rule),
+		}
 	}
 	return []string{
 		l.T("simulation.from", l.Date(c.From), c.Exams, c.Passes),

@@ -69,7 +69,12 @@ type Comparison struct {
 	Rules   []simulation.Outcome `json:"rules"`
 }
 
+// Few reports whether a history holds too few reading times to tell a department's
+// pace: then its readers and what they take are guessed, and so is every wait.
+func (c Comparison) Few() bool { return c.Source == "history" && c.Known < fewKnown }
+
 const (
+	fewKnown      = 20
 	defaultDays   = 90
 	defaultPasses = 10
 	maxReadings   = 20_000_000 // exams read, over all passes and rules: half a minute or so

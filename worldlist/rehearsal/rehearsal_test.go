@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,6 +84,29 @@ func TestTrialReplaysTheDepartmentsOwnDays(t *testing.T) {
 	}
 	if g := ours["all"]; g.Late == nil || g.Late.Value != 0 || g.Mean.Low > g.Mean.Value || g.Mean.High < g.Mean.Value {
 		t.Errorf("%+v", g)
+	}
+}
+
+// TestShortHistoryIsNoPrognosis: with a handful of reading times the waits are guesses,
+// and nobody may take them for the department's own.
+func TestShortHistoryIsNoPrognosis(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	h := weeks(now, 28)
+	for known, few := range map[int]bool{1: true, 19: true, 20: false} {
+		short := slices.Clone(h)
+		for i := known; i < len(short); i++ {
+			short[i].OpenedAt, short[i].ReadAt = time.Time{}, time.Time{}
+		}
+		c, err := rehearsal.Trial{Days: 28, Readers: []int{1}, Passes: 1, Seed: 1}.Run(context.Background(), short, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Known != known || c.Few() != few {
+			t.Errorf("%d reading times known: %d counted, too few %t", known, c.Known, c.Few())
+		}
+	}
+	if (rehearsal.Comparison{Source: "profile"}).Few() {
+		t.Error("a profile is said to lack history")
 	}
 }
 
