@@ -3,6 +3,7 @@ package reading
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/store"
@@ -21,6 +22,42 @@ var linePromises = []storetest.Promise{
 	{Name: "a study that no model is for has the place of a study without AI", Test: placedWithoutModel},
 	{Name: "models that nobody answers for are known", Test: aiLayer},
 	{Name: "the line is told by modality in reading order, and what was read by the hour", Test: lineTold},
+	{Name: "those that wait are found by class and arrival, and no read one", Test: arrivalsFound},
+}
+
+func arrivalsFound(b *storetest.Bench) {
+	ctx := context.Background()
+	for _, uid := range []study.UID{"1.2", "1.3", "1.4"} {
+		b.Settle(uid, storetest.Asked("m", 1))
+	}
+	b.OK(b.MarkRead(ctx, "1.4", "anna", "none"))
+	s, err := b.Study(ctx, "1.2")
+	b.OK(err)
+	at, class, f := s.ReceivedAt, s.Place.Class, study.WorklistFilter{Reader: "anna", Limit: 1, Last: true}
+	arrived := func(class int, from, to time.Time) string {
+		b.T.Helper()
+		all, err := b.Arrived(ctx, f, class, from, to)
+		b.OK(err)
+		slices.Sort(all)
+		return fmt.Sprint(all)
+	}
+	storetest.Same(b, "of the day", arrived(class, at.Add(-time.Hour), at.Add(time.Hour)), "[1.2 1.3]")
+	storetest.Same(b, "of the day before", arrived(class, at.Add(-time.Hour), at), "[]")
+	storetest.Same(b, "of another class", arrived(class+1, at.Add(-time.Hour), at.Add(time.Hour)), "[]")
+	first := func(class int, from time.Time) string {
+		b.T.Helper()
+		k, when, found, err := b.FirstArrival(ctx, f, class, from)
+		b.OK(err)
+		return fmt.Sprint(k-s.Place.Class, when.Equal(at), found)
+	}
+	storetest.Same(b, "first", first(class, time.Time{}), "0 true true")
+	storetest.Same(b, "first of any class", first(class-1, at.Add(time.Hour)), "0 true true")
+	_, _, found, err := b.FirstArrival(ctx, f, class, at.Add(24*time.Hour))
+	b.OK(err)
+	storetest.Same(b, "after the last", found, false)
+	rows, err := b.Listed(ctx, f, class, []study.UID{"1.2", "1.4", "1.9"})
+	b.OK(err)
+	storetest.Same(b, "rows", fmt.Sprint(len(rows), " ", rows[0].Study.UID), "1 1.2")
 }
 
 // timer knows one pathway, P, of two days from the referral, which the code C
