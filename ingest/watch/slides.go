@@ -73,6 +73,9 @@ func (w *Watcher) receiveSlide(ctx context.Context, root *os.Root, name string, 
 	if !ok {
 		return "", w.waits(ctx, root, name)
 	}
+	if at, err := root.Lstat(beside); err != nil || time.Since(at.ModTime()) < or(w.Quiet, defaultQuiet) {
+		return "", errChanged // it may still be written: half of it would refuse a slide that has waited for it
+	}
 	b, err := root.ReadFile(beside)
 	if err != nil {
 		return "", err

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -49,7 +50,18 @@ func TestSlideFileWaitsForItsIdentifiers(t *testing.T) {
 	time.Sleep(600 * time.Millisecond) // longer than the patience with damaged files
 	p.missing(t, "done/ward/scan.svs")
 	p.missing(t, "refused/ward/scan.svs")
-	p.put(t, "ward/scan.json", []byte(hers))
+	// It is written in two pieces, the first of them just now for as long as the test takes.
+	p.put(t, "ward/scan.json.part", []byte(hers[:20]))
+	part, whole := filepath.Join(p.Folder, "ward", "scan.json.part"), filepath.Join(p.Folder, "ward", "scan.json")
+	if err := errors.Join(os.Chtimes(part, time.Time{}, time.Now().Add(time.Hour)), os.Rename(part, whole)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	p.missing(t, "refused/ward/scan.svs")
+	p.put(t, "ward/scan.json.part", []byte(hers))
+	if err := os.Rename(part, whole); err != nil {
+		t.Fatal(err)
+	}
 	p.await(t, "done/ward/scan.svs")
 	p.await(t, "done/ward/scan.json")
 	p.missing(t, "waiting/ward/scan.svs.txt")
