@@ -79,7 +79,7 @@ func environment(t *testing.T) map[string]bool {
 			known["VARDE_"+strings.ToUpper(key)] = true
 		}
 	}
-	code, err := os.ReadFile("settings.go")
+	code, err := os.ReadFile(filepath.Join("settings", "settings.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
