@@ -141,6 +141,7 @@ func TestNewStudiesAreToldAndMoveNothing(t *testing.T) {
 	enter(t, b, entry)
 	b.Keys("jj")
 	before := webuitest.Eval[string](b, `document.querySelector('#rows').textContent`)
+	selected := webuitest.Eval[string](b, `document.querySelector('#rows tr.cur').dataset.uid`)
 	late := one("2.25.200", "New^Ann", "CT thorax", study.CT, today, study.PriorityStat, today.AddDate(0, 0, -1), ran(nodules, study.Flagged, 1, 1))
 	w.mu.Lock()
 	w.cases[late.Study.UID] = &late
@@ -151,6 +152,9 @@ func TestNewStudiesAreToldAndMoveNothing(t *testing.T) {
 	}
 	b.Keys("r")
 	b.Until(`document.querySelectorAll('#rows tr').length === 12 && document.querySelector('#news').textContent === ''`)
+	if now := webuitest.Eval[string](b, `document.querySelector('#rows tr.cur').dataset.uid`); now != selected {
+		t.Errorf("%s is selected, which was %s before the list was renewed", now, selected)
+	}
 }
 
 // pixel gives red, green and blue of a canvas where a point of the image lies.

@@ -294,6 +294,21 @@ func TestListTellsATurnedAwayStudyFromOneThatNoModelIsFor(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotKnownOfAStudyIsSaidToBe: no blank stands where a reader looks for the
+// identity of the patient.
+func TestWhatIsNotKnownOfAStudyIsSaidToBe(t *testing.T) {
+	w := newWard()
+	c := w.cases[chestCT]
+	p := c.Study.Patient.Reveal()
+	p.ID = ""
+	c.Study.Patient, c.Study.Accession = study.NewPatient(p), ""
+	server, _ := serve(t, w, webui.Reader)
+	_, body := get(t, server.URL+"/studies/"+string(chestCT), webui.Reader)
+	if !strings.Contains(body, "no ID") || !strings.Contains(body, "<dt>Accession</dt><dd>–</dd>") {
+		t.Error("an ID or accession number that is not there is not said to be")
+	}
+}
+
 func TestShadowResultIsShownToNoReader(t *testing.T) {
 	w := newWard()
 	secret := ran(nodules, study.Flagged, 24, 24)

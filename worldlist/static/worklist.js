@@ -58,7 +58,8 @@ function take(/** @type {Document} */ page, /** @type {string[]} */ ids) {
   }
 }
 
-async function show(/** @type {string} */ url, /** @type {number} */ at) {
+/** show puts the list at url in the place of ours, and selects the study kept where it is there, else row at. */
+async function show(/** @type {string} */ url, /** @type {number} */ at, /** @type {string|undefined} */ kept = undefined) {
   const page = await fetchPage(url);
   if (!page) return;
   const theirs = page.getElementById('list');
@@ -69,7 +70,8 @@ async function show(/** @type {string} */ url, /** @type {number} */ at) {
   news.replaceChildren();
   watch();
   cur = -1;
-  if (at >= 0) select(at);
+  const same = kept ? rows().findIndex((r) => r.dataset.uid === kept) : -1;
+  if (same >= 0 || at >= 0) select(same >= 0 ? same : at);
 }
 
 /** append adds the rows that follow, and says whether there were any. */
@@ -108,7 +110,7 @@ const keys = /** @type {Record<string, () => void>} */ ({
   Home: () => (link('first').hidden ? select(0) : show(link('first').href, 0)),
   End: () => (link('end').hidden ? select(rows().length - 1) : show(link('end').href, Infinity)),
   Enter: () => rows()[cur]?.querySelector('a')?.click(),
-  r: () => show(query(), cur < 0 ? -1 : 0),
+  r: () => show(query(), cur < 0 ? -1 : cur, rows()[cur]?.dataset.uid), // Enter after it opens what was selected before it
   '/': () => { search.focus(); search.select(); },
 });
 

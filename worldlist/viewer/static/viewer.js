@@ -96,6 +96,7 @@ function fillPickers() {
       return g;
     };
     select.replaceChildren(group(words.thisexam ?? '', own), ...priors.map((o) => group(labelOf(o), o.stacks)));
+    select.hidden = !select.querySelector('option'); // there is nothing to choose from
     select.value = p.stack ? `${p.stack.study}/${p.stack.series}` : ''; // none is chosen
   }
 }
@@ -746,5 +747,6 @@ if (begin) {
   $('controls').hidden = true;
   $('tools').hidden = true;
   const p = newPane();
+  fillPickers();
   p.trouble(words.empty);
 }
