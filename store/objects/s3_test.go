@@ -103,7 +103,7 @@ func startMinIO(t *testing.T) (endpoint string) {
 	t.Helper()
 	binary := os.Getenv("VARDE_MINIO")
 	if binary == "" {
-		binary = filepath.Join("..", ".tools", "minio")
+		binary = filepath.Join("..", "..", ".tools", "minio")
 	}
 	if _, err := os.Stat(binary); err != nil {
 		if os.Getenv("CI") == "true" || os.Getenv("VARDE_MINIO") != "" {
