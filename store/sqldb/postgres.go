@@ -84,7 +84,7 @@ func postgres(ctx context.Context, location string) (*engine, error) {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte("varde ledger " + schema)) // a hash takes everything
 	lock := int64(sum.Sum64())
-	e.begin = []string{`BEGIN`, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, lock)}
+	e.begin = []string{fmt.Sprintf(`BEGIN; SELECT pg_advisory_xact_lock(%d)`, lock)} // one way there and back
 	e.alone = fmt.Sprintf(`SELECT pg_advisory_lock(%d)`, lock)
 	e.together = fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, lock)
 	e.self, e.channel = rand.Text()+" ", fmt.Sprintf("varde_%016x", sum.Sum64())
