@@ -70,7 +70,8 @@ func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, w
 		}
 		l, _ := words.ParseLang(k.lang)
 		in := fhir.Work{Study: k.study, Instances: k.instances, Result: k.result, Device: k.device, Location: k.location, Answer: &g}
-		for _, o := range append(slices.Clone(k.before), k.beside...) {
+		before := slices.DeleteFunc(slices.Clone(k.before), func(o study.Report) bool { return o.Purpose == study.PurposeVerified })
+		for _, o := range append(before, k.beside...) {
 			if o.Lang == "" || o.Lang == k.lang {
 				in.Objects = append(in.Objects, o)
 			}
@@ -87,6 +88,6 @@ func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, w
 		if err != nil {
 			return nil, err
 		}
-		return []made{k.made(kind, 0, "", "", b)}, nil
+		return []made{k.made(kind, k.number, "", "", b)}, nil
 	}
 }

@@ -63,7 +63,7 @@ func makeORU(ctx context.Context, w *Writer, k work) ([]made, error) {
 func written(all []study.Report, kind, lang string) *study.Report {
 	var found *study.Report
 	for i, r := range all {
-		if r.Kind == kind && (found == nil || r.Lang == lang) {
+		if basic(r.Kind) == kind && (found == nil || r.Lang == lang) {
 			found = &all[i]
 		}
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"varde/internal/dicom"
 	"varde/internal/words"
@@ -27,12 +28,18 @@ func makeVerified(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := Verify(k.study, k.instances, k.result, g, Options{Lang: k.lang, Device: k.device, Location: k.location,
-		Predecessor: k.predecessor(KindSR, ""), Objects: objects, Segments: segments}).Encode()
+	before := k.predecessor(KindSR, "")
+	if again := k.predecessor(KindVerified, ""); again != nil {
+		before = again
+	}
+	d := Verify(k.study, k.instances, k.result, g, Options{Lang: k.lang, Device: k.device, Location: k.location,
+		Predecessor: before, Objects: objects, Segments: segments})
+	d.UID, d.Series = k.name(KindVerified, k.number, "")
+	b, err := d.Encode()
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindVerified, 0, "", dicom.Comprehensive3DSR, b)}, nil
+	return []made{k.made(KindVerified, k.number, "", dicom.Comprehensive3DSR, b)}, nil
 }
 
 // makeFinalMessage makes the message that says the same, with the status final.
@@ -44,7 +51,10 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 	l, _ := words.ParseLang(k.lang)
 	in := messages.Input{Study: k.study, Result: g.Left(k.result), Lang: or(l, words.English), Device: k.device, Location: k.location, Options: w.Messages,
 		Verified: &messages.Verification{By: personName(g.By), At: g.At}, At: g.At, Report: written(k.beside, KindVerified, k.lang)}
-	in.UID, _ = k.name(KindFinalMessage, 0, "")
+	in.UID, _ = k.name(KindFinalMessage, k.number, "")
+	if k.number > 0 { // younger than what it replaces
+		in.Replaces, in.At = true, g.At.Add(time.Duration(k.number)*time.Second)
+	}
 	d := Document{Study: k.study, Evidence: k.instances, At: g.At.In(k.identity().At.Location())}
 	in.Lines = (&builder{language: tongue(k.lang), result: in.Result, document: &d}).read(k.result, g)
 	if in.Report == nil {
@@ -59,7 +69,7 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindFinalMessage, 0, "", "", b)}, nil
+	return []made{k.made(KindFinalMessage, k.number, "", "", b)}, nil
 }
 
 // reading gives what the reader made of the result.

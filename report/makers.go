@@ -174,10 +174,11 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 	}
 	var all []study.Report
 	k.segments = Segments{}
-	for _, m := range makers() {
-		if k.purpose == study.PurposeWithdrawn && !m.withdraws || k.purpose == study.PurposeResult && m.silent || k.purpose == study.PurposeVerified && !m.verifies ||
-			k.purpose == study.PurposePatient && !m.readdresses {
-			continue
+	asked := k
+	for _, m := range w.makersFor(ctx, k) {
+		k.purpose, k.number = asked.purpose, asked.number
+		if k.purpose == study.PurposePatient && m.verifies { // it is the reader's still, and no more the AI's than before
+			k.purpose, k.number = study.PurposeVerified, k.number+1
 		}
 		for _, lang := range w.langs(m) {
 			k.lang, k.spoken = lang, m.spoken
@@ -190,7 +191,7 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 			all = append(all, kept...)
 		}
 	}
-	if k.purpose == study.PurposeResult {
+	if asked.purpose == study.PurposeResult {
 		rejected, err := w.reject(ctx, k)
 		if err != nil {
 			return nil, err
@@ -202,6 +203,27 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 		return map[bool]int{true: 0, false: 1}[a.Kind == KindSR] - map[bool]int{true: 0, false: 1}[b.Kind == KindSR]
 	})
 	return all, nil
+}
+
+// makersFor gives what is made for the purpose of a work, in the order of its making.
+// Where a reader has answered, what says so is made anew with the rest when the
+// patient's facts were corrected, and behind it: it stands last wherever both go.
+func (w *Writer) makersFor(ctx context.Context, k work) []maker {
+	all := makers()
+	switch k.purpose {
+	case study.PurposeWithdrawn:
+		return slices.DeleteFunc(all, func(m maker) bool { return !m.withdraws })
+	case study.PurposeVerified:
+		return slices.DeleteFunc(all, func(m maker) bool { return !m.verifies })
+	case study.PurposePatient:
+		_, err := w.reading(ctx, k)
+		all = slices.DeleteFunc(all, func(m maker) bool { return !m.readdresses && !(m.verifies && err == nil) })
+		slices.SortStableFunc(all, func(a, b maker) int {
+			return map[bool]int{true: 1, false: 0}[a.verifies] - map[bool]int{true: 1, false: 0}[b.verifies]
+		})
+		return all
+	}
+	return slices.DeleteFunc(all, func(m maker) bool { return m.silent })
 }
 
 // makeKind makes one kind in one language. The structured report in the site's

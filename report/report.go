@@ -161,7 +161,10 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 	if err != nil {
 		return nil, err
 	}
-	k.before = slices.DeleteFunc(k.before, func(r study.Report) bool { return r.Purpose != study.PurposeResult })
+	k.before = slices.DeleteFunc(k.before, func(r study.Report) bool {
+		return r.Purpose != study.PurposeResult && !(r.Purpose == study.PurposeVerified && k.purpose == study.PurposePatient) &&
+			!(r.Purpose == study.PurposePatient && k.purpose == study.PurposeWithdrawn && w.Told != nil)
+	})
 	k.slides = sync.OnceValues(func() ([]slides.Slide, error) { return w.slidesOf(ctx, k.instances, k.result) })
 	return w.makeAll(ctx, k)
 }

@@ -45,7 +45,7 @@ func (w Work) report() *DiagnosticReport {
 		Data: []byte(headline + "\n\n" + r.Conclusion + "\n"), Title: w.title(), Creation: instant(w.in(w.Result.At)),
 	}}
 	for _, o := range w.Objects {
-		if o.IsObject() && (o.Purpose == study.PurposeResult || o.Purpose == study.PurposeVerified) && o.Held == "" {
+		if o.IsObject() && (o.Purpose == study.PurposeResult || o.Purpose == study.PurposeVerified || o.Purpose == study.PurposePatient) && o.Held == "" {
 			id := UIDIdentifier(o.UID)
 			r.Media = append(r.Media, Media{Comment: strings.ToUpper(o.Kind), Link: &Reference{Identifier: &id}})
 		}

@@ -97,7 +97,7 @@ func (l *Outbox) RecallWithdrawn(ctx context.Context) error {
 func (l *Outbox) reject(ctx context.Context, m study.ModelRef) error {
 	for {
 		some, err := sqldb.List(l.db.Ask(ctx), sqldb.Word, `SELECT r.sop_uid FROM report r JOIN instance i ON i.sop_uid = r.sop_uid AND i.own = 1 AND i.rejected = 0`+saying("r")+`
-			WHERE `+row.OfModel("r")+` AND r.kind NOT LIKE '%!%' ORDER BY r.sop_uid LIMIT $4`, m.ID, m.Version, m.SHA256[:], recallsAtOnce)
+			WHERE `+row.OfModel("r")+` AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient') ORDER BY r.sop_uid LIMIT $4`, m.ID, m.Version, m.SHA256[:], recallsAtOnce)
 		if err != nil || len(some) == 0 {
 			return err
 		}
@@ -133,7 +133,7 @@ func saying(alias string) string {
 func (l *Outbox) told(ctx context.Context, m study.ModelRef, uid study.UID) ([]row.Work, error) {
 	return sqldb.List(l.db.Ask(ctx), row.ScanWork, `SELECT r.study_uid, MAX(r.rev) FROM report r
 		JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+saying("r")+`
-		WHERE `+row.OfModel("r")+` AND r.kind NOT LIKE '%!%' AND ($4 = '' OR r.study_uid = $4)
+		WHERE `+row.OfModel("r")+` AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient') AND ($4 = '' OR r.study_uid = $4)
 		AND NOT EXISTS (SELECT 1 FROM job j WHERE j.study_uid = r.study_uid AND j.rev >= r.rev AND j.task = 'withdraw' AND `+row.OfModel("j")+`)
 		GROUP BY r.study_uid ORDER BY r.study_uid LIMIT $5`, m.ID, m.Version, m.SHA256[:], uid, recallsAtOnce)
 }
@@ -167,7 +167,7 @@ func (t *tx) recall(w row.Work, m study.ModelRef, by, reason string) error {
 func (t *tx) hasIt(r study.Report, destination, has string) (bool, error) {
 	_, err := sqldb.One(t, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT 1 FROM delivery d
 		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $4 AND d.destination = $5 AND `+has+`
-		AND `+row.OfModel("r")+` AND r.kind NOT LIKE '%!%' LIMIT 1`,
+		AND `+row.OfModel("r")+` AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient') LIMIT 1`,
 		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, destination)
 	if errors.Is(err, study.ErrNotFound) {
 		return false, nil
@@ -177,11 +177,12 @@ func (t *tx) hasIt(r study.Report, destination, has string) (bool, error) {
 
 // Told gives what was written of a model's results of a study, of this revision and
 // of earlier ones, and has left the house or may have: each with those of its
-// deliveries of which that is so. What takes something back is not among it.
+// deliveries of which that is so, under the facts of the patient that held then and as
+// they were corrected. What takes something back is not among it, nor what is a reader's.
 func (l *Outbox) Told(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (told []study.Report, err error) {
 	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		all, err := sqldb.List(a, row.ScanReport, `SELECT r.`+strings.Join(strings.Split(strings.Join(strings.Fields(row.ReportColumns), ""), ","), ", r.")+` FROM report r`+saying("r")+` WHERE `+row.OfModel("r")+` AND r.study_uid = $4 AND r.rev <= $5
-			AND r.kind NOT LIKE '%!%' ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
+			AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient') ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
 		if err != nil {
 			return err
 		}
@@ -255,7 +256,7 @@ func recallOf(a sqldb.Asker, m study.ModelRef) (study.Recall, error) {
 			AND `+row.OfModel("w")+` AND w.kind LIKE '%!withdrawn') THEN 0 ELSE 1 END)
 		FROM (SELECT DISTINCT d.destination, d.study_uid FROM report r
 			JOIN delivery d ON d.study_uid = r.study_uid AND d.report_uid = r.sop_uid AND `+hasTaken("d")+saying("r")+`
-			WHERE `+row.OfModel("r")+` AND r.kind NOT LIKE '%!%') has GROUP BY has.destination ORDER BY has.destination`, ref...)
+			WHERE `+row.OfModel("r")+` AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient')) has GROUP BY has.destination ORDER BY has.destination`, ref...)
 	if err != nil {
 		return r, err
 	}
