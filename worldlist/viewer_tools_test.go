@@ -260,7 +260,7 @@ func TestEveryDragHasAnotherWay(t *testing.T) {
 }
 
 // TestViewsAreShownBesideEachOther: the images of a mammogram are views, and no stack:
-// side by side, and none moves another.
+// side by side from the start, and none moves another.
 func TestViewsAreShownBesideEachOther(t *testing.T) {
 	server, entry := newScene().show(t)
 	b := webuitest.Open(t, 1440, 900, "en")
@@ -270,8 +270,8 @@ func TestViewsAreShownBesideEachOther(t *testing.T) {
 	if got := webuitest.Eval[string](b, `document.querySelector('#looks').selectedOptions[0].textContent`); got != "Automatic" {
 		t.Errorf("an image without a window is shown %q", got)
 	}
-	b.Keys("g")
 	b.Until(`document.querySelector('#stage2')?.dataset.shown === '0/1'`)
+	b.Until(`[...document.querySelectorAll('[data-el=stage]')].every(s => s.dataset.quality === 'full')`)
 	b.Shot("views")
 	b.Click("#stage2")
 	b.Keys(kb.ArrowUp)

@@ -22,6 +22,7 @@ type View struct {
 	Marks  []Mark    `json:"marks"`
 	Missed []Mark    `json:"missed"`         // what readers marked as missed, as far as the visitor may see it
 	Start  int       `json:"start"`          // the stack that is opened first
+	Hang   bool      `json:"hang,omitempty"` // its views are read beside each other: they are opened so
 	Tray   *Tray     `json:"tray,omitempty"` // of a page of slides
 }
 
@@ -206,6 +207,7 @@ func ViewOf(l webui.Lang, all []Series, instances []study.Instance, results []st
 	if len(v.Marks) > 0 {
 		v.Start = v.Marks[0].Stack
 	}
+	v.Hang = slices.ContainsFunc(instances, func(in study.Instance) bool { return in.Modality == study.MG && in.Image != nil })
 	return v
 }
 

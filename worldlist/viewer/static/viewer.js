@@ -228,6 +228,22 @@ async function arrange(n) {
   draw();
 }
 
+/** hang shows up to four views of a mammogram beside each other, in their order, and takes up the one to begin with. @param {Stack} begin @returns {boolean} whether there are several */
+function hang(begin) {
+  const all = view.hang && views(begin) ? own.filter(views).flatMap((s) => s.frames.map((_, at) => ({ s, at }))) : [];
+  const starts = (/** @type {{s: Stack, at: number}} */ o) => o.s === begin && o.at === begin.start;
+  const spots = all.slice(0, 4);
+  if (spots.length < 2) return false;
+  if (!spots.some(starts)) spots[0] = { s: begin, at: begin.start };
+  arrange(spots.length > 2 ? 4 : 2); // first, for what no viewport shows is not waited for
+  spots.forEach(({ s, at }, i) => {
+    /** @type {HTMLSelectElement} */ (panes[i].root.querySelector('select')).value = `${s.study}/${s.series}`;
+    panes[i].show(s, at);
+  });
+  activate(panes[spots.findIndex(starts)]);
+  return true;
+}
+
 /** proposal is what an empty viewport shows: the latest earlier exam of the kind, then the series of the study, then the other earlier ones. */
 function proposal() {
   const first = panes[0].stack;
@@ -739,7 +755,7 @@ if (begin) {
   take('window');
   const asked = find(view.study, new URLSearchParams(location.search).get('frame') ?? ''); // by a link to a place
   if (asked) open(active, asked.stack, asked.at);
-  else open(active, begin, begin.start);
+  else if (!hang(begin)) open(active, begin, begin.start);
   // Outlines are asked for after the image: they are nothing without it.
   overlay.load().then((some) => { if (some) { legend(); draw(); } $('panes').dataset.layers = String(overlay.layers.length); }, () => {});
   learnOthers().catch(() => {}); // what came with the page stays
