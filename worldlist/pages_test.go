@@ -273,6 +273,13 @@ func TestNobodyIsAskedToAgreeWithAnAIThatSaidNothing(t *testing.T) {
 		if !strings.Contains(body, `name="wrong" value="incident"`) {
 			t.Errorf("%s: no way to report it as an incident", state)
 		}
+		if !asked {
+			w.protocols = []study.Protocol{study.Concurrent}
+			a, _ := ask(t, http.MethodPost, server.URL+"/studies/"+string(chestCT)+"/verdict", webui.Reader, "en", url.Values{"verdict": {"agree"}})
+			if a.StatusCode != http.StatusBadRequest || w.cases[chestCT].Study.Status == study.Read {
+				t.Errorf("%s: an agreement with nothing: %s", state, a.Status)
+			}
+		}
 	}
 }
 

@@ -90,6 +90,9 @@ func (d *Desk) concludes(ctx context.Context, final study.ReadingStep, form url.
 	if err := d.mine(ctx, final.Study); err != nil {
 		return err
 	}
+	if final.Verdict != "none" && !slices.ContainsFunc(c.Results, func(r study.Result) bool { return r.AI.Judged() }) {
+		return fmt.Errorf("answer on study %s: no model said anything of it to %s with; the verdict is none: %w", final.Study, final.Verdict, study.ErrInvalid)
+	}
 	var steps []study.ReadingStep
 	for _, r := range c.Results {
 		for _, f := range r.Findings {

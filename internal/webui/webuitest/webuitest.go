@@ -92,10 +92,28 @@ func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Go opens an address and waits until the page is there.
+// Go opens an address and waits until the page is there. Chromium gives a way up when
+// the page that is left is itself on its way to another at that moment; then it is
+// gone again.
 func (b *Browser) Go(url string) {
 	b.t.Helper()
-	b.do(chromedp.Navigate(url))
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	for {
+		err := chromedp.Do(ctx, chromedp.Navigate(url))
+		var given *chromedp.LoadError
+		switch {
+		case err == nil:
+			return
+		case !errors.As(err, &given) || given.ErrorText != "net::ERR_ABORTED":
+			b.t.Fatal(err)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			b.t.Fatalf("%s: %v", url, err)
+		}
+	}
 }
 
 // Keys presses keys one after the other; those without a sign are constants of
