@@ -54,10 +54,17 @@ func nextClassQuery(f study.WorklistFilter, class int) (text string, args []any)
 }
 
 // Arrived gives the studies of a list that stand in a class and arrived in a time that
-// ends before another, in no order; of the filter as [Reading.FirstArrival] does.
-func (l *Reading) Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.UID, error) {
+// ends before another, each with when it came, in no order; of the filter as
+// [Reading.FirstArrival] does.
+func (l *Reading) Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.Cursor, error) {
 	text, args := arrivedQuery(f, class, from, to)
-	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (uid study.UID, err error) { return uid, rows.Scan(&uid) }, text, args...)
+	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (study.Cursor, error) {
+		var at int64
+		c := study.Cursor{Class: class}
+		err := rows.Scan(&c.UID, &at)
+		c.Key = sqldb.At(at)
+		return c, err
+	}, text, args...)
 }
 
 func arrivedQuery(f study.WorklistFilter, class int, from, to time.Time) (text string, args []any) {
@@ -67,7 +74,7 @@ func arrivedQuery(f study.WorklistFilter, class int, from, to time.Time) (text s
 	c.add(`class = $?`, class)
 	c.add(`received_at >= $?`, sqldb.MS(from))
 	c.add(`received_at < $?`, sqldb.MS(to))
-	return `SELECT uid FROM study` + c.where(), c.args
+	return `SELECT uid, received_at FROM study` + c.where(), c.args
 }
 
 // Listed gives studies, with their results but without their reports, as

@@ -18,8 +18,8 @@ type Arrivals interface {
 	// there is none.
 	FirstArrival(ctx context.Context, f study.WorklistFilter, class int, from time.Time) (int, time.Time, bool, error)
 	// Arrived gives those that stand in a class and arrived from a time on and before
-	// another, in no order.
-	Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.UID, error)
+	// another, by class, arrival and UID, in no order.
+	Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.Cursor, error)
 	// Listed gives those of the named that still wait in a class, with results but
 	// without reports, in no order.
 	Listed(ctx context.Context, f study.WorklistFilter, class int, named []study.UID) ([]study.Case, error)
@@ -46,13 +46,14 @@ type merge struct {
 	drawn   []study.Cursor // where studies of the days that were looked into would stand if they were hidden: sorted, those not read yet
 	horizon study.Cursor   // where the first day begins that was not looked into
 	endless bool           // no such day is left
+	days    int            // that are looked into at once
 }
 
 // merged gives rows behind the cursor, more than limit of them unless there are no
 // more: none that is still to be read can stand between them. whole says that there are
 // no more.
 func (v *Veil) merged(ctx context.Context, who webui.Identity, f study.WorklistFilter, limit int) (rows []Seen, whole bool, err error) {
-	m := &merge{v: v, who: who, f: f, after: f.After, status: f.Status, chunk: limit + limit/4 + 1, plain: f.After, known: map[study.UID]bool{}}
+	m := &merge{v: v, who: who, f: f, after: f.After, status: f.Status, chunk: limit + limit/4 + 1, plain: f.After, days: 1, known: map[study.UID]bool{}}
 	m.f.Status, m.f.Limit = "", m.chunk
 	m.begin()
 	for {
@@ -128,7 +129,7 @@ func (m *merge) readDrawn(ctx context.Context) error {
 		n++
 	}
 	if n == 0 {
-		return m.nextDay(ctx)
+		return m.nextDays(ctx)
 	}
 	named := make([]study.UID, n)
 	for i, d := range m.drawn[:n] {
@@ -142,26 +143,36 @@ func (m *merge) readDrawn(ctx context.Context) error {
 	return m.keep(ctx, cases, true)
 }
 
-// nextDay draws the places of all that came on the next day that has any, in the class.
-func (m *merge) nextDay(ctx context.Context) error {
+// maxDays is how many days are looked into at once where few studies come.
+const maxDays = 32
+
+// nextDays draws the places of all that came on the next day that has any, in the class,
+// and on days after it where that is little.
+func (m *merge) nextDays(ctx context.Context) error {
 	class, first, found, err := m.v.Arrivals.FirstArrival(ctx, m.f, m.horizon.Class, m.horizon.Key)
 	if err != nil || !found {
 		m.endless = true
 		return err
 	}
 	from, to := m.dayOf(first)
+	for range m.days - 1 {
+		_, to = m.dayOf(to)
+	}
 	all, err := m.v.Arrivals.Arrived(ctx, m.f, class, from, to)
 	if err != nil {
 		return err
 	}
-	for _, uid := range all {
-		at := study.Cursor{Class: class, Key: order.ShuffledKey(m.who.Name, uid, first.In(m.v.zone())), UID: uid}
+	for _, came := range all {
+		at := study.Cursor{Class: class, Key: order.ShuffledKey(m.who.Name, came.UID, came.Key.In(m.v.zone())), UID: came.UID}
 		if m.after.Zero() || byCursor(at, m.after) > 0 {
 			m.drawn = append(m.drawn, at)
 		}
 	}
 	slices.SortFunc(m.drawn, byCursor)
 	m.horizon = study.Cursor{Class: class, Key: to}
+	if len(all) < m.chunk {
+		m.days = min(maxDays, 2*m.days)
+	}
 	return nil
 }
 

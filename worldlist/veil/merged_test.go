@@ -63,13 +63,13 @@ func (s *shelf) FirstArrival(_ context.Context, _ study.WorklistFilter, class in
 	return 0, time.Time{}, false, nil
 }
 
-func (s *shelf) Arrived(_ context.Context, _ study.WorklistFilter, class int, from, to time.Time) (uids []study.UID, err error) {
+func (s *shelf) Arrived(_ context.Context, _ study.WorklistFilter, class int, from, to time.Time) (all []study.Cursor, err error) {
 	for _, c := range s.all {
 		if at := c.Study.ReceivedAt; c.Study.Place.Class == class && !at.Before(from) && at.Before(to) {
-			uids = append(uids, c.Study.UID)
+			all = append(all, study.Cursor{Class: class, Key: at, UID: c.Study.UID})
 		}
 	}
-	return uids, nil
+	return all, nil
 }
 
 func (s *shelf) Listed(_ context.Context, _ study.WorklistFilter, class int, named []study.UID) (rows []study.Case, err error) {

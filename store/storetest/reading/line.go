@@ -38,8 +38,15 @@ func arrivalsFound(b *storetest.Bench) {
 		b.T.Helper()
 		all, err := b.Arrived(ctx, f, class, from, to)
 		b.OK(err)
-		slices.Sort(all)
-		return fmt.Sprint(all)
+		var uids []study.UID
+		for _, c := range all {
+			if c.Class != class || !c.Key.Equal(at) {
+				b.T.Errorf("%s came at %s, not at %s", c.UID, c.Key, at)
+			}
+			uids = append(uids, c.UID)
+		}
+		slices.Sort(uids)
+		return fmt.Sprint(uids)
 	}
 	storetest.Same(b, "of the day", arrived(class, at.Add(-time.Hour), at.Add(time.Hour)), "[1.2 1.3]")
 	storetest.Same(b, "of the day before", arrived(class, at.Add(-time.Hour), at), "[]")
