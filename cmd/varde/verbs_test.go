@@ -68,7 +68,9 @@ func TestVerbsWorkBesideTheService(t *testing.T) {
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	says(t, s.verb("worklist"), `1 +CT +flagged`, `2 +MG`) // and with no service beside
+	says(t, s.verb("worklist"), `1 +CT +flagged`, `2 +MG +not_flagged`) // and with no service beside
+	s.verb("model", "suspend", "varde-mg-calc", "--reason", "a test").must(t)
+	says(t, s.verb("worklist"), `1 +CT +flagged`, `2 +MG +failed`) // what a stopped model said does not hold
 }
 
 // says fails the test unless a program ended well and its output fits every

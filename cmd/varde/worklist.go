@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist/order"
+	"varde/worldlist/veil"
 )
 
 func worklistVerb() *cobra.Command {
@@ -21,7 +23,11 @@ func worklistVerb() *cobra.Command {
 			if !ok {
 				return exitError{exitUsage, fmt.Errorf("language %q is none of en, nb, da", lang)}
 			}
-			cases, _, err := d.Ledger.Worklist(ctx, study.WorklistFilter{Limit: limit})
+			// Whoever types is no reader and is shown all, as it holds now: of a model that was
+			// stopped since, that it was stopped.
+			all := veil.Veil{Cases: d.Ledger, Blinds: func() bool { return false },
+				Stopped: func(m study.ModelRef) bool { return errors.Is(d.Registry.Allowed(m), study.ErrWithheld) }}
+			cases, _, err := all.InOrder(ctx, study.WorklistFilter{Limit: limit})
 			if err != nil {
 				return err
 			}
