@@ -11,6 +11,7 @@ package webuitest
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -117,9 +118,10 @@ func (b *Browser) Go(url string) {
 }
 
 // Keys presses keys one after the other; those without a sign are constants of
-// chromedp's package kb.
+// chromedp's package kb. A page that is on its way is waited for, that it may hear them.
 func (b *Browser) Keys(keys string) {
 	b.t.Helper()
+	b.Until(`document.readyState === 'complete'`)
 	b.do(chromedp.KeyEvent(keys))
 }
 
@@ -149,20 +151,98 @@ func (b *Browser) Drag(from, to Point) {
 		chromedp.MouseEvent(chromedp.MouseReleased, to.X, to.Y, left, chromedp.ClickCount(1)))
 }
 
-// Click clicks the first element of a CSS selector.
+// Click clicks the first element of a CSS selector with the mouse, and returns when
+// that element has had the click: a page that is drawn anew or gives way to another
+// one meanwhile is waited for, and asked again.
 func (b *Browser) Click(css string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(css)))
+	ctx, stop := context.WithTimeout(b.ctx, patience)
+	defer stop()
+	for {
+		had, err := b.click(ctx, css, rand.Text())
+		switch {
+		case had:
+			return
+		case ctx.Err() != nil:
+			b.t.Fatalf("nothing to click at %s: %v", css, errors.Join(err, ctx.Err()))
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
 }
 
-// Eval gives the value of a JavaScript expression.
+// aim finds where an element is to be clicked, and leaves a mark in the window's own
+// store when it was: that store outlives a change of the page, so a click that led
+// away is told from one that came too late. It gives no point while the element is
+// not there, not in view, covered, or moving.
+const aim = `(async (css, mark) => {
+	if (document.readyState !== 'complete') return [];
+	const el = document.querySelector(css);
+	if (!el) return [];
+	el.scrollIntoViewIfNeeded();
+	const middle = () => {
+		const r = el.getClientRects()[0];
+		return r && r.width && r.height ? [r.x + r.width / 2, r.y + r.height / 2] : [];
+	};
+	const was = middle();
+	await new Promise(done => setTimeout(done, 5));
+	const at = middle();
+	if (!at.length || !el.isConnected || at[0] !== was[0] || at[1] !== was[1]) return [];
+	const hit = document.elementFromPoint(...at);
+	if (!hit || !(el.contains(hit) || el.labels && [...el.labels].some(l => l.contains(hit)))) {
+		el.scrollIntoView({block: 'center', behavior: 'instant'});
+		return [];
+	}
+	el.addEventListener('click', () => sessionStorage.setItem('webuitest', mark), {capture: true, once: true});
+	return at;
+})`
+
+// click aims and clicks once. It tells whether the element had the click; an error is
+// what the page or the browser had against it this time.
+func (b *Browser) click(ctx context.Context, css, mark string) (bool, error) {
+	at, err := chromedp.Run(ctx, chromedp.Evaluate[[]float64](fmt.Sprintf("%s(%q, %q)", aim, css, mark), chromedp.EvalAwaitPromise))
+	if err != nil || len(at) != 2 {
+		return false, err
+	}
+	err = chromedp.Do(ctx, chromedp.MouseClickXY(at[0], at[1]))
+	for ctx.Err() == nil { // the page may be changing for another one at this moment
+		had, unread := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf("sessionStorage.getItem('webuitest') === %q", mark)))
+		if unread == nil {
+			return had, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false, err
+}
+
+// Eval gives the value of a JavaScript expression. A page that gives way to another
+// one meanwhile is left for that one, which is asked instead.
 func Eval[T any](b *Browser, js string) T {
 	b.t.Helper()
 	v, err := eval[T](b, js)
+	for range 5 {
+		if err == nil || !leaving(err) {
+			break
+		}
+		b.Until(`document.readyState === 'complete'`)
+		v, err = eval[T](b, js)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return v
+}
+
+// leaving tells whether an error says that the page asked is no longer there.
+func leaving(err error) bool {
+	for _, words := range []string{"context was destroyed", "Cannot find context", "navigated or closed"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
 }
 
 func eval[T any](b *Browser, js string) (T, error) {
