@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"varde/study"
 )
@@ -99,7 +101,26 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request, visit Visit) {
 		s.nothing(w, r, handler)
 		return
 	}
+	if !legible(r) {
+		s.problem(w, r, http.StatusBadRequest, "the address holds bytes that are no text; write it anew, in UTF-8 and without NUL")
+		return
+	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// legible tells whether an address is text throughout: PostgreSQL takes neither NUL
+// nor bytes that are no UTF-8, and nothing that we know is called so.
+func legible(r *http.Request) bool {
+	text := func(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+	if !text(r.URL.Path) {
+		return false
+	}
+	for key, values := range r.URL.Query() {
+		if !text(key) || slices.ContainsFunc(values, func(v string) bool { return !text(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // nothing answers where no handler is: as the mux would, in our own form.

@@ -279,6 +279,19 @@ func TestRightsOfEachRole(t *testing.T) {
 	}
 }
 
+func TestAddressThatIsNoTextIsRefused(t *testing.T) {
+	h := open(t)
+	bearer := []string{"Authorization", "Bearer " + webui.Reader + "-token"}
+	for path, want := range map[string]int{
+		"/?q=%00": 400, "/?q=%c3%28": 400, "/?%ff=1": 400, "/api/v1/who?x=%00": 400, "/?q=Bl%C3%A5b%C3%A6r": 200,
+	} {
+		a, body := h.ask(t, http.DefaultClient, "GET", path, "", bearer...)
+		if a.StatusCode != want || want == 400 && !strings.Contains(body, "UTF-8") {
+			t.Errorf("%s: %s, want %d: %s", path, a.Status, want, body)
+		}
+	}
+}
+
 func TestSignInLinkWorksOnce(t *testing.T) {
 	h := open(t)
 	link := h.site.Invite(webui.Identity{Name: "K. Hansen", Role: webui.Reader}, time.Minute)
