@@ -1,8 +1,10 @@
 // Package scu calls DICOM nodes as a service class user does: [Echo] asks whether one
-// is there, [Send] stores objects there, which [FromFiles] finds on the disk and
+// is there, [Send] stores objects there, which [Find] finds on the disk and
 // [FromStudy] in a study that was drawn. The verbs echo and send, the demo, the
-// doctor and the benchmarks call with it. [Propose] and [Store] are the halves of
-// Send, for who holds the association themselves.
+// doctor and the benchmarks call with it. Send stops at the first refusal; a [Sender]
+// goes on, calls again when an association breaks, and tells of each object that is
+// not there at the end. [Propose] and [Store] are the halves of Send, for who holds
+// the association themselves.
 package scu
 
 import (
@@ -11,9 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"varde/internal/dicom"
@@ -45,60 +44,6 @@ func Echo(ctx context.Context, d dimse.Dialer, addr string) error {
 		err = fmt.Errorf("C-ECHO to %s at %s: status %v: %w", d.Called, addr, status, study.ErrRefused)
 	}
 	return err
-}
-
-// FromFiles reads the headers of all files below the arguments. Files that
-// are no DICOM are counted and passed over, as a folder from a CD holds others.
-func FromFiles(args []string) (objects []Object, skipped int, err error) {
-	for _, arg := range args {
-		err := filepath.WalkDir(arg, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			o, err := fromFile(p)
-			switch {
-			case errors.Is(err, study.ErrInvalid):
-				skipped++
-				return nil
-			case err != nil:
-				return err
-			}
-			objects = append(objects, o)
-			return nil
-		})
-		if err != nil {
-			return nil, 0, fmt.Errorf("read %s: %w", arg, err)
-		}
-	}
-	if len(objects) == 0 {
-		return nil, skipped, fmt.Errorf("none of the %d files is DICOM: %w", skipped, study.ErrInvalid)
-	}
-	return objects, skipped, nil
-}
-
-// A dataSet is the rest of an open file behind its meta information.
-type dataSet struct {
-	io.Reader
-	io.Closer
-}
-
-func fromFile(path string) (Object, error) {
-	h, err := dicom.ReadFile(path)
-	if err != nil {
-		return Object{}, err
-	}
-	_, in, err := h.Describe()
-	if err != nil {
-		return Object{}, err
-	}
-	return Object{Name: path, Class: in.Class, UID: in.UID, Syntax: h.TransferSyntax, Open: func() (io.ReadCloser, error) {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		_, rest, err := dicom.DataSet(f)
-		return dataSet{rest, f}, err
-	}}, nil
 }
 
 // FromStudy gives the objects of a synthetic study.
