@@ -165,6 +165,7 @@ func (v visitor) lists(path string) string {
 // answer.
 func TestSecondReaderIsToldNothingOfTheFirstNorOfTheAI(t *testing.T) {
 	w := newScreenWard(t, "")
+	w.personal() // the first reader's report comes back from the archive
 	server, entries := w.open(t, "A. Dahl", "B. Lie", "C. Moe", "Ops")
 	a, b, c := visit(t, server, entries["A. Dahl"]), visit(t, server, entries["B. Lie"]), visit(t, server, entries["C. Moe"])
 	page, at, turn := "/studies/"+string(mammogram), "/api/v1/studies/"+string(mammogram), "/api/v1/screening/"+string(mammogram)
@@ -191,8 +192,9 @@ func TestSecondReaderIsToldNothingOfTheFirstNorOfTheAI(t *testing.T) {
 	if got := b.lists("/api/v1/worklist?list=second"); got != "second" {
 		t.Error("the second reader's list:", got)
 	}
-	doors := []string{"/?list=second", "/", page, page + "?look=1", page + "/report", at, at + "/readings", turn, "/api/v1/worklist", "/api/v1/worklist?list=second"}
+	doors := []string{"/?list=second", "/", page, page + "?look=1", page + "/report", page + "/others", page + "/others/view", page + "/patient", at, at + "/readings", turn, "/api/v1/worklist", "/api/v1/worklist?list=second"}
 	first := []string{own, said, `"recall":true`, `"answer":"recall"`, "First reader’s answer", "A. Dahl"}
+	first = append(first, peoplesTraces()...)
 	find := func(when string, traces []string) {
 		t.Helper()
 		for _, door := range doors {
@@ -222,7 +224,7 @@ func TestSecondReaderIsToldNothingOfTheFirstNorOfTheAI(t *testing.T) {
 	if code, one := b.post(at+"/answer", m{"verdict": "disagree", "recall": "no_recall"}); code != 200 {
 		t.Fatal(code, one)
 	}
-	if _, _, body := b.do(http.MethodGet, page, nil); !strings.Contains(body, said) || !strings.Contains(body, "consensus") {
+	if _, _, body := b.do(http.MethodGet, page, nil); !strings.Contains(body, said) || !strings.Contains(body, "consensus") || !strings.Contains(body, "Lie, Anna") {
 		t.Error("after the answer all is told")
 	}
 	if got := c.lists("/api/v1/worklist?list=consensus"); got != "consensus" {

@@ -105,6 +105,9 @@ func (p *pages) patient(r *http.Request) (webui.View, error) {
 			return webui.View{}, err
 		}
 		if i < maxTold {
+			if !row.Here {
+				seen.Sight = seen.AsPrior()
+			}
 			found, err := p.foundOf(ctx, l, seen)
 			if err != nil {
 				return webui.View{}, err

@@ -66,6 +66,9 @@ var byproducts = map[study.UID]bool{
 	"1.2.840.10008.5.1.4.1.1.66.5": true, // surfaces
 }
 
+// papers are those byproducts that hold a document to be read.
+var papers = map[study.UID]bool{dicom.EncapsulatedPDF: true, dicom.EncapsulatedCDA: true}
+
 // MayTell reports whether an object may be, or show, another maker's result, by its
 // class.
 func MayTell(in study.Instance) bool {

@@ -149,10 +149,10 @@ func TestWhoMadeIt(t *testing.T) {
 	}{
 		{"an algorithm", func(*studytest.OtherReport) {}, true, "Made by an algorithm or a device: LungNet 3.1|Not verified"},
 		{"a device that names no algorithm", func(r *studytest.OtherReport) { r.Program = "" }, true, "Made by an algorithm or a device: LungTool|Not verified"},
-		{"a person", func(r *studytest.OtherReport) { r.Program, r.Person = "", "Lie^Anna" }, false, "Made by a person: Lie, Anna|Not verified"},
+		{"a person", func(r *studytest.OtherReport) { r.Program, r.Person = "", "Lie^Anna" }, false, "A person made it, by its own account: Lie, Anna|Not verified"},
 		{"a person with an algorithm's numbers", func(r *studytest.OtherReport) { r.Person = "Lie^Anna" }, true, "Made by an algorithm or a device: LungNet 3.1"},
 		{"an algorithm, and a person signed", func(r *studytest.OtherReport) { r.Verifier = "Bo^Kari" }, true, "Made by an algorithm or a device: LungNet 3.1|Verified by Bo, Kari"},
-		{"a device, and a person signed", func(r *studytest.OtherReport) { r.Program, r.Verifier = "", "Bo^Kari" }, false, "Made by a person|Verified by Bo, Kari"},
+		{"a device, and a person signed", func(r *studytest.OtherReport) { r.Program, r.Verifier = "", "Bo^Kari" }, false, "A person made it, by its own account|Verified by Bo, Kari"},
 	} {
 		s := &shelf{}
 		docs, _ := s.library().Documents(t.Context(), []study.Instance{report(t, s, tt.change)})
@@ -484,8 +484,12 @@ func TestByproductsOfMachinesAreKnown(t *testing.T) {
 			own[i].Image.Manufacturer = "Scanner"
 		}
 		in := s.put(t, b)
-		if got := s.library().Byproducts(t.Context(), append(own, in)); (len(got) == 1) != tt.want {
+		if got := s.library().Byproducts(t.Context(), append(own, in), true, false); (len(got) == 1) != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
+		}
+		// Where nobody's word may be heard, paper is hidden that came as a document.
+		if got, want := s.library().Byproducts(t.Context(), append(own, in), true, true), tt.want || tt.class == dicom.EncapsulatedPDF; (len(got) == 1) != want {
+			t.Errorf("%s, and people: %v", tt.name, got)
 		}
 	}
 }

@@ -211,23 +211,34 @@ func (l *Library) head(ctx context.Context, in study.Instance, kind Kind) (*dico
 	return h, nil
 }
 
-// Byproducts gives those among the instances of a study that show what a machine of
-// another maker may have made. What the scanner itself wrote, and paper that was
-// scanned, is none; of what can't be read it can't be told.
-func (l *Library) Byproducts(ctx context.Context, instances []study.Instance) []study.UID {
+// Byproducts gives those among the instances of a study that show what others found:
+// machines, or what may have been made by one, and people. What the scanner itself
+// wrote is none; of what can't be read it can't be told who made it. Paper that was
+// scanned is people's where it came as a document; as a picture it is mostly the
+// referral, which a reader needs.
+func (l *Library) Byproducts(ctx context.Context, instances []study.Instance, machines, people bool) []study.UID {
+	if !machines && !people {
+		return nil
+	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	machine := make([]bool, len(instances))
+	those := make([]bool, len(instances))
 	var group sync.WaitGroup
 	for i, in := range instances {
 		if byproducts[in.Class] && !scanners(in, instances) {
-			group.Go(func() { machine[i] = l.document(ctx, in).Machine() })
+			group.Go(func() {
+				if d := l.document(ctx, in); d.Machine() {
+					those[i] = machines || people
+				} else {
+					those[i] = people && papers[in.Class]
+				}
+			})
 		}
 	}
 	group.Wait()
 	var all []study.UID
 	for i, in := range instances {
-		if machine[i] {
+		if those[i] {
 			all = append(all, in.UID)
 		}
 	}

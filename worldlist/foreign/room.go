@@ -69,13 +69,11 @@ func (o *Room) Machines(ctx context.Context, uid study.UID) (bool, error) {
 // Hides gives those of a study's instances that a sight hides.
 func (o *Room) Hides(ctx context.Context, s veil.Sight, instances []study.Instance) map[study.UID]bool {
 	hidden := map[study.UID]bool{}
-	if !s.Others && !s.Alone {
+	if !s.Others && !s.People {
 		return hidden
 	}
-	if s.Others {
-		for _, uid := range o.Library.Byproducts(ctx, instances) {
-			hidden[uid] = true
-		}
+	for _, uid := range o.Library.Byproducts(ctx, instances, s.Others, s.People) {
+		hidden[uid] = true
 	}
 	shown := o.shown(ctx, s, instances)
 	for _, in := range instances {
@@ -99,7 +97,7 @@ func (o *Room) Visible(ctx context.Context, s veil.Sight, instances []study.Inst
 // with the documents.
 func (o *Room) Group(ctx context.Context, l webui.Lang, uid study.UID, s veil.Sight, instances []study.Instance) (Group, []Document) {
 	docs, many := o.Library.Documents(ctx, instances)
-	docs, hidden := Shown(docs, s.Others, s.Alone)
+	docs, hidden := Shown(docs, s.Others, s.People)
 	return Group{UID: uid, Entries: Tell(l, docs, instances), Hidden: hidden, Many: many}, docs
 }
 
@@ -139,9 +137,13 @@ func (o *Room) page(r *http.Request) (webui.View, error) {
 	s := page{UID: uid, Patient: person(own.Patient.Reveal().Name), Exam: examOf(own), Foreign: Sheet{Study: uid, Whole: true}}
 	var exams []Exam
 	for i, e := range append([]study.Study{own}, priors...) {
-		instances, sight, err := o.in(ctx, e.UID)
+		instances, seen, err := o.in(ctx, e.UID)
 		if err != nil {
 			return webui.View{}, err
+		}
+		sight := seen.Sight
+		if i > 0 {
+			sight = seen.AsPrior()
 		}
 		group, docs := o.Group(ctx, l, e.UID, sight, instances)
 		if group.Here = i == 0; !group.Here {
@@ -156,20 +158,40 @@ func (o *Room) page(r *http.Request) (webui.View, error) {
 
 func examOf(s study.Study) string { return cmp.Or(s.Description, string(s.Modality)) }
 
-// in gives a study's instances and what the visitor may see of it.
-func (o *Room) in(ctx context.Context, uid study.UID) ([]study.Instance, veil.Sight, error) {
+// in gives a study's instances, and the study as the visitor may see it.
+func (o *Room) in(ctx context.Context, uid study.UID) ([]study.Instance, veil.Seen, error) {
 	seen, err := o.Veil.Case(ctx, uid)
+	if err != nil {
+		return nil, veil.Seen{}, err
+	}
+	instances, err := o.Instances.Instances(ctx, uid)
+	return instances, seen, err
+}
+
+// beside gives a study's instances and the sight on it: as on an earlier exam where the
+// query's with names a study that it is one of.
+func (o *Room) beside(r *http.Request, uid study.UID) ([]study.Instance, veil.Sight, error) {
+	ctx := r.Context()
+	instances, seen, err := o.in(ctx, uid)
+	with, bad := study.ParseUID(r.URL.Query().Get("with"))
+	if err != nil || bad != nil || with == uid {
+		return instances, seen.Sight, err
+	}
+	own, err := o.Veil.Study(ctx, with)
 	if err != nil {
 		return nil, veil.Sight{}, err
 	}
-	instances, err := o.Instances.Instances(ctx, uid)
+	priors, err := o.Veil.Priors(ctx, own)
+	if err == nil && slices.ContainsFunc(priors, func(p study.Study) bool { return p.UID == uid }) {
+		return instances, seen.AsPrior(), nil
+	}
 	return instances, seen.Sight, err
 }
 
 // shown gives the documents of a study that a sight shows.
 func (o *Room) shown(ctx context.Context, s veil.Sight, instances []study.Instance) []Document {
 	docs, _ := o.Library.Documents(ctx, instances)
-	docs, _ = Shown(docs, s.Others, s.Alone)
+	docs, _ = Shown(docs, s.Others, s.People)
 	return docs
 }
 
@@ -185,7 +207,7 @@ func (o *Room) view(w http.ResponseWriter, r *http.Request) {
 	var instances []study.Instance
 	var sight veil.Sight
 	if err == nil {
-		instances, sight, err = o.in(r.Context(), uid)
+		instances, sight, err = o.beside(r, uid)
 	}
 	if err != nil {
 		o.site.Fail(w, r, err)
@@ -202,7 +224,7 @@ func (o *Room) pieces(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		var instances []study.Instance
 		var sight veil.Sight
-		if instances, sight, err = o.in(r.Context(), in.Study); err == nil {
+		if instances, sight, err = o.beside(r, in.Study); err == nil {
 			pieces, err = o.Library.Pieces(r.Context(), o.shown(r.Context(), sight, instances), in, n)
 		}
 	}

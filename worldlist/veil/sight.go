@@ -22,6 +22,9 @@ type Sight struct {
 	// Alone hides what other readers said of the study: it is of a screening, and this
 	// reader's own answer is still to come.
 	Alone bool
+	// People hides what people of other systems wrote of the study: this reader's own
+	// answer is still to come, and nobody's word may be heard before it.
+	People bool
 	// Others hides what machines of other makers found in the study, or may have, until
 	// the reader has answered: ours would be hidden as well, if there were a result of
 	// ours.
@@ -69,8 +72,18 @@ func SightOf(who webui.Identity, c study.Case, planned []study.ModelRef, rules f
 			s.bare = append(s.bare, r.Model)
 		}
 	}
-	s.OwnFirst = s.OwnFirst || s.Blind
+	s.OwnFirst, s.People = s.OwnFirst || s.Blind, s.Blind
 	return s
+}
+
+// AsPrior is the sight on a study as it is seen from a later one. What people wrote of
+// one that has been read is known to who reads the later one; of one that still waits
+// for this reader's answer it is not.
+func (s Seen) AsPrior() Sight {
+	if s.Study.Status == study.Read {
+		s.People = s.Alone
+	}
+	return s.Sight
 }
 
 // Bare reports whether a model's findings are shown to this reader never.

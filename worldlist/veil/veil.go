@@ -142,6 +142,8 @@ func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Cas
 			}
 			all[i].Alone = turn[0].Blind(who.Name)
 		}
+		// Before it is known which models a study is for, any of them may be read blind.
+		all[i].People = all[i].People || all[i].Alone || all[i].Others && c.Study.Status == study.Receiving && v.mayBlind(who)
 		if s := &all[i]; len(cases) == 1 && v.Others != nil && s.Others && !s.OwnFirst && c.Study.Status != study.Receiving {
 			// Whoever is shown less because of others must be able to answer first.
 			if s.OwnFirst, err = v.Others(ctx, c.Study.UID); err != nil {

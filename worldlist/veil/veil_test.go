@@ -85,7 +85,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		planned  []study.ModelRef
 		answered bool
 		read     bool
-		want     string // blind, first, bare, others, watched
+		want     string // blind, first, bare, others, people, watched
 	}{
 		{"second look", reader, study.SecondLook, []study.Result{flagged}, nil, false, false, "first others"},
 		{"second look, answered", reader, study.SecondLook, []study.Result{flagged}, nil, true, false, ""},
@@ -93,10 +93,10 @@ func TestWhoSeesWhat(t *testing.T) {
 		{"second look, nothing to see of ours", reader, study.SecondLook, []study.Result{failed}, nil, false, false, "others"},
 		{"second look, still at work", reader, study.SecondLook, nil, []study.ModelRef{nodules}, false, false, "first others"},
 		{"concurrent", reader, study.Concurrent, []study.Result{flagged}, nil, false, false, ""},
-		{"independent", reader, study.Independent, []study.Result{flagged}, nil, false, false, "blind first others"},
-		{"independent, still at work", reader, study.Independent, nil, []study.ModelRef{nodules}, false, false, "blind first others"},
-		{"independent, failed", reader, study.Independent, []study.Result{failed}, nil, false, false, "blind first others"},
-		{"independent, read by another", reader, study.Independent, []study.Result{flagged}, nil, false, true, "blind first others"},
+		{"independent", reader, study.Independent, []study.Result{flagged}, nil, false, false, "blind first others people"},
+		{"independent, still at work", reader, study.Independent, nil, []study.ModelRef{nodules}, false, false, "blind first others people"},
+		{"independent, failed", reader, study.Independent, []study.Result{failed}, nil, false, false, "blind first others people"},
+		{"independent, read by another", reader, study.Independent, []study.Result{flagged}, nil, false, true, "blind first others people"},
 		{"independent, answered", reader, study.Independent, []study.Result{flagged}, nil, true, false, ""},
 		{"independent, no result", reader, study.Independent, nil, nil, false, false, ""},
 		{"a shadow's result blinds nobody", reader, study.Independent, []study.Result{shadow}, nil, false, false, ""},
@@ -111,7 +111,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		}
 		s := veil.SightOf(tt.who, c, tt.planned, func(study.ModelRef) study.Rules { return study.RulesOf(tt.p) }, tt.answered)
 		var got []string
-		for word, is := range map[string]bool{"blind": s.Blind, "first": s.OwnFirst, "bare": s.Bare(nodules), "watched": s.Watched, "others": s.Others} {
+		for word, is := range map[string]bool{"blind": s.Blind, "first": s.OwnFirst, "bare": s.Bare(nodules), "watched": s.Watched, "others": s.Others, "people": s.People} {
 			if is {
 				got = append(got, word)
 			}

@@ -79,5 +79,5 @@ func (v *Viewer) shown(ctx context.Context, uid study.UID, instances []study.Ins
 	if err != nil {
 		return nil, err
 	}
-	return v.Others.Visible(ctx, seen.Sight, instances), nil
+	return v.Others.Visible(ctx, seen.AsPrior(), instances), nil
 }

@@ -160,7 +160,7 @@ func (v *Viewer) othersIn(ctx context.Context, in study.Instance) error {
 		return nil
 	}
 	seen, err := v.Veil.Case(ctx, in.Study)
-	if err != nil || !seen.Others && !seen.Alone {
+	if err != nil || !seen.Others && !seen.People {
 		return err
 	}
 	all, err := v.Instances.Instances(ctx, in.Study)

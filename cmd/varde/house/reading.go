@@ -70,8 +70,8 @@ func (h *House) strictest(site []veil.SiteProtocol) study.Rules {
 
 // mask gives DICOMweb the objects of a study that whoever asks may see, where they
 // may not see all: those that came, and none that we wrote or, while they are blind,
-// that a machine of another maker did; none of another maker while they read a
-// screening alone. all is true where nothing is to be kept back.
+// that a machine of another maker did; none of another maker where their own answer
+// is to come before anybody's. all is true where nothing is to be kept back.
 func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]bool, all bool, err error) {
 	if r := h.rules(); !r.Blind && !r.NoDetail && h.screenings() == nil {
 		return nil, true, nil
@@ -81,7 +81,7 @@ func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]boo
 		return nil, false, err
 	}
 	c, err := h.veil.Case(ctx, uid)
-	if errors.Is(err, study.ErrNotFound) || err == nil && !hidden && !c.Alone {
+	if errors.Is(err, study.ErrNotFound) || err == nil && !hidden && !c.People {
 		return nil, true, nil
 	}
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *House) mask(ctx context.Context, uid study.UID) (seen map[study.UID]boo
 		seen[r.UID] = !hidden && !(c.Alone && r.Purpose == study.PurposeVerified) // which tells what another reader said
 	}
 	s := c.Sight
-	if s.Others = s.Blind; s.Others || s.Alone {
+	if s.Others = s.Blind || s.People; s.Others {
 		for in := range h.others.Hides(ctx, s, instances) {
 			delete(seen, in)
 		}

@@ -36,6 +36,11 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 		Groups: []tree.Item{studytest.OtherGroup("2.25.7771", 18.7, tree.Item{})}}); err != nil {
 		t.Fatal(err)
 	}
+	// So did what another reader wrote elsewhere.
+	if err := ct.Join(studytest.OtherReport{UID: "2.25.7012", Series: "2.25.7019", Maker: "PACS House", Model: "Reader", Label: "Bookmarks", Date: "20260105", Person: "Lie^Anna", Verifier: "Lie^Anna",
+		Groups: []tree.Item{studytest.OtherGroup("2.25.7772", 13.5, tree.Item{})}}); err != nil {
+		t.Fatal(err)
+	}
 	slide, err := studytest.Slide(studytest.SM{Seed: 5, Cellular: true})
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +58,11 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 		if err != nil || len(c.Results) == 0 || len(c.Reports) == 0 {
 			t.Fatal("no result to hide", err)
 		}
-		traces, paths := append(tracesOf(c), "LungNet", "Acme", "Lung measurements", "2.25.7001", "2.25.7009"), doorsOf(c)
+		traces, paths := append(tracesOf(c), "LungNet", "Acme", "Lung measurements", "2.25.7001", "2.25.7009",
+			"PACS House", "Bookmarks", "2.25.7012", "2.25.7019"), doorsOf(c)
 		other := "/dicom-web/studies/" + string(ct.Study) + "/series/2.25.7009"
-		paths = append([]string{"/studies/" + string(one.Study) + "/others", other + "/instances", other + "/metadata", "/dicom-web/series?Modality=SR&includefield=all"}, paths...)
+		written := "/dicom-web/studies/" + string(ct.Study) + "/series/2.25.7019"
+		paths = append([]string{written + "/instances", written + "/metadata", "/studies/" + string(one.Study) + "/others", other + "/instances", other + "/metadata", "/dicom-web/series?Modality=SR&includefield=all"}, paths...)
 		for _, path := range paths {
 			if found := door.find("anna", path, traces); len(found) > 0 {
 				t.Errorf("%s tells a blind reader: %q", path, found)
@@ -84,11 +91,14 @@ func TestBlindReaderIsToldNothingAtAnyDoor(t *testing.T) {
 				t.Errorf("%s after the answer: %d", path, code)
 			}
 		}
-		if found := door.find("anna", "/studies/"+string(ct.Study), []string{"LungNet", "18.7"}); one.Study == ct.Study && len(found) != 2 {
-			t.Errorf("the page after the answer tells of another maker's %q", found)
+		if found := door.find("anna", "/studies/"+string(ct.Study), []string{"LungNet", "18.7", "PACS House", "13.5"}); one.Study == ct.Study && len(found) != 4 {
+			t.Errorf("the page after the answer tells of others' %q", found)
 		}
 		if code, _ := door.ask("anna", http.MethodGet, "/dicom-web/studies/"+string(ct.Study)+"/series/2.25.7009/instances/2.25.7001", ""); one.Study == ct.Study && code != http.StatusOK {
 			t.Errorf("another maker's report after the answer: %d", code)
+		}
+		if code, _ := door.ask("anna", http.MethodGet, "/dicom-web/studies/"+string(ct.Study)+"/series/2.25.7019/instances/2.25.7012", ""); one.Study == ct.Study && code != http.StatusOK {
+			t.Errorf("a person's report after the answer: %d", code)
 		}
 		if found := door.find("anna", "/studies/"+string(one.Study), traces); len(found) < 3 {
 			t.Errorf("the page after the answer: %q", found)

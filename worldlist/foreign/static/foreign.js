@@ -27,10 +27,11 @@ export class Others {
 
   /** load gets what was drawn over an exam. @param {string} study @returns {Promise<string[]>} the keys of what can be shown */
   async load(study) {
-    const r = await fetch(`/studies/${study}/others/view`);
+    const beside = study === this.study ? '' : `?with=${this.study}`; // an earlier exam of this one
+    const r = await fetch(`/studies/${study}/others/view${beside}`);
     if (!r.ok) return [];
     /** @type {{layers: (Layer & {label: string})[], rings: Ring[]}} */ const all = await r.json();
-    const overlay = new Overlay(study, this.changed, { of: (key) => `/studies/${study}/frames/${key}/others`, inks, dash: dots, letter: (n) => all.layers[n].label });
+    const overlay = new Overlay(study, this.changed, { of: (key) => `/studies/${study}/frames/${key}/others${beside}`, inks, dash: dots, letter: (n) => all.layers[n].label });
     overlay.take(all.layers);
     overlay.off = this.off;
     /** @type {Map<string, Ring[]>} */ const rings = new Map();
