@@ -36,6 +36,16 @@ func (p Pause) Covers(pool string, lane Lane) bool {
 	return (p.Pool == "" || p.Pool == pool) && (p.Lane == EveryLane || p.Lane == lane)
 }
 
+// A Stall is why no model is at work on a study that waits for one. The study then has
+// no result, which is not to say that nothing was found.
+type Stall string
+
+// The stalls. The empty one is that work goes on, or that none is to be done.
+const (
+	StallPaused   Stall = "paused"    // somebody has paused the work; see [Pause]
+	StallNoWorker Stall = "no_worker" // no worker that could do it is there
+)
+
 // A Backlog is the work of one model that waits in a lane of a pool or is under
 // way there.
 type Backlog struct {

@@ -144,19 +144,12 @@ func (l *Reading) placeAll(ctx context.Context, where string, args ...any) (n in
 func (l *Reading) AILayer(ctx context.Context) (study.AILayer, error) {
 	state := study.AINone
 	err := l.db.View(ctx, func(a sqldb.Asker) error {
-		models, err := row.LatestChanges(a)
-		if err != nil {
+		state = study.AINone
+		live, err := anyLive(a)
+		if err != nil || !live {
 			return err
 		}
-		state = study.AINone
-		for _, m := range models {
-			if m.State == study.ModelLive {
-				state = study.AIUp
-			}
-		}
-		if state == study.AINone {
-			return nil
-		}
+		state = study.AIUp
 		now := l.db.Now()
 		alive, err := sqldb.One(a, sqldb.Number, `SELECT COUNT(*) FROM worker WHERE pool <> $1 AND seen_at >= $2`, study.PoolReport, sqldb.MS(now.Add(-silentFor)))
 		if err != nil {
@@ -175,6 +168,12 @@ func (l *Reading) AILayer(ctx context.Context) (study.AILayer, error) {
 		return "", fmt.Errorf("look for who answers for the models: %w", err)
 	}
 	return state, nil
+}
+
+// anyLive reports whether a model is in use.
+func anyLive(a sqldb.Asker) (bool, error) {
+	models, err := row.LatestChanges(a)
+	return slices.ContainsFunc(models, func(m study.ModelChange) bool { return m.State == study.ModelLive }), err
 }
 
 // Mute tells the ledger whether nobody answers for the models in use. While that

@@ -10,5 +10,5 @@ import (
 // Promises are what a ledger promises about the worklist, claims and answers, screenings,
 // work items and the counts on pages.
 func Promises() []storetest.Promise {
-	return slices.Concat(claimPromises, historyPromises, linePromises, pagePromises, readerPromises, screeningPromises, tallyPromises, workPromises)
+	return slices.Concat(claimPromises, historyPromises, linePromises, pagePromises, readerPromises, screeningPromises, stallPromises, tallyPromises, workPromises)
 }
