@@ -81,8 +81,20 @@ func (c *Conveyor) Close() error {
 	return c.redis.Close()
 }
 
-// Ping tells whether Redis answers.
-func (c *Conveyor) Ping(ctx context.Context) error { return away(c.redis.Ping(ctx).Err()) }
+// Ping tells whether Redis answers. A Redis that is there and does not let us in, for
+// a wrong user, password or database, is [study.ErrRefused].
+func (c *Conveyor) Ping(ctx context.Context) error {
+	err := c.redis.Ping(ctx).Err()
+	for _, word := range refusals {
+		if err != nil && redis.HasErrorPrefix(err, word) {
+			return fmt.Errorf("redis: %w: %w", study.ErrRefused, err)
+		}
+	}
+	return away(err)
+}
+
+// refusals begin the answers of a Redis that will answer alike tomorrow.
+var refusals = [...]string{"NOAUTH", "WRONGPASS", "NOPERM", "AUTH ", "invalid password", "DB index", "invalid DB index"}
 
 // away says of an error of Redis that it is a matter of trying again.
 func away(err error) error {

@@ -300,7 +300,9 @@ func checkPod(t *testing.T, name string, d map[string]any, known map[string]bool
 		t.Errorf("%s: %v", name, s)
 	}
 	for _, probe := range []string{"startupProbe", "readinessProbe", "livenessProbe"} {
-		if at[string](c, probe, "httpGet", "path") != "/healthz" || at[string](c, probe, "httpGet", "port") != at[string](c, "ports", 0, "name") {
+		// While a process waits for what it stands on it is alive, and gets no work.
+		path := map[bool]string{true: "/healthz?started", false: "/healthz"}[probe == "readinessProbe"]
+		if at[string](c, probe, "httpGet", "path") != path || at[string](c, probe, "httpGet", "port") != at[string](c, "ports", 0, "name") {
 			t.Errorf("%s: %s is %v", name, probe, c[probe])
 		}
 	}

@@ -5,7 +5,7 @@
 // same data folder for who only looks at it or changes something in it, beside a
 // service or without one.
 //
-// house.go opens, run.go starts; engine.go is who scores, web.go who shows, peers.go
+// house.go opens, and await.go waits where what is opened is away; run.go starts; engine.go is who scores, web.go who shows, peers.go
 // and hospital.go who hears, deliver.go who sends, and each other file ties one stage's
 // wish to another's answer. Nothing is decided here.
 package house
@@ -65,6 +65,7 @@ type House struct {
 	placed   bool               // what another rule or other tables placed is placed anew
 	door     slideDoor
 	demo     bool
+	doors    []net.Listener // all that were opened, without TLS
 	close    []func() error
 }
 
@@ -130,6 +131,7 @@ func (h *House) listen(what, addr, flag string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s; free the port or choose another with %s: %w", what, flag, err)
 	}
+	h.doors = append(h.doors, l)
 	h.closing(func() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return err
@@ -145,9 +147,11 @@ func (h *House) openStore(ctx context.Context) error {
 	if where == "" {
 		where = h.Folder("objects")
 	}
-	var err error
-	h.Objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
-	if err != nil {
+	open := func(ctx context.Context) (err error) {
+		h.Objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
+		return err
+	}
+	if err := h.await(ctx, service{"objects", "start the object store, or correct the address of --store", strings.HasPrefix(where, "s3://"), open}); err != nil {
 		return fmt.Errorf("open the object store; see --store: %w", err)
 	}
 	h.closing(h.Objects.Close)
@@ -156,8 +160,13 @@ func (h *House) openStore(ctx context.Context) error {
 		return err
 	}
 	h.pathways = tables
-	h.Ledger, err = store.OpenLedger(ctx, h.LedgerPath(), options)
-	if errors.Is(err, study.ErrBusy) {
+	elsewhere := store.IsPostgres(h.LedgerPath())
+	open = func(ctx context.Context) (err error) {
+		h.Ledger, err = store.OpenLedger(ctx, h.LedgerPath(), options)
+		return err
+	}
+	err = h.await(ctx, service{"ledger", "start the database, or correct the address of --ledger", elsewhere, open})
+	if errors.Is(err, study.ErrBusy) && !elsewhere {
 		return fmt.Errorf("one process serves a data folder; stop it, or choose another with --dir: %w", err)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -137,7 +138,10 @@ func (h *House) openQueue(ctx context.Context) error {
 		return err
 	}
 	h.closing(h.conveyor.Close)
-	if err := h.conveyor.Ping(ctx); err != nil {
+	// Whether it is there doesn't matter: the queue is filled anew when it is back.
+	if err := h.conveyor.Ping(ctx); errors.Is(err, study.ErrRefused) || errors.Is(err, study.ErrBusy) && !passing(err) {
+		return fmt.Errorf("open the queue; correct the address of --queue: %w", err)
+	} else if err != nil {
 		h.log.WarnContext(ctx, "queue does not answer; studies are taken in and wait", "err", err)
 	}
 	return nil

@@ -54,6 +54,7 @@ type Settings struct {
 	Store        string        `toml:"store" help:"where objects are kept: a folder, or s3://bucket?endpoint=host:port"`
 	Queue        string        `toml:"queue" help:"redis://host:port/db, redis+sentinel://host:port,host:port/db?master=name, redis+cluster://host:port,host:port; empty for the embedded one"`
 	Ledger       string        `toml:"ledger" help:"ledger file, or postgres://user:password@host/database for several processes; empty for ledger.db in the folder"`
+	WaitServices time.Duration `toml:"wait_services" help:"how long a process that starts waits for an object store or a database that is away; 0 for not at all"`
 	ONNXLibrary  string        `toml:"onnx_library" help:"path of libonnxruntime; empty looks beside the program, on the system and in the Go modules"`
 	Workers      int           `toml:"workers" help:"jobs that are scored at once; 0 for one a core"`
 	Drain        time.Duration `toml:"drain" help:"how long jobs in hand may take to end when the process is asked to stop; what is longer goes to another worker"`
@@ -115,7 +116,7 @@ func Defaults() Settings {
 	return Settings{
 		Dir: "varde-data", DICOMAddr: "127.0.0.1:11112", HTTPAddr: "127.0.0.1:8080", AET: "VARDE",
 		Roles: []string{"ingest", "score", "report", "web"}, Lang: "en", ORUVersion: "2.5.1", ORUCharset: hl7.UTF8, ORUApp: "VARDE", ORUFiller: "own", Charset: "ISO_IR 100", Tune: true,
-		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, ReferenceModels: true, ClaimIdle: 20 * time.Minute, MinFree: 1 << 30, Associations: 64, Log: "auto",
+		PriorsMonths: 60, PriorsSame: []string{"modality", "body_part"}, CommitLimit: 24 * time.Hour, KeepNotices: 90 * 24 * time.Hour, GapCap: 60 * time.Second, Drain: 15 * time.Second, WaitServices: 5 * time.Minute, ReferenceModels: true, ClaimIdle: 20 * time.Minute, MinFree: 1 << 30, Associations: 64, Log: "auto",
 	}
 }
 
@@ -332,6 +333,9 @@ func (l *Loader) check() error {
 	}
 	if l.Drain < time.Second {
 		bad("drain %s is under 1s", l.Drain)
+	}
+	if l.WaitServices < 0 {
+		bad("wait_services %s is below 0", l.WaitServices)
 	}
 	if l.GapCap < 2*time.Second {
 		bad("gap_cap %s is under 2s", l.GapCap)

@@ -29,7 +29,7 @@ startupProbe:
   periodSeconds: 2
   failureThreshold: 60
 readinessProbe:
-  httpGet: {path: /healthz, port: http}
+  httpGet: {path: "/healthz?started", port: http}
   periodSeconds: 5
   timeoutSeconds: 3
 livenessProbe:
