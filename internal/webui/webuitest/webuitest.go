@@ -276,6 +276,15 @@ func (b *Browser) Until(js string) {
 	}
 }
 
+// Leads does what leads to another page, and waits until that one is there: also one
+// that looks as this one does.
+func (b *Browser) Leads(do func()) {
+	b.t.Helper()
+	Eval[bool](b, `window.webuitestLeft = true`)
+	do()
+	b.Until(`!window.webuitestLeft && document.readyState === 'complete'`)
+}
+
 // Promises holds the page in view against what every page promises: it has asked
 // no other host for anything, it has not come into conflict with its own policy,
 // and axe finds no fault by WCAG 2.2 A and AA. A page that gives way to another one
