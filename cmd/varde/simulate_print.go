@@ -30,7 +30,7 @@ func percent(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) 
 
 // printTrial writes a table for each group of exams: a line for each rule.
 func (d *desk) printTrial(c rehearsal.Comparison) error {
-	d.print(nil, "%s: %d exams in %.0f days, %d passes, rule %s; models: %s", c.Source, c.Exams, c.Days, c.Passes, c.Rule, strings.Join(c.Models, ", "))
+	d.print(nil, "%s: %d exams in %.0f days, %d passes, rule %s; models: %s; waits in minutes", c.Source, c.Exams, c.Days, c.Passes, c.Rule, strings.Join(c.Models, ", "))
 	if c.Source == "history" {
 		d.print(nil, "reading times known of %d exams; the others are drawn", c.Known)
 	}
