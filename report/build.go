@@ -33,6 +33,7 @@ type Options struct {
 	Lang        string // en, nb, da; anything else stands for en
 	Device      Device
 	Predecessor *study.Report // that this report replaces, or nil
+	Earlier     *study.Report // of a reader, that this reader's report replaces, or nil
 	// Objects are what was written beside this report, and is where the report goes:
 	// heatmaps, annotations and masks; Segments are the findings that are in masks.
 	Objects  []study.Report
@@ -53,6 +54,7 @@ type Document struct {
 	Evidence    []study.Instance // every image that the tree refers to
 	Objects     []study.Report   // ours, beside it
 	Predecessor *study.Report
+	Earlier     *study.Report  // of a reader: it replaces that too
 	Reading     *answer.Answer // nil: nobody has verified it
 	Root        tree.Item
 }

@@ -44,8 +44,14 @@ func (d Document) Encode() ([]byte, error) {
 	if other := d.beside(); len(other) > 0 {
 		o.Seq(dicom.PertinentOtherEvidenceSequence, studyItem(d.Study.UID, other...))
 	}
-	if p := d.Predecessor; p != nil {
-		o.Seq(dicom.PredecessorDocumentsSequence, studyItem(p.Study, seriesItem(p.Series, sopItem(p.Class, p.UID))))
+	var before []*dicom.Item
+	for _, p := range []*study.Report{d.Earlier, d.Predecessor} {
+		if p != nil {
+			before = append(before, seriesItem(p.Series, sopItem(p.Class, p.UID)))
+		}
+	}
+	if len(before) > 0 { // both are of this study
+		o.Seq(dicom.PredecessorDocumentsSequence, studyItem(d.Study.UID, before...))
 	}
 	d.Root.Write(o.Item)
 	b, err := o.Encode()

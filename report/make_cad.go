@@ -28,7 +28,7 @@ func makeMammography(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindMammography, 0, "", dicom.MammographyCADSR, b)}, nil
+	return []made{k.made(KindMammography, k.number, "", dicom.MammographyCADSR, b)}, nil
 }
 
 // makeChest makes the Chest CAD SR of a study with images of the chest.
@@ -45,13 +45,13 @@ func makeChest(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindChest, 0, "", dicom.ChestCADSR, b)}, nil
+	return []made{k.made(KindChest, k.number, "", dicom.ChestCADSR, b)}, nil
 }
 
 // cad gathers what both are made from.
 func (w *Writer) cad(ctx context.Context, k work, kind string) (cad.Work, error) {
 	of := cad.Work{Identity: k.identity(), Result: k.result, Instances: k.instances, Lang: k.lang, Lines: k.told(kind).Lines(), Predecessor: k.predecessor(kind, "")}
-	of.UID, of.Series = k.name(kind, 0, "")
+	of.UID, of.Series = k.name(kind, k.number, "")
 	about, ok, err := w.about(k.result.Model)
 	if err != nil || !ok {
 		return of, err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"varde/internal/words"
@@ -59,9 +59,10 @@ func makeFHIR(kind string, v fhir.Version) func(context.Context, *Writer, work) 
 	}
 }
 
-// makeFinalFHIR makes the bundle that tells a FHIR server how a reader left a result.
-// What it tells has the identifiers of what was told before, so that a server that has
-// that updates it.
+// makeFinalFHIR makes the bundle that tells a FHIR server how a reader left a result. What
+// it tells has identifiers of its own, and what was told of an earlier answer is put in
+// its place; of the AI's it updates what the reader rejected, as long as the AI has said
+// nothing of a later state of the study.
 func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, work) ([]made, error) {
 	return func(ctx context.Context, w *Writer, k work) ([]made, error) {
 		g, err := w.reading(ctx, k)
@@ -69,18 +70,13 @@ func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, w
 			return nil, err
 		}
 		l, _ := words.ParseLang(k.lang)
-		in := fhir.Work{Study: k.study, Instances: k.instances, Result: k.result, Device: k.device, Location: k.location, Answer: &g}
-		before := slices.DeleteFunc(slices.Clone(k.before), func(o study.Report) bool { return o.Purpose == study.PurposeVerified })
-		for _, o := range append(before, k.beside...) {
-			if o.Lang == "" || o.Lang == k.lang {
-				in.Objects = append(in.Objects, o)
-			}
+		in := fhir.Work{Study: k.study, Instances: k.instances, Result: k.result, Objects: k.beside, Device: k.device, Location: k.location,
+			Answer: &g, Final: true}
+		theirs := strings.TrimSuffix(kind, "-final")
+		in.Alone = k.study.Rev > k.result.Rev || written(k.before, theirs, k.lang) == nil && written(k.beside, theirs, k.lang) == nil
+		if in.Earlier, err = w.earlier(ctx, k); err != nil {
+			return nil, err
 		}
-		earlier, err := w.Ledger.Predecessors(ctx, k.result.Study, k.result.Rev, k.result.Model)
-		if err != nil {
-			return nil, fmt.Errorf("read what was told before: %w", err)
-		}
-		in.Replaces = len(earlier) > 0
 		in.Told = words.Tell(or(l, words.English), k.study, k.result, words.TellOptions{
 			Instances: k.instances, Heatmap: written(k.before, KindHeatmap, "") != nil, Replaces: in.Replaces,
 		})
@@ -90,4 +86,27 @@ func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, w
 		}
 		return []made{k.made(kind, k.number, "", "", b)}, nil
 	}
+}
+
+// earlier gives the answer to the latest state of the study before this one of which
+// something was told, or nil.
+func (w *Writer) earlier(ctx context.Context, k work) (*fhir.Signed, error) {
+	k.result.Rev--
+	signed, err := w.signed(ctx, k)
+	if err != nil || len(signed) == 0 {
+		return nil, err
+	}
+	old, err := w.Ledger.Result(ctx, k.result.Study, signed[0].Rev, k.result.Model)
+	if errors.Is(err, study.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the result of an earlier answer: %w", err)
+	}
+	k.result = old
+	g, err := w.reading(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return &fhir.Signed{Result: old, Answer: g}, nil
 }

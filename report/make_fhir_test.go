@@ -159,9 +159,10 @@ func TestWithdrawnResultIsInErrorEverywhere(t *testing.T) {
 	}
 }
 
-// TestAReadersAnswerUpdatesWhatAServerHas: what was sent before is put in place under
-// its own identifiers, and nothing of it twice; so is it when the result is withdrawn.
-func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
+// TestAReadersAnswerStandsBesideWhatAServerHas: it has identifiers of its own, and
+// nothing of it is there twice; of the AI's what was rejected is in error. When the result
+// is withdrawn, so is all that the AI said, and nothing that the reader did.
+func TestAReadersAnswerStandsBesideWhatAServerHas(t *testing.T) {
 	s := chestCT(3, 1)
 	for v, kinds := range map[fhir.Version][]string{fhir.R4: {report.KindFHIRR4, report.KindFinalFHIRR4}, fhir.R5: {report.KindFHIRR5, report.KindFinalFHIRR5}} {
 		m := &memory{sample: s, objects: map[string][]byte{}}
@@ -172,6 +173,9 @@ func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
 		for _, j.Task = range []study.Task{study.TaskReport, study.TaskVerify, study.TaskWithdraw} {
 			if err := w.Handle(t.Context(), j); err != nil {
 				t.Fatal(err)
+			}
+			if i := slices.IndexFunc(m.reports, func(r study.Report) bool { return r.Kind == kinds[0] && r.Lang == "nb" }); m.old == nil {
+				m.old = &m.reports[i]
 			}
 		}
 		server := &fhirServer{t: t, known: map[string][]byte{}}
@@ -189,26 +193,32 @@ func TestAReadersAnswerUpdatesWhatAServerHas(t *testing.T) {
 				}
 				switch r := r.(type) {
 				case *fhir.DiagnosticReport:
-					status += r.Status
+					if status += " AI " + r.Status; r.ResultsInterpreter != nil {
+						status = strings.Replace(status, " AI "+r.Status, "", 1) + " reader " + r.Status
+					}
 				case *fhir.Observation:
 					observations[r.Status]++
 				}
 			}
-			return status, observations
+			words := strings.Fields(status)
+			if len(words) == 4 && words[0] == "reader" {
+				words = slices.Concat(words[2:], words[:2])
+			}
+			return strings.Join(words, " "), observations
 		}
-		if status, all := said(kinds[0], study.PurposeResult); status != "preliminary" || all["preliminary"] < 4 || len(all) != 1 {
+		if status, all := said(kinds[0], study.PurposeResult); status != "AI preliminary" || all["preliminary"] < 4 || len(all) != 1 {
 			t.Errorf("%s before: %s, %v", v, status, all)
 		}
 		known := len(server.known)
-		// One finding was rejected, and what was missed and who read it came new.
-		if status, all := said(kinds[1], study.PurposeVerified); status != "final" || all["entered-in-error"] != 1 || all["preliminary"] != 0 || len(server.known) != known+2 {
+		// Of three findings one was rejected. The reader's are the report, the study, two
+		// findings, what was missed, and who read it.
+		if status, all := said(kinds[1], study.PurposeVerified); status != "AI preliminary reader final" || all["entered-in-error"] != 1 || all["preliminary"] != 3 || all["final"] != 4 || len(server.known) != known+6 {
 			t.Errorf("%s after: %s, %v, %d resources of %d", v, status, all, len(server.known), known)
 		}
-		if again, _ := said(kinds[1], study.PurposeVerified); again != "final" || len(server.known) != known+2 {
+		if again, _ := said(kinds[1], study.PurposeVerified); again != "AI preliminary reader final" || len(server.known) != known+6 {
 			t.Errorf("%s twice: %s, %d resources of %d", v, again, len(server.known), known)
 		}
-		// What the reader found is the reader's, and stays.
-		if status, all := said(kinds[0], study.PurposeWithdrawn); status != "entered-in-error" || all["final"] != 1 || len(all) != 2 || len(server.known) != known+2 {
+		if status, all := said(kinds[0], study.PurposeWithdrawn); status != "AI entered-in-error reader final" || all["final"] != 4 || all["entered-in-error"] != 4 || len(all) != 2 || len(server.known) != known+6 {
 			t.Errorf("%s withdrawn: %s, %v, %d resources of %d", v, status, all, len(server.known), known)
 		}
 	}

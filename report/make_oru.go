@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/internal/words"
@@ -45,6 +46,13 @@ func makeORU(ctx context.Context, w *Writer, k work) ([]made, error) {
 	in.Lines = words.Tell(in.Lang, k.study, k.result, words.TellOptions{
 		Instances: k.instances, Heatmap: written(k.beside, KindHeatmap, "") != nil, Replaces: in.Replaces,
 	}).Lines()
+	if w.Steps != nil {
+		steps, err := w.Steps(ctx, k.result.Study)
+		if err != nil {
+			return nil, fmt.Errorf("read what the reader did: %w", err)
+		}
+		in.Answered = slices.ContainsFunc(steps, func(s study.ReadingStep) bool { return s.Step == study.StepFinal })
+	}
 	if w.Orders != nil {
 		var err error
 		if in.Orders, err = w.Orders(ctx, k.result.Study); err != nil {

@@ -33,13 +33,13 @@ func makePrint(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	work := pdf.Work{Identity: id, Told: told, Instances: k.instances}
-	work.UID, work.Series = k.name(KindPrint, 0, "")
+	work := pdf.Work{Identity: id, Told: told, Instances: k.instances, Predecessor: k.predecessor(KindPrint, "")}
+	work.UID, work.Series = k.name(KindPrint, k.number, "")
 	b, err := work.Encapsulate(printed)
 	if err != nil {
 		return nil, err
 	}
-	return []made{k.made(KindPrint, 0, "", dicom.EncapsulatedPDF, b)}, nil
+	return []made{k.made(KindPrint, k.number, "", dicom.EncapsulatedPDF, b)}, nil
 }
 
 // figuresOf gives the first images that a result is shown on, ringed.

@@ -28,7 +28,10 @@ func makeReject(_ context.Context, _ *Writer, k work) ([]made, error) {
 	}
 	note := marks.Rejection{Identity: k.identity(), Model: k.result.Model, Name: k.result.Name, Why: marks.ForSafety, Objects: objects,
 		Received: k.instances, Lang: k.lang}
-	if k.purpose == study.PurposeCorrected { // nothing is wrong with the images that they are of
+	switch {
+	case k.readdressed: // they are under facts that are another's, or were wrong
+		note.Why = marks.ForWorklist
+	case k.purpose == study.PurposeCorrected: // nothing is wrong with the images that they are of
 		note.Why = marks.ForQuality
 	}
 	for _, o := range objects { // it is younger than all that it rejects

@@ -24,8 +24,8 @@ func makeCaptures(ctx context.Context, w *Writer, k work) ([]made, error) {
 	}
 	objects, err := capture.Work{Identity: k.identity(), Result: k.result, Instances: k.instances, Told: k.told(KindCapture),
 		Name: func(n int) (object, series study.UID) {
-			object, _ = k.name(KindCapture, n, "")
-			_, series = k.name(KindCapture, 0, "") // one for all of them
+			object, _ = k.name(KindCapture, k.nth(n), "")
+			_, series = k.name(KindCapture, k.nth(0), "") // one for all of them
 			return object, series
 		}}.Objects(views, pictures)
 	if err != nil {
@@ -33,12 +33,19 @@ func makeCaptures(ctx context.Context, w *Writer, k work) ([]made, error) {
 	}
 	var all []made
 	for n, b := range objects {
-		o := k.made(KindCapture, n, "", dicom.SecondaryCapture, b)
-		_, o.series = k.name(KindCapture, 0, "")
+		o := k.made(KindCapture, k.nth(n), "", dicom.SecondaryCapture, b)
+		_, o.series = k.name(KindCapture, k.nth(0), "")
 		all = append(all, o)
 	}
 	return all, nil
 }
+
+// mostCaptures is more pictures than a result ever has.
+const mostCaptures = 1000
+
+// nth gives the number of the n-th picture of a result: those that are made anew for the
+// patient as corrected are behind the ones before.
+func (k work) nth(n int) int { return k.number*mostCaptures + n }
 
 // told puts the result into words for an object of a kind.
 func (k work) told(kind string) words.Told {

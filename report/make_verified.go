@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/internal/dicom"
@@ -24,16 +25,12 @@ func makeVerified(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, segments, err := w.have(ctx, KindVerified, k)
+	signed, err := w.signed(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	before := k.predecessor(KindSR, "")
-	if again := k.predecessor(KindVerified, ""); again != nil {
-		before = again
-	}
 	d := Verify(k.study, k.instances, k.result, g, Options{Lang: k.lang, Device: k.device, Location: k.location,
-		Predecessor: before, Objects: objects, Segments: segments})
+		Predecessor: k.predecessor(KindSR, ""), Earlier: work{before: signed, lang: k.lang}.predecessor(KindVerified, "")})
 	d.UID, d.Series = k.name(KindVerified, k.number, "")
 	b, err := d.Encode()
 	if err != nil {
@@ -52,8 +49,14 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 	in := messages.Input{Study: k.study, Result: g.Left(k.result), Lang: or(l, words.English), Device: k.device, Location: k.location, Options: w.Messages,
 		Verified: &messages.Verification{By: personName(g.By), At: g.At}, At: g.At, Report: written(k.beside, KindVerified, k.lang)}
 	in.UID, _ = k.name(KindFinalMessage, k.number, "")
+	in.Beside = written(k.before, KindMessage, k.lang) != nil || written(k.beside, KindMessage, k.lang) != nil
+	signed, err := w.signed(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	in.Replaces = k.number > 0 || written(signed, KindFinalMessage, k.lang) != nil
 	if k.number > 0 { // younger than what it replaces
-		in.Replaces, in.At = true, g.At.Add(time.Duration(k.number)*time.Second)
+		in.At = g.At.Add(time.Duration(k.number) * time.Second)
 	}
 	d := Document{Study: k.study, Evidence: k.instances, At: g.At.In(k.identity().At.Location())}
 	in.Lines = (&builder{language: tongue(k.lang), result: in.Result, document: &d}).read(k.result, g)
@@ -70,6 +73,23 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 		return nil, err
 	}
 	return []made{k.made(KindFinalMessage, k.number, "", "", b)}, nil
+}
+
+// signed gives what was told of a reader's answer before: to this state of the study, where
+// it is told anew, or else to the latest earlier one of which it was.
+func (w *Writer) signed(ctx context.Context, k work) ([]study.Report, error) {
+	for rev := k.result.Rev + 1; rev > 0; {
+		all, err := w.Ledger.Predecessors(ctx, k.result.Study, rev, k.result.Model)
+		if err != nil {
+			return nil, fmt.Errorf("read what was told of an earlier answer: %w", err)
+		}
+		mine := slices.DeleteFunc(slices.Clone(all), func(r study.Report) bool { return r.Purpose != study.PurposeVerified })
+		if len(mine) > 0 || len(all) == 0 || all[0].Rev >= rev {
+			return mine, nil
+		}
+		rev = all[0].Rev
+	}
+	return nil, nil
 }
 
 // reading gives what the reader made of the result.

@@ -2,10 +2,12 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,11 +45,10 @@ type maker struct {
 	withdraws bool
 	// verifies says that it tells of a result as its reader left it.
 	verifies bool
-	// takenBackBy is the kind of message that takes this message back; empty: its own.
-	takenBackBy string
 	// readdresses says that it is written anew when the patient's facts were corrected:
-	// a document or a message. Pictures stay as they are, for an archive puts the facts
-	// of a study right in all of its objects.
+	// a document, a message, or a picture that people look at by itself. Masks, maps and
+	// presentation states stay as they are, for an archive puts the facts of a study
+	// right in all of its objects, and others name these.
 	readdresses bool
 	// silent says that it has nothing to tell of a result that holds.
 	silent bool
@@ -69,15 +70,15 @@ func makers() []maker {
 		{kind: KindRings, spoken: true, make: makeRings},
 		{kind: KindKeys, spoken: true, make: makeKeys},
 		{kind: KindSR, always: true, spoken: true, checked: true, readdresses: true, make: makeSR},
-		{kind: KindMammography, spoken: true, checked: true, make: makeMammography},
-		{kind: KindChest, spoken: true, checked: true, make: makeChest},
+		{kind: KindMammography, spoken: true, checked: true, readdresses: true, make: makeMammography},
+		{kind: KindChest, spoken: true, checked: true, readdresses: true, make: makeChest},
 		{kind: KindVerified, spoken: true, checked: true, verifies: true, silent: true, make: makeVerified},
-		{kind: KindFinalMessage, spoken: true, verifies: true, silent: true, takenBackBy: KindMessage, make: makeFinalMessage},
-		{kind: KindFinalFHIRR4, spoken: true, verifies: true, silent: true, takenBackBy: KindFHIRR4, make: makeFinalFHIR(KindFinalFHIRR4, fhir.R4)},
-		{kind: KindFinalFHIRR5, spoken: true, verifies: true, silent: true, takenBackBy: KindFHIRR5, make: makeFinalFHIR(KindFinalFHIRR5, fhir.R5)},
+		{kind: KindFinalMessage, spoken: true, verifies: true, silent: true, make: makeFinalMessage},
+		{kind: KindFinalFHIRR4, spoken: true, verifies: true, silent: true, make: makeFinalFHIR(KindFinalFHIRR4, fhir.R4)},
+		{kind: KindFinalFHIRR5, spoken: true, verifies: true, silent: true, make: makeFinalFHIR(KindFinalFHIRR5, fhir.R5)},
 		{kind: KindReject, spoken: true, withdraws: true, silent: true, make: makeReject},
-		{kind: KindCapture, spoken: true, make: makeCaptures},
-		{kind: KindPrint, spoken: true, make: makePrint},
+		{kind: KindCapture, spoken: true, readdresses: true, make: makeCaptures},
+		{kind: KindPrint, spoken: true, readdresses: true, make: makePrint},
 		{kind: KindMap, make: makeMaps},
 		{kind: KindMessage, spoken: true, withdraws: true, readdresses: true, make: makeORU},
 		{kind: KindFHIRR4, spoken: true, withdraws: true, readdresses: true, make: makeFHIR(KindFHIRR4, fhir.R4)},
@@ -118,9 +119,11 @@ type work struct {
 
 	spoken bool // the names of the objects tell the language
 	// number of the object of its kind, and whom it is for: of what takes something
-	// back, which is for those who have that.
-	number int
-	to     []string
+	// back, which is for those who have that. readdressed says that it does so because
+	// the patient's facts were corrected.
+	number      int
+	to          []string
+	readdressed bool
 }
 
 // identity is what the objects have in common, with the dates of the result.
@@ -145,16 +148,26 @@ func (k work) made(kind string, n int, slide study.UID, class study.UID, b []byt
 	return o
 }
 
-// predecessor is the report of a kind that this one replaces: of the same slide,
-// and of the same language where there is one. It is nil without any.
+// predecessor is the report of a kind that this one replaces: the latest of the same
+// slide, and of the same language where there is one. It is nil without any.
 func (k work) predecessor(kind string, slide study.UID) *study.Report {
 	var found *study.Report
 	for i, r := range k.before {
-		if r.Kind == kind && r.Slide == slide && (found == nil || r.Lang == k.lang) {
+		if basic(r.Kind) != kind || r.Slide != slide || found != nil && found.Lang == k.lang && r.Lang != k.lang {
+			continue
+		}
+		if found == nil || r.Lang == k.lang && found.Lang != k.lang || later(r, *found) {
 			found = &k.before[i]
 		}
 	}
 	return found
+}
+
+// later reports whether a report was written after another of its kind and revision: for
+// the patient as corrected, and of those the one with the higher number.
+func later(a, b study.Report) bool {
+	corrected := func(r study.Report) int { return map[bool]int{true: 1}[r.Purpose == study.PurposePatient] }
+	return cmp.Or(corrected(a)-corrected(b), order(a.Kind)-order(b.Kind)) > 0
 }
 
 // A made is one object or message.
@@ -191,13 +204,11 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 			all = append(all, kept...)
 		}
 	}
-	if asked.purpose == study.PurposeResult {
-		rejected, err := w.reject(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rejected...)
+	rejected, err := w.reject(ctx, asked, all)
+	if err != nil {
+		return nil, err
 	}
+	all = append(all, rejected...)
 	// The structured report goes out first: it is what a reader waits for.
 	slices.SortStableFunc(all, func(a, b study.Report) int {
 		return map[bool]int{true: 0, false: 1}[a.Kind == KindSR] - map[bool]int{true: 0, false: 1}[b.Kind == KindSR]
@@ -207,7 +218,8 @@ func (w *Writer) makeAll(ctx context.Context, k work) ([]study.Report, error) {
 
 // makersFor gives what is made for the purpose of a work, in the order of its making.
 // Where a reader has answered, what says so is made anew with the rest when the
-// patient's facts were corrected, and behind it: it stands last wherever both go.
+// patient's facts were corrected, and behind it: it stands last wherever both go. Of an
+// earlier state of the study the reader's answer alone still stands.
 func (w *Writer) makersFor(ctx context.Context, k work) []maker {
 	all := makers()
 	switch k.purpose {
@@ -217,7 +229,8 @@ func (w *Writer) makersFor(ctx context.Context, k work) []maker {
 		return slices.DeleteFunc(all, func(m maker) bool { return !m.verifies })
 	case study.PurposePatient:
 		_, err := w.reading(ctx, k)
-		all = slices.DeleteFunc(all, func(m maker) bool { return !m.readdresses && !(m.verifies && err == nil) })
+		earlier := k.study.Rev > k.result.Rev
+		all = slices.DeleteFunc(all, func(m maker) bool { return !(m.readdresses && !earlier) && !(m.verifies && err == nil) })
 		slices.SortStableFunc(all, func(a, b maker) int {
 			return map[bool]int{true: 1, false: 0}[a.verifies] - map[bool]int{true: 1, false: 0}[b.verifies]
 		})
@@ -325,6 +338,15 @@ func basic(kind string) string {
 		return kind
 	}
 	return kind[:i]
+}
+
+// order is the number of an object of its kind, from 0.
+func order(kind string) int {
+	n, err := strconv.Atoi(strings.TrimPrefix(kind[len(basic(kind)):], "-"))
+	if err != nil {
+		return 0
+	}
+	return n - 1
 }
 
 // numbered names the n-th object of a kind, from 0.

@@ -93,7 +93,7 @@ type Writer struct {
 // Handle writes what a job asks for: everything that is always kept of a result, and
 // what destinations want; of a result that is withdrawn, what says so; of one that a
 // reader has answered, what tells how the reader left it; of one whose patient's facts were
-// corrected, its documents and messages under those that hold now. Doing it twice writes the
+// corrected, its documents, pictures of pages and messages under those that hold now. Doing it twice writes the
 // same bytes under the same names. A result that is not there yet is
 // study.ErrIncomplete; one of a model in shadow, which no reader may see, is
 // study.ErrRefused.
@@ -162,8 +162,7 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 		return nil, err
 	}
 	k.before = slices.DeleteFunc(k.before, func(r study.Report) bool {
-		return r.Purpose != study.PurposeResult && !(r.Purpose == study.PurposeVerified && k.purpose == study.PurposePatient) &&
-			!(r.Purpose == study.PurposePatient && k.purpose == study.PurposeWithdrawn && w.Told != nil)
+		return r.Purpose != study.PurposeResult && r.Purpose != study.PurposePatient && (r.Purpose != study.PurposeVerified || k.purpose != study.PurposePatient)
 	})
 	k.slides = sync.OnceValues(func() ([]slides.Slide, error) { return w.slidesOf(ctx, k.instances, k.result) })
 	return w.makeAll(ctx, k)

@@ -1,13 +1,8 @@
 package report
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 
-	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
 	"varde/report/masks"
 	"varde/study"
@@ -106,56 +101,4 @@ func (w *Writer) besides(kind string, k work, all []study.Report) []study.Report
 		theirs := w.to(o)
 		return slices.ContainsFunc(to, func(name string) bool { return !slices.Contains(theirs, name) })
 	})
-}
-
-// have is besides for what was written by an earlier job: what is known not to have
-// left the house for somebody is left out too. A segmentation that stays has its
-// segments read.
-func (w *Writer) have(ctx context.Context, kind string, k work) ([]study.Report, Segments, error) {
-	all := w.besides(kind, k, k.before)
-	to := w.to(study.Report{Kind: kind, Lang: k.lang})
-	if w.Told != nil && len(to) > 0 {
-		told, err := w.Told(ctx, k.result.Study, k.result.Rev, k.result.Model)
-		if err != nil {
-			return nil, nil, fmt.Errorf("read what was told before: %w", err)
-		}
-		has := map[[2]string]bool{}
-		for _, r := range told {
-			for _, d := range r.Deliveries {
-				has[[2]string{string(r.UID), d.Destination}] = true
-			}
-		}
-		all = slices.DeleteFunc(all, func(o study.Report) bool {
-			return slices.ContainsFunc(to, func(name string) bool { return !has[[2]string{string(o.UID), name}] })
-		})
-	}
-	segments := Segments{}
-	for _, o := range all {
-		if basic(o.Kind) != KindMask || w.Slides == nil {
-			continue
-		}
-		places, err := w.Slides.places(ctx, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		segments[o.UID] = places
-	}
-	return all, segments, nil
-}
-
-// places reads where findings are in a segmentation of ours. One that is there no more
-// has none.
-func (f *Slides) places(ctx context.Context, r study.Report) (map[study.UID]masks.Place, error) {
-	body, err := f.Objects.Range(ctx, r.Key, 0, -1)
-	if errors.Is(err, study.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read segmentation %s: %w", r.UID, err)
-	}
-	h, err := dicom.Scan(io.LimitReader(body, maxReport), dicom.ScanOptions{Size: r.Bytes})
-	if err = errors.Join(err, body.Close()); err != nil {
-		return nil, fmt.Errorf("read segmentation %s: %w", r.UID, err)
-	}
-	return masks.Places(h.Data), nil
 }

@@ -16,12 +16,17 @@ import (
 // as the observer: the findings that the reader did not reject, each with the model
 // that found it, and those that the reader marked, which no model found. What was
 // rejected is said in words and has no place. It decides by its arguments alone.
+//
+// A finding is outlined in it also where the AI drew it: what a physician has signed must
+// not lose its places when the AI's masks are replaced or taken back. So it refers to
+// none of our objects, [Options.Objects].
 func Verify(s study.Study, instances []study.Instance, r study.Result, g answer.Answer, o Options) Document {
+	o.Objects, o.Segments = nil, nil
 	d := Build(s, instances, r, o)
+	d.Earlier = o.Earlier
 	d.UID, d.Series = names(r, KindVerified, "", speech(o.Lang), study.PurposeVerified)
 	d.At, d.Label, d.Reading = g.At.In(d.At.Location()), tongue(o.Lang).T("verified.series"), &g
-	b := builder{language: tongue(o.Lang), result: g.Left(r), document: &d, planes: planes(d.Evidence), places: o.Segments}
-	b.drawn = b.segments()
+	b := builder{language: tongue(o.Lang), result: g.Left(r), document: &d, planes: planes(d.Evidence)}
 	items := []tree.Item{
 		tree.Code(tree.HasConceptMod, conceptLanguage, b.code, tree.Code(tree.HasConceptMod, conceptCountry, b.country)),
 		tree.Code(tree.HasObsContext, conceptObserverType, valuePerson),

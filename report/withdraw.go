@@ -55,9 +55,6 @@ func (w *Writer) notes(told []study.Report) []note {
 			continue
 		}
 		key := [2]string{basic(r.Kind), cmp.Or(r.Lang, speech(w.Lang))}
-		if m, ok := makerOf(key[0]); ok && m.takenBackBy != "" {
-			key[0] = m.takenBackBy
-		}
 		if messages[key] == nil {
 			messages[key] = &note{kind: key[0], lang: key[1]}
 		}
@@ -121,26 +118,33 @@ func (w *Writer) langOf(destination string) string {
 	return speech(w.Lang)
 }
 
-// reject makes the notes that reject what an earlier revision had written, where the
+// Rejection notes of one revision are numbered apart: those of what the revision before
+// had written, of an earlier answer of a reader, and of each correction of the patient's
+// facts.
+const (
+	rejectsAnswer  = 500
+	rejectsPatient = 1000
+)
+
+// reject makes the notes that reject what is replaced by what was written now, where the
 // site wants that.
-func (w *Writer) reject(ctx context.Context, k work) ([]study.Report, error) {
-	if !w.RejectSuperseded || w.Told == nil || len(k.before) == 0 {
+func (w *Writer) reject(ctx context.Context, k work, now []study.Report) ([]study.Report, error) {
+	if !w.RejectSuperseded || w.Told == nil || len(now) == 0 {
 		return nil, nil
 	}
-	told, err := w.Told(ctx, k.result.Study, k.result.Rev-1, k.result.Model)
-	if err != nil {
-		return nil, fmt.Errorf("read what was told before: %w", err)
-	}
-	// Only of the revision that is replaced now: those before were rejected with it.
-	told = slices.DeleteFunc(told, func(r study.Report) bool { return r.Rev != k.before[0].Rev })
 	m, ok := makerOf(KindReject)
 	if !ok {
 		return nil, errors.New("no maker of rejection notes")
 	}
+	told, first, err := w.superseded(ctx, k, now)
+	if err != nil {
+		return nil, err
+	}
 	var all []study.Report
+	k.readdressed = k.purpose == study.PurposePatient
 	k.purpose, k.spoken = study.PurposeCorrected, true
-	for number, n := range w.rejections(told) {
-		k.lang, k.before, k.to, k.number = n.lang, n.about, n.to, number
+	for n, note := range w.rejections(told) {
+		k.lang, k.before, k.to, k.number = note.lang, note.about, note.to, first+n
 		kept, err := w.makeKind(ctx, m, k)
 		if err != nil {
 			return nil, err
@@ -148,4 +152,46 @@ func (w *Writer) reject(ctx context.Context, k work) ([]study.Report, error) {
 		all = append(all, kept...)
 	}
 	return all, nil
+}
+
+// superseded gives what was told of which the place is taken now, and the number of the
+// first note on it. What a reader has answered for only makes way for what that reader,
+// or the next one, says, where that goes.
+func (w *Writer) superseded(ctx context.Context, k work, now []study.Report) (told []study.Report, first int, err error) {
+	rev := k.result.Rev - 1
+	if k.purpose == study.PurposePatient {
+		rev++
+	}
+	if k.purpose == study.PurposeResult && len(k.before) == 0 || k.purpose == study.PurposeWithdrawn || rev < 1 {
+		return nil, 0, nil
+	}
+	if told, err = w.Told(ctx, k.result.Study, rev, k.result.Model); err != nil {
+		return nil, 0, fmt.Errorf("read what was told before: %w", err)
+	}
+	switch k.purpose {
+	case study.PurposePatient:
+		first = rejectsPatient * (k.number + 1)
+		told = slices.DeleteFunc(told, func(r study.Report) bool {
+			return r.Rev != rev || !slices.ContainsFunc(now, func(n study.Report) bool { return basic(n.Kind) == basic(r.Kind) && n.UID != r.UID })
+		})
+	case study.PurposeVerified:
+		first = rejectsAnswer
+		signed, err := w.signed(ctx, k)
+		if err != nil {
+			return nil, 0, err
+		}
+		told = slices.DeleteFunc(told, func(r study.Report) bool {
+			return !slices.ContainsFunc(signed, func(old study.Report) bool { return old.UID == r.UID })
+		})
+		for i := range told {
+			told[i].Deliveries = slices.DeleteFunc(slices.Clone(told[i].Deliveries), func(d study.Delivery) bool {
+				return !slices.ContainsFunc(now, func(n study.Report) bool {
+					return n.Kind == basic(told[i].Kind) && n.Held == "" && slices.Contains(n.To, d.Destination)
+				})
+			})
+		}
+	default: // only of the revision that is replaced now: those before were rejected with it
+		told = slices.DeleteFunc(told, func(r study.Report) bool { return r.Rev != k.before[0].Rev || r.Purpose == study.PurposeVerified })
+	}
+	return told, first, nil
 }

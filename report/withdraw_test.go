@@ -56,8 +56,11 @@ func TestEachDestinationIsToldOfWhatItHas(t *testing.T) {
 		told(1, "sr", "nb", "2.25.1", "PACS", "VNA"), told(1, "gsps", "nb", "2.25.2", "PACS", "VNA"), told(1, "oru", "da", "2.25.3", "RIS"),
 		told(2, "sr", "nb", "2.25.4", "PACS", "VNA", "FILES"), told(2, "oru", "da", "2.25.5", "RIS"), told(2, "oru", "nb", "2.25.6", "FILES"),
 		told(2, "fhir-r5", "en", "2.25.7", "EPR"),
-		// What a reader left is taken back as well, where there is nothing else too.
-		told(2, "oru-final", "da", "2.25.8", "RIS", "WARD"), told(2, "fhir-r5-final", "en", "2.25.9", "EPR"), told(2, "fhir-r4-final", "nb", "2.25.10", "GP"),
+		// A physician's own word is taken back by nobody else.
+		told(2, "oru-final", "da", "2.25.8", "RIS", "WARD"), told(2, "fhir-r5-final", "en", "2.25.9", "EPR"), told(2, "verified", "nb", "2.25.10", "PACS"),
+	}
+	for i := range all[7:] {
+		all[7+i].Purpose = study.PurposeVerified
 	}
 	w := &report.Writer{Ledger: m, Objects: m, Lang: "nb", Location: time.UTC,
 		Wants: []report.Want{{Destination: "NEW", Kinds: []string{"sr", "oru", "reject"}}, {Destination: "VNA", Lang: "nb"}},
@@ -78,7 +81,7 @@ func TestEachDestinationIsToldOfWhatItHas(t *testing.T) {
 			got = append(got, line)
 		}
 		want := []string{"reject:nb to FILES: 113037 2.25.4", "reject-2:nb to PACS VNA: 113037 2.25.1 2.25.2 2.25.4",
-			"fhir-r4:nb to GP", "fhir-r5:en to EPR", "oru:da to RIS WARD", "oru:nb to FILES"}
+			"fhir-r5:en to EPR", "oru:da to RIS", "oru:nb to FILES"}
 		if !slices.Equal(got, want) {
 			t.Errorf("written\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}

@@ -101,7 +101,7 @@ func (w Work) missed() []*Observation {
 			continue
 		}
 		o := w.observation(tag("missed", string(m.Mark.Instance), fmt.Sprint(m.Mark.Frame, m.Mark.Points)), w.named(codeFinding))
-		o.Device, o.Method = nil, nil
+		o.Device, o.Method, o.DerivedFrom = nil, nil, nil
 		o.Status, o.Performer, o.Issued = "final", []Reference{w.reader()}, instant(w.in(w.Answer.At))
 		o.Value = w.named(unknownFinding)
 		c := w.named(codeRegion)
@@ -115,19 +115,20 @@ func (w Work) missed() []*Observation {
 
 // verification says who has read the result, when, and for whom.
 func (w Work) verification() *Provenance {
-	at, reader := instant(w.in(w.Answer.At)), w.reader()
+	at, reader, said := instant(w.in(w.Answer.At)), w.reader(), w.theirs("DiagnosticReport", "")
 	p := &Provenance{
-		Base:     Base{ResourceType: "Provenance", ID: w.id(tag("reading"))},
+		Base:     Base{ResourceType: "Provenance", ID: w.id("")},
 		Target:   []Reference{w.to("DiagnosticReport", w.id(""))},
 		Occurred: at,
 		Recorded: at,
 		Activity: &Concept{Text: w.Told.Lang.T("fhir.reading")},
 		Agent:    []Agent{{Type: code(systemPart, "verifier", "Verifier"), Who: &reader}},
+		Entity:   []Entity{{Role: "source", What: &said}},
 	}
 	if w.Answer.Organization != "" {
 		p.Agent[0].OnBehalfOf = &Reference{Type: "Organization", Display: printable(w.Answer.Organization)}
 	}
-	for _, o := range append(w.observations(), w.missed()...) {
+	for _, o := range w.vouched() {
 		if o.Status == "final" || o.Status == "amended" {
 			p.Target = append(p.Target, w.to("Observation", o.ID))
 		}

@@ -10,6 +10,10 @@
 // was withdrawn, or that its reader rejected, is entered-in-error. Resources point to a
 // patient by identifier alone, and hold no name but the reader's.
 //
+// What the AI said and what its reader says of it are resources apart, of identifiers
+// of their own: what the AI says later, and what is taken back of it, never stands in
+// the place of a physician's word.
+//
 // The same arguments give the same bytes. A transaction creates or updates by
 // identifiers that are made from UIDs, so that one that is sent twice creates
 // nothing twice.
@@ -68,6 +72,13 @@ type Work struct {
 	Told      words.Told     // what the result says, in the language of the resources
 	Objects   []study.Report // DICOM objects that were written of the result
 	Answer    *answer.Answer // of the reader of this state of the study; nil without one
+	// Earlier is what the reader of an earlier state of the study said of its result, if
+	// that was told: what this answer does not repeat of it is entered-in-error.
+	Earlier *Signed
+	// Final tells of the reader's answer, and of the AI's what the reader does not let
+	// stand; Alone leaves that out too, for a later state of the study has an AI of its
+	// own.
+	Final, Alone bool
 	// Replaces says that there was a result of the same model before, of an
 	// earlier state of the study. Old is that result where it is known: what it told
 	// and this one does not is entered-in-error from now on.
@@ -80,6 +91,16 @@ type Work struct {
 	// DICOMweb is where others reach our DICOMweb; empty gives no Endpoint.
 	DICOMweb string
 	Location *time.Location // for dates and times; nil is the machine's
+
+	read     bool // the AI's, of a result that somebody has read
+	signing  bool // the reader's
+	recalled bool // the reader's, of a result that was withdrawn since
+}
+
+// A Signed is a result with what its reader made of it.
+type Signed struct {
+	Result study.Result
+	Answer answer.Answer
 }
 
 // answered reports whether the model gave a result, be it a partial one.
@@ -116,11 +137,12 @@ func (w Work) in(t time.Time) time.Time {
 	return t.In(time.Local)
 }
 
-// status is that of the report. It is final once a physician has read the study and
-// stands behind what is left of the result; until then nobody has verified it. Where
-// the physician does not agree, and leaves nothing, it is entered-in-error.
+// status is that of the report. The reader's is final; the AI's is never verified. Where
+// the physician does not agree, and leaves nothing, the AI's is entered-in-error.
 func (w Work) status() string {
 	switch {
+	case w.signing:
+		return w.settled()
 	case w.Withdrawn, w.verdict() == "disagree" && !w.leaves():
 		return "entered-in-error"
 	case w.verdict() == "":
@@ -131,31 +153,28 @@ func (w Work) status() string {
 
 // settled is the status of what a physician stands behind.
 func (w Work) settled() string {
-	if w.Replaces {
+	if w.signing && w.Earlier != nil || !w.signing && w.Replaces {
 		return "amended"
 	}
 	return "final"
 }
 
-// Resources gives the resources of the result, the report first. What it points to
-// is among them, or is pointed to by identifier.
+// Resources gives the resources of the result, the report first: the AI's, and then the
+// reader's. What they point to is among them, or is pointed to by identifier.
 func (w Work) Resources() []Resource {
 	w.Device = w.Device.Filled()
-	if w.Withdrawn { // whatever was made of it
-		w.Answer = nil
-	}
 	all := []Resource{}
 	if w.Result.AI != study.Running {
-		all = append(all, w.report())
-		for _, o := range append(w.observations(), w.missed()...) {
-			all = append(all, o)
-		}
-		all = append(all, w.provenance())
-		if w.verdict() != "" {
-			all = append(all, w.verification())
-		}
+		all = append(all, w.machine()...)
 	}
-	all = append(all, w.task(), w.Imaging(), w.Algorithm(), w.House())
+	if w.signs() {
+		all = append(all, w.signed()...)
+	}
+	if !w.Final {
+		w.Answer = nil
+		all = append(all, w.task())
+	}
+	all = append(all, w.Imaging(), w.Algorithm(), w.House())
 	if w.DICOMweb != "" {
 		all = append(all, w.Endpoint())
 	}

@@ -59,7 +59,7 @@ func (w Work) observations() []*Observation {
 // for a result.
 func (w Work) void(o *Observation, note string) {
 	o.Status = "entered-in-error"
-	o.Value, o.Absent, o.Interpretation, o.Component, o.BodySite, o.HasMember = nil, nil, nil, nil, nil, nil
+	o.Value, o.Absent, o.Interpretation, o.Component, o.BodySite, o.HasMember, o.Performer = nil, nil, nil, nil, nil, nil, nil
 	o.Note = []Annotation{{Text: note}}
 }
 
@@ -98,6 +98,9 @@ func (w Work) observation(item string, what *Concept) *Observation {
 	}
 	device := w.to("Device", ModelTag(w.Result.Model))
 	o.Device = &device
+	if w.signing {
+		o.DerivedFrom = []Reference{w.theirs("Observation", item)}
+	}
 	return o
 }
 

@@ -29,14 +29,19 @@ func (w Work) report() *DiagnosticReport {
 		return r
 	}
 	lines, headline := append([]string{w.standing()}, w.Told.Lines()...), w.Told.Headline
-	if w.verdict() != "" {
+	if w.verdict() != "" || w.signing {
 		r.ResultsInterpreter = []Reference{w.reader()}
 	}
-	r.Result = append(r.Result, w.beside()...)
-	if w.changed() { // then the reader's words stand, and not those of the AI
+	if r.Result = append(r.Result, w.beside()...); w.signing {
+		r.Issued, r.Result = instant(w.in(w.Answer.At)), w.results()
+	}
+	if w.changed() || w.signing && w.verdict() == "" { // then the reader's words stand, and not those of the AI
 		lines, headline = w.judged(), w.title()
 	} else {
 		r.ConclusionCode = w.conclusion()
+	}
+	if w.recalled {
+		lines = append(lines, w.Told.Lang.T("signed.recalled"))
 	}
 	r.Conclusion = strings.Join(lines, "\n")
 	r.Text = narrative(r.Language, lines...)
@@ -45,12 +50,20 @@ func (w Work) report() *DiagnosticReport {
 		Data: []byte(headline + "\n\n" + r.Conclusion + "\n"), Title: w.title(), Creation: instant(w.in(w.Result.At)),
 	}}
 	for _, o := range w.Objects {
-		if o.IsObject() && (o.Purpose == study.PurposeResult || o.Purpose == study.PurposeVerified || o.Purpose == study.PurposePatient) && o.Held == "" {
+		if o.IsObject() && w.tellsOf(o.Purpose) && o.Held == "" {
 			id := UIDIdentifier(o.UID)
 			r.Media = append(r.Media, Media{Comment: strings.ToUpper(o.Kind), Link: &Reference{Identifier: &id}})
 		}
 	}
 	return r
+}
+
+// tellsOf reports whether a report lists objects that were written for a purpose.
+func (w Work) tellsOf(p study.Purpose) bool {
+	if w.signing {
+		return p == study.PurposeVerified
+	}
+	return p == study.PurposeResult || p == study.PurposePatient
 }
 
 // beside points to the observations that are no members of that of the study: what the
@@ -69,19 +82,23 @@ func (w Work) beside() []Reference {
 
 // standing says whether a physician stands behind the result.
 func (w Work) standing() string {
-	switch w.verdict() {
-	case "agree":
+	switch v := w.verdict(); {
+	case v == "agree":
 		return w.Told.Lang.T("fhir.agree")
-	case "changes":
+	case v == "changes":
 		return w.Told.Lang.T("fhir.changes")
-	case "disagree":
+	case v == "disagree":
 		return w.Told.Lang.T("fhir.disagree")
+	case w.signing:
+		return w.Told.Lang.T("verified.says_none")
+	case w.read:
+		return w.Told.Lang.T("fhir.unread") + " " + w.Told.Lang.T("signed.beside")
 	}
 	return w.Told.Lang.T("fhir.unread")
 }
 
 func (w Work) title() string {
-	if w.verdict() != "" {
+	if w.verdict() != "" || w.signing {
 		return w.Told.Lang.T("fhir.title.read")
 	}
 	return w.Told.Lang.T("fhir.title")

@@ -69,7 +69,7 @@ func answered(says string) *answer.Answer {
 var outcomes = []struct {
 	name   string
 	change func(*fhir.Work)
-	report string // status of the DiagnosticReport; empty without one
+	report string // status of the AI's DiagnosticReport; empty without one
 	task   string
 	absent string // the code of the reason why there is no value; empty where there is one
 }{
@@ -94,7 +94,7 @@ var outcomes = []struct {
 	{"running", func(w *fhir.Work) { plain(w, study.Running) }, "", "in-progress", ""},
 	{"read", func(w *fhir.Work) {
 		w.Answer = answered("agree")
-	}, "final", "completed", ""},
+	}, "preliminary", "completed", ""},
 	{"disagreed", func(w *fhir.Work) {
 		w.Answer = answered("disagree")
 	}, "entered-in-error", "completed", ""},
@@ -104,11 +104,11 @@ var outcomes = []struct {
 			w.Result.Findings[0].Tracking: {Verdict: "changes", Wrong: []string{"place"}, Text: "larger, Mrs Everywoman"},
 			w.Result.Findings[1].Tracking: {Verdict: "disagree", Wrong: []string{"not_there"}, Text: "a vessel of Mrs Everywoman"}}
 		w.Answer.Missed = []study.ReadingStep{{Text: "behind the heart of Mrs Everywoman", Mark: &study.Region{Instance: w.Instances[2].UID, Frame: 1, Frames: 1, Shape: study.Point, Points: []float64{10, 20}}}}
-	}, "final", "completed", ""},
+	}, "preliminary", "completed", ""},
 	{"disagreed in part", func(w *fhir.Work) {
 		w.Answer = answered("disagree")
 		w.Answer.Verdicts = map[study.UID]study.ReadingStep{w.Result.Findings[0].Tracking: {Verdict: "agree"}}
-	}, "final", "completed", ""},
+	}, "preliminary", "completed", ""},
 	{"no verdict", func(w *fhir.Work) { w.Answer = answered("none") }, "preliminary", "completed", ""},
 	{"failed and read", func(w *fhir.Work) {
 		plain(w, study.Failed)
@@ -118,7 +118,16 @@ var outcomes = []struct {
 	{"corrected", func(w *fhir.Work) { w.Replaces = true }, "preliminary", "completed", ""},
 	{"corrected and read", func(w *fhir.Work) {
 		w.Replaces, w.Answer = true, answered("agree")
-	}, "amended", "completed", ""},
+	}, "preliminary", "completed", ""},
+	{"read again", func(w *fhir.Work) {
+		w.Earlier, w.Answer = &fhir.Signed{Result: w.Result, Answer: *answered("agree")}, answered("agree")
+		w.Answer.Verdicts = map[study.UID]study.ReadingStep{w.Result.Findings[0].Tracking: {Verdict: "disagree"}}
+		w.Result.Findings = w.Result.Findings[:1]
+	}, "preliminary", "completed", ""},
+	{"final", func(w *fhir.Work) {
+		w.Final, w.Answer = true, answered("agree")
+		w.Answer.Verdicts = map[study.UID]study.ReadingStep{w.Result.Findings[0].Tracking: {Verdict: "disagree"}}
+	}, "", "", ""},
 	{"withdrawn", func(w *fhir.Work) { w.Withdrawn = true }, "entered-in-error", "entered-in-error", ""},
 	{"labels", func(w *fhir.Work) {
 		grade := study.Code{Value: "6111", Scheme: "99VARDE", Meaning: "Grade 2"}

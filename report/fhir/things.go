@@ -10,9 +10,19 @@ import (
 	"varde/study"
 )
 
-// id names a resource of the result at our server.
+// id names a resource of the result at our server: the AI's, or the reader's of it.
 func (w Work) id(item string) string {
+	if w.signing {
+		item = tag("signed", item)
+	}
 	return ID{Study: w.Study.UID, Model: ModelTag(w.Result.Model), Item: item}.String()
+}
+
+// theirs points to what the AI said, by identifier: a server may never have heard it.
+func (w Work) theirs(kind, item string) Reference {
+	w.signing = false
+	id := own(kind, w.id(item))
+	return Reference{Type: kind, Identifier: &id}
 }
 
 func (w Work) to(kind, id string) Reference { return Reference{Reference: kind + "/" + id, Type: kind} }

@@ -8,7 +8,9 @@
 // each, and then in codes, with every finding and measurement as an observation of
 // its own. It never comes without the words and the codes for what became of the
 // AI, so that no empty message reads as "nothing found". It bears a number of its
-// own as the filler's, so that no record takes it for the radiologist's report.
+// own as the filler's, so that no record takes it for the radiologist's report; and
+// what a reader verified bears another, so that nothing that the AI says later, and
+// nothing that is taken back of it, stands in the place of a physician's word.
 package messages
 
 import (
@@ -39,7 +41,8 @@ type Options struct {
 	Final bool
 	// OrderFiller gives OBR-3 and ORC-3 the order's own filler number, or else the
 	// accession number, for records that find an order by nothing else. They may
-	// then take the message for the report that closes the order.
+	// then take the message for the report that closes the order. Once a reader has
+	// answered, only the reader's bears it.
 	OrderFiller bool
 }
 
@@ -77,6 +80,11 @@ type Input struct {
 	Withdrawn bool
 	Reason    string
 	Verified  *Verification // nil: nobody has
+	// Beside says of what is verified that the AI's own message was told too: it is
+	// named as the parent, OBR-29.
+	Beside bool
+	// Answered says that a reader has answered some state of the study.
+	Answered bool
 	// At is when the message is made: the receiver takes a later one for the newer.
 	// The zero time is that of the result, or of the verification.
 	At       time.Time
@@ -219,13 +227,29 @@ func (in Input) orderOf() study.Order {
 	return study.Order{}
 }
 
+// numbers gives the filler's number of the message, ORC-3 and OBR-3, by its components;
+// and of what a reader verified that of the AI's own. Each is the same for all states
+// of the study.
+func (m *message) numbers(accession string) (own, parent []string) {
+	of := func(what string) []string {
+		return []string{short(what, string(m.Result.Study), m.Result.Model.String(), m.Result.Model.SHA256.String()), "VARDE", string(m.Device.UID), "ISO"}
+	}
+	if own = of("result"); m.Verified != nil {
+		own, parent = of("verified"), own
+	}
+	if theirs := or(m.order.Filler, accession); m.Options.OrderFiller && theirs != "" && (m.Verified != nil || !m.Answered) {
+		return []string{theirs}, nil // which the AI's had too, until there was an answer
+	}
+	return own, parent
+}
+
 // request writes ORC and OBR.
 func (m *message) request() {
-	filler := []hl7.Component{hl7.Exact(short("result", string(m.Result.Study), m.Result.Model.String(), m.Result.Model.SHA256.String())),
-		hl7.Exact("VARDE"), hl7.Exact(string(m.Device.UID)), hl7.Text("ISO")}
 	accession := or(m.Study.Accession, m.order.Accession)
-	if theirs := or(m.order.Filler, accession); m.Options.OrderFiller && theirs != "" {
-		filler = []hl7.Component{hl7.Exact(theirs)}
+	own, parent := m.numbers(accession)
+	var filler []hl7.Component
+	for _, part := range own {
+		filler = append(filler, hl7.Exact(part))
 	}
 	m.w.Add("ORC").Put(1, hl7.Text("RE")).Put(2, hl7.Exact(m.order.Placer)).Put(3, filler...)
 	d := m.w.Add("OBR").
@@ -239,6 +263,9 @@ func (m *message) request() {
 		Put(22, m.stamp(m.At)).
 		Put(24, hl7.Text(section(m.Study.Modality))).
 		Put(25, hl7.Text(m.status.request()))
+	if m.Beside && parent != nil {
+		d.Put(29, hl7.Exact(m.order.Placer), hl7.Subs(parent...).Strict())
+	}
 	if v := m.Verified; v != nil && m.status != Withdrawal {
 		d.Put(32, hl7.Subs(append([]string{""}, namePieces(v.By)...)...))
 	}

@@ -19,6 +19,8 @@ type Work struct {
 	Instances []study.Instance // the study's
 	UID       study.UID        // of the object
 	Series    study.UID        // of its series
+	// Predecessor is the printed report that this one replaces, or nil.
+	Predecessor *study.Report
 }
 
 // The kinds of document, LOINC, of PS3.16 CID 7020.
@@ -58,6 +60,11 @@ func (w Work) Encapsulate(printed []byte) ([]byte, error) {
 	}
 	if len(sources) > 0 {
 		o.Seq(dicom.SourceInstanceSequence, sources...)
+	}
+	if p := w.Predecessor; p != nil {
+		o.Seq(dicom.PredecessorDocumentsSequence, dicom.NewItem().Set(dicom.StudyInstanceUID, p.Study).
+			Seq(dicom.ReferencedSeriesSequence, dicom.NewItem().Set(dicom.SeriesInstanceUID, p.Series).
+				Seq(dicom.ReferencedSOPSequence, dicom.NewItem().Set(dicom.ReferencedSOPClassUID, p.Class).Set(dicom.ReferencedSOPInstanceUID, p.UID))))
 	}
 	b, err := o.Encode()
 	if err != nil {

@@ -163,11 +163,16 @@ func (t *tx) recall(w row.Work, m study.ModelRef, by, reason string) error {
 }
 
 // hasIt reports whether a destination has something of what a report is about, by what
-// has picks of the deliveries d.
+// has picks of the deliveries d. What a reader has answered for is something only where it
+// is replaced: nothing else takes it back.
 func (t *tx) hasIt(r study.Report, destination, has string) (bool, error) {
+	readers := ""
+	if r.Purpose == study.PurposeCorrected {
+		readers = ` OR r.kind LIKE '%!verified'`
+	}
 	_, err := sqldb.One(t, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT 1 FROM delivery d
 		JOIN report r ON r.sop_uid = d.report_uid WHERE d.study_uid = $4 AND d.destination = $5 AND `+has+`
-		AND `+row.OfModel("r")+` AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient') LIMIT 1`,
+		AND `+row.OfModel("r")+` AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient'`+readers+`) LIMIT 1`,
 		r.Model.ID, r.Model.Version, r.Model.SHA256[:], r.Study, destination)
 	if errors.Is(err, study.ErrNotFound) {
 		return false, nil
@@ -178,11 +183,12 @@ func (t *tx) hasIt(r study.Report, destination, has string) (bool, error) {
 // Told gives what was written of a model's results of a study, of this revision and
 // of earlier ones, and has left the house or may have: each with those of its
 // deliveries of which that is so, under the facts of the patient that held then and as
-// they were corrected. What takes something back is not among it, nor what is a reader's.
+// they were corrected, and what readers have answered for, as [study.PurposeVerified]. What
+// takes something back is not among it.
 func (l *Outbox) Told(ctx context.Context, uid study.UID, rev int, m study.ModelRef) (told []study.Report, err error) {
 	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		all, err := sqldb.List(a, row.ScanReport, `SELECT r.`+strings.Join(strings.Split(strings.Join(strings.Fields(row.ReportColumns), ""), ","), ", r.")+` FROM report r`+saying("r")+` WHERE `+row.OfModel("r")+` AND r.study_uid = $4 AND r.rev <= $5
-			AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient') ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
+			AND (r.kind NOT LIKE '%!%' OR r.kind LIKE '%!patient' OR r.kind LIKE '%!verified') ORDER BY r.rev, r.kind, r.sop_uid`, m.ID, m.Version, m.SHA256[:], uid, rev)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func TestWhatAReaderMarkedIsRead(t *testing.T) {
 		t.Errorf("observations are %v", statuses)
 	}
 	_, _, page = s.ask(http.MethodGet, "/fhir/r4/DiagnosticReport?identifier=A1.2")
-	if all := found(page); len(all) != 1 || all[0]["status"] != "final" || all[0]["resultsInterpreter"] == nil {
+	if all := found(page); len(all) != 2 || all[0]["status"] != "preliminary" || all[1]["status"] != "final" || all[1]["resultsInterpreter"] == nil {
 		t.Fatalf("%v", all)
 	}
 	_, _, page = s.ask(http.MethodGet, "/fhir/r4/Provenance?_id="+found(page)[0]["id"].(string))

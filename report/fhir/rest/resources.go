@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"varde/internal/words"
@@ -117,53 +118,101 @@ func (s *Server) resourcesOf(ctx context.Context, k kind, c study.Case) ([]found
 }
 
 // works gives what the resources of a study's results are made from: none of a
-// model in shadow, and none that is hidden from whoever asks.
+// model in shadow, and none that is hidden from whoever asks. Where the AI has answered
+// anew since a reader did, there is one more of that reader's answer.
 func (s *Server) works(ctx context.Context, c study.Case, instances []study.Instance) ([]fhir.Work, error) {
 	if s.Mask != nil {
 		if hidden, err := s.Mask(ctx, c.Study.UID); err != nil || hidden {
 			return nil, err
 		}
 	}
+	p, err := s.pastOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	var all []fhir.Work
-	var readings []study.Reading
-	var steps []study.ReadingStep
-	var before []study.Result
 	for _, r := range c.Results {
 		if r.Shadow {
 			continue
 		}
-		if all == nil && s.Past != nil {
-			var err error
-			if readings, err = s.Past.Readings(ctx, c.Study.UID); err != nil {
-				return nil, err
-			}
-			if steps, err = s.Past.Steps(ctx, c.Study.UID); err != nil {
-				return nil, err
-			}
-			if r.Rev > 1 {
-				if before, err = s.Past.ResultsOf(ctx, c.Study.UID, r.Rev-1); err != nil {
-					return nil, err
-				}
-			}
-		}
 		w := s.work()
 		w.Study, w.Instances, w.Result = c.Study, instances, r
-		if a, ok := answer.InForce(readings, steps, r); ok {
-			a.Organization = s.Organization
-			w.Answer = &a
-		}
-		for i, old := range before {
+		for i, old := range p.results[r.Rev-1] {
 			if old.Model == r.Model && !old.Shadow {
-				w.Replaces, w.Old = true, &before[i]
+				w.Replaces, w.Old = true, &p.results[r.Rev-1][i]
 			}
 		}
-		if err := s.standing(&w, c.Reports); err != nil {
-			return nil, err
+		works := []fhir.Work{w}
+		before := p.signed(r, s.Organization)
+		if a, ok := answer.InForce(p.readings, p.steps, r); ok {
+			a.Organization = s.Organization
+			works[0].Answer, works[0].Earlier = &a, before
+		} else if before != nil {
+			w.Result, w.Answer, w.Final, w.Alone, w.Replaces, w.Old = before.Result, &before.Answer, true, true, false, nil
+			works = append(works, w)
 		}
-		w.Told = words.Tell(w.Told.Lang, c.Study, r, words.TellOptions{Instances: instances, Replaces: w.Replaces})
-		all = append(all, w)
+		for _, w := range works {
+			if err := s.standing(&w, c.Reports); err != nil {
+				return nil, err
+			}
+			w.Told = words.Tell(w.Told.Lang, c.Study, w.Result, words.TellOptions{Instances: instances, Replaces: w.Replaces})
+			all = append(all, w)
+		}
 	}
 	return all, nil
+}
+
+// A past is what was said of a study before, and by whom it was read.
+type past struct {
+	readings []study.Reading
+	steps    []study.ReadingStep
+	results  map[int][]study.Result // by revision: the one before this, and those that were read
+}
+
+// pastOf reads the past of a study, of which there is none without results.
+func (s *Server) pastOf(ctx context.Context, c study.Case) (p past, err error) {
+	if s.Past == nil || !slices.ContainsFunc(c.Results, func(r study.Result) bool { return !r.Shadow }) {
+		return p, nil
+	}
+	if p.readings, err = s.Past.Readings(ctx, c.Study.UID); err != nil {
+		return p, err
+	}
+	if p.steps, err = s.Past.Steps(ctx, c.Study.UID); err != nil {
+		return p, err
+	}
+	p.results = map[int][]study.Result{}
+	for _, r := range c.Results {
+		revs := []int{r.Rev - 1}
+		for _, one := range p.readings {
+			revs = append(revs, one.Rev)
+		}
+		for _, rev := range revs {
+			if _, known := p.results[rev]; known || rev < 1 || rev >= r.Rev {
+				continue
+			}
+			if p.results[rev], err = s.Past.ResultsOf(ctx, c.Study.UID, rev); err != nil {
+				return p, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// signed gives the latest earlier result of the model to which a reader has answered,
+// with that answer, or nil.
+func (p past) signed(r study.Result, organization string) *fhir.Signed {
+	for rev := r.Rev - 1; rev > 0; rev-- {
+		for _, old := range p.results[rev] {
+			if old.Model != r.Model || old.Shadow {
+				continue
+			}
+			if a, ok := answer.InForce(p.readings, p.steps, old); ok {
+				a.Organization = organization
+				return &fhir.Signed{Result: old, Answer: a}
+			}
+		}
+	}
+	return nil
 }
 
 // standing finds out whether a result holds, and what was written of it.
