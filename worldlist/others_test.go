@@ -105,7 +105,7 @@ func TestPageTellsWhatOthersFound(t *testing.T) {
 	server, _ := s.show(t)
 	at := server.URL + "/studies/" + string(chestCT)
 	for path, lines := range map[string][]string{
-		"": {"From other systems", "Not made by Varde and not checked by Varde", "Acme Imaging LungTool", "Made by an algorithm or a device: LungNet 3.1 · Not verified by anyone", "A person made it, by its own account: Lie, Anna · Verified by Lie, Anna",
+		"": {"From other systems", "Not made and not checked by this Varde", "Acme Imaging LungTool", "Made by an algorithm or a device: LungNet 3.1 · Not verified by anyone", "A person made it, by its own account: Lie, Anna · Verified by Lie, Anna",
 			"Nodule</b>, Upper lobe of left lung", "<dt>Long axis</dt><dd>18.7", "<dt>Long axis</dt><dd>13.5", "Solid part · Nodule", "?frame=" + string(s.instances[chestCT][11].UID) + "%2f1"},
 		"/others":      {"This exam", "Mar 12, 2025 · CT thorax", "<dd>10.1", "Measured over time", "Mar 12, 2025:</span> 10.1", "85.1", "look=1&amp;frame=" + string(s.instances[priorCT][5].UID) + "%2f1"},
 		"/others/view": {`"label":"a1"`, `"layers":[{`, "Solid part", `"frame":"` + string(s.instances[chestCT][11].UID) + `/1"`},

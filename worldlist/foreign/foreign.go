@@ -1,5 +1,7 @@
-// Package foreign shows what other makers found in a patient's images: reports,
-// segmentations, marks and key images that came with a study and are not ours.
+// Package foreign shows what other systems found in a patient's images: reports,
+// segmentations, marks and key images that came with a study and are not ours. What
+// the Varde of another site wrote is not ours either: ours is what our ledger knows as
+// written by us, and is not among the instances that a study was received with.
 //
 //	Candidate           whether an object may be such a result, by its class
 //	Library.Documents   reads those of a study, within bounds, and keeps what it read
@@ -76,10 +78,6 @@ func MayTell(in study.Instance) bool {
 	return ok || byproducts[in.Class]
 }
 
-// Ours reports whether Varde wrote an object that says so of its maker: one that came
-// back from an archive after the ledger had forgotten it.
-func Ours(s evidence.Source) bool { return s.Maker == "Varde" && s.Model == "Varde" }
-
 // A Document is one object of another maker, as far as it could be read.
 type Document struct {
 	In   study.Instance
@@ -90,6 +88,8 @@ type Document struct {
 	// Replaced says that another document of the study takes its place.
 	Replaced bool
 
+	// Sender is the application entity that the file says it was received from.
+	Sender   string
 	Source   evidence.Source
 	Title    study.Code
 	Name     string // of a segmentation or marks, by its maker
@@ -112,6 +112,10 @@ type Document struct {
 // shown holds for the document: a machine made it, or it can't be told that a person
 // did. What could not be read is hidden with it.
 func (d Document) Machine() bool { return d.By != evidence.Person }
+
+// Kin reports whether a Varde wrote the document: that of another site, or this one in a
+// time of which its ledger knows nothing.
+func (d Document) Kin() bool { return d.Source.Maker == "Varde" && d.Source.Model == "Varde" }
 
 // empty reports whether there is nothing to show: a presentation state that only says
 // how an image is windowed.

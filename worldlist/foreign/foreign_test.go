@@ -101,7 +101,7 @@ func report(t *testing.T, s *shelf, change func(*studytest.OtherReport)) study.I
 // said puts an entry on a line.
 func said(e foreign.Entry) string {
 	var b strings.Builder
-	fmt.Fprint(&b, e.Title, "|", e.Made, "|", e.By, "|", e.Signed, "|", e.Date, "|", strings.Join(e.Notes, ","), "|", e.Trouble)
+	fmt.Fprint(&b, e.Title, "|", strings.Join(slices.DeleteFunc([]string{e.Made, e.Sent}, func(s string) bool { return s == "" }), ", "), "|", e.By, "|", e.Signed, "|", e.Date, "|", strings.Join(e.Notes, ","), "|", e.Trouble)
 	for _, f := range append(slices.Clone(e.Findings), e.Layers...) {
 		fmt.Fprint(&b, "\n", f.Label, " ", f.What, ", ", f.Where)
 		for _, x := range f.Facts {
@@ -162,11 +162,23 @@ func TestWhoMadeIt(t *testing.T) {
 	}
 }
 
-func TestOursAreNotForeign(t *testing.T) {
+// TestAnotherSitesVardeIsAnotherSystem: what the ledger does not know as ours came from
+// elsewhere, whoever it says wrote it, and tells who sent it here.
+func TestAnotherSitesVardeIsAnotherSystem(t *testing.T) {
 	s := &shelf{}
 	in := report(t, s, func(r *studytest.OtherReport) { r.Maker, r.Model = "Varde", "Varde" })
-	if docs, _ := s.library().Documents(t.Context(), []study.Instance{in}); len(docs) != 0 {
-		t.Errorf("%+v", docs[0].Source)
+	b := s.objects[in.Key]
+	start := 132 + 12 + int(b[140]) + int(b[141])<<8 // behind the group of the file, PS3.10 §7.1
+	in = s.put(t, append(dicom.Prefix(in.Class, in.UID, in.TransferSyntax, "VARDE_NORTH"), b[start:]...))
+	docs, _ := s.library().Documents(t.Context(), []study.Instance{in})
+	if len(docs) != 1 || !docs[0].Kin() || !docs[0].Machine() {
+		t.Fatalf("%+v", docs)
+	}
+	got := said(foreign.Tell(words.English, docs, nil)[0])
+	for _, want := range []string{"Varde", "Made by an algorithm or a device: LungNet 3.1", "Sent by VARDE_NORTH", "Written by the Varde of another site"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q: %s", want, got)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,8 +91,8 @@ func (l *Library) keep(sha study.Hash, d Document, bytes int64) {
 	}
 }
 
-// Documents reads what others wrote among the instances of a study, the latest first.
-// Ours are left out, and so is what has nothing to show. One that can't be read comes
+// Documents reads what others wrote among the instances that a study was received with,
+// the latest first. What has nothing to show is left out. One that can't be read comes
 // with the reason; a page is not kept from opening by it. more tells how many were
 // not read, for there are too many.
 func (l *Library) Documents(ctx context.Context, instances []study.Instance) (all []Document, more int) {
@@ -117,7 +118,7 @@ func (l *Library) Documents(ctx context.Context, instances []study.Instance) (al
 	}
 	group.Wait()
 	for _, d := range got {
-		if !Ours(d.Source) && !d.empty() {
+		if !d.empty() {
 			all = append(all, d)
 		}
 	}
@@ -168,7 +169,7 @@ var (
 func (l *Library) open(ctx context.Context, d *Document) (n int64, err error) {
 	head, err := l.head(ctx, d.In, d.Kind)
 	if err == nil {
-		n, err = head.End, d.read(head.Data)
+		n, d.Sender, err = head.End, strings.TrimSpace(head.Meta.Text(dicom.SourceApplicationEntityTitle)), d.read(head.Data)
 	}
 	switch {
 	case err == nil:

@@ -98,7 +98,25 @@ func (o *Room) Visible(ctx context.Context, s veil.Sight, instances []study.Inst
 func (o *Room) Group(ctx context.Context, l webui.Lang, uid study.UID, s veil.Sight, instances []study.Instance) (Group, []Document) {
 	docs, many := o.Library.Documents(ctx, instances)
 	docs, hidden := Shown(docs, s.Others, s.People)
-	return Group{UID: uid, Entries: Tell(l, docs, instances), Hidden: hidden, Many: many}, docs
+	g := Group{UID: uid, Entries: Tell(l, docs, instances), Hidden: hidden, Many: many}
+	o.sent(ctx, l, &g)
+	return g, docs
+}
+
+// sent tells of documents that do not say who sent them who sent their study.
+func (o *Room) sent(ctx context.Context, l webui.Lang, g *Group) {
+	if !slices.ContainsFunc(g.Entries, func(e Entry) bool { return e.Sent == "" }) {
+		return
+	}
+	s, err := o.Veil.Study(ctx, g.UID)
+	if err != nil || s.Sender == "" {
+		return // a page is not kept from opening by it
+	}
+	for i := range g.Entries {
+		if e := &g.Entries[i]; e.Sent == "" {
+			e.Sent = l.T("foreign.sent_with", s.Sender)
+		}
+	}
 }
 
 // Told tells on one line each what others measured and found in an exam, as far as the

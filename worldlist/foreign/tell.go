@@ -21,6 +21,7 @@ type Entry struct {
 	Letter   string // by which it is called on images
 	Title    string
 	Made     string // the equipment's maker, model and version
+	Sent     string // who sent it here
 	By       string // person, algorithm, or that it can't be told
 	Signed   string
 	Date     string
@@ -78,6 +79,12 @@ func Tell(l words.Lang, docs []Document, images []study.Instance) (all []Entry) 
 		e.Made, e.By, e.Signed = strings.Join(full(d.Source.Maker, d.Source.Model, d.Source.Version), " "), byOf(l, d), signedOf(l, d)
 		if d.Source.Institution != "" {
 			e.Made = strings.Join(full(e.Made, d.Source.Institution), ", ")
+		}
+		if d.Sender != "" {
+			e.Sent = l.T("foreign.sent", cut(d.Sender))
+		}
+		if d.Kin() {
+			e.Notes = append(e.Notes, l.T("foreign.kin"))
 		}
 		if d.Replaced {
 			e.Notes = append(e.Notes, l.T("foreign.replaced"))
