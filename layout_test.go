@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/metrics":   {},
 	"internal/words":     {},
 	"internal/mask":      {},
+	"internal/slip":      {},
 	"internal/webui":     {"internal/words"},
 	"internal/s3test":    {},
 	"internal/studytest": {"internal/dicom"}, // it draws studies as DICOM objects
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 	"ingest/upload":  {"ingest", "internal/webui", "internal/slide"}, // the one page of ingest: a door for files, on its floor
 	"inference":      {"models", "internal/codec", "internal/pixel", "internal/slide", "internal/mask"},
 	"report":         {"internal/dicom", "internal/dimse", "internal/slide", "internal/words", "internal/hl7", "internal/pixel", "internal/codec", "internal/mask"}, // heatmaps are laid on a slide's grid
-	"worldlist": {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask", "internal/evidence",
+	"worldlist": {"internal/webui", "internal/words", "internal/pixel", "internal/codec", "internal/slide", "internal/dicom", "internal/mask", "internal/evidence", "internal/slip",
 		"worldlist/order", "worldlist/veil"}, // it reads windows out of headers, and shows what networks drew
 	"worldlist/order":   {"internal/words"},                                                                                        // decisions, and how they are told: nothing that could change them is in reach
 	"worldlist/veil":    {"worldlist/order", "internal/webui", "internal/words"},                                                   // below every room that shows something of the AI

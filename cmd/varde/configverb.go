@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,11 @@ func configVerb() *cobra.Command {
 	check := &cobra.Command{
 		Use: "check", Short: "Check the settings; every fault at once", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := l.Load(); err != nil {
+			err := l.Load()
+			for _, line := range settings.Misspelled(os.Environ()) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "WARN", line)
+			}
+			if err != nil {
 				return exitError{exitFound, err}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "settings are sound")

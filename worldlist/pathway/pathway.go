@@ -23,6 +23,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"varde/internal/slip"
 	"varde/study"
 )
 
@@ -118,7 +119,7 @@ func Load(file, country string) (*Tables, error) {
 	}
 	t, err := Parse(text, country)
 	if err != nil && file != "" {
-		return nil, fmt.Errorf("pathways in %s: %w", file, err)
+		return nil, slip.Under("pathways in "+file+": ", err)
 	}
 	return t, err
 }
@@ -129,9 +130,9 @@ func Parse(site, country string) (*Tables, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := decode(site)
-	if err != nil {
-		return nil, err
+	own, unknown := decode(site)
+	if own == nil {
+		return nil, unknown
 	}
 	for _, p := range own.Pathways {
 		t.Pathways = slices.DeleteFunc(t.Pathways, func(k Pathway) bool { return k.Code == p.Code && k.ValidFrom == p.ValidFrom })
@@ -151,19 +152,18 @@ func Parse(site, country string) (*Tables, error) {
 	t.Closed, t.Country = own.Closed, country
 	sum := sha256.Sum256([]byte(ours + "\x00" + site + "\x00" + country))
 	t.Version = fmt.Sprintf("%x", sum[:6])
-	return t, t.Check()
+	return t, errors.Join(unknown, t.Check())
 }
 
+// decode reads tables. Beside an error about keys that are unknown it gives what else
+// there is.
 func decode(text string) (*Tables, error) {
 	var t Tables
 	meta, err := toml.Decode(text, &t)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", study.ErrInvalid, err)
 	}
-	if un := meta.Undecoded(); len(un) > 0 {
-		return nil, fmt.Errorf("unknown key %q: %w", un[0], study.ErrInvalid)
-	}
-	return &t, nil
+	return &t, slip.Undecoded(text, meta.Undecoded(), t)
 }
 
 // Check tells everything that is wrong with the tables; nil when nothing is.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"varde/internal/slip"
 	"varde/study"
 )
 
@@ -91,7 +92,7 @@ func Load(file string) (*Programs, error) {
 	}
 	p, err := Parse(string(b))
 	if err != nil {
-		return nil, fmt.Errorf("screening programs in %s: %w", file, err)
+		return nil, slip.Under("screening programs in "+file+": ", err)
 	}
 	return p, nil
 }
@@ -103,9 +104,7 @@ func Parse(text string) (*Programs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", study.ErrInvalid, err)
 	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return nil, fmt.Errorf("%s is unknown: %w", unknown[0], study.ErrInvalid)
-	}
+	unknown := slip.Undecoded(text, meta.Undecoded(), p)
 	for i := range p.All {
 		g := &p.All[i]
 		g.By, g.Consensus, g.Alone = cmp.Or(g.By, ByProbability), cmp.Or(g.Consensus, ByThird), cmp.Or(g.Alone, AloneSecond)
@@ -113,7 +112,7 @@ func Parse(text string) (*Programs, error) {
 			g.Least = cmp.Or(g.Least, 2)
 		}
 	}
-	return &p, p.Check()
+	return &p, errors.Join(unknown, p.Check())
 }
 
 // Check says all that is wrong with the programs.

@@ -21,16 +21,16 @@ func (s Settings) ArchivePeer() (Destination, error) {
 }
 
 // checkPriors holds the settings of priors against each other.
-func (s Settings) checkPriors(bad func(format string, a ...any)) {
+func (s Settings) checkPriors(bad finder) {
 	if s.Priors < 0 || s.Priors > 100 || s.PriorsMonths < 0 {
-		bad("priors %d and priors_months %d are not 0 to 100 and 0 or more", s.Priors, s.PriorsMonths)
+		bad("priors", "priors %d and priors_months %d are not 0 to 100 and 0 or more", s.Priors, s.PriorsMonths)
 	}
 	if s.Priors > 0 && s.Archive == "" {
-		bad("priors needs archive, who is asked for them")
+		bad("priors", "priors needs archive, who is asked for them")
 	}
 	for _, same := range s.PriorsSame {
 		if same != "modality" && same != "body_part" {
-			bad("priors_same %q is none of modality, body_part", same)
+			bad("priors_same", "priors_same %q is none of modality, body_part", same)
 		}
 	}
 }

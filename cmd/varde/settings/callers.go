@@ -30,7 +30,7 @@ func readCallers(lines []string) ([]caller, error) {
 		if network = strings.TrimSpace(network); placed && network != "" {
 			var err error
 			if c.network, err = readNetwork(network); err != nil {
-				return nil, fmt.Errorf("caller %q: %w: %w", line, study.ErrInvalid, err)
+				return nil, fmt.Errorf("caller %q: %q is neither an address nor a range as 10.0.0.0/8: %w", line, network, study.ErrInvalid)
 			}
 		}
 		if c.aet == "" || len(c.aet) > 16 || named && c.subject == "" || placed && network == "" && !named {

@@ -363,32 +363,48 @@ func isLoopback(host string) bool {
 
 // CheckPeers holds what is said of each peer against itself, and reads its files.
 func (s Settings) CheckPeers() error {
-	all := append(append([]Destination(nil), s.Destinations...), s.Peers...)
-	if a, err := s.ArchivePeer(); err == nil && a.Addr != "" {
-		all = append(all, a)
-	}
 	var errs []error
+	s.checkPeers(func(_ string, err error) { errs = append(errs, err) })
+	return errors.Join(errs...)
+}
+
+// checkPeers is CheckPeers, each fault under its list and its place in that.
+func (s Settings) checkPeers(fault func(key string, err error)) {
 	names := map[string]bool{}
-	for n, d := range all {
-		if n < len(s.Destinations) && d.Name == "" {
-			errs = append(errs, fmt.Errorf("destination at %s%s%s has no name, by which its deliveries are listed: %w", d.Addr, d.URL, d.Path, study.ErrInvalid))
+	check := func(key string, d Destination) {
+		if err := d.Check(); err != nil {
+			fault(key, err)
 		}
-		if n < len(s.Destinations) && names[d.Name] {
-			errs = append(errs, fmt.Errorf("two destinations are called %s: %w", d.Name, study.ErrInvalid))
-		}
-		if n >= len(s.Destinations) && d.Way() != ByDIMSE {
-			errs = append(errs, fmt.Errorf("peer %s is no DICOM peer: %w", d.Name, study.ErrInvalid))
-		}
-		names[d.Name] = true
-		errs = append(errs, d.Check())
 		if d.Way() == ByFolder {
-			continue
+			return
 		}
 		if _, err := s.Secure(d); err != nil {
-			errs = append(errs, err)
+			fault(key, err)
 		}
 	}
-	return errors.Join(errs...)
+	for n, d := range s.Destinations {
+		key := fmt.Sprintf("destinations %d", n)
+		switch {
+		case d.Name == "":
+			fault(key, fmt.Errorf("destination at %s%s%s has no name, by which its deliveries are listed: %w", d.Addr, d.URL, d.Path, study.ErrInvalid))
+		case names[d.Name]:
+			fault(key, fmt.Errorf("two destinations are called %s: %w", d.Name, study.ErrInvalid))
+		}
+		names[d.Name] = true
+		d.Name = cmp.Or(d.Name, d.AET, d.Addr, d.URL, d.Path)
+		check(key, d)
+	}
+	for n, d := range s.Peers {
+		key := fmt.Sprintf("peers %d", n)
+		d.Name = cmp.Or(d.Name, d.AET, d.Addr)
+		if d.Way() != ByDIMSE {
+			fault(key, fmt.Errorf("peer %s is no DICOM peer: %w", d.Name, study.ErrInvalid))
+		}
+		check(key, d)
+	}
+	if a, err := s.ArchivePeer(); err == nil && a.Addr != "" {
+		check("archive", a)
+	}
 }
 
 // Dialer is who calls a DICOM peer. Each wait for it ends after the timeout; 0 stands

@@ -19,18 +19,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
-	"varde/internal/dicom/charset"
 	"varde/internal/hl7"
-	"varde/report"
 	"varde/store"
 	"varde/study"
-	"varde/worldlist"
 	"varde/worldlist/pathway"
-	"varde/worldlist/screening"
-	"varde/worldlist/veil"
 )
 
 // Version is what results and reports name as the software that made them; a
@@ -125,6 +119,7 @@ type Loader struct {
 	Settings
 	file   string
 	Source map[string]string // of each setting: key → "flag", "VARDE_…", the file's name, or "default"
+	lines  map[string]int    // of the file: key, or list and number, → where it stands
 	flags  *pflag.FlagSet
 }
 
@@ -153,18 +148,15 @@ func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 // returned at once; of a file that can't be read that alone, for what it would have
 // set is missing from all else.
 func (l *Loader) Load() error {
-	l.Settings, l.Source = Defaults(), map[string]string{}
-	if err := l.loadFile(); err != nil {
+	l.Settings, l.Source, l.lines = Defaults(), map[string]string{}, map[string]int{}
+	errs, err := l.loadFile()
+	if err != nil {
 		return err
 	}
-	var errs []error
 	v := reflect.ValueOf(&l.Settings).Elem()
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
-		key, env := field.Tag.Get("toml"), field.Tag.Get("env")
-		if env == "" {
-			env = "VARDE_" + strings.ToUpper(key)
-		}
+		key, env := field.Tag.Get("toml"), variable(field)
 		if l.Source[key] == "" {
 			l.Source[key] = "default"
 		}
@@ -183,29 +175,6 @@ func (l *Loader) Load() error {
 		}
 	}
 	return errors.Join(append(errs, l.check())...)
-}
-
-func (l *Loader) loadFile() error {
-	if l.file == "" {
-		l.file = os.Getenv("VARDE_CONFIG")
-	}
-	if l.file == "" {
-		return nil
-	}
-	meta, err := toml.DecodeFile(l.file, &l.Settings)
-	if fault := (toml.ParseError{}); errors.As(err, &fault) {
-		return fmt.Errorf("settings in %s: line %d, %s: %w", l.file, fault.Position.Line, strings.TrimSuffix(fault.Message, ": invalid"), study.ErrInvalid)
-	}
-	if err != nil {
-		return fmt.Errorf("read settings from %s: %w", l.file, err)
-	}
-	for _, k := range meta.Keys() {
-		l.Source[k[0]] = l.file
-	}
-	if un := meta.Undecoded(); len(un) > 0 {
-		return fmt.Errorf("settings in %s: unknown key %q; varde config show lists the known ones: %w", l.file, un[0], study.ErrInvalid)
-	}
-	return nil
 }
 
 // put sets one value from text and notes where it came from.
@@ -245,102 +214,14 @@ func (l *Loader) put(v reflect.Value, key, source string, text []string) error {
 		}
 	}
 	if err != nil {
+		var number *strconv.NumError // its words are about our code
+		if errors.As(err, &number) || key != "-" && form(v.Interface()) != form("") && !errors.Is(err, study.ErrInvalid) {
+			err = fmt.Errorf("%q is not %s: %w", one, form(v.Interface()), study.ErrInvalid)
+		}
 		return fmt.Errorf("setting %s from %s: %w", key, source, err)
 	}
 	l.Source[key] = source
 	return nil
-}
-
-// invalid is a fault of a setting. Where its words end with another's, which says
-// that it is invalid, it is not said twice.
-func invalid(format string, a ...any) error {
-	if err := fmt.Errorf(format, a...); errors.Is(err, study.ErrInvalid) {
-		return err
-	}
-	return fmt.Errorf(format+": %w", append(a, study.ErrInvalid)...)
-}
-
-// check holds the settings against each other.
-func (l *Loader) check() error {
-	var errs []error
-	bad := func(format string, a ...any) {
-		errs = append(errs, invalid(format, a...))
-	}
-	if len(l.AET) == 0 || len(l.AET) > 16 {
-		bad("aet %q must have 1 to 16 characters", l.AET)
-	}
-	if l.Lang != "en" && l.Lang != "nb" && l.Lang != "da" {
-		bad("lang %q is none of en, nb, da", l.Lang)
-	}
-	for _, r := range l.Roles {
-		if !strings.Contains(" ingest score report web ", " "+r+" ") {
-			bad("role %q is none of ingest, score, report, web", r)
-		}
-	}
-	for _, m := range l.Marks {
-		if m != report.KindRings && m != report.KindKeys {
-			bad("marks %q is none of gsps, kos", m)
-		}
-	}
-	for _, term := range strings.Split(l.Charset, `\`) {
-		if term = strings.Replace(term, "ISO 2022 IR", "ISO_IR", 1); term != "" && !slices.Contains(charset.Terms(), term) {
-			bad("charset %q is none of %s", l.Charset, strings.Join(charset.Terms(), ", "))
-		}
-	}
-	if _, err := readCallers(l.Callers); err != nil {
-		errs = append(errs, err)
-	}
-	if l.TLSAddr != "" && (l.TLSCert == "" || l.TLSKey == "") {
-		bad("tls_addr %s needs tls_cert and tls_key", l.TLSAddr)
-	}
-	l.checkHL7(bad)
-	if _, err := l.ArchivePeer(); err != nil {
-		errs = append(errs, err)
-	}
-	if _, err := l.PathwayTables(); err != nil {
-		errs = append(errs, err)
-	}
-	if _, err := screening.Load(l.Screening); err != nil {
-		errs = append(errs, err)
-	}
-	errs = append(errs, l.CheckPeers())
-	l.checkPriors(bad)
-	for _, d := range l.Devices {
-		if _, err := ParsePlace(d); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if l.Batch < 0 || l.Batch > 512 || l.DeviceMemory < 0 {
-		bad("batch %d must be 0 to 512, and device_memory %d not below 0", l.Batch, l.DeviceMemory)
-	}
-	if l.MinFree < 1 {
-		bad("min_free %d must be at least 1 byte", l.MinFree)
-	}
-	if _, err := veil.ParseProtocols(l.Protocols); err != nil {
-		errs = append(errs, err)
-	}
-	if err := worldlist.CheckPACSLink(l.PACSLink); err != nil {
-		errs = append(errs, fmt.Errorf("pacs_link: %w", err))
-	}
-	if l.ClaimIdle < time.Minute {
-		bad("claim_idle %s is under 1m", l.ClaimIdle)
-	}
-	if l.KeepNotices < 24*time.Hour {
-		bad("keep_notices %s is under 24h", l.KeepNotices)
-	}
-	if l.CommitLimit < time.Second {
-		bad("commit_limit %s is under 1s", l.CommitLimit)
-	}
-	if l.Drain < time.Second {
-		bad("drain %s is under 1s", l.Drain)
-	}
-	if l.WaitServices < 0 {
-		bad("wait_services %s is below 0", l.WaitServices)
-	}
-	if l.GapCap < 2*time.Second {
-		bad("gap_cap %s is under 2s", l.GapCap)
-	}
-	return errors.Join(errs...)
 }
 
 // CheckServing is what a process that serves needs beside sound settings.
