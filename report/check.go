@@ -316,6 +316,9 @@ func (c *checker) outcome(of tree.Item) {
 		c.fault("outcome", "has an interpretation, and AI did not answer")
 	case status == statusPartially && meaning == interpretations[study.NotFlagged]:
 		c.fault("outcome", "is negative, and AI saw a part only")
+	case summary == allWithout && !meaning.Zero() && meaning != interpretations[study.NotFlagged],
+		summary == someWithout && meaning == interpretations[study.Flagged]:
+		c.fault("outcome", "says (%s), and (%s)", summary.Value, meaning.Value)
 	}
 }
 

@@ -124,6 +124,11 @@ func TestFaultyReportIsHeld(t *testing.T) {
 				i.Code = study.Code{Value: "111241", Scheme: "DCM", Meaning: "All algorithms succeeded; without findings"}
 			})
 		}, "contradict"},
+		{"flagged, called without findings", "MG flagged", func(d *report.Document) bool {
+			return edit(&d.Root, "111017", func(i *tree.Item) {
+				i.Code = study.Code{Value: "111241", Scheme: "DCM", Meaning: "All algorithms succeeded; without findings"}
+			})
+		}, "10828004"},
 		{"partial, called negative", "CT partial, uncertain", func(d *report.Document) bool {
 			return edit(&d.Root, "363713009", func(i *tree.Item) { i.Code = study.Code{Value: "260385009", Scheme: "SCT", Meaning: "Negative"} })
 		}, "a part only"},

@@ -285,6 +285,13 @@ func (r Result) Tells() bool {
 // shown as such and never counts as a negative.
 func (r Result) Partial() bool { return r.Seen < r.Planned }
 
+// Found reports whether AI has something to tell: findings, or a word on the study as a
+// whole that points to no place. It must never be told as "without findings". A partial
+// result that is uncertain only because it is partial has found nothing so far.
+func (r Result) Found() bool {
+	return len(r.Findings) > 0 || r.AI == Flagged || r.AI == Uncertain && !r.Partial()
+}
+
 // Judged reports whether a model ran and came to a result.
 func (s AIState) Judged() bool { return s == Flagged || s == Uncertain || s == NotFlagged }
 

@@ -155,7 +155,7 @@ func sopItem(class, instance study.UID) *dicom.Item {
 // Outcome gives the codes for what ran and what it found: a member of CID 6047 of
 // PS3.16, and one of CID 6042 for the detection itself.
 func Outcome(r study.Result) (summary, status study.Code) {
-	found := len(r.Findings) > 0
+	found := r.Found()
 	switch {
 	case r.AI == study.OutOfScope:
 		return NoneWithout, NotAttempted

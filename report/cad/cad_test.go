@@ -96,13 +96,14 @@ func breasts() map[string]cad.Work {
 	silent.Lines = nil
 	bare := found(mg("no place"), mass)
 	all := map[string]cad.Work{
-		"flagged":         found(found(found(mg("flagged"), calcs, 0), mass, 1, 3), distort, 2),
-		"nothing":         mg("nothing"),
-		"partial":         missed(found(mg("partial"), calcs, 0), 2),
-		"partial nothing": state(mg("partial nothing"), study.Uncertain, 3),
-		"failed":          state(mg("failed"), study.Failed, 0),
-		"outside":         state(mg("outside"), study.OutOfScope, 0),
-		"tomosynthesis":   tomo, "replaces": replaces, "without words": silent, "without a place": bare,
+		"flagged":          found(found(found(mg("flagged"), calcs, 0), mass, 1, 3), distort, 2),
+		"flagged, nowhere": state(mg("flagged, nowhere"), study.Flagged, 4),
+		"nothing":          mg("nothing"),
+		"partial":          missed(found(mg("partial"), calcs, 0), 2),
+		"partial nothing":  state(mg("partial nothing"), study.Uncertain, 3),
+		"failed":           state(mg("failed"), study.Failed, 0),
+		"outside":          state(mg("outside"), study.OutOfScope, 0),
+		"tomosynthesis":    tomo, "replaces": replaces, "without words": silent, "without a place": bare,
 	}
 	looks := mg("looks")
 	looks.Looks = calcs
@@ -113,15 +114,16 @@ func breasts() map[string]cad.Work {
 func chests() map[string]cad.Work {
 	ct := func(name string, n int) cad.Work { return work("ct "+name, study.CT, dicom.CTImage, n) }
 	return map[string]cad.Work{
-		"flagged":         found(found(ct("flagged", 10), nodule, 2, 3), nodule, 7),
-		"many slices":     found(ct("many", 324), nodule, 200),
-		"many, nothing":   ct("many nothing", 324),
-		"radiograph":      found(found(work("dx", "DX", dicom.DXImagePresentation, 2), air, 0), mass, 1),
-		"nothing":         ct("nothing", 3),
-		"partial":         missed(found(ct("partial", 10), nodule, 2), 5),
-		"partial nothing": state(ct("partial nothing", 324), study.Uncertain, 300),
-		"failed":          state(ct("failed", 4), study.Failed, 0),
-		"outside":         state(ct("outside", 4), study.OutOfScope, 0),
+		"flagged":          found(found(ct("flagged", 10), nodule, 2, 3), nodule, 7),
+		"flagged, nowhere": state(ct("flagged, nowhere", 4), study.Flagged, 4),
+		"many slices":      found(ct("many", 324), nodule, 200),
+		"many, nothing":    ct("many nothing", 324),
+		"radiograph":       found(found(work("dx", "DX", dicom.DXImagePresentation, 2), air, 0), mass, 1),
+		"nothing":          ct("nothing", 3),
+		"partial":          missed(found(ct("partial", 10), nodule, 2), 5),
+		"partial nothing":  state(ct("partial nothing", 324), study.Uncertain, 300),
+		"failed":           state(ct("failed", 4), study.Failed, 0),
+		"outside":          state(ct("outside", 4), study.OutOfScope, 0),
 	}
 }
 

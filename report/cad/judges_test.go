@@ -143,6 +143,7 @@ func TestOutcomesAreTheStandardsOwnWords(t *testing.T) {
 	}{
 		{breasts()["flagged"], cad.AllWith, cad.Succeeded, 1},
 		{breasts()["nothing"], cad.AllWithout, cad.Succeeded, 1},
+		{breasts()["flagged, nowhere"], cad.AllWith, cad.Succeeded, 1},
 		{breasts()["partial"], cad.SomeWith, cad.PartiallySucceeded, 2},
 		{breasts()["partial nothing"], cad.SomeWithout, cad.PartiallySucceeded, 2},
 		{breasts()["failed"], cad.NoneWithout, cad.Failed, 1},

@@ -128,7 +128,8 @@ func (w Work) outcome() (summary, status study.Code) {
 	dcm := func(value, meaning string) study.Code {
 		return study.Code{Value: value, Scheme: "DCM", Meaning: meaning}
 	}
-	r, found := w.Result, len(w.left().Findings) > 0
+	r := w.Result
+	found := len(w.left().Findings) > 0 || len(r.Findings) == 0 && r.Found()
 	none := dcm("111245", "No algorithms succeeded; without findings")
 	partly := dcm("111223", "Partially Succeeded")
 	switch {

@@ -45,7 +45,7 @@ const maxFindings = 100
 // outcome gives the codes for what ran and what it found, PS3.16 CID 6047 and
 // CID 6042.
 func outcome(r study.Result) (summary, status study.Code) {
-	found := len(r.Findings) > 0
+	found := r.Found()
 	switch {
 	case r.AI == study.OutOfScope:
 		return identity.DCM("111245", "No algorithms succeeded; without findings"), identity.DCM("111225", "Not Attempted")
