@@ -133,7 +133,7 @@ func (p *pages) find(ctx context.Context, name string) (known, error) {
 
 func (p *pages) modelOf(l webui.Lang, k known) model {
 	m := model{
-		Card: k.Card, Ref: k.Card.Ref().String(), State: k.State, StateWord: l.T("modelstate." + string(k.State)),
+		Card: k.Card.In(string(l)), Ref: k.Card.Ref().String(), State: k.State, StateWord: l.T("modelstate." + string(k.State)),
 		Share: shareWords(l, k.State, k.Share, k.Beside),
 		For:   strings.Join(words(k.Card.Use.Modality, k.Card.Use.BodyParts), ", "), Moves: movesFrom(l, k),
 	}
@@ -230,15 +230,24 @@ type modelJSON struct {
 	Proposal *proposalJSON `json:"proposal,omitempty" doc:"what waits for a second person"`
 }
 
+type modelsIn struct {
+	Lang string `query:"lang" doc:"of regulatory and intended_use, as far as the card has it; the browser's without it" enum:"en,nb,da"`
+}
+
 type modelsOut struct{ Body []modelJSON }
 
-func (p *pages) apiModels(ctx context.Context, _ *struct{}) (*modelsOut, error) {
+func (p *pages) apiModels(ctx context.Context, in *modelsIn) (*modelsOut, error) {
 	all, err := p.known(ctx)
 	if err != nil {
 		return nil, err
 	}
+	l, ok := webui.ParseLang(in.Lang)
+	if !ok {
+		l = webui.VisitOf(ctx).Lang
+	}
 	out := &modelsOut{Body: make([]modelJSON, 0, len(all))}
 	for _, k := range all {
+		k.Card = k.Card.In(string(l))
 		out.Body = append(out.Body, jsonOf(k))
 	}
 	return out, nil

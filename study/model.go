@@ -85,6 +85,13 @@ func (s Share) Takes(study UID, model string) bool {
 	return binary.BigEndian.Uint64(h[:8])%uint64(AllExams) < uint64(s.Whole())
 }
 
+// A Term is what a model's card calls a coded concept in another language than
+// English.
+type Term struct {
+	Lang string `json:"lang"` // as a tag: nb, da
+	Code Code   `json:"code"` // its meaning is in the language
+}
+
 // A ModelChange is one change of what a model may do, kept for good.
 type ModelChange struct {
 	Model  ModelRef

@@ -222,6 +222,9 @@ type Result struct {
 	Unlisted     int           `json:"findings_unlisted,omitempty"`
 	Measurements []Measurement `json:"measurements"`
 	Labels       []Label       `json:"labels,omitempty"` // in the card's order
+	// Terms are the words of the model's card for its codes in other languages, as the
+	// card had them when the result was made: a reader's language is chosen later.
+	Terms []Term `json:"terms,omitempty"`
 	// Slide is the worst of the slides that were scored: Probability and
 	// Measurements are its. Slides tells of each one, the worst first and those
 	// that could not be scored last. Both are empty for other kinds.

@@ -69,7 +69,7 @@ func (p Pages) drawVeil(site *webui.Site) {
 	v := p.Veil
 	if v.Stopped == nil && p.About != nil {
 		v.Stopped = func(m study.ModelRef) bool {
-			about, known := p.About(m)
+			about, known := p.About(webui.English, m)
 			return known && about.Withheld
 		}
 	}

@@ -289,32 +289,33 @@ func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instanc
 	case told.NotLooked != "":
 		a.Sentence += " " + told.NotLooked
 	}
+	v := l.With(r.Terms)
 	for _, x := range r.Labels {
 		if r.AI.Judged() {
-			a.Labels = append(a.Labels, desk.Line{Name: l.Title(x.What), Value: l.Label(x)})
+			a.Labels = append(a.Labels, desk.Line{Name: v.Title(x.What), Value: v.Label(x)})
 		}
 	}
 	for _, m := range r.Measurements {
 		if !m.Chance {
-			a.Measurements = append(a.Measurements, desk.Line{Name: l.Title(m.Name), Value: l.Measure(m)})
+			a.Measurements = append(a.Measurements, desk.Line{Name: v.Title(m.Name), Value: v.Measure(m)})
 		}
 	}
 	for _, f := range r.Findings {
-		a.Findings = append(a.Findings, findingOf(l, r, f, marks))
+		a.Findings = append(a.Findings, findingOf(v, r, f, marks))
 	}
 	if p.About != nil {
-		a.About, a.HasAbout = p.About(r.Model)
+		a.About, a.HasAbout = p.About(l, r.Model)
 	}
 	a.Facts = facts(l, r)
 	return a
 }
 
-func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []viewer.Mark) findingLine {
-	line := findingLine{Key: viewer.MarkKey(r.Model, f.Number), Track: f.Tracking, Number: f.Number, What: l.Title(f.What)}
+func findingOf(v words.Voice, r study.Result, f study.Finding, marks []viewer.Mark) findingLine {
+	line := findingLine{Key: viewer.MarkKey(r.Model, f.Number), Track: f.Tracking, Number: f.Number, What: v.Title(f.What)}
 	where := []string{}
 	for _, code := range []study.Code{f.Site, f.Laterality} {
 		if code.Meaning != "" {
-			where = append(where, l.Title(code))
+			where = append(where, v.Title(code))
 		}
 	}
 	for _, m := range marks {
@@ -330,7 +331,7 @@ func findingOf(l webui.Lang, r study.Result, f study.Finding, marks []viewer.Mar
 	var numbers []string
 	for _, m := range f.Measurements {
 		if !m.Chance {
-			numbers = append(numbers, l.Title(m.Name)+" "+l.Measure(m))
+			numbers = append(numbers, v.Title(m.Name)+" "+v.Measure(m))
 		}
 	}
 	line.Facts = strings.Join(numbers, " · ")

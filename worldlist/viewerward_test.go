@@ -194,8 +194,8 @@ func (s *scene) show(t *testing.T, change ...func(*worldlist.Pages)) (server *ht
 	t.Helper()
 	all := append([]func(*worldlist.Pages){func(p *worldlist.Pages) {
 		p.Headers, p.PACS = s, "https://pacs.example/open?study={study_uid}&accession={accession}"
-		p.Segments = func(study.ModelRef) []study.Code {
-			return []study.Code{{Value: "27925004", Scheme: "SCT", Meaning: "Nodule"}, {Value: "39607008", Scheme: "SCT", Meaning: "Lung"}}
+		p.Segments = func(l webui.Lang, _ study.ModelRef) []string {
+			return []string{l.Title(study.Code{Value: "27925004", Scheme: "SCT", Meaning: "Nodule"}), l.Title(study.Code{Value: "39607008", Scheme: "SCT", Meaning: "Lung"})}
 		}
 	}}, change...)
 	site := siteOf(t, s.ward, s, all...)

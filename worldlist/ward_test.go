@@ -458,13 +458,13 @@ func (tokens) TokenRole(_ context.Context, h study.Hash) (string, string, error)
 	return "", "", study.ErrNotFound
 }
 
-func (w *ward) about(m study.ModelRef) (worldlist.About, bool) {
-	a, known := about(m)
+func (w *ward) about(l webui.Lang, m study.ModelRef) (worldlist.About, bool) {
+	a, known := about(l, m)
 	a.Withheld = a.Withheld || m == w.withheld
 	return a, known
 }
 
-func about(m study.ModelRef) (worldlist.About, bool) {
+func about(_ webui.Lang, m study.ModelRef) (worldlist.About, bool) {
 	return worldlist.About{
 		Regulatory: "Reference model. Not a medical device.",
 		Use:        "To show where " + m.ID + " finds candidates, on synthetic data.",

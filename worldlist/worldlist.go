@@ -49,7 +49,8 @@ type Counter interface {
 	Counts(ctx context.Context) (study.Counts, error)
 }
 
-// About is what a card tells a reader of its model, in the card's language.
+// About is what a card tells a reader of its model, in the reader's language as far as
+// the card has it, and else in English.
 type About struct {
 	Regulatory string // "not a medical device", or class and notified body
 	Use        string // intended use
@@ -97,17 +98,17 @@ type Pages struct {
 	Headers viewer.Headers
 	// Others reads what other makers found; nil: nothing of it is shown.
 	Others *foreign.Library
-	// Segments tells what the segments of a model are that it draws, in their order;
-	// nil, or none: they are numbered.
-	Segments func(study.ModelRef) []study.Code
+	// Segments names the segments of a model that it draws, in their order and in a
+	// language; nil, or none: they are numbered.
+	Segments func(webui.Lang, study.ModelRef) []string
 	// PACS is the address at which the PACS shows a study, as [CheckPACSLink] wants
 	// it; empty: no link is shown.
 	PACS string
 	// Outlook tells what the present pace means for deadlines, and whether models
 	// answer; nil: nothing is said of either.
 	Outlook *order.Outlook
-	// About tells of a model; false when its card is no longer here.
-	About func(study.ModelRef) (About, bool)
+	// About tells of a model in a language; false when its card is no longer here.
+	About func(webui.Lang, study.ModelRef) (About, bool)
 	// Print gives a study's report as a PDF, in a language; nil: there are none.
 	Print func(ctx context.Context, uid study.UID, lang string) ([]byte, error)
 	// Hint is where to send studies, for the empty list: "VARDE at

@@ -62,7 +62,7 @@ func Conclude(f Facts) study.Result {
 	slices.SortFunc(f.Parts, func(a, b study.Part) int { return cmp.Compare(a.Index, b.Index) })
 	r := study.Result{
 		Study: f.Study, Rev: f.Rev, Model: f.Card.Ref(), Name: f.Card.Name, CE: f.Card.Device.Marked(), Shadow: f.Plan.Shadow,
-		Findings: []study.Finding{}, Measurements: []study.Measurement{},
+		Findings: []study.Finding{}, Measurements: []study.Measurement{}, Terms: f.Card.Terms(),
 		Planned: f.Plan.Planned, Parameters: Parameters(f.Card), At: f.At.UTC().Truncate(time.Millisecond),
 	}
 	planned := 0

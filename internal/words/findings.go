@@ -7,22 +7,75 @@ import (
 	"varde/study"
 )
 
+// A Voice is a language with what the card of a model adds to it: words for the codes
+// that only that model has.
+type Voice struct {
+	Lang
+	terms []study.Term
+}
+
+// With adds the words of a card to a language, as a result keeps them. None is fine.
+func (l Lang) With(terms []study.Term) Voice { return Voice{l, terms} }
+
+// Knows reports whether the catalog itself has words for a code, or none are needed:
+// a unit is written by its symbol.
+func (l Lang) Knows(c study.Code) bool {
+	if c.Scheme == "UCUM" {
+		return Unit(c) == "" || !strings.Contains(c.Value, "{")
+	}
+	return l.Has("code." + c.Scheme + "." + c.Value)
+}
+
 // Code gives what a code means, in words of the language where the catalog has
 // them, else in the words of whoever wrote the code. It is for the midst of a
 // sentence; Title is for its beginning.
-func (l Lang) Code(c study.Code) string {
-	if key := "code." + c.Scheme + "." + c.Value; l.Has(key) {
-		return l.T(key)
+func (l Lang) Code(c study.Code) string { return l.With(nil).Code(c) }
+
+// Code gives what a code means: by the catalog, so that all models speak of the same
+// thing alike; else in the words that the card has for it in the language; else by the
+// code's own meaning.
+func (v Voice) Code(c study.Code) string {
+	if key := "code." + c.Scheme + "." + c.Value; v.Has(key) {
+		return v.T(key)
+	}
+	if text, ok := v.term(c); ok {
+		return text
 	}
 	return c.Meaning
+}
+
+// term looks a code up among the words of the card.
+func (v Voice) term(c study.Code) (string, bool) {
+	for _, t := range v.terms {
+		if t.Lang == string(v.Lang) && t.Code.Value == c.Value && t.Code.Scheme == c.Scheme && t.Code.Meaning != "" {
+			return t.Code.Meaning, true
+		}
+	}
+	return "", false
 }
 
 // Title is [Lang.Code] with a large first letter.
 func (l Lang) Title(c study.Code) string { return upper(l.Code(c)) }
 
+// Title is [Voice.Code] with a large first letter.
+func (v Voice) Title(c study.Code) string { return upper(v.Code(c)) }
+
 // Measure writes a measurement's number with its unit.
-func (l Lang) Measure(m study.Measurement) string {
-	return strings.TrimSpace(l.Decimal(m.Value) + "\u00a0" + Unit(m.Unit))
+func (l Lang) Measure(m study.Measurement) string { return l.With(nil).Measure(m) }
+
+// Measure writes a measurement's number with its unit.
+func (v Voice) Measure(m study.Measurement) string {
+	return strings.TrimSpace(v.Decimal(m.Value) + "\u00a0" + v.Unit(m.Unit))
+}
+
+// Unit writes a UCUM unit as [Unit] does, and what it counts ({nuclei}/mm2) in the
+// words of the card.
+func (v Voice) Unit(u study.Code) string {
+	symbol := Unit(u)
+	if text, ok := v.term(u); ok && symbol != "" {
+		return text
+	}
+	return symbol
 }
 
 // Unit writes a UCUM unit; what has no dimension is written without one.
@@ -37,16 +90,16 @@ func Unit(u study.Code) string {
 // Label says what a model says of a label: its grade, or whether it was seen. A
 // label that is not flagged was looked for and not seen; nothing is said to be
 // absent.
-func (l Lang) Label(x study.Label) string {
+func (v Voice) Label(x study.Label) string {
 	switch {
 	case x.Grade != nil:
-		return l.Title(*x.Grade)
+		return v.Title(*x.Grade)
 	case x.AI == study.Flagged:
-		return l.T("label.flagged")
+		return v.T("label.flagged")
 	case x.AI == study.Uncertain:
-		return l.T("label.uncertain")
+		return v.T("label.uncertain")
 	}
-	return l.T("label.not_flagged")
+	return v.T("label.not_flagged")
 }
 
 // SlideName is how people know a slide: by its label, or where it has none by the
@@ -61,14 +114,14 @@ func SlideName(s study.SlideResult) string {
 
 // finding puts one finding into words: what, site and side, where to look, how
 // large.
-func (l Lang) finding(r study.Result, f study.Finding, instances []study.Instance) ToldFinding {
+func (v Voice) finding(r study.Result, f study.Finding, instances []study.Instance) ToldFinding {
 	what := f.What
 	if what.Zero() && what.Meaning == "" {
 		what = study.Code{Value: "404684003", Scheme: "SCT"} // as in the coded report: a finding
 	}
-	t := ToldFinding{Number: f.Number, What: l.Title(what)}
+	t := ToldFinding{Number: f.Number, What: v.Title(what)}
 	var where []string
-	for _, part := range []string{lower(l.Code(f.Site)), lower(l.Code(f.Laterality)), l.slideOf(r, f), l.images(f, instances)} {
+	for _, part := range []string{lower(v.Code(f.Site)), lower(v.Code(f.Laterality)), v.slideOf(r, f), v.images(f, instances)} {
 		if part != "" {
 			where = append(where, part)
 		}
@@ -76,7 +129,7 @@ func (l Lang) finding(r study.Result, f study.Finding, instances []study.Instanc
 	t.Where = strings.Join(where, ", ")
 	var sizes []string
 	for _, m := range shown(f.Measurements) {
-		sizes = append(sizes, lower(l.Code(m.Name))+" "+l.Measure(m))
+		sizes = append(sizes, lower(v.Code(m.Name))+" "+v.Measure(m))
 	}
 	t.Sizes = strings.Join(sizes, ", ")
 	text := lower(t.What)
@@ -86,7 +139,7 @@ func (l Lang) finding(r study.Result, f study.Finding, instances []study.Instanc
 	if t.Sizes != "" {
 		text += "; " + t.Sizes
 	}
-	t.Text = l.T("result.finding", f.Number, text)
+	t.Text = v.T("result.finding", f.Number, text)
 	return t
 }
 

@@ -88,23 +88,24 @@ func Tell(l Lang, s study.Study, r study.Result, o TellOptions) Told {
 	}
 	t.Looked, t.NotLooked = l.coverage(s, r)
 	if Answered(r) && !o.Bare {
+		v := l.With(r.Terms)
 		t.Frequency, t.Errors = l.frequencies(r)
 		for i, f := range r.Findings {
 			if i == maxListed {
 				t.More = l.T("result.more", len(r.Findings)-maxListed)
 				break
 			}
-			t.Findings = append(t.Findings, l.finding(r, f, o.Instances))
+			t.Findings = append(t.Findings, v.finding(r, f, o.Instances))
 		}
 		for _, x := range r.Labels {
-			t.Labels = append(t.Labels, l.T("result.label", l.Title(x.What), lower(l.Label(x))))
+			t.Labels = append(t.Labels, l.T("result.label", v.Title(x.What), lower(v.Label(x))))
 		}
 		for _, m := range shown(r.Measurements) {
-			name := l.Title(m.Name)
+			name := v.Title(m.Name)
 			if i := slices.IndexFunc(r.Slides, func(s study.SlideResult) bool { return s.Series == r.Slide }); i >= 0 && len(r.Slides) > 1 {
 				name = upper(l.T("result.at.slide", SlideName(r.Slides[i]))) + ", " + lower(name)
 			}
-			t.Measures = append(t.Measures, l.T("result.label", name, l.Measure(m)))
+			t.Measures = append(t.Measures, l.T("result.label", name, v.Measure(m)))
 		}
 		t.Probability = l.probability(r)
 		if o.Heatmap {
@@ -356,6 +357,9 @@ func shown(all []study.Measurement) []study.Measurement {
 
 // upper begins a sentence with a large letter.
 func upper(s string) string {
+	if s == "" {
+		return ""
+	}
 	c, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(c)) + s[n:]
 }

@@ -7,6 +7,7 @@
 //	Use.Outside        whether an image is one that the model is meant for
 //	Card.Columns       the numbers that a tile's score has
 //	Card.Heat          which number of a patch a heatmap shows
+//	Card.In, Terms     what it says in the languages of its readers
 //	Schema             the same card as a JSON Schema, for editors and other tools
 //
 // Nothing here knows where cards are kept or what a model may do: that is models.
@@ -57,7 +58,9 @@ type Card struct {
 	Display Display  `toml:"display"` // the window of input.values window
 	Gate    *Gate    `toml:"gate"`    // what an image must be like; nil is the default of its kind
 
-	// Hash is of the card file. It is not in the file.
+	Text map[string]Text `toml:"text"` // what the card says in other languages, by their tags: nb, da
+
+	// Hash is of the card file, with all its languages. It is not in the file.
 	Hash study.Hash `toml:"-"`
 }
 

@@ -21,7 +21,7 @@ const SchemaID = "urn:varde:card:1"
 // cardSources are the files in which the types of a card are declared. What the
 // schema says of a key is what stands beside its field there.
 //
-//go:embed card.go use.go device.go outputs.go engine.go
+//go:embed card.go use.go device.go outputs.go engine.go text.go
 var cardSources embed.FS
 
 // Schema gives the JSON Schema (draft 2020-12) of a card, made from the types of
@@ -153,7 +153,11 @@ func (s schema) value(t reflect.Type, path string) map[string]any {
 	case reflect.Array:
 		return map[string]any{"type": "array", "items": s.value(t.Elem(), path), "minItems": t.Len(), "maxItems": t.Len()}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": s.value(t.Elem(), path), "propertyNames": map[string]any{"enum": filterKeys()}}
+		keys := filterKeys()
+		if t == reflect.TypeFor[map[string]Text]() {
+			keys = languages
+		}
+		return map[string]any{"type": "object", "additionalProperties": s.value(t.Elem(), path), "propertyNames": map[string]any{"enum": keys}}
 	case reflect.String:
 		v = map[string]any{"type": "string"}
 		if words, ok := keyWords[path]; ok {

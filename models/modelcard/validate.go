@@ -93,6 +93,7 @@ func (c Card) faults() []error {
 	k.engine(c)
 	k.facts(c)
 	k.beyond(c)
+	k.texts(c)
 	return k.faults
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"varde/internal/dicom/tree"
+	"varde/internal/words"
 	"varde/report/identity"
 	"varde/study"
 )
@@ -208,11 +209,20 @@ func (b *builder) thorax(f study.Finding) (study.Code, []tree.Item, []tree.Item)
 
 // region names what has no code of its own: a region, and its description.
 func (b *builder) region(f study.Finding) (study.Code, []tree.Item, []tree.Item) {
-	text := f.What.Meaning
+	text := b.voice().Title(f.What)
 	if text == "" {
 		text = b.name()
 	}
 	return selectedRegion, nil, []tree.Item{tree.Text(tree.HasProperties, ConceptDescription, text)}
+}
+
+// voice is the language of the report with the words of the model's card.
+func (b *builder) voice() words.Voice {
+	l, ok := words.ParseLang(b.Lang)
+	if !ok {
+		l = words.English
+	}
+	return l.With(b.Result.Terms)
 }
 
 // mark makes the single image finding of one region: TID 4006 and TID 4104. It

@@ -260,7 +260,7 @@ func (w Work) label(l study.Label) *Observation {
 		value = study.Code{Value: "60022001", Scheme: "SCT", Meaning: "Possible diagnosis"}
 	}
 	o.Value = concept(value)
-	o.Value.Text = w.Told.Lang.Label(l)
+	o.Value.Text = w.voice().Label(l)
 	o.Component = w.numbers(codeScore, l.Probability, false, nil)
 	o.Note = w.caution(l.Probability)
 	w.stand(o, w.verdict(), w.standing())
@@ -313,7 +313,7 @@ func (w Work) numbers(name study.Code, p *float64, calibrated bool, ms []study.M
 		}
 		unit := m.Unit.Value
 		all = append(all, Component{Code: w.named(m.Name), Quantity: &Quantity{
-			Value: number(m.Value), Unit: words.Unit(m.Unit), System: systemUCUM, Code: unit}})
+			Value: number(m.Value), Unit: w.voice().Unit(m.Unit), System: systemUCUM, Code: unit}})
 	}
 	return all
 }
@@ -329,8 +329,11 @@ func number(v float64) json.Number {
 
 // named writes a code with its name in the reader's language.
 func (w Work) named(c study.Code) *Concept {
-	return &Concept{Coding: []Coding{coding(c)}, Text: w.Told.Lang.Title(c)}
+	return &Concept{Coding: []Coding{coding(c)}, Text: w.voice().Title(c)}
 }
+
+// voice is the reader's language with the words of the model's card.
+func (w Work) voice() words.Voice { return w.Told.Lang.With(w.Result.Terms) }
 
 // item is a concept of ours, for which no standard has a word.
 func (w Work) item(value, text string) *Concept {

@@ -116,12 +116,13 @@ type layer struct {
 // their order, and everything else as a whole.
 func (w Work) layers(g ground) []layer {
 	var all []layer
+	say := w.Lang.With(w.Result.Terms)
 	for k, s := range w.Segments {
 		if len(g.runs[k]) == 0 {
 			continue
 		}
 		if !s.Lesions {
-			all = append(all, layer{label: cmp.Or(s.What.Meaning, s.Name), what: s.What, site: s.Site, id: w.Result.Model.ID + " " + s.Name,
+			all = append(all, layer{label: cmp.Or(say.Title(s.What), s.Name), what: s.What, site: s.Site, id: w.Result.Model.ID + " " + s.Name,
 				uid:  study.DerivedUID("mask", string(w.Result.Study), string(g.series()), w.Result.Model.ID, s.Name),
 				runs: g.runs[k]})
 			continue
@@ -135,7 +136,7 @@ func (w Work) layers(g ground) []layer {
 			if n < 0 {
 				continue
 			}
-			all = append(all, layer{label: fmt.Sprintf("%s #%d", cmp.Or(s.What.Meaning, s.Name), f.Number), what: f.What, site: f.Site, side: f.Laterality, lesion: true,
+			all = append(all, layer{label: fmt.Sprintf("%s #%d", cmp.Or(say.Title(s.What), s.Name), f.Number), what: f.What, site: f.Site, side: f.Laterality, lesion: true,
 				id: fmt.Sprintf("%s #%d", w.Result.Model.ID, f.Number), uid: f.Tracking, runs: bodies[n]})
 			bodies = slices.Delete(bodies, n, n+1)
 		}

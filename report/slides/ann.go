@@ -182,7 +182,7 @@ func (w Work) groups(marks []mark, text string) []*dicom.Item {
 		i := dicom.NewItem().
 			Set(annotationGroupNumber, n+1).
 			Set(annotationGroupUID, study.DerivedUID(string(w.UID), "group", fmt.Sprint(n+1))).
-			Set(annotationGroupLabel, identity.Cut(k.what.Meaning, 64)).
+			Set(annotationGroupLabel, identity.Cut(w.voice().Title(k.what), 64)).
 			Set(annotationGroupDescription, identity.Cut(text+". "+tongue(w.Lang).disclaimer, 10240)).
 			Set(annotationGroupGenerationType, "AUTOMATIC").
 			Seq(annotationGroupAlgorithmIdentSequence, w.algorithm()).

@@ -130,7 +130,7 @@ func (w Work) findings(s Slide) []feature {
 				continue
 			}
 			p := properties{ObjectType: "annotation", Name: w.Result.Model.ID + " #" + strconv.Itoa(f.Number), IsLocked: true,
-				Classification: classification{orFinding(f.What).Meaning, findingColor}, Measurements: map[string]float64{}}
+				Classification: classification{w.voice().Title(orFinding(f.What)), findingColor}, Measurements: map[string]float64{}}
 			if f.Probability != nil && finite(*f.Probability) {
 				p.Measurements["probability"] = micro(*f.Probability)
 			}
@@ -229,7 +229,7 @@ func (w Work) tile(s Slide, p patch) feature {
 	f := feature{Type: "Feature",
 		Geometry: geometry{"Polygon", [][][2]float64{{{p.x, p.y}, {x1, p.y}, {x1, y1}, {p.x, y1}, {p.x, p.y}}}},
 		Properties: properties{ObjectType: "tile", IsLocked: true,
-			Classification: classification{s.Layer.what().Meaning, patchColor}}}
+			Classification: classification{w.voice().Title(s.Layer.what()), patchColor}}}
 	if p.seen {
 		f.Properties.Measurements = map[string]float64{s.Layer.column(): float32to64(p.value)}
 	} else {

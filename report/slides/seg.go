@@ -115,7 +115,7 @@ func (w Work) heatItem(s Slide) *dicom.Item {
 	}
 	// Tissue is the one category of PS3.16 CID 7150 that fits whatever a model
 	// points at on a slide.
-	return w.segment(heatSegment, s.Layer.what().Meaning, text+" "+say.unseen+" "+say.disclaimer, identity.SCT("85756007", "Tissue"), s.Layer.what()).
+	return w.segment(heatSegment, w.voice().Title(s.Layer.what()), text+" "+say.unseen+" "+say.disclaimer, identity.SCT("85756007", "Tissue"), s.Layer.what()).
 		Set(dicom.TrackingID, identity.Cut(w.Result.Model.ID+" "+s.Layer.Name, 64)).
 		Set(dicom.TrackingUID, study.DerivedUID("heat", string(w.Result.Study), string(s.Heat.Series), w.Result.Model.ID, s.Layer.Name)).
 		Set(dicom.RecommendedDisplayCIELabValue, 34734, 53456, 50115) // red

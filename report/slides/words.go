@@ -75,6 +75,15 @@ var tongues = map[string]words{
 	},
 }
 
+// voice is the language of the work with the words of the model's card.
+func (w Work) voice() catalog.Voice {
+	l, ok := catalog.ParseLang(w.Lang)
+	if !ok {
+		l = catalog.English
+	}
+	return l.With(w.Result.Terms)
+}
+
 // tongue gives a language by its name, English where the name is unknown. What is
 // said of every result is said here as everywhere.
 func tongue(name string) words {

@@ -226,8 +226,8 @@ func (v *Viewer) drawings(ctx context.Context, uid study.UID) (map[study.ModelRe
 // segmentText is what a segment is called.
 func (v *Viewer) segmentText(l webui.Lang, m study.ModelRef, k int) string {
 	if v.Segments != nil {
-		if all := v.Segments(m); k < len(all) && all[k].Meaning != "" {
-			return l.Title(all[k])
+		if all := v.Segments(l, m); k < len(all) && all[k] != "" {
+			return all[k]
 		}
 	}
 	return l.T("viewer.segment", k+1)

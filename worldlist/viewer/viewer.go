@@ -65,9 +65,9 @@ type Viewer struct {
 	// Headers tell how images want to be shown; nil: by the first window that the
 	// ledger knows.
 	Headers Headers
-	// Segments tells what the segments of a model are that it draws, in their order;
-	// nil, or none: they are numbered.
-	Segments func(study.ModelRef) []study.Code
+	// Segments names the segments of a model that it draws, in their order and in a
+	// language; nil, or none: they are numbered.
+	Segments func(webui.Lang, study.ModelRef) []string
 
 	// Others tells which objects of other makers the visitor may not see; nil: none is
 	// kept back.

@@ -69,7 +69,8 @@ func (h *House) fhirModels(ctx context.Context) ([]rest.Model, error) {
 		}
 		m := rest.Model{Ref: c.Model, Name: c.Model.ID}
 		if card, err := h.Registry.Card(c.Model); err == nil { // one that is withdrawn may be away
-			m.Name, m.Regulatory = card.Name, card.Regulatory
+			lang, _ := words.ParseLang(h.Lang)
+			m.Name, m.Regulatory = card.Name, card.In(string(lang)).Regulatory
 		}
 		all = append(all, m)
 	}

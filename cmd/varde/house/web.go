@@ -1,6 +1,7 @@
 package house
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -74,28 +75,25 @@ func (h *House) routes(receiver *ingest.Receiver, traffic *ingest.Traffic) http.
 	return h.Site
 }
 
-// segments tells what a model draws, out of its card.
-func (h *House) segments(ref study.ModelRef) (all []study.Code) {
+// segments names what a model draws, out of its card.
+func (h *House) segments(l webui.Lang, ref study.ModelRef) (all []string) {
 	c, err := h.Registry.Card(ref)
 	if err != nil {
 		return nil
 	}
 	for _, s := range c.Segment {
-		what := s.What
-		if what.Meaning == "" {
-			what.Meaning = s.Name
-		}
-		all = append(all, what)
+		all = append(all, cmp.Or(l.With(c.Terms()).Title(s.What), s.Name))
 	}
 	return all
 }
 
 // about tells a reader of a model, out of its card.
-func (h *House) about(ref study.ModelRef) (worldlist.About, bool) {
+func (h *House) about(l webui.Lang, ref study.ModelRef) (worldlist.About, bool) {
 	c, err := h.Registry.Card(ref)
 	if err != nil {
 		return worldlist.About{}, false
 	}
+	c = c.In(string(l))
 	return worldlist.About{Regulatory: c.Regulatory, Use: c.Use.Text, NotFor: c.Use.NotFor, Measures: c.Use.Measures,
 		Limits: c.Use.Limits, Withheld: h.Registry.Allowed(ref) != nil}, true
 }

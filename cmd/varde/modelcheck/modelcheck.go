@@ -19,6 +19,7 @@ import (
 
 	"varde/internal/onnx"
 	"varde/internal/pixel"
+	"varde/internal/words"
 	"varde/models/modelcard"
 	"varde/study"
 )
@@ -34,14 +35,16 @@ type Check struct {
 
 // A checked is what came of it.
 type checked struct {
-	Model  string      `json:"model"`
-	SHA256 study.Hash  `json:"model_sha256"`
-	OK     bool        `json:"ok"`
-	Faults []string    `json:"faults"`
-	Opset  int64       `json:"opset,omitempty"`
-	Params int64       `json:"parameters,omitempty"`
-	Golden *goldenCase `json:"golden,omitempty"`
-	Speed  *speed      `json:"speed,omitempty"`
+	Model  string     `json:"model"`
+	SHA256 study.Hash `json:"model_sha256"`
+	OK     bool       `json:"ok"`
+	Faults []string   `json:"faults"`
+	// Remarks are no faults: what readers of other languages will see in English.
+	Remarks []string    `json:"remarks,omitempty"`
+	Opset   int64       `json:"opset,omitempty"`
+	Params  int64       `json:"parameters,omitempty"`
+	Golden  *goldenCase `json:"golden,omitempty"`
+	Speed   *speed      `json:"speed,omitempty"`
 }
 
 // A goldenCase says how the golden case came out.
@@ -74,6 +77,7 @@ func (o *Check) Run(ctx context.Context, folder string) error {
 	if len(faults) == 0 && !o.Static {
 		faults = o.execute(ctx, folder, card, files, &c)
 	}
+	c.Remarks = card.Untranslated(func(lang string, code study.Code) bool { return words.Lang(lang).Knows(code) })
 	c.OK, c.Faults = len(faults) == 0, []string{}
 	for _, f := range faults {
 		c.Faults = append(c.Faults, f.Error())
@@ -101,6 +105,9 @@ func (o *Check) print(c checked) {
 		return
 	}
 	fmt.Fprintf(o.Out, "%s: card and network fit\n", c.Model)
+	for _, r := range c.Remarks {
+		fmt.Fprintf(o.Out, "remark: %s\n", r)
+	}
 	if g := c.Golden; g != nil {
 		word := fmt.Sprintf("within %g, largest difference %.3g", g.Tolerance, g.Largest)
 		if g.Exact {
