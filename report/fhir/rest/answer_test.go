@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"varde/store/storetest"
@@ -49,5 +50,53 @@ func TestWhatAReaderMarkedIsRead(t *testing.T) {
 	}
 	if verified != 1 {
 		t.Errorf("%d who verified it", verified)
+	}
+}
+
+// TestAReadersReportOutlivesTheNextState of the study and the stop of its model: what the
+// AI says is the new one's, or in error, and what the reader said is final.
+func TestAReadersReportOutlivesTheNextState(t *testing.T) {
+	s := newSite(t)
+	s.scored("1.2", study.Flagged)
+	s.OK(s.Ledger.Answer(t.Context(), study.ReadingStep{Study: "1.2", By: "A. Dahl", Step: study.StepFinal, Verdict: "agree"}))
+	reports := func() (ai, reader map[string]any) {
+		t.Helper()
+		_, _, page := s.ask(http.MethodGet, "/fhir/r4/DiagnosticReport?identifier=A1.2")
+		for _, r := range found(page) {
+			if r["resultsInterpreter"] != nil {
+				reader = r
+				continue
+			}
+			ai = r
+		}
+		if len(found(page)) != 2 || ai == nil || reader == nil {
+			t.Fatalf("%d reports: %v", len(found(page)), page)
+		}
+		if code, _, one := s.ask(http.MethodGet, "/fhir/r4/DiagnosticReport/"+reader["id"].(string)); code != http.StatusOK || one["id"] != reader["id"] {
+			t.Errorf("read by its ID: %d", code)
+		}
+		return ai, reader
+	}
+	_, first := reports()
+	s.Receive("1.2", 3, 3)
+	s.OK(s.Ledger.Settle(t.Context(), s.Plan("1.2", storetest.Asked("ct", 2))))
+	s.Score()
+	for _, j := range s.Claim(study.PoolReport, 1000) {
+		s.OK(s.Ledger.Conclude(t.Context(), j, storetest.ResultOf(j, study.NotFlagged, 0.1)))
+	}
+	s.Report()
+	ai, reader := reports()
+	if ai["status"] != "preliminary" || reader["status"] != "final" || reader["id"] != first["id"] || reader["conclusion"] != first["conclusion"] {
+		t.Errorf("the AI's is %v, the reader's %v: %v", ai["status"], reader["status"], reader["conclusion"])
+	}
+	s.stop["ct"] = true
+	ai, reader = reports()
+	if ai["status"] != "entered-in-error" || reader["status"] != "final" || !strings.Contains(reader["conclusion"].(string), "was taken back later") {
+		t.Errorf("stopped: the AI's is %v, the reader's %v: %v", ai["status"], reader["status"], reader["conclusion"])
+	}
+	s.stop["ct"] = false
+	s.OK(s.Ledger.Answer(t.Context(), study.ReadingStep{Study: "1.2", By: "A. Dahl", Step: study.StepFinal, Verdict: "agree"}))
+	if _, reader = reports(); reader["status"] != "amended" || reader["id"] != first["id"] {
+		t.Errorf("read again: %v", reader["status"])
 	}
 }

@@ -28,6 +28,7 @@ var matrixPromises = []storetest.Promise{
 	{Name: "an answer that another version takes over hides behind no failure", Test: takenOver},
 	{Name: "a model that a study has outgrown says so to whoever has its answer", Test: outgrown},
 	{Name: "whoever was told of a result hears of its patient as corrected, each time", Test: readdressed},
+	{Name: "what a reader said of an earlier state of a study is told anew with its patient as corrected", Test: readdressedAnswer},
 	{Name: "of a model that was withdrawn nothing but the recall is told", Test: unaskedWithdrawn},
 	{Name: "objects of a model that was withdrawn are found no more, and stay", Test: rejected},
 }
