@@ -144,6 +144,9 @@ func (c Claim) After(m ClaimMove, now time.Time) (Claim, error) {
 		if to == "" {
 			return c, fmt.Errorf("study %s to nobody: name who is to have it: %w", m.Study, ErrInvalid)
 		}
+		if SamePerson(to, m.By) {
+			return c, fmt.Errorf("study %s is in the hands of %s already: name somebody else: %w", m.Study, m.By, ErrInvalid)
+		}
 		next = Claim{Study: m.Study, By: to, Since: now, Seen: now}
 	case slices.Contains([]string{ClaimTake, ClaimKeep, ClaimRelease, ClaimGive}, m.Kind):
 		if held == "" {

@@ -25,6 +25,7 @@ type studyJSON struct {
 	ReceivedAt time.Time    `json:"received_at"`
 	SettledAt  *time.Time   `json:"settled_at" doc:"null until all instances are here"`
 	AIState    string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope,hidden" doc:"hidden: you are its reader, and your own answer comes first; results and reports are empty until then"`
+	AIWaits    study.Stall  `json:"ai_waits,omitempty" enum:"paused,no_worker" doc:"why no model is at work on it although it waits for one: paused, or no worker answers; absent while work goes on"`
 	Note       string       `json:"note,omitempty" doc:"why no model ran"`
 	Conflicts  int          `json:"conflicts,omitempty" doc:"objects that contradict the study or another one, and wait for an operator"`
 	Results    []resultJSON `json:"results"`
@@ -84,6 +85,7 @@ type rowJSON struct {
 	Clock       *study.Clock `json:"clock,omitempty" doc:"the pathway and step that the deadline comes from"`
 	Remarks     []string     `json:"remarks,omitempty" doc:"what orders say of the patient, as no more imaging; it never moves a study"`
 	AIState     string       `json:"ai_state" enum:"flagged,uncertain,not_flagged,running,failed,out_of_scope,hidden" doc:"hidden until the reader has answered"`
+	AIWaits     study.Stall  `json:"ai_waits,omitempty" enum:"paused,no_worker" doc:"why no model is at work on it although it waits for one: paused, or no worker answers; absent while work goes on"`
 	AI          string       `json:"ai" doc:"the state in words, and what must be said beside it"`
 	Deadline    *time.Time   `json:"deadline"`
 	DaysLeft    *int         `json:"days_left"`
@@ -257,7 +259,7 @@ func rowJSONOf(l webui.Lang, c veil.Seen, held study.Claim, now time.Time) rowJS
 	}
 	r := rowJSON{
 		StudyUID: s.UID, Class: s.Place.Class, Key: s.Place.Key.UTC(), Why: order.Why(l, s.Place, now), Rule: s.Place.Rule,
-		AIState: string(c.State()), AI: words, Deadline: webui.Moment(s.Place.Deadline), Status: s.Status,
+		AIState: string(c.State()), AIWaits: c.Stall, AI: words, Deadline: webui.Moment(s.Place.Deadline), Status: s.Status,
 		Modality: string(s.Modality), Description: s.Description, Accession: s.Accession,
 		PatientID: person.ID, PatientName: person.Name, Instances: s.Instances, ReceivedAt: s.ReceivedAt.UTC(),
 		Cursor: s.Place.Cursor(s.UID).String(), HeldBy: held.By, HeldSince: webui.Moment(held.Since),
@@ -283,7 +285,7 @@ func jsonOf(c veil.Seen) studyJSON {
 	j := studyJSON{
 		StudyUID: s.UID, Status: s.Status, Modality: string(s.Modality), Accession: s.Accession,
 		PatientID: s.Patient.Reveal().ID, Instances: s.Instances, Revision: s.Rev, ReceivedAt: s.ReceivedAt.UTC(),
-		SettledAt: webui.Moment(s.SettledAt), AIState: string(c.State()), Note: s.Note, Conflicts: s.Conflicts,
+		SettledAt: webui.Moment(s.SettledAt), AIState: string(c.State()), AIWaits: c.Stall, Note: s.Note, Conflicts: s.Conflicts,
 		Results: []resultJSON{}, Reports: []reportJSON{},
 	}
 	for _, r := range c.Results {

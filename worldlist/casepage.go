@@ -144,8 +144,11 @@ func (p *pages) labOf(ctx context.Context, l webui.Lang, all []study.Study, s *c
 // caseRank orders what is said of the studies of a case; what is hidden hides the
 // rest as well.
 func caseRank(ai study.AIState) int {
-	if ai == veil.Hidden {
+	switch ai {
+	case veil.Hidden:
 		return -1
+	case veil.Waiting:
+		ai = study.Running
 	}
 	return viewer.Rank(ai)
 }

@@ -38,13 +38,16 @@ type row struct {
 	AI          study.AIState
 	AIWord      string
 	AINote      string
-	Why         string
+	Why         []string // why it stands here, a phrase each
 	Received    string
 	ReceivedISO string
 	Held        string // who has it in hand
 	Waits       string // for what its case waits, and who says so
 	Screen      string // whose turn it is in a screening
 }
+
+// Short is why a study stands where it stands, on one line.
+func (r row) Short() string { return strings.Join(r.Why, " · ") }
 
 // worklist is what the list's template sees.
 type worklist struct {
@@ -196,8 +199,8 @@ func rowOf(l webui.Lang, c veil.Seen, now time.Time) row {
 		UID: s.UID, Class: word, ClassWord: l.T("class." + word), Due: due, Overdue: overdue,
 		Patient: nameWords(l, person.Name), PatientID: person.ID, Accession: s.Accession,
 		Modality: s.Modality, Exam: s.Description,
-		AI: c.State(), AIWord: ai, AINote: beside,
-		Why:      strings.Join(order.Why(l, s.Place, now), " · "),
+		AI: c.Mark(), AIWord: ai, AINote: beside,
+		Why:      order.Why(l, s.Place, now),
 		Received: l.Short(at, now), ReceivedISO: s.ReceivedAt.UTC().Format(time.RFC3339),
 		Step: order.Step(l, s.Place.Clock), Remarks: order.Remarks(l, s), Rule: s.Place.Rule,
 	}

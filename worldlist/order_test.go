@@ -81,7 +81,7 @@ func TestRowTellsThePathwayTheRiskAndTheRemark(t *testing.T) {
 				t.Errorf("%s: %q is not in %q", lang, must, row)
 			}
 		}
-		if !strings.Contains(page, " · "+webui.Lang(lang).T("list.rule", order.Rule)+`"`) {
+		if !strings.Contains(page, `<li class="soft">`+webui.Lang(lang).T("list.rule", order.Rule)+`</li>`) {
 			t.Errorf("%s: a row does not name its rule", lang)
 		}
 	}

@@ -40,7 +40,7 @@ func (p Pages) Add(site *webui.Site) {
 	p.drawVeil(site)
 	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening)}
 	h.counter = &counter{ask: p.Counter.Counts, now: time.Now, mu: make(chan struct{}, 1)}
-	h.desk = &desk.Desk{Veil: p.Veil, Claims: p.Desk, Readings: p.Readings, Instances: p.Instances, Screenings: p.Screenings, Lab: p.Lab,
+	h.desk = &desk.Desk{Veil: p.Veil, Claims: p.Desk, Readings: p.Readings, Instances: p.Instances, Staff: p.Staff, Screenings: p.Screenings, Lab: p.Lab,
 		Judged: p.Judged, Idle: p.Idle, Tick: p.Tick, Build: p.Build}
 	h.desk.Add(site)
 	if p.Others != nil {

@@ -189,7 +189,7 @@ func dayOf(s study.Study) time.Time {
 func examOf(l webui.Lang, c veil.Seen, now time.Time) examRow {
 	st := c.Study
 	word, note := c.Word(l)
-	state := c.State()
+	state := c.Mark()
 	if c.OwnFirst {
 		state, word, note = veil.Hidden, l.T("ai.hidden"), ""
 	}

@@ -28,9 +28,10 @@ type printed struct {
 	Covered   bool   // the visitor has to answer first, or never sees it
 	Partly    bool   // images are still coming in
 	Waiting   bool   // no model has answered, and one may yet
-	Note      string // why none was asked
-	Results   []printedResult
-	PDF       string // address of the same as a file; empty where there is none
+	stallWords
+	Note    string // why none was asked
+	Results []printedResult
+	PDF     string // address of the same as a file; empty where there is none
 }
 
 // A printedResult is one model's part.
@@ -104,7 +105,7 @@ func (p *pages) printedFor(r *http.Request) (printed, error) {
 			Facts: facts(l, one),
 		})
 	}
-	d.Note = noteWords(l, st.Note)
+	d.stallWords, d.Note = stalledOf(l, c), noteWords(l, st.Note)
 	d.Waiting = len(d.Results) == 0 && d.Note == ""
 	if file {
 		d.PDF = "/studies/" + string(uid) + "/report?format=pdf&lang=" + string(l)

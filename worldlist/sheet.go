@@ -42,19 +42,21 @@ type sheet struct {
 	Rule      string
 	Note      string // why AI did not run at all
 	Held      string // that objects contradict the study
-	Results   []answer
-	Reports   []reportLine
-	Exports   []exportLine // results on slides, as files
-	Series    []viewer.Series
-	View      viewer.View // for the viewer's script
-	Tray      viewer.Tray
-	Slides    []slideLine
-	Others    int         // series that are no slides
-	States    []string    // whose marks the script needs
-	PACS      string      // where the PACS shows the study
-	Case      *desk.Bench // of slides; nil where nobody keeps what they wait for
-	Foreign   foreign.Sheet
-	Waiting   bool // the case waits for a scan, a stain or slides, and can't be read
+	stallWords
+	Results []answer
+	Reports []reportLine
+	Exports []exportLine // results on slides, as files
+	Series  []viewer.Series
+	View    viewer.View // for the viewer's script
+	Tray    viewer.Tray
+	Slides  []slideLine
+	Others  int         // series that are no slides
+	States  []string    // whose marks the script needs
+	PACS    string      // where the PACS shows the study
+	Case    *desk.Bench // of slides; nil where nobody keeps what they wait for
+	Foreign foreign.Sheet
+	Rev     int  // of the study: what an answer is about
+	Waiting bool // the case waits for a scan, a stain or slides, and can't be read
 	desk.Reading
 }
 
@@ -153,6 +155,7 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		visible = p.others.Visible(r.Context(), c.Sight, instances)
 	}
 	s := p.sheetOf(visit.Lang, c, visible)
+	s.stallWords = stalledOf(visit.Lang, c)
 	if p.others != nil {
 		group, _ := p.others.Group(r.Context(), visit.Lang, uid, c.Sight, instances)
 		group.Here = true
@@ -243,7 +246,7 @@ func (p *pages) addCase(ctx context.Context, st study.Study, s *sheet) error {
 }
 
 func (p *pages) sheetOf(l webui.Lang, c veil.Seen, instances []study.Instance) sheet {
-	st, now := c.Study, p.site.Now()
+	st, now := p.Veil.Now(c).Study, p.site.Now()
 	person := st.Patient.Reveal()
 	due, overdue := order.Due(l, st.Place.Deadline, now)
 	class := order.ClassWord(st.Place.Class)

@@ -42,6 +42,8 @@ type ward struct {
 	done      map[study.UID][]study.PartRow
 	claims    map[study.UID]study.Claim
 	steps     []study.ReadingStep
+	staff     []string // who reads here
+	stalls    map[study.UID]study.Stall
 	noted     []string // who was shown what a reader would not have been
 	// protocols are those of every model; concurrent where none is named.
 	protocols []study.Protocol
@@ -72,6 +74,22 @@ func (w *ward) Claims(_ context.Context, idle time.Duration) ([]study.Claim, err
 		if c := w.claims[uid]; c.HeldBy(today, idle) != "" {
 			all = append(all, c)
 		}
+	}
+	return all, nil
+}
+
+// KnownReaders tells who reads here.
+func (w *ward) KnownReaders(context.Context, []string, time.Time) ([]string, error) {
+	return slices.Clone(w.staff), nil
+}
+
+// Stalls tells on which studies nobody is at work.
+func (w *ward) Stalls(_ context.Context, studies []study.Study) (map[study.UID]study.Stall, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := map[study.UID]study.Stall{}
+	for _, s := range studies {
+		all[s.UID] = w.stalls[s.UID]
 	}
 	return all, nil
 }
@@ -142,7 +160,7 @@ func (w *ward) Locked(_ context.Context, by string, studies []study.UID) ([]stud
 
 // veil is the ward's.
 func (w *ward) veil() *veil.Veil {
-	return &veil.Veil{Answers: w, Cases: w,
+	return &veil.Veil{Answers: w, Cases: w, Stalls: w.Stalls,
 		Asked: func(ctx context.Context, studies []study.UID) (map[study.UID][]study.ModelRef, error) {
 			all := map[study.UID][]study.ModelRef{}
 			for _, uid := range studies {
@@ -435,7 +453,7 @@ func siteOf(t *testing.T, w *ward, f viewer.Frames, change ...func(*worldlist.Pa
 		t.Fatal(err)
 	}
 	pages := worldlist.Pages{
-		Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Veil: w.veil(), Build: "test",
+		Readings: w, Instances: w, Frames: f, Counter: w, Heats: w, Desk: w, Staff: w, Veil: w.veil(), Build: "test",
 		Slides: &slide.Reader{Objects: w, Frames: w.index}, Objects: w, Others: &foreign.Library{Objects: w, Index: w.index},
 		Hint: "VARDE at 127.0.0.1:11112", Tick: 50 * time.Millisecond, About: w.about, Print: w.print, Outlook: w.outlook,
 	}

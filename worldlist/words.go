@@ -5,7 +5,27 @@ import (
 
 	"varde/internal/webui"
 	"varde/study"
+	"varde/worldlist/veil"
 )
+
+// stallWords say that a study waits for a model that nobody is at work on; empty where
+// it does not.
+type stallWords struct {
+	StallWord, StallSays string // where no model has answered
+	StallMore            string // where another has
+}
+
+func stalledOf(l webui.Lang, c veil.Seen) (s stallWords) {
+	word, says := veil.StallWords(l, c.Stall)
+	switch {
+	case word == "":
+	case len(c.Results) == 0:
+		s.StallWord, s.StallSays = word, says
+	default:
+		s.StallMore = says
+	}
+	return s
+}
 
 // nameWords turns a person name as DICOM has it (PS3.5 §6.2: family, given,
 // middle, prefix, suffix, apart by carets; up to three groups apart by equals

@@ -72,6 +72,7 @@ type Pages struct {
 	Slides    viewer.Slides
 	Counter   Counter
 	Desk      desk.Claims
+	Staff     desk.Staff
 
 	// Screenings are how far examinations of screenings are; nil: the site has no
 	// program.

@@ -25,7 +25,7 @@ func worklistVerb() *cobra.Command {
 			}
 			// Whoever types is no reader and is shown all, as it holds now: of a model that was
 			// stopped since, that it was stopped.
-			all := veil.Veil{Cases: d.Ledger, Blinds: func() bool { return false },
+			all := veil.Veil{Cases: d.Ledger, Stalls: d.Ledger.Stalls, Blinds: func() bool { return false },
 				Stopped: func(m study.ModelRef) bool { return errors.Is(d.Registry.Allowed(m), study.ErrWithheld) }}
 			cases, _, err := all.InOrder(ctx, study.WorklistFilter{Limit: limit})
 			if err != nil {
@@ -46,8 +46,8 @@ func worklistVerb() *cobra.Command {
 					why = append(why, r)
 				}
 				d.print(map[string]any{"n": i + 1, "study_uid": c.Study.UID, "class": c.Study.Place.Class, "key": c.Study.Place.Key,
-					"rule": c.Study.Place.Rule, "deadline": c.Study.Place.Deadline, "remarks": c.Study.Remarks, "why": why, "ai_state": c.AI(), "status": c.Study.Status, "modality": c.Study.Modality, "accession": c.Study.Accession},
-					"%3d  %-2s %-12s %-9s %s  %v", i+1, c.Study.Modality, c.AI(), c.Study.Status, c.Study.UID, why)
+					"rule": c.Study.Place.Rule, "deadline": c.Study.Place.Deadline, "remarks": c.Study.Remarks, "why": why, "ai_state": c.AI(), "ai_waits": c.Stall, "status": c.Study.Status, "modality": c.Study.Modality, "accession": c.Study.Accession},
+					"%3d  %-2s %-12s %-9s %s  %v", i+1, c.Study.Modality, c.Mark(), c.Study.Status, c.Study.UID, why)
 			}
 			return nil
 		})

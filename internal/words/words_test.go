@@ -93,7 +93,7 @@ func sources(t *testing.T) map[string]string {
 
 // families are the keys that code puts together, by their beginnings. Each member
 // is listed in the test that follows.
-var families = []string{"foreign.by_", "foreign.kind_", "foreign.unread_", "foreign.how_", "audit.did_", "cure.", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
+var families = []string{"foreign.by_", "foreign.kind_", "foreign.unread_", "foreign.how_", "audit.did_", "cure.", "verified.says_", "purpose.", "audit.protocol_", "quality.by_", "quality.sex_", "settings.", "timeline.", "clock.", "ai.", "class.", "code.", "conflict.", "delivery.", "due.", "error.", "exam.", "impression.", "job.", "lane.", "lang.", "models.", "modelstate.", "month.", "reason.", "role.", "simulation.rule_", "simulation.priority_", "simulation.exams_", "screening.", "case.wait_", "case.reason_", "claim.to.", "status.", "task.", "upload.as_", "verdict.", "why.", "step.", "worker.", "wrong."}
 
 func TestEveryKeyIsUsedAndEveryUsedKeyIsThere(t *testing.T) {
 	english := texts(t, words.English)
@@ -132,7 +132,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		}
 	}
 	add("foreign.by_", "person", "machine", "unknown")
-	add("foreign.kind_", "report", "segmentation", "marks", "selection")
+	add("foreign.kind_", "report", "segmentation", "marks", "selection", "annotations")
 	add("foreign.unread_", "slow", "large", "broken", "gone", "internal")
 	add("foreign.how_", "automatic", "semiautomatic", "manual")
 	add("upload.as_", string(study.Stored), string(study.Duplicate), string(study.Conflicted), "busy", "invalid", "refused", "failed")
@@ -145,7 +145,12 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 		add("why.ai_", s)
 	}
 	add("ai.", "stopped", "stopped.says", "unasked", "unasked.says", "none.says")
-	add("why.", "arrived", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
+	for _, why := range []study.Stall{study.StallPaused, study.StallNoWorker} {
+		add("ai.waits_", string(why), string(why)+".says")
+		add("ai.more_waits_", string(why))
+	}
+	add("claim.to.", "self", "nobody")
+	add("why.", "arrived", "ai_lapsed", "ai_partial", "ai_none", "head_start", "head_start_mean", "kept", "deadline", "rule", "ai_absent", "at_risk", "pathway", "class_at_risk", "class_stat", "class_overdue", "class_pathway", "class_routine")
 	add("settings.", "theme", "theme.says", "theme.system", "theme.dark", "theme.light", "keys", "keys.says", "keys.on", "keys.off",
 		"density", "density.says", "density.normal", "density.compact", "density.roomy", "label")
 	add("timeline.", "exam", "ai", "found", "report", "read", "told", "order", "pathway", "due", "prior", "report_final", "report_corrected", "report_preliminary",

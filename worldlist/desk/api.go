@@ -31,7 +31,7 @@ type claimIn struct {
 
 type claimBody struct {
 	Reason string `json:"reason,omitempty" doc:"needed to take or to free what somebody else has in hand" maxLength:"2000"`
-	To     string `json:"to,omitempty" doc:"of a handover: the name of whoever is to have it; without it, who asked" maxLength:"200"`
+	To     string `json:"to,omitempty" doc:"of a handover: the name of a reader whom the service knows; without it, who asked" maxLength:"200"`
 }
 
 type claimOut struct{ Body claimJSON }
@@ -112,7 +112,7 @@ func (d *Desk) addAPI() {
 	webui.Operate(d.site, op("claim-study", http.MethodPost, row+"claim", "Take a study up to read it; 409 when somebody else has it in hand", webui.ReadStudies), d.apiMove(study.ClaimTake))
 	webui.Operate(d.site, op("release-study", http.MethodPost, row+"release", "Put a study down, or free somebody else's with a reason", webui.SeeStudies), d.apiMove(study.ClaimRelease))
 	webui.Operate(d.site, op("ask-for-study", http.MethodPost, row+"ask", "Ask whoever has a study in hand for it", webui.ReadStudies), d.apiMove(study.ClaimAsk))
-	webui.Operate(d.site, op("hand-over-study", http.MethodPost, row+"handover", "Give a study that you have in hand to somebody else", webui.ReadStudies), d.apiMove(study.ClaimGive))
+	webui.Operate(d.site, op("hand-over-study", http.MethodPost, row+"handover", "Give a study that you have in hand to another reader; 400 with the names that are known when there is none of that name", webui.ReadStudies), d.apiMove(study.ClaimGive))
 	webui.Operate(d.site, op("skip-study", http.MethodPost, row+"skip", "Pass a study over, with a reason", webui.ReadStudies), d.apiSkip)
 	webui.Operate(d.site, op("lock-impression", http.MethodPost, one+"own", "Lock your own impression, after which the AI is shown", webui.ReadStudies), d.apiOwn)
 	webui.Operate(d.site, op("mark-missed", http.MethodPost, one+"missed", "Mark on an image what the AI did not find", webui.ReadStudies), d.apiMissed)

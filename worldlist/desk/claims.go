@@ -38,7 +38,15 @@ func (d *Desk) move(ctx context.Context, uid study.UID, kind, reason, to string)
 	if len([]rune(reason)) > maxReason || len([]rune(to)) > 200 {
 		return study.Claim{}, fmt.Errorf("claim of study %s: too long: %w", uid, study.ErrInvalid)
 	}
-	return d.Claims.MoveClaim(ctx, study.ClaimMove{Study: uid, Kind: kind, By: webui.VisitOf(ctx).Who.Name, To: to, Reason: reason, Idle: d.Idle})
+	who := webui.VisitOf(ctx).Who.Name
+	if kind == study.ClaimGive && to != "" {
+		name, err := d.colleague(ctx, uid, who, to)
+		if err != nil {
+			return study.Claim{}, err
+		}
+		to = name
+	}
+	return d.Claims.MoveClaim(ctx, study.ClaimMove{Study: uid, Kind: kind, By: who, To: to, Reason: reason, Idle: d.Idle})
 }
 
 // keepers remember who kept a claim a moment ago.
@@ -148,11 +156,17 @@ func (d *Desk) claim(w http.ResponseWriter, r *http.Request) {
 		d.site.Fail(w, r, err)
 		return
 	}
-	if _, err := d.move(r.Context(), uid, kind, r.PostFormValue("reason"), r.PostFormValue("to")); err != nil {
+	back := "/studies/" + string(uid)
+	_, err = d.move(r.Context(), uid, kind, r.PostFormValue("reason"), r.PostFormValue("to"))
+	var refused *handoverError
+	if errors.As(err, &refused) { // said where the name was typed
+		http.Redirect(w, r, back+"?to="+refused.why+"#giveto", http.StatusSeeOther)
+		return
+	}
+	if err != nil {
 		d.site.Fail(w, r, err)
 		return
 	}
-	back := "/studies/" + string(uid)
 	switch kind {
 	case study.ClaimRelease:
 		back = "/"

@@ -32,6 +32,13 @@ type Readings interface {
 	Readings(ctx context.Context, uid study.UID) ([]study.Reading, error)
 }
 
+// Staff knows who reads here.
+type Staff interface {
+	// KnownReaders gives the names of those who can sign in now with one of the roles,
+	// and of those who have read a study since a time, sorted.
+	KnownReaders(ctx context.Context, roles []string, since time.Time) ([]string, error)
+}
+
 // Instances are the objects of a study.
 type Instances interface {
 	// Instances gives those that were received.
@@ -56,6 +63,9 @@ type Desk struct {
 	Claims    Claims
 	Readings  Readings
 	Instances Instances
+	// Staff knows to whom a study may be handed over; nil: to whoever asked for it, and
+	// to nobody else.
+	Staff Staff
 	// Screenings are how far examinations of screenings are; nil: the site has no
 	// program.
 	Screenings Screenings

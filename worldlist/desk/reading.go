@@ -13,23 +13,25 @@ import (
 
 // A Reading is how far the visitor is with a study, as its page shows it.
 type Reading struct {
-	Sight     veil.Sight
-	Readings  []Line // who has read it, and what they said
-	Steps     []Line // what was said beyond that: own impressions, marks, addenda
-	MaySay    bool   // the visitor may give a verdict, and nobody has on this revision
-	MayAdd    bool   // the visitor has answered, and may add to it
-	NotYet    bool   // images are still coming
-	Saved     bool
-	Locked    bool   // the own impression has just been locked
-	Mine      bool   // the visitor has it in hand
-	HeldBy    string // somebody else has, in words; then the visitor looks on
-	Asked     string // who would like to have it from the visitor
-	MayFree   bool   // the visitor may free somebody else's
-	LookOnly  bool   // the visitor wanted to look and no more
-	Wrongs    []Choice
-	Impress   []Choice
-	Screen    *screen   // nil where the study is of no screening
-	SlidePage study.UID // the slide that the page shows, for the way back
+	Sight      veil.Sight
+	Readings   []Line // who has read it, and what they said
+	Steps      []Line // what was said beyond that: own impressions, marks, addenda
+	MaySay     bool   // the visitor may give a verdict, and nobody has on this revision
+	MayAdd     bool   // the visitor has answered, and may add to it
+	NotYet     bool   // images are still coming
+	Saved      bool
+	Locked     bool     // the own impression has just been locked
+	Mine       bool     // the visitor has it in hand
+	HeldBy     string   // somebody else has, in words; then the visitor looks on
+	Asked      string   // who would like to have it from the visitor
+	Colleagues []string // to whom the visitor may hand it
+	Unhanded   string   // why it was not handed over just now, in words
+	MayFree    bool     // the visitor may free somebody else's
+	LookOnly   bool     // the visitor wanted to look and no more
+	Wrongs     []Choice
+	Impress    []Choice
+	Screen     *screen   // nil where the study is of no screening
+	SlidePage  study.UID // the slide that the page shows, for the way back
 }
 
 // Open opens a study as its reader: it is taken up, unless somebody else has it in hand
@@ -106,6 +108,15 @@ func (d *Desk) takeUp(r *http.Request, c veil.Seen, s *Reading, ahead bool) erro
 		return err
 	}
 	s.held(visit, claim, d.site.Now())
+	if s.Mine {
+		if s.Colleagues, err = d.colleagues(ctx, uid, visit.Who.Name); err != nil {
+			return err
+		}
+		switch why := r.URL.Query().Get("to"); why {
+		case toSelf, toNobody:
+			s.Unhanded = visit.Lang.T("claim.to." + why)
+		}
+	}
 	if s.Mine && !c.Study.Opened {
 		return d.Readings.MarkOpened(ctx, uid, visit.Who.Name)
 	}

@@ -17,6 +17,7 @@ const (
 	whyClass     = "class_"          // and the class's word
 	whyAI        = "ai_"             // and the AI state that counted
 	whyPartial   = "ai_partial"      // some tiles went unseen, so that no finding counts as no result
+	whyLapsed    = "ai_lapsed"       // the result that gave the place holds no more: its model was stopped
 	whyNone      = "ai_none"         // no result yet
 	whyAbsent    = "ai_absent"       // none is to come
 	whyHeadStart = "head_start"      // detail: minutes
@@ -54,6 +55,35 @@ func why(f study.PlaceFacts, p study.Place, band string, start time.Duration, ke
 		reasons = append(reasons, study.Reason{Code: whyDeadline, Detail: f.Deadline.UTC().Format(time.RFC3339)})
 	}
 	return append(reasons, study.Reason{Code: whyRule, Detail: Rule})
+}
+
+// Lapse gives a place whose reasons no longer tell of a result that holds no more.
+// results are those of the study as they hold now: one of a model that was stopped since
+// says that, see [study.ReasonStopped]. Where none of them says any more what the place
+// was given by, the reasons say so; class and key stay, for nothing moves back. It
+// decides by its arguments alone.
+func Lapse(p study.Place, results []study.Result) study.Place {
+	given := slices.IndexFunc(p.Why, func(r study.Reason) bool {
+		return r.Code == whyPartial || study.AIState(strings.TrimPrefix(r.Code, whyAI)).Judged() && strings.HasPrefix(r.Code, whyAI)
+	})
+	if given < 0 {
+		return p
+	}
+	stopped := false
+	for _, r := range results {
+		if r.Shadow {
+			continue
+		}
+		if _, band := shareOf(r); band == p.Why[given].Code {
+			return p
+		}
+		stopped = stopped || r.Reason.Code == study.ReasonStopped
+	}
+	if stopped {
+		p.Why = slices.Clone(p.Why)
+		p.Why[given] = study.Reason{Code: whyLapsed}
+	}
+	return p
 }
 
 // riskReason says why the deadline is at risk: now, or when the class was given.

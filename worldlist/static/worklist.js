@@ -25,6 +25,7 @@ function select(/** @type {number} */ i) {
   if (!all.length) return;
   cur = Math.max(0, Math.min(i, all.length - 1));
   for (const r of all) r.classList.remove('cur');
+  closeWhy(all[cur].querySelector('details'));
   const row = all[cur];
   row.classList.add('cur');
   row.querySelector('a')?.focus({ preventScroll: true });
@@ -100,6 +101,11 @@ function query() {
   return s ? '/?' + s : '/';
 }
 
+/** closeWhy shuts whatever tells at length why a row stands where it stands. */
+function closeWhy(/** @type {Element|null} */ but = null) {
+  for (const d of document.querySelectorAll('#rows details[open]')) if (d !== but) /** @type {HTMLDetailsElement} */ (d).open = false;
+}
+
 const keys = /** @type {Record<string, () => void>} */ ({
   j: () => move(cur + 1),
   ArrowDown: () => move(cur + 1),
@@ -110,6 +116,14 @@ const keys = /** @type {Record<string, () => void>} */ ({
   Home: () => (link('first').hidden ? select(0) : show(link('first').href, 0)),
   End: () => (link('end').hidden ? select(rows().length - 1) : show(link('end').href, Infinity)),
   Enter: () => rows()[cur]?.querySelector('a')?.click(),
+  w: () => {
+    const why = rows()[Math.max(cur, 0)]?.querySelector('details');
+    if (!why) return;
+    if (cur < 0) select(0);
+    why.open = !why.open;
+    if (why.open) why.querySelector('.whole')?.scrollIntoView({ block: 'nearest' });
+  },
+  Escape: () => closeWhy(),
   r: () => show(query(), cur < 0 ? -1 : cur, rows()[cur]?.dataset.uid), // Enter after it opens what was selected before it
   '/': () => { search.focus(); search.select(); },
 });
@@ -121,7 +135,7 @@ document.addEventListener('keydown', (e) => {
     if (e.key === 'Escape') at.blur();
     return;
   }
-  if (at.closest('button, a') && e.key === 'Enter') return; // the browser does that
+  if (at.closest('button, a, summary') && e.key === 'Enter') return; // the browser does that
   const act = keys[e.key.length === 1 ? e.key.toLowerCase() : e.key];
   if (!act) return;
   e.preventDefault();

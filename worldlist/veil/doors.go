@@ -16,6 +16,9 @@ import (
 type Seen struct {
 	study.Case
 	Sight
+	// Stall is why no model is at work on the study although it waits for one; empty
+	// where work goes on or none is to be done, and where the AI is hidden.
+	Stall study.Stall
 }
 
 // spoken leaves out the results of shadow models, and reports of them.
@@ -36,13 +39,17 @@ func (v *Veil) cover(ctx context.Context, who webui.Identity, cases []study.Case
 	}
 	all := make([]Seen, len(cases))
 	for i, c := range cases {
-		all[i] = Seen{sights[i].Cover(c), sights[i]}
-		if sights[i].Blind {
-			s := &all[i].Study
-			s.Place.Key = order.ShuffledKey(who.Name, s.UID, s.ReceivedAt.In(v.zone()))
-		}
+		all[i] = v.shuffle(who, Seen{Case: sights[i].Cover(c), Sight: sights[i]})
 	}
 	return all, nil
+}
+
+// shuffle puts a study in its place on somebody's list.
+func (v *Veil) shuffle(who webui.Identity, s Seen) Seen {
+	if s.Blind {
+		s.Study.Place.Key = order.ShuffledKey(who.Name, s.Study.UID, s.Study.ReceivedAt.In(v.zone()))
+	}
+	return s
 }
 
 func (v *Veil) zone() *time.Location {
@@ -63,8 +70,10 @@ func (v *Veil) Case(ctx context.Context, uid study.UID) (Seen, error) {
 	if err != nil {
 		return Seen{}, err
 	}
-	whole := Seen{c, s}.spoken()
-	return Seen{s.Cover(whole.Case), s}, nil
+	whole := Seen{Case: c, Sight: s}.spoken()
+	one := []Seen{{Case: s.Cover(whole.Case), Sight: s}}
+	err = v.addStalls(ctx, one)
+	return one[0], err
 }
 
 // CaseNow is [Veil.Case] as it holds now.
@@ -78,7 +87,7 @@ func (v *Veil) CaseNow(ctx context.Context, uid study.UID) (Seen, error) {
 func (v *Veil) OnPage(ctx context.Context, uid study.UID) (Seen, error) {
 	s, err := v.Case(ctx, uid)
 	if s.OwnFirst {
-		s.Case = Sight{Blind: true}.Cover(s.Case)
+		s.Case, s.Stall = Sight{Blind: true}.Cover(s.Case), ""
 	}
 	return s, err
 }
@@ -170,7 +179,7 @@ func (v *Veil) Find(ctx context.Context, f study.CaseFilter) ([]Seen, error) {
 		return nil, err
 	}
 	seen = ofStatus(seen, status)
-	return v.forReaders(ctx, seen[:min(len(seen), limit)]), nil
+	return v.forReaders(ctx, seen[:min(len(seen), limit)])
 }
 
 // One gives one study as [Veil.Find] does, or an error of kind [study.ErrNotFound].
@@ -183,23 +192,28 @@ func (v *Veil) One(ctx context.Context, uid study.UID) (Seen, error) {
 	if err != nil {
 		return Seen{}, err
 	}
-	return v.forReaders(ctx, seen)[0], nil
+	rows, err := v.forReaders(ctx, seen)
+	if err != nil {
+		return Seen{}, err
+	}
+	return rows[0], nil
 }
 
 // forReaders leaves out what only those who may stop models see.
-func (v *Veil) forReaders(ctx context.Context, rows []Seen) []Seen {
-	if webui.VisitOf(ctx).Who.May(webui.StopModels) {
-		return rows
+func (v *Veil) forReaders(ctx context.Context, rows []Seen) ([]Seen, error) {
+	if err := v.addStalls(ctx, rows); err != nil || webui.VisitOf(ctx).Who.May(webui.StopModels) {
+		return rows, err
 	}
 	stopped := v.stopped()
 	for i := range rows {
 		rows[i] = rows[i].spoken().now(stopped)
 	}
-	return rows
+	return rows, nil
 }
 
 // Now gives a study whose results say what holds now: of a model that was stopped
-// since, that it was stopped, as on paper and in FHIR. Its place stays.
+// since, that it was stopped, as on paper and in FHIR. Its place stays, and its reasons
+// say where the result that gave it holds no more.
 func (v *Veil) Now(s Seen) Seen { return s.now(v.stopped()) }
 
 // stopped asks once for each model.
@@ -221,6 +235,7 @@ func (s Seen) now(stopped func(study.ModelRef) bool) Seen {
 				Reason: study.Reason{Code: study.ReasonStopped}}
 		}
 	}
+	s.Study.Place = order.Lapse(s.Study.Place, s.Results)
 	return s
 }
 
@@ -243,6 +258,9 @@ func (v *Veil) InOrder(ctx context.Context, f study.WorklistFilter) ([]Seen, stu
 	stopped := v.stopped()
 	for i := range rows {
 		rows[i] = rows[i].spoken().now(stopped)
+	}
+	if err == nil {
+		err = v.addStalls(ctx, rows)
 	}
 	return rows, next, err
 }

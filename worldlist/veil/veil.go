@@ -83,6 +83,9 @@ type Veil struct {
 	// one that is still at work hides like one that has answered, or how long it takes
 	// would tell whether it had anything to do. nil: none.
 	Asked func(ctx context.Context, studies []study.UID) (map[study.UID][]study.ModelRef, error)
+	// Stalls tells of studies that wait for a model which of them nobody is at work on,
+	// and why; nil: nobody knows, and they read as if work went on.
+	Stalls func(ctx context.Context, studies []study.Study) (map[study.UID]study.Stall, error)
 	// Others reports whether results of other makers came with a study that are hidden
 	// together with ours; nil: nobody looks.
 	Others func(ctx context.Context, uid study.UID) (bool, error)

@@ -18,12 +18,21 @@ func (s Seen) State() study.AIState {
 
 // Word is the one word for what the AI says of the study, and what must stand beside
 // it: tiles that went unseen, or that images are still coming. Of a stopped model the
-// word says that there is no AI; of what is hidden, that it is.
+// word says that there is no AI; of one that nobody runs, that the study waits for it; of
+// what is hidden, that it is.
 func (s Seen) Word(l words.Lang) (word, note string) {
 	if s.Blind {
 		return l.T("ai.hidden"), ""
 	}
-	return wordOf(l, s.Case)
+	word, note = wordOf(l, s.Case)
+	switch stalled, _ := StallWords(l, s.Stall); {
+	case stalled == "":
+	case s.AI() == study.Running:
+		word = stalled
+	default: // one model has answered, and another is still to
+		note = strings.TrimPrefix(note+", "+l.T("ai.more_waits_"+string(s.Stall)), ", ")
+	}
+	return word, note
 }
 
 func wordOf(l words.Lang, c study.Case) (word, note string) {

@@ -21,7 +21,7 @@ func (h *House) newVeil() (*veil.Veil, error) {
 		return nil, err
 	}
 	h.rules = remembered(2*time.Second, func() study.Rules { return h.strictest(site) })
-	return &veil.Veil{Answers: h.Ledger, Cases: h.Ledger, Arrivals: h.Ledger, Asked: h.Ledger.ModelsAsked, Audit: h.Ledger.AuditEach, Blinds: func() bool { return h.rules().Blind },
+	return &veil.Veil{Answers: h.Ledger, Cases: h.Ledger, Arrivals: h.Ledger, Asked: h.Ledger.ModelsAsked, Stalls: h.Ledger.Stalls, Audit: h.Ledger.AuditEach, Blinds: func() bool { return h.rules().Blind },
 		Protocols: func(m study.ModelRef, pathway string) []study.Protocol {
 			all := []study.Protocol{study.SecondLook}
 			if c, err := h.Registry.Card(m); err == nil {
