@@ -282,3 +282,55 @@ func TestWhatWasNotSeenIsSaidBeforeAnyNumber(t *testing.T) {
 		}
 	}
 }
+
+// TestModelsOwnCodesAreToldInTheReadersLanguage has a finding, a number, a unit and a
+// label of which only the model's card has words. What the catalog knows is told by the
+// catalog, and what nobody has translated in the words of the code.
+func TestModelsOwnCodesAreToldInTheReadersLanguage(t *testing.T) {
+	own := func(value, meaning string) study.Code {
+		return study.Code{Value: value, Scheme: "99X", Meaning: meaning}
+	}
+	c := chest(1)
+	c.result.AI = study.Flagged
+	c.result.Findings[0].What = own("ODD", "Odd spot")
+	c.result.Findings[0].Measurements = []study.Measurement{{Name: own("N", "Nuclei"), Value: 12, Unit: ucum("{nuclei}/mm2")}}
+	grade := own("G2", "Second degree")
+	c.result.Labels = []study.Label{{Name: "degree", What: own("G", "Degree"), Grade: &grade}}
+	for _, x := range []study.Code{own("ODD", "sær plet"), own("N", "kerner"), {Value: "{nuclei}/mm2", Scheme: "UCUM", Meaning: "kerner/mm²"}, own("G", "grad"), own("G2", "anden grad"),
+		{Value: "39607008", Scheme: "SCT", Meaning: "lap"}} {
+		c.result.Terms = append(c.result.Terms, study.Term{Lang: "da", Code: x})
+	}
+	for l, want := range map[words.Lang][]string{
+		words.Danish:  {"Sær plet", "lunge, venstre", "kerner 12\u00a0kerner/mm²", "Grad: anden grad."},
+		words.Bokmal:  {"Odd spot", "lunge, venstre", "nuclei 12\u00a0nuclei/mm²", "Degree: second degree."},
+		words.English: {"Odd spot", "lung, left", "nuclei 12\u00a0nuclei/mm²", "Degree: second degree."},
+	} {
+		told := words.Tell(l, c.study, c.result, c.options)
+		f := told.Findings[0]
+		if f.What != want[0] || !strings.HasPrefix(f.Where, want[1]) || f.Sizes != want[2] || !slices.Equal(told.Labels, want[3:]) {
+			t.Errorf("%s: %q, %q, %q, %q", l, f.What, f.Where, f.Sizes, told.Labels)
+		}
+	}
+}
+
+// TestCodesOfTheStandardsAreTranslatedOnce holds what reports of ours use, and the
+// parts of the body that cards ask for, against the catalog.
+func TestCodesOfTheStandardsAreTranslatedOnce(t *testing.T) {
+	for _, value := range []string{"27925004", "4147007", "108369006", "129769006", "129770007", "129788004", "129792006", "75913005", "129748002",
+		"39607008", "76752008", "80248007", "73056007", "64033007", "10200004", "12738006", "80891009", "15776009", "41216001", "59441001", "71854001",
+		"7771000", "24028007", "51440002", "66459002", "42798000", "118565006", "103339001", "103340004", "52101004", "60022001", "47492008"} {
+		for _, l := range words.Langs {
+			if c := sct(value, "?"); !l.Knows(c) || l.Code(c) == "?" || l.Code(c) == "" {
+				t.Errorf("%s: no word for SCT:%s", l, value)
+			}
+		}
+	}
+	for unit, known := range map[string]bool{"mm2": true, "%": true, "1": true, "{ratio}": true, "{nuclei}/mm2": false} {
+		if words.Danish.Knows(ucum(unit)) != known {
+			t.Errorf("unit %s: known is not %v", unit, known)
+		}
+	}
+	if words.English.Title(study.Code{}) != "" {
+		t.Error("no code has a title")
+	}
+}
