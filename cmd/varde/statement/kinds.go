@@ -44,11 +44,11 @@ func kindFacts() []writtenKind {
 		dicomKind("sc", "", "a result", "a capture with rings and a banner, or a page of text; not for diagnosis", dicom.SecondaryCapture),
 		dicomKind("pdf", "", "a result", "the report on paper", dicom.EncapsulatedPDF),
 		{Kind: "oru", Of: "a result, or its withdrawal", Holds: "HL7 v2 ORU^R01"},
-		{Kind: "oru-final", Of: "a result, once a reader has answered", Holds: "HL7 v2 ORU^R01, status F"},
+		{Kind: "oru-final", Of: "a result, once a reader has answered", Holds: "HL7 v2 ORU^R01, status F, under a filler number of its own"},
 		{Kind: "fhir-r4", Of: "a result, or its withdrawal", Holds: "a FHIR R4 transaction bundle"},
 		{Kind: "fhir-r5", Of: "a result, or its withdrawal", Holds: "a FHIR R5 transaction bundle"},
-		{Kind: "fhir-r4-final", Of: "a result, once a reader has answered", Holds: "a FHIR R4 transaction bundle that updates what `fhir-r4` told: status final, with the reader"},
-		{Kind: "fhir-r5-final", Of: "a result, once a reader has answered", Holds: "a FHIR R5 transaction bundle that updates what `fhir-r5` told: status final, with the reader"},
+		{Kind: "fhir-r4-final", Of: "a result, once a reader has answered", Holds: "a FHIR R4 transaction bundle of the reader's own report and observations, status final, beside what `fhir-r4` told"},
+		{Kind: "fhir-r5-final", Of: "a result, once a reader has answered", Holds: "a FHIR R5 transaction bundle of the reader's own report and observations, status final, beside what `fhir-r5` told"},
 	}
 }
 
