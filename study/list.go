@@ -47,6 +47,24 @@ func ParseCursor(s string) (Cursor, error) {
 	return Cursor{class, time.UnixMilli(ms).UTC(), uid}, nil
 }
 
+// A Standing is where a study stands on the list, and what decides whether a reader may
+// know what the AI says of it.
+type Standing struct {
+	Study      UID
+	Rev        int
+	Status     Status
+	Class      int
+	Key        time.Time // as in [Place]
+	ReceivedAt time.Time
+	Pathway    string
+	// Models are those that readers hear and that have answered, or were asked about
+	// the study as it is now and have not.
+	Models []ModelRef
+}
+
+// Cursor names the study's row where the ledger has it.
+func (s Standing) Cursor() Cursor { return Cursor{s.Class, s.Key, s.Study} }
+
 // A WorklistFilter picks rows of the reading order. What is empty lets all pass.
 type WorklistFilter struct {
 	Status   Status // empty: whatever is still to be read

@@ -151,11 +151,29 @@ func (l Lang) T(key string, args ...any) string {
 			text = one
 		}
 	}
-	pairs := make([]string, 0, 2*len(args))
-	for i, a := range args {
-		pairs = append(pairs, "{"+strconv.Itoa(i)+"}", l.format(a))
+	return l.fill(text, args)
+}
+
+// fill puts values into the places {0}, {1}, … of a text. What stands in a value is no
+// place, and a place without a value stays.
+func (l Lang) fill(text string, args []any) string {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		number, after, _ := strings.Cut(rest, "}")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n >= len(args) {
+			out.WriteByte('{')
+			text = rest
+			continue
+		}
+		out.WriteString(l.format(args[n]))
+		text = after
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 func (l Lang) format(a any) string {
@@ -164,6 +182,9 @@ func (l Lang) format(a any) string {
 		return l.Number(v)
 	case float64:
 		return l.Decimal(v)
+	}
+	if s, ok := a.(string); ok {
+		return s
 	}
 	return fmt.Sprint(a)
 }

@@ -35,39 +35,58 @@ func (l *Trail) Audit(ctx context.Context, actor, action, entity string) error {
 
 // AuditEach is [Trail.Audit] of several entities, in one change.
 func (l *Trail) AuditEach(ctx context.Context, actor, action string, entities []string) error {
-	return l.db.Change(ctx, func(t *sqldb.Tx) error {
-		for _, e := range entities {
-			if err := Write(t, actor, action, e, ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return l.db.Change(ctx, func(t *sqldb.Tx) error { return write(t, actor, action, entities, "") })
 }
 
 // Write adds a link to the chain. It is written in the transaction of what it
 // tells, so that neither is without the other.
 func Write(t *sqldb.Tx, actor, action, entity, detail string) error {
-	// Counting up locks the end of the chain: two links can't follow the same one.
-	r, err := sqldb.One(t, func(rows *sql.Rows) (r study.AuditRow, err error) {
-		var prev []byte
-		err = rows.Scan(&r.N, &prev)
-		r.Prev = sqldb.Hash(prev)
-		return r, err
-	}, `UPDATE audit_end SET n = n + 1 WHERE id = 1 RETURNING n, hash`)
-	if err != nil {
-		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
-	}
-	r.At, r.Actor, r.Action, r.Entity, r.Detail = t.Now, sqldb.Clean(actor), sqldb.Clean(action), sqldb.Clean(entity), sqldb.Clean(detail)
-	r.Hash = auditHash(r)
-	if _, err := t.Exec(`INSERT INTO audit (n, at, actor, action, entity, detail, prev, hash) VALUES `+sqldb.Values(8),
-		r.N, sqldb.MS(r.At), r.Actor, r.Action, r.Entity, r.Detail, r.Prev[:], r.Hash[:]); err != nil {
-		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
-	}
-	if _, err := t.Exec(`UPDATE audit_end SET hash = $1 WHERE id = 1`, r.Hash[:]); err != nil {
-		return fmt.Errorf("audit %s of %s: %w", action, entity, err)
+	return write(t, actor, action, []string{entity}, detail)
+}
+
+// writtenAtOnce is how many links one statement adds at most: a power of two, as all
+// their numbers are, so that there are few statements to prepare.
+const writtenAtOnce = 64
+
+// write adds a link for each of the entities, in their order.
+func write(t *sqldb.Tx, actor, action string, entities []string, detail string) error {
+	for len(entities) > 0 {
+		n := writtenAtOnce
+		for n > len(entities) {
+			n /= 2
+		}
+		if err := writeSome(t, actor, action, entities[:n], detail); err != nil {
+			return fmt.Errorf("audit %s of %s: %w", action, entities[0], err)
+		}
+		entities = entities[n:]
 	}
 	return nil
+}
+
+func writeSome(t *sqldb.Tx, actor, action string, entities []string, detail string) error {
+	// Counting up locks the end of the chain: two links can't follow the same one.
+	end, err := sqldb.One(t, func(rows *sql.Rows) (r study.AuditRow, err error) {
+		var sum []byte
+		err = rows.Scan(&r.N, &sum)
+		r.Hash = sqldb.Hash(sum)
+		return r, err
+	}, `UPDATE audit_end SET n = n + $1 WHERE id = 1 RETURNING n - $1, hash`, len(entities))
+	if err != nil {
+		return err
+	}
+	const columns = 8
+	args := make([]any, 0, columns*len(entities))
+	for _, entity := range entities {
+		r := study.AuditRow{N: end.N + 1, At: t.Now, Actor: sqldb.Clean(actor), Action: sqldb.Clean(action), Entity: sqldb.Clean(entity), Detail: sqldb.Clean(detail), Prev: end.Hash}
+		r.Hash = auditHash(r)
+		args = append(args, r.N, sqldb.MS(r.At), r.Actor, r.Action, r.Entity, r.Detail, r.Prev[:], r.Hash[:])
+		end = r
+	}
+	if _, err := t.Exec(`INSERT INTO audit (n, at, actor, action, entity, detail, prev, hash) VALUES `+sqldb.Rows(len(entities), columns), args...); err != nil {
+		return err
+	}
+	_, err = t.Exec(`UPDATE audit_end SET hash = $1 WHERE id = 1`, end.Hash[:])
+	return err
 }
 
 // auditHash covers the row and the hash of the one before it: SHA-256 over the

@@ -55,7 +55,8 @@ func nextClassQuery(f study.WorklistFilter, class int) (text string, args []any)
 
 // Arrived gives the studies of a list that stand in a class and arrived in a time that
 // ends before another, each with when it came, in no order; of the filter as
-// [Reading.FirstArrival] does.
+// [Reading.FirstArrival] does. Those that its reader has read are among them: to leave
+// them out of all that came takes longer than to leave them out of a page.
 func (l *Reading) Arrived(ctx context.Context, f study.WorklistFilter, class int, from, to time.Time) ([]study.Cursor, error) {
 	text, args := arrivedQuery(f, class, from, to)
 	return sqldb.List(l.db.Ask(ctx), func(rows *sql.Rows) (study.Cursor, error) {
@@ -69,7 +70,7 @@ func (l *Reading) Arrived(ctx context.Context, f study.WorklistFilter, class int
 
 func arrivedQuery(f study.WorklistFilter, class int, from, to time.Time) (text string, args []any) {
 	var c conditions
-	f.Status = ""
+	f.Status, f.Reader = "", ""
 	c.listed(f)
 	c.add(`class = $?`, class)
 	c.add(`received_at >= $?`, sqldb.MS(from))
@@ -77,27 +78,28 @@ func arrivedQuery(f study.WorklistFilter, class int, from, to time.Time) (text s
 	return `SELECT uid, received_at FROM study` + c.where(), c.args
 }
 
-// Listed gives studies, with their results but without their reports, as
-// [Reading.Worklist] does: those of them that wait in a class, in no order. Whatever
-// else the list asks for is known of them, by [Reading.Arrived].
-func (l *Reading) Listed(ctx context.Context, f study.WorklistFilter, class int, named []study.UID) (cases []study.Case, err error) {
+// maxNamed is how many studies one statement names.
+const maxNamed = 512
+
+// Listed gives those of the named studies that still stand on a list, in no order, as
+// [Reading.Worklist] does; without results where none are asked for. Whatever else the
+// list asks for is known of them.
+func (l *Reading) Listed(ctx context.Context, f study.WorklistFilter, named []study.UID, withResults bool) (cases []study.Case, err error) {
 	err = l.db.View(ctx, func(a sqldb.Asker) error {
 		cases = nil
-		for part := range slices.Chunk(named, row.LimitOf(len(named))) {
-			asked := make([]study.Study, len(part))
-			for i, uid := range part {
-				asked[i].UID = uid
-			}
-			in, args := uids(asked)
-			text := `SELECT ` + row.StudyColumns + ` FROM study WHERE uid IN ` + in + fmt.Sprintf(` AND class = $%d`, len(args)+1)
-			if f.List != study.ListDiscordance {
-				text += ` AND waiting = 1`
-			}
-			studies, err := sqldb.List(a, row.ScanStudy, text, append(args, class)...)
+		for part := range slices.Chunk(named, maxNamed) {
+			text, args := namedQuery(row.StudyColumns, f, part)
+			studies, err := sqldb.List(a, row.ScanStudy, text, args...)
 			if err != nil {
 				return err
 			}
-			more, err := resultsOf(a, studies)
+			if !withResults {
+				for _, s := range studies {
+					cases = append(cases, study.Case{Study: s})
+				}
+				continue
+			}
+			more, err := resultsOf(a, studies, listedResult)
 			if err != nil {
 				return err
 			}
@@ -109,4 +111,16 @@ func (l *Reading) Listed(ctx context.Context, f study.WorklistFilter, class int,
 		return nil, fmt.Errorf("worklist: %w", err)
 	}
 	return cases, nil
+}
+
+// namedQuery asks for those of the named studies that stand on a list and that its
+// reader has not read; there is at least one.
+func namedQuery(columns string, f study.WorklistFilter, named []study.UID) (text string, args []any) {
+	in, args := sqldb.In(named)
+	c := conditions{terms: []string{`uid IN ` + in}, args: args}
+	if f.List != study.ListDiscordance {
+		c.add(`waiting = 1`)
+	}
+	c.unread(f)
+	return `SELECT ` + columns + ` FROM study` + c.where(), c.args
 }

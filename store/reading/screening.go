@@ -23,6 +23,11 @@ func (c *conditions) screened(f study.WorklistFilter) {
 	case study.ListDiscordance:
 		c.add(of + `x.look = 'open')`)
 	}
+	c.unread(f)
+}
+
+// unread leaves out what a list's reader has read in a screening.
+func (c *conditions) unread(f study.WorklistFilter) {
 	if f.Reader != "" && (f.List == "" || f.List == study.ListSecond) {
 		c.add(`NOT EXISTS (SELECT 1 FROM screening_read y WHERE y.study_uid = study.uid AND y.rev = study.rev AND y.reader = $?
 			AND y.turn IN ('first', 'second', 'third'))`, sqldb.Clean(f.Reader))
@@ -182,7 +187,7 @@ func (l *Reading) ScreeningHistory(ctx context.Context, from, to time.Time, each
 			return err
 		}
 		for part := range slices.Chunk(studies, 256) {
-			cases, err := resultsOf(a, part)
+			cases, err := resultsOf(a, part, wholeResult)
 			if err != nil {
 				return err
 			}

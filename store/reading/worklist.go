@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"varde/store/row"
 	"varde/store/sqldb"
@@ -35,10 +36,11 @@ func (c *conditions) where() string {
 	return " WHERE " + strings.Join(c.terms, " AND ")
 }
 
-// Worklist gives rows of the reading order, with their results but without their
-// reports, and the cursor of the last row, which is zero when nothing follows it. The order is
-// that of an index: class, key, UID. A list that goes on after the cursor of a
-// row is complete whatever has come or gone since.
+// Worklist gives rows of the reading order, and the cursor of the last row, which is
+// zero when nothing follows it. Of their results they have what a list says: state,
+// reason, numbers and how much was seen, and nothing that a result lists; no reports.
+// The order is that of an index: class, key, UID. A list that goes on after the cursor
+// of a row is complete whatever has come or gone since.
 func (l *Reading) Worklist(ctx context.Context, f study.WorklistFilter) ([]study.Case, study.Cursor, error) {
 	text, args := worklistQuery(f)
 	limit := row.LimitOf(f.Limit)
@@ -57,7 +59,7 @@ func (l *Reading) Worklist(ctx context.Context, f study.WorklistFilter) ([]study
 			last := studies[limit-1]
 			next = last.Place.Cursor(last.UID)
 		}
-		cases, err = resultsOf(a, studies)
+		cases, err = resultsOf(a, studies, listedResult)
 		return err
 	})
 	if err != nil {
@@ -82,8 +84,12 @@ func (c *conditions) listed(f study.WorklistFilter) {
 	}
 }
 
-// worklistQuery asks for one row more than the limit, to know whether it is the end.
 func worklistQuery(f study.WorklistFilter) (text string, args []any) {
+	return listQuery(row.StudyColumns, f)
+}
+
+// listQuery asks for one row more than the limit, to know whether it is the end.
+func listQuery(columns string, f study.WorklistFilter) (text string, args []any) {
 	var c conditions
 	c.listed(f)
 	order := `class, place_key, uid`
@@ -94,7 +100,7 @@ func worklistQuery(f study.WorklistFilter) (text string, args []any) {
 		c.add(`(class, place_key, uid) > ($?, $?, $?)`, f.After.Class, sqldb.MS(f.After.Key), f.After.UID)
 	}
 	c.args = append(c.args, row.LimitOf(f.Limit)+1)
-	return `SELECT ` + row.StudyColumns + ` FROM study` + c.where() + ` ORDER BY ` + order + fmt.Sprintf(` LIMIT $%d`, len(c.args)), c.args
+	return `SELECT ` + columns + ` FROM study` + c.where() + ` ORDER BY ` + order + fmt.Sprintf(` LIMIT $%d`, len(c.args)), c.args
 }
 
 // Case gives all that is known of a study now.
@@ -146,7 +152,7 @@ func (l *Reading) Cases(ctx context.Context, f study.CaseFilter) ([]study.Case, 
 }
 
 // resultsOf adds to studies their results, of the revision that was settled last.
-func resultsOf(a sqldb.Asker, studies []study.Study) ([]study.Case, error) {
+func resultsOf(a sqldb.Asker, studies []study.Study, scan func(text string) (study.Result, error)) ([]study.Case, error) {
 	if len(studies) == 0 {
 		return nil, nil
 	}
@@ -157,22 +163,56 @@ func resultsOf(a sqldb.Asker, studies []study.Study) ([]study.Case, error) {
 		place[s.UID] = &cases[i]
 	}
 	in, args := uids(studies)
-	results, err := sqldb.List(a, row.ScanResult, `SELECT r.body FROM study s CROSS JOIN result r WHERE s.uid IN `+in+`
-		AND r.study_uid = s.uid AND r.rev = s.rev ORDER BY r.study_uid, r.model_id, r.model_version, r.model_sha256`, args...)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range results {
-		c := place[r.Study]
+	_, err := sqldb.List(a, func(rows *sql.Rows) (none struct{}, err error) {
+		var of study.UID
+		var rev int
+		var body string
+		if err := rows.Scan(&of, &rev, &body); err != nil {
+			return none, err
+		}
+		c := place[of]
+		if c == nil || c.Study.Rev != rev {
+			return none, nil // of another state
+		}
+		r, err := scan(body)
 		c.Results = append(c.Results, r)
+		return none, err
+	}, `SELECT study_uid, rev, body FROM result WHERE study_uid IN `+in+` ORDER BY study_uid, rev, model_id, model_version, model_sha256`, args...)
+	return cases, err
+}
+
+// wholeResult reads all of a result.
+func wholeResult(body string) (r study.Result, err error) { return r, sqldb.Unpack(body, &r) }
+
+// listedResult reads of a result what a list says of it: a hundred of them with all their
+// findings take long.
+func listedResult(body string) (study.Result, error) {
+	var r struct {
+		Study       study.UID      `json:"study"`
+		Rev         int            `json:"rev"`
+		Model       study.ModelRef `json:"model"`
+		Name        string         `json:"name"`
+		CE          string         `json:"ce"`
+		Shadow      bool           `json:"shadow"`
+		AI          study.AIState  `json:"ai_state"`
+		Reason      study.Reason   `json:"reason"`
+		Corrects    bool           `json:"corrects"`
+		Probability *float64       `json:"probability"`
+		Calibrated  bool           `json:"calibrated"`
+		Planned     int            `json:"tiles_planned"`
+		Seen        int            `json:"tiles_scored"`
+		Seconds     float64        `json:"seconds"`
+		At          time.Time      `json:"at"`
 	}
-	return cases, nil
+	err := sqldb.Unpack(body, &r)
+	return study.Result{Study: r.Study, Rev: r.Rev, Model: r.Model, Name: r.Name, CE: r.CE, Shadow: r.Shadow, AI: r.AI, Reason: r.Reason, Corrects: r.Corrects,
+		Probability: r.Probability, Calibrated: r.Calibrated, Planned: r.Planned, Seen: r.Seen, Seconds: r.Seconds, At: r.At}, err
 }
 
 // casesOf adds to studies their results and reports: results of the revision
 // that was settled last, and of each model's reports the latest.
 func casesOf(a sqldb.Asker, studies []study.Study) ([]study.Case, error) {
-	cases, err := resultsOf(a, studies)
+	cases, err := resultsOf(a, studies, wholeResult)
 	if err != nil || len(cases) == 0 {
 		return nil, err
 	}

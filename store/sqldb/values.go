@@ -49,6 +49,22 @@ func Values(n int) string {
 	return "(" + b.String()[2:] + ")"
 }
 
+// Rows gives n rows of as many values each: ($1, …, $k), ($k+1, …), ….
+func Rows(n, values int) string {
+	var b strings.Builder
+	for i := range n * values {
+		before := ", "
+		switch {
+		case i == 0:
+			before = "("
+		case i%values == 0:
+			before = "), ("
+		}
+		fmt.Fprintf(&b, "%s$%d", before, i+1)
+	}
+	return b.String() + ")"
+}
+
 // Pack makes the JSON of v. What JSON can't hold (a number that is none) is the
 // caller's fault and will be so again.
 func Pack(v any) (string, error) {

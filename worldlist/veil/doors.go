@@ -297,11 +297,10 @@ func (v *Veil) inOrder(ctx context.Context, who webui.Identity, f study.Worklist
 	if limit <= 0 {
 		limit = defaultRows
 	}
-	read := v.shuffled
 	if v.Arrivals != nil && !f.Last && (f.Status == "" || covered(f.Status) == study.Settled) {
-		read = v.merged
+		return v.merged(ctx, who, f, limit)
 	}
-	rows, whole, err := read(ctx, who, f, limit)
+	rows, whole, err := v.shuffled(ctx, who, f, limit)
 	if err != nil {
 		return nil, study.Cursor{}, err
 	}

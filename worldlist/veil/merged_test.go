@@ -72,14 +72,45 @@ func (s *shelf) Arrived(_ context.Context, _ study.WorklistFilter, class int, fr
 	return all, nil
 }
 
-func (s *shelf) Listed(_ context.Context, _ study.WorklistFilter, class int, named []study.UID) (rows []study.Case, err error) {
+func (s *shelf) Listed(_ context.Context, _ study.WorklistFilter, named []study.UID, withResults bool) (rows []study.Case, err error) {
+	for _, c := range s.all {
+		if slices.Contains(named, c.Study.UID) {
+			if !withResults {
+				c.Results = nil
+			}
+			rows = append(rows, c)
+		}
+	}
+	s.read += len(named)
+	return rows, nil
+}
+
+func (s *shelf) Standings(ctx context.Context, f study.WorklistFilter) ([]study.Standing, study.Cursor, error) {
+	rows, next, err := s.Worklist(ctx, f)
+	return standings(rows), next, err
+}
+
+func (s *shelf) StandingsOf(_ context.Context, _ study.WorklistFilter, class int, named []study.UID) ([]study.Standing, error) {
+	var rows []study.Case
 	for _, c := range s.all {
 		if c.Study.Place.Class == class && slices.Contains(named, c.Study.UID) {
 			rows = append(rows, c)
 		}
 	}
 	s.read += len(named)
-	return rows, nil
+	return standings(rows), nil
+}
+
+func standings(rows []study.Case) (all []study.Standing) {
+	for _, c := range rows {
+		s := c.Study
+		one := study.Standing{Study: s.UID, Rev: s.Rev, Status: s.Status, Class: s.Place.Class, Key: s.Place.Key, ReceivedAt: s.ReceivedAt}
+		for _, r := range c.Results {
+			one.Models = append(one.Models, r.Model)
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // TestABlindListIsTheSamePageByPage: hidden studies stand at the time that is drawn for

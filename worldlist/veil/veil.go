@@ -111,6 +111,24 @@ func (v *Veil) Rules(s study.Study, m study.ModelRef) study.Rules {
 	return study.RulesOf(all...)
 }
 
+// remembered is [Veil.Rules], asked once for each model on a pathway: a page has few of
+// them. It is for one request.
+func (v *Veil) remembered() func(m study.ModelRef, pathway string) study.Rules {
+	type way struct {
+		model   study.ModelRef
+		pathway string
+	}
+	known := map[way]study.Rules{}
+	return func(m study.ModelRef, pathway string) study.Rules {
+		r, ok := known[way{m, pathway}]
+		if !ok {
+			r = v.Rules(study.Study{Place: study.Place{Clock: study.Clock{Pathway: pathway}}}, m)
+			known[way{m, pathway}] = r
+		}
+		return r
+	}
+}
+
 // sights says what who may see of each of the cases, in their order. What was shown to
 // somebody whom the protocol would have blinded, had they been its reader, is noted.
 func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Case) ([]Sight, error) {
@@ -135,8 +153,9 @@ func (v *Veil) sights(ctx context.Context, who webui.Identity, cases []study.Cas
 			return nil, err
 		}
 	}
+	ruled := v.remembered()
 	for i, c := range cases {
-		rules := func(m study.ModelRef) study.Rules { return v.Rules(c.Study, m) }
+		rules := func(m study.ModelRef) study.Rules { return ruled(m, c.Study.Place.Clock.Pathway) }
 		all[i] = SightOf(who, c, asked[c.Study.UID], rules, slices.Contains(locked, c.Study.UID))
 		if len(cases) == 1 && v.Screenings != nil && who.Role == webui.Reader {
 			turn, err := v.Screenings.Screenings(ctx, []study.Study{c.Study})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"varde/store"
@@ -23,6 +24,7 @@ var linePromises = []storetest.Promise{
 	{Name: "models that nobody answers for are known", Test: aiLayer},
 	{Name: "the line is told by modality in reading order, and what was read by the hour", Test: lineTold},
 	{Name: "those that wait are found by class and arrival, and no read one", Test: arrivalsFound},
+	{Name: "a standing tells of a study on the list whose models it awaits or has heard", Test: standingsTold},
 }
 
 func arrivalsFound(b *storetest.Bench) {
@@ -62,9 +64,62 @@ func arrivalsFound(b *storetest.Bench) {
 	_, _, found, err := b.FirstArrival(ctx, f, class, at.Add(24*time.Hour))
 	b.OK(err)
 	storetest.Same(b, "after the last", found, false)
-	rows, err := b.Listed(ctx, f, class, []study.UID{"1.2", "1.4", "1.9"})
+	rows, err := b.Listed(ctx, f, []study.UID{"1.2", "1.4", "1.9"}, false)
 	b.OK(err)
 	storetest.Same(b, "rows", fmt.Sprint(len(rows), " ", rows[0].Study.UID), "1 1.2")
+}
+
+// standingsTold: a standing names the models that readers hear and that have answered or
+// are at work, of the state in which the study is, and no shadow's.
+func standingsTold(b *storetest.Bench) {
+	ctx := context.Background()
+	shadow := storetest.Asked("s", 1)
+	shadow.Shadow = true
+	b.Settle("1.2", storetest.Asked("m", 1), storetest.Asked("n", 1), shadow)
+	b.Settle("1.3")
+	b.Settle("1.4", storetest.Asked("m", 1))
+	b.OK(b.MarkRead(ctx, "1.4", "anna", "none"))
+	told := func(all []study.Standing, err error) string {
+		b.T.Helper()
+		b.OK(err)
+		var lines []string
+		for _, s := range all {
+			known, err := b.Study(ctx, s.Study)
+			b.OK(err)
+			if s.Cursor() != known.Place.Cursor(s.Study) || s.Rev != known.Rev || s.Status != known.Status || !s.ReceivedAt.Equal(known.ReceivedAt) {
+				b.T.Errorf("%+v is not %+v", s, known)
+			}
+			var models []string
+			for _, m := range s.Models {
+				models = append(models, m.ID)
+			}
+			slices.Sort(models)
+			lines = append(lines, fmt.Sprint(s.Study, models))
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, " ")
+	}
+	all, next, err := b.Standings(ctx, study.WorklistFilter{})
+	storetest.Same(b, "at work", told(all, err), "1.2[m n] 1.3[]")
+	storetest.Same(b, "the end", next.Zero(), true)
+	one, next, err := b.Standings(ctx, study.WorklistFilter{Limit: 1})
+	b.OK(err)
+	rest, _, err := b.Standings(ctx, study.WorklistFilter{After: next})
+	storetest.Same(b, "page by page", told(append(one, rest...), err), "1.2[m n] 1.3[]")
+	b.Score()
+	for _, j := range b.Claim(study.PoolReport, 1000) {
+		r := storetest.ResultOf(j, study.Flagged, 0.9)
+		r.Shadow = j.Model.ID == "s"
+		if j.Model.ID != "n" {
+			b.OK(b.Ledger.Conclude(ctx, j, r))
+		}
+	}
+	s, err := b.Study(ctx, "1.2")
+	b.OK(err)
+	named, err := b.StandingsOf(ctx, study.WorklistFilter{}, s.Place.Class, []study.UID{"1.2", "1.4", "1.9"})
+	storetest.Same(b, "answered", told(named, err), "1.2[m n]")
+	named, err = b.StandingsOf(ctx, study.WorklistFilter{}, s.Place.Class+1, []study.UID{"1.2"})
+	storetest.Same(b, "in another class", told(named, err), "")
 }
 
 // timer knows one pathway, P, of two days from the referral, which the code C
