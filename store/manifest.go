@@ -21,6 +21,13 @@ import (
 // their calibrations, and which records of patients are one person's.
 const House = "house"
 
+// People is the manifest of what people and their programs have set for themselves: how
+// each likes the pages, and what workstations have subscribed to. Who has a study in
+// hand is not in it: such a claim ends by itself when its holder gives no sign, and one
+// that came back from an old manifest would keep a study from whoever reads it now. Nor
+// are tokens: whoever may write into the object store must not make himself one.
+const People = "people"
+
 // manifestFolder is where manifests lie in the object store.
 const manifestFolder = "manifests/"
 
@@ -79,12 +86,27 @@ func houseTables() []keptTable {
 	}
 }
 
+// peopleTables are the tables of [People].
+func peopleTables() []keptTable {
+	const ofPeople = `$1 = 'people'`
+	return []keptTable{
+		{name: "preference", rows: ofPeople},
+		{name: "workitem_subscription", rows: ofPeople},
+	}
+}
+
 func tablesOf(name string) []keptTable {
-	if name == House {
+	switch name {
+	case House:
 		return houseTables()
+	case People:
+		return peopleTables()
 	}
 	return studyTables()
 }
+
+// ofNoStudy reports whether a name of a manifest is no study's.
+func ofNoStudy(name string) bool { return name == House || name == People }
 
 // A manifestHead is the first line of a manifest. The rows follow, one a line.
 type manifestHead struct {
@@ -109,12 +131,12 @@ type keptRow struct {
 }
 
 // DueManifests names what has changed since its manifest was written: studies by
-// their UID, and [House]. What has waited the longest comes first.
+// their UID, [House] and [People]. What has waited the longest comes first.
 func (l *Ledger) DueManifests(ctx context.Context, limit int) ([]string, error) {
 	return sqldb.List(l.db.Ask(ctx), sqldb.Word, `SELECT name FROM manifest WHERE changed > kept ORDER BY changed, name LIMIT $1`, limit)
 }
 
-// Manifest writes down the rows of a study, or of [House], as they are at one
+// Manifest writes down the rows of a study, of [House] or of [People], as they are at one
 // moment, from which [Rebuilder] can make them again. Of objects that can be read
 // again it holds what they don't tell of themselves. changed is for
 // [Ledger.KeptManifest], once the manifest is durable.

@@ -50,7 +50,9 @@ type Rebuilt struct {
 	Skipped   int `json:"skipped"`   // files that are no objects of ours
 	Manifests int `json:"manifests_skipped"`
 	// Models says that the states of the models are known again.
-	Models bool `json:"models"`
+	Models        bool `json:"models"`
+	Settings      int  `json:"settings"`      // of persons, that were kept
+	Subscriptions int  `json:"subscriptions"` // of workstations, to work items
 }
 
 // scanners is how many objects are read at once.
@@ -122,7 +124,7 @@ func (r *Rebuilder) manifests(ctx context.Context, out *Rebuilt) (map[string]str
 			return nil, err
 		}
 		name, number, ok := strings.Cut(strings.TrimPrefix(key, manifestFolder), "/")
-		if _, err := study.ParseUID(name); err != nil && name != House || !ok || path.Base(key) != number || !strings.HasSuffix(number, ".json.gz") {
+		if _, err := study.ParseUID(name); err != nil && !ofNoStudy(name) || !ok || path.Base(key) != number || !strings.HasSuffix(number, ".json.gz") {
 			out.Manifests++
 			continue
 		}
@@ -230,7 +232,7 @@ func (c *copied) check(name string) error {
 		}
 		for _, row := range rows {
 			for column, texts := range may {
-				if v, ok := row[column]; ok && name != House {
+				if v, ok := row[column]; ok && !ofNoStudy(name) {
 					if text, ok := v.(string); !ok || !texts[text] {
 						return bad(table)
 					}
@@ -286,6 +288,8 @@ func (r *Rebuilder) restore(ctx context.Context, key, name string, out *Rebuilt)
 	out.Missing += v.missing
 	out.Changed += v.changed
 	out.Models = out.Models || name == House
+	out.Settings += len(c.rows["preference"])
+	out.Subscriptions += len(c.rows["workitem_subscription"])
 	return c.head, nil
 }
 

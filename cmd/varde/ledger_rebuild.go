@@ -48,8 +48,9 @@ func rebuildVerb() *cobra.Command {
 				return err
 			}
 			d.print(got, "ledger made anew from %s:\n%d studies, %d results and %d reports of %d objects\n%d objects without a manifest: their studies are received anew\n"+
-				"%d objects missing, %d changed and left out, %d files and %d manifests passed over", keep, got.Studies, got.Results, got.Reports, got.Objects,
-				got.Unplanned, got.Missing, got.Changed, got.Skipped, got.Manifests)
+				"%d objects missing, %d changed and left out, %d files and %d manifests passed over\n"+
+				"settings of %d persons, %d subscriptions of workstations; tokens are given out anew, see varde user token", keep, got.Studies, got.Results, got.Reports, got.Objects,
+				got.Unplanned, got.Missing, got.Changed, got.Skipped, got.Manifests, got.Settings, got.Subscriptions)
 			if !got.Models && !d.asJSON {
 				d.print(nil, "the states of the models are not known: see varde model list before anyone is let in")
 			}

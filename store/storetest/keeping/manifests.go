@@ -22,6 +22,7 @@ import (
 var manifestPromises = []storetest.Promise{
 	{Name: "what has changed is due for its manifest until that is kept", Test: manifestsDue},
 	{Name: "a ledger is made anew from its manifests, and work goes on", Test: madeAnew},
+	{Name: "what people have set for themselves comes back, and what they had in hand does not", Test: peopleComeBack},
 	{Name: "what came after the last manifest is received anew", Test: cameAfter},
 	{Name: "an object that is gone or changed is left out and counted", Test: unsoundObjects},
 	{Name: "a manifest that is damaged, foreign or of another study is passed over", Test: hostileManifests},
@@ -126,6 +127,45 @@ func madeAnew(b *storetest.Bench) {
 	due, err := anew.DueDeliveries(ctx, 10)
 	b.OK(err)
 	storetest.Same(b, "deliveries that wait", len(due), 2) // VNA's, and the new one
+}
+
+func peopleComeBack(b *storetest.Bench) {
+	ctx := context.Background()
+	s := storetest.NewShelf(b)
+	s.Write()
+	likes := study.Preference{Lang: "nb", Theme: "dark"}
+	b.OK(b.SetPreference(ctx, "kari", likes))
+	storetest.Same(b, "due when a person has set something", s.Due(), store.People)
+	s.Write()
+	b.OK(b.SetPreference(ctx, "kari", likes))
+	storetest.Same(b, "due when nothing is different", s.Due(), "")
+	for _, target := range []study.UID{study.WorkAll, "1.2.3"} {
+		b.OK(b.PutSubscription(ctx, study.WorkSubscription{AE: "DESK", Owner: "anna", Target: target}))
+	}
+	storetest.Same(b, "due when a workstation has subscribed", s.Due(), store.People)
+	s.Write()
+	b.OK(b.DropSubscriptions(ctx, "DESK", "anna", "1.2.3"))
+	storetest.Same(b, "due when it has ended one", s.Due(), store.People)
+	s.Take("1.2", 1, 1)
+	b.OK(b.Ledger.Settle(ctx, b.Plan("1.2")))
+	_, err := b.MoveClaim(ctx, study.ClaimMove{Study: "1.2", Kind: study.ClaimTake, By: "anna", Idle: storetest.ClaimIdle})
+	b.OK(err)
+	s.Write()
+
+	anew, got := s.Rebuild()
+	storetest.Same(b, "rebuilt", fmt.Sprint(got.Studies, got.Settings, got.Subscriptions, got.Manifests), "1 1 1 0")
+	p, err := anew.Preference(ctx, "kari")
+	b.OK(err)
+	storetest.Same(b, "settings", p, likes)
+	old, err := b.Subscriptions(ctx, "DESK")
+	b.OK(err)
+	now, err := anew.Subscriptions(ctx, "DESK")
+	b.OK(err)
+	storetest.Same(b, "subscriptions", inJSON(b, now), inJSON(b, old))
+	claims, err := anew.Claims(ctx, storetest.ClaimIdle)
+	b.OK(err)
+	storetest.Same(b, "claims", len(claims), 0)
+	b.Is(anew.PutSubscription(ctx, study.WorkSubscription{AE: "DESK", Owner: "bo", Target: study.WorkAll}), study.ErrRefused)
 }
 
 func inJSON(b *storetest.Bench, v any) string {
