@@ -6,9 +6,12 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"html"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,6 +166,50 @@ func TestModelsPage(t *testing.T) {
 	}
 	if code, _ = ask(t, http.MethodGet, server.URL+"/models/none@1", webui.Reader, "", ""); code != 404 {
 		t.Error(code)
+	}
+}
+
+// TestModelsAreToldOfInTheVisitorsLanguage asks the page and the API.
+func TestModelsAreToldOfInTheVisitorsLanguage(t *testing.T) {
+	server, _, _, refs := serve(t)
+	get := func(path, lang string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Language", lang)
+		r.Header.Set("Authorization", "Bearer "+webui.Reader)
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		b, err := io.ReadAll(a.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return html.UnescapeString(string(b))
+	}
+	for _, d := range models.Reference() {
+		card, err := modelcard.Parse(d.CardTOML)
+		if err != nil || !slices.Contains(refs, card.Ref()) {
+			t.Fatal(card.Ref(), err)
+		}
+		for _, lang := range []string{"en", "nb", "da"} {
+			c := card.In(lang)
+			page := get("/models", lang)
+			for _, want := range append([]string{c.Description, c.Regulatory, c.Use.Text, c.Use.Measures, c.Use.Limits}, c.Use.NotFor...) {
+				if !strings.Contains(page, want) {
+					t.Errorf("the page in %s does not say %q", lang, want)
+				}
+			}
+			if api := get("/api/v1/models?lang="+lang, "en"); !strings.Contains(api, c.Use.Text) || !strings.Contains(api, c.Regulatory) {
+				t.Errorf("the API in %s does not say what %s is for", lang, c.Ref())
+			}
+			if api := get("/api/v1/models", lang); !strings.Contains(api, c.Use.Text) {
+				t.Errorf("the API does not speak the language of who asks, %s", lang)
+			}
+		}
 	}
 }
 
