@@ -225,6 +225,40 @@ func TestWhatIsNoNumberIsLeftOut(t *testing.T) {
 	encode(t, d)
 }
 
+// TestOutlineOfADiagonalNeverStopsAReport: a finding of a single pixel is told within the
+// rectangle around it, also where an earlier version outlined it by its diagonal.
+func TestOutlineOfADiagonalNeverStopsAReport(t *testing.T) {
+	s := mammogram(1)
+	g := &s.result.Findings[0].Regions[0]
+	g.Shape, g.Points = study.Outline, []float64{210, 57, 211, 58, 210, 57}
+	text := build(s, "en").Root.String()
+	encode(t, build(s, "en"))
+	if !strings.Contains(text, "210 57 211 57 211 58 210 58 210 57") {
+		t.Error(text)
+	}
+}
+
+// TestDayThatIsNoneNeverStopsAReport: digits that are no date, and names of four groups,
+// are left out, and the result goes its way.
+func TestDayThatIsNoneNeverStopsAReport(t *testing.T) {
+	s := mammogram(1)
+	s.study.Patient = study.NewPatient(study.Person{ID: "P7", Name: "A=B=C=D", Birth: "19601345", Sex: "F"})
+	s.study.Date, s.study.Referring = "20260230", "A^B=C=D=E"
+	b := encode(t, build(s, "da"))
+	h, err := dicom.Scan(bytes.NewReader(b), dicom.ScanOptions{Size: int64(len(b))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []dicom.Tag{dicom.PatientName, dicom.PatientBirthDate, dicom.StudyDate, dicom.ReferringPhysicianName} {
+		if _, ok := h.Data.Find(tag); !ok || h.Data.Text(tag) != "" {
+			t.Errorf("%s is %q", tag.Keyword(), h.Data.Text(tag))
+		}
+	}
+	if h.Data.Text(dicom.PatientID) != "P7" {
+		t.Errorf("the patient is %q", h.Data.Text(dicom.PatientID))
+	}
+}
+
 func TestForeignHeaderNeverStopsAReport(t *testing.T) {
 	s := mammogram(1)
 	long := strings.Repeat("x", 65)

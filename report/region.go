@@ -52,6 +52,9 @@ func (b *builder) region(g study.Region) tree.Item {
 	if n := len(points); g.Shape == study.Outline && n >= 6 && (points[0] != points[n-2] || points[1] != points[n-1]) {
 		points = append(points[:n:n], points[0], points[1]) // an open line would be a path, not a region
 	}
+	if n := len(points); g.Shape == study.Outline && n%2 == 0 && n >= 4 && n < 8 { // a line there and back
+		points = around(points)
+	}
 	if p, ok := b.planes[g.Instance]; ok && g.Total {
 		return onGlass(g.Shape, points, p)
 	}
@@ -60,6 +63,18 @@ func (b *builder) region(g study.Region) tree.Item {
 		ref.Frame = g.Frame
 	}
 	return tree.SCoord(tree.Contains, conceptRegion, g.Shape, points, g.Total, ref)
+}
+
+// around gives the closed rectangle around points, half a pixel wide at least: earlier
+// versions outlined a single pixel by its diagonal, and their results are still told.
+func around(points []float64) []float64 {
+	x, y, right, bottom := points[0], points[1], points[0], points[1]
+	for i := 0; i+1 < len(points); i += 2 {
+		x, right = min(x, points[i]), max(right, points[i])
+		y, bottom = min(y, points[i+1]), max(bottom, points[i+1])
+	}
+	right, bottom = max(right, x+0.5), max(bottom, y+0.5)
+	return []float64{x, y, right, y, right, bottom, x, bottom, x, y}
 }
 
 // onGlass makes the coordinates of a region in the slide's frame of reference.

@@ -30,6 +30,9 @@ func Outline(runs []int32, scale [2]float64) []float64 {
 		slack *= 2
 		short = simplify(ring, slack)
 	}
+	if len(short) < 3 { // a single pixel is thinner than the slack
+		short = box(ring)
+	}
 	points := make([]float64, 0, 2*len(short)+2)
 	for _, c := range append(short, short[0]) {
 		points = append(points, Tenth(float64(c[0])*scale[0]), Tenth(float64(c[1])*scale[1]))
@@ -172,6 +175,16 @@ func simplify(ring []corner, slack float64) []corner {
 		}
 	}
 	return out
+}
+
+// box gives the corners of the upright rectangle around a ring.
+func box(ring []corner) []corner {
+	low, high := ring[0], ring[0]
+	for _, c := range ring {
+		low = corner{min(low[0], c[0]), min(low[1], c[1])}
+		high = corner{max(high[0], c[0]), max(high[1], c[1])}
+	}
+	return []corner{low, {high[0], low[1]}, high, {low[0], high[1]}}
 }
 
 func apart(a, b corner) float64 {

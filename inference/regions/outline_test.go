@@ -56,6 +56,21 @@ func TestOutlineGoesAroundTheOutside(t *testing.T) {
 	}
 }
 
+// TestOutlineOfAPixelIsAPolygon: however small a region is, its outline encloses it.
+func TestOutlineOfAPixelIsAPolygon(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lines []string
+		want  []float64
+	}{
+		"a pixel":     {[]string{"#"}, []float64{0, 0, 8, 0, 8, 4, 0, 4, 0, 0}},
+		"two abreast": {[]string{"##"}, []float64{0, 0, 16, 0, 16, 4, 0, 4, 0, 0}},
+	} {
+		if got := Outline(drawn(tt.lines...), [2]float64{8, 4}); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 // TestOutlineOfAnythingEndsAndIsShort: regions that grew at random, holes and all,
 // have an outline that encloses no less than they are, and one of few corners that
 // is near it.

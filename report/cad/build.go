@@ -86,8 +86,8 @@ func (b *builder) list(in study.Instance, frame int) {
 			break
 		}
 	}
-	if digits(b.Identity.Study.Date, 8) {
-		add(tree.Item{Relation: tree.HasAcqContext, Type: tree.TypeDate, Name: conceptStudyDate, Text: b.Identity.Study.Date})
+	if day := identity.Day(b.Identity.Study.Date); day != "" {
+		add(tree.Item{Relation: tree.HasAcqContext, Type: tree.TypeDate, Name: conceptStudyDate, Text: day})
 	}
 	if t := b.Identity.Study.Time; len(t) >= 6 && digits(t[:6], 6) {
 		add(tree.Item{Relation: tree.HasAcqContext, Type: tree.TypeTime, Name: conceptStudyTime, Text: t[:6]})

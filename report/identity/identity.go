@@ -2,7 +2,7 @@
 // study it is, as its images have it, and who we are.
 //
 //	Identity.Write   patient, study, equipment, and when it was made
-//	Fits             a sender's value, if it may stand in an object of ours
+//	Fits, Day        a sender's value, if it may stand in an object of ours
 //	OwnScheme        the private coding scheme, for objects that use it
 //	DCM, SCT, Cut    codes and texts as all of them write them
 package identity
@@ -79,9 +79,9 @@ func (i Identity) WriteUndated(o *dicom.Object) {
 // patient writes the patient as the images have it.
 func (i Identity) patient(o *dicom.Object) {
 	p := i.Study.Patient.Reveal()
-	o.Set(dicom.PatientName, Fits(p.Name, 64*3, "")).
+	o.Set(dicom.PatientName, name(p.Name)).
 		Set(dicom.PatientID, Fits(p.ID, 64, "")).
-		Set(dicom.PatientBirthDate, Fits(p.Birth, 8, digits)).
+		Set(dicom.PatientBirthDate, Day(p.Birth)).
 		Set(dicom.PatientSex, Fits(p.Sex, 1, "MFO"))
 	if issuer := Fits(p.Issuer, 64, ""); issuer != "" {
 		o.Set(dicom.IssuerOfPatientID, issuer)
@@ -92,9 +92,9 @@ func (i Identity) patient(o *dicom.Object) {
 func (i Identity) study(o *dicom.Object) {
 	s := i.Study
 	o.Set(dicom.StudyInstanceUID, s.UID).
-		Set(dicom.StudyDate, Fits(s.Date, 8, digits)).
+		Set(dicom.StudyDate, Day(s.Date)).
 		Set(dicom.StudyTime, Fits(s.Time, 13, digits+".")).
-		Set(dicom.ReferringPhysicianName, Fits(s.Referring, 64*3, "")).
+		Set(dicom.ReferringPhysicianName, name(s.Referring)).
 		Set(dicom.StudyID, Fits(s.ID, 16, "")).
 		Set(dicom.AccessionNumber, Fits(s.Accession, 16, ""))
 	if text := Fits(s.Description, 64, ""); text != "" {
@@ -120,6 +120,25 @@ func Fits(v string, most int, allowed string) string {
 		if utf8.RuneCountInString(group) > 64 {
 			return ""
 		}
+	}
+	return v
+}
+
+// name is Fits for the name of a person, which has three component groups at most,
+// PS3.5 §6.2.1.
+func name(v string) string {
+	if strings.Count(v, "=") > 2 {
+		return ""
+	}
+	return Fits(v, 64*3, "")
+}
+
+// Day gives a sender's date, YYYYMMDD, if there is such a day, and nothing if there is
+// none: a birth on the 45th must not keep a result from its readers.
+func Day(v string) string {
+	v = strings.TrimSpace(v)
+	if _, err := time.Parse("20060102", v); err != nil {
+		return ""
 	}
 	return v
 }

@@ -298,7 +298,7 @@ func section(m study.Modality) string {
 
 // moment joins a date and a time of the images, which name no zone.
 func moment(date, clock string) string {
-	if len(date) != 8 || strings.Trim(date, digits) != "" {
+	if date = identity.Day(date); date == "" {
 		return ""
 	}
 	clock, _, _ = strings.Cut(strings.TrimSpace(clock), ".")

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"varde/internal/hl7"
+	"varde/report/identity"
 	"varde/study"
 )
 
@@ -45,8 +46,8 @@ func (m *message) patient() {
 		name = append(name, hl7.Text(piece))
 	}
 	d.Put(5, name...)
-	if len(p.Birth) == 8 && strings.Trim(p.Birth, digits) == "" {
-		d.Put(7, hl7.Text(p.Birth))
+	if day := identity.Day(p.Birth); day != "" {
+		d.Put(7, hl7.Text(day))
 	}
 	if p.Sex == "M" || p.Sex == "F" || p.Sex == "O" {
 		d.Put(8, hl7.Text(p.Sex))
