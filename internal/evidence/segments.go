@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"fmt"
+	"slices"
 
 	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
@@ -43,7 +44,19 @@ type Segmentation struct {
 	Fractional  string      // PROBABILITY or OCCUPANCY
 	MostPercent int         // the number that stands for all of it, of a fractional one
 	Tiled       bool        // it is of a slide
-	Planes      []Plane     // one for each frame that the object describes; none of a tiled one
+	Total       Matrix      // of a tiled one: all of its tiles together
+	TiledFull   bool        // its frames lie in the order of PS3.3 §C.7.6.17.3
+	FocalPlanes int         // of a tiled one
+	Planes      []Plane     // one for each frame that the object describes
+}
+
+// A Matrix is the total pixel matrix of a slide, PS3.3 §C.8.12.14, and where it lies on
+// the glass. What the object does not say is nil or zero.
+type Matrix struct {
+	Columns, Rows int
+	OriginMM      *[2]float64 // of the center of the first pixel
+	Orientation   *[6]float64
+	SpacingMM     [2]float64 // between rows, between columns
 }
 
 // A Plane is where one frame of a segmentation lies. What the object does not say is
@@ -54,6 +67,7 @@ type Plane struct {
 	Orientation *[6]float64 // of a row, then of a column
 	SpacingMM   [2]float64  // between rows, between columns
 	From        []tree.Reference
+	Tile        *[2]int // of a slide: column and row of the first pixel in the total matrix, from 0
 }
 
 // Bounds of a segmentation that is read.
@@ -75,6 +89,10 @@ func Segments(d *dicom.Dataset) (Segmentation, error) {
 	s.Columns, _ = d.Int(dicom.Columns)
 	s.FrameCount, _ = d.Int(dicom.NumberOfFrames)
 	s.MostPercent, _ = d.Int(dicom.MaximumFractionalValue)
+	if s.Tiled {
+		s.Total, s.TiledFull = matrixOf(d), d.Text(dicom.DimensionOrganizationType) == "TILED_FULL"
+		s.FocalPlanes, _ = d.Int(dicom.TotalPixelMatrixFocalPlanes)
+	}
 	at := map[int]int{}
 	for one := range d.Each(dicom.SegmentSequence) {
 		x := segment(one)
@@ -114,13 +132,15 @@ func (s *Segmentation) frames(d *dicom.Dataset, at map[int]int) (n int, err erro
 		for _, r := range p.From {
 			s.drawnOn(r.Instance, seen)
 		}
-		if s.Tiled {
-			continue
-		}
 		if n > maxPlanes {
 			return n, fmt.Errorf("read segmentation %s: more than %d frames: %w", s.UID, maxPlanes, study.ErrInvalid)
 		}
-		s.Planes = append(s.Planes, p.or(all))
+		if s.Tiled {
+			p = Plane{Segment: p.Segment, Tile: tileOf(frame)}
+		} else {
+			p = p.or(all)
+		}
+		s.Planes = append(s.Planes, p)
 	}
 	for _, r := range all.From {
 		s.drawnOn(r.Instance, seen)
@@ -196,6 +216,72 @@ func segment(d *dicom.Dataset) Segment {
 		s.Sites = append(s.Sites, tree.CodeOf(site))
 	}
 	return s
+}
+
+// matrixOf reads the total pixel matrix.
+func matrixOf(d *dicom.Dataset) (m Matrix) {
+	m.Columns, _ = d.Int(dicom.TotalPixelMatrixColumns)
+	m.Rows, _ = d.Int(dicom.TotalPixelMatrixRows)
+	origin := d.Item(dicom.TotalPixelMatrixOriginSequence)
+	x, ok := origin.Float(dicom.XOffsetInSlideCoordinateSystem)
+	if y, too := origin.Float(dicom.YOffsetInSlideCoordinateSystem); ok && too {
+		m.OriginMM = &[2]float64{x, y}
+	}
+	if o := d.Floats(dicom.ImageOrientationSlide); len(o) == 6 {
+		m.Orientation = (*[6]float64)(o)
+	}
+	if mm := d.Item(dicom.SharedFunctionalGroupsSequence).Item(dicom.PixelMeasuresSequence).Floats(dicom.PixelSpacing); len(mm) == 2 {
+		m.SpacingMM = [2]float64(mm)
+	}
+	return m
+}
+
+// tileOf reads where a frame lies in the total matrix; nil where it does not say.
+func tileOf(frame *dicom.Dataset) *[2]int {
+	p := frame.Item(dicom.PlanePositionSlideSequence)
+	column, ok := p.Int(dicom.ColumnPositionInTotalImagePixelMatrix)
+	row, too := p.Int(dicom.RowPositionInTotalImagePixelMatrix)
+	if !ok || !too {
+		return nil
+	}
+	return &[2]int{column - 1, row - 1}
+}
+
+// Tile tells what a frame of a tiled segmentation, counted from 0, holds: the number of
+// its segment, 0 where it may be any, and the column and row of its first pixel in the
+// total matrix. It is not ok where that can't be told, and for all focal planes but the
+// first.
+func (s *Segmentation) Tile(frame int) (number, column, row int, ok bool) {
+	if !s.Tiled || s.Rows < 1 || s.Columns < 1 || frame < 0 {
+		return 0, 0, 0, false
+	}
+	if frame < len(s.Planes) && s.Planes[frame].Tile != nil {
+		at := s.Planes[frame].Tile
+		return s.NumberOf(frame), at[0], at[1], true
+	}
+	across, down := (s.Total.Columns+s.Columns-1)/s.Columns, (s.Total.Rows+s.Rows-1)/s.Rows
+	if !s.TiledFull || across < 1 || down < 1 {
+		return 0, 0, 0, false
+	}
+	layer, at := frame/(across*down), frame%(across*down)
+	which, plane := layer/max(1, s.FocalPlanes), layer%max(1, s.FocalPlanes)
+	switch {
+	case plane != 0:
+		return 0, 0, 0, false
+	case s.Form != "LABELMAP":
+		all := make([]int, len(s.Segments))
+		for i, x := range s.Segments {
+			all[i] = x.Number
+		}
+		slices.Sort(all)
+		if which >= len(all) {
+			return 0, 0, 0, false
+		}
+		number = all[which]
+	case which > 0:
+		return 0, 0, 0, false
+	}
+	return number, at % across * s.Columns, at / across * s.Rows, true
 }
 
 // NumberOf is the number of the segment that a frame, counted from 0, holds; 0 where it

@@ -36,6 +36,7 @@ const (
 	Segmentation Kind = "segmentation"
 	Marks        Kind = "marks"
 	Selection    Kind = "selection"
+	Annotations  Kind = "annotations"
 )
 
 // kinds are the classes of objects that may be results. Dose reports, logs and the
@@ -48,6 +49,7 @@ var kinds = map[study.UID]Kind{
 	"1.2.840.10008.5.1.4.1.1.88.72": Report, // simplified adult echo
 	dicom.KeyObjectSelection:        Selection,
 	dicom.Segmentation:              Segmentation, dicom.LabelMapSegmentation: Segmentation,
+	dicom.SimpleAnnotations:        Annotations,
 	dicom.GrayscalePresentation:    Marks,
 	"1.2.840.10008.5.1.4.1.1.11.2": Marks, // color
 }
@@ -64,7 +66,7 @@ func Candidate(in study.Instance) (Kind, bool) {
 // made.
 var byproducts = map[study.UID]bool{
 	dicom.SecondaryCapture: true, "1.2.840.10008.5.1.4.1.1.7.1": true, dicom.MultiframeByteCapture: true, dicom.MultiframeWordCapture: true, dicom.MultiframeColorCapture: true,
-	dicom.ParametricMap: true, dicom.EncapsulatedPDF: true, dicom.EncapsulatedCDA: true, dicom.RTStructureSet: true, dicom.SimpleAnnotations: true,
+	dicom.ParametricMap: true, dicom.EncapsulatedPDF: true, dicom.EncapsulatedCDA: true, dicom.RTStructureSet: true,
 	"1.2.840.10008.5.1.4.1.1.66.5": true, // surfaces
 }
 
@@ -89,23 +91,24 @@ type Document struct {
 	Replaced bool
 
 	// Sender is the application entity that the file says it was received from.
-	Sender   string
-	Source   evidence.Source
-	Title    study.Code
-	Name     string // of a segmentation or marks, by its maker
-	At       string // as DICOM writes it
-	Signed   []string
-	Verified bool
-	Unready  bool // preliminary, or not complete
-	Authors  []evidence.Author
-	Programs []evidence.Program
-	Findings []evidence.Finding
-	Besides  []tree.Item // what it says outside of its findings
-	Images   []tree.Reference
-	Drawn    []evidence.Mark
-	Segments *evidence.Segmentation // of a segmentation
-	More     bool                   // it says more than is kept
-	replaces []study.UID
+	Sender    string
+	Source    evidence.Source
+	Title     study.Code
+	Name      string // of a segmentation or marks, by its maker
+	At        string // as DICOM writes it
+	Signed    []string
+	Verified  bool
+	Unready   bool // preliminary, or not complete
+	Authors   []evidence.Author
+	Programs  []evidence.Program
+	Findings  []evidence.Finding
+	Besides   []tree.Item // what it says outside of its findings
+	Images    []tree.Reference
+	Drawn     []evidence.Mark
+	Segments  *evidence.Segmentation // of a segmentation
+	Annotated *evidence.Annotations  // of annotations on a slide
+	More      bool                   // it says more than is kept
+	replaces  []study.UID
 }
 
 // Machine reports whether a protocol by which the reader answers before the AI is
@@ -178,6 +181,20 @@ func (d *Document) read(o *dicom.Dataset) error {
 			p := evidence.Program{Name: x.Algorithm, Version: x.Version}
 			if p.Name != "" && x.AlgorithmType != "MANUAL" && !slices.Contains(d.Programs, p) {
 				d.Programs = append(d.Programs, p)
+			}
+		}
+	case Annotations:
+		a, err := evidence.Annotated(o)
+		if err != nil {
+			return err
+		}
+		d.Annotated, d.Source, d.By, d.Name, d.At, d.More = &a, a.Source, a.By(), cmp.Or(a.Description, a.Label), a.At, a.More
+		if a.Creator != "" && d.By == evidence.Person {
+			d.Authors = []evidence.Author{{By: evidence.Person, Name: a.Creator}}
+		}
+		for _, g := range a.Groups {
+			if g.Program.Name != "" && g.How != "MANUAL" && !slices.Contains(d.Programs, g.Program) {
+				d.Programs = append(d.Programs, g.Program)
 			}
 		}
 	case Marks:

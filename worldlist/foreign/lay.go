@@ -372,34 +372,15 @@ func (l *Library) runs(ctx context.Context, d Document, plane int) (map[int][]in
 
 // outlined gives the runs of each segment on a frame.
 func outlined(s *evidence.Segmentation, plane int, f codec.Frame) (map[int][]int32, error) {
-	size := max(1, f.Bits/8)
-	if f.Samples != 1 || f.Float || f.Bits > 16 || len(f.Data) < f.Rows*f.Columns*size || f.Rows != s.Rows || f.Columns != s.Columns {
-		return nil, fmt.Errorf("segmentation %s: frame %d is no mask of %d × %d: %w", s.UID, plane+1, s.Columns, s.Rows, study.ErrInvalid)
-	}
-	value := func(i int) int {
-		if size == 2 {
-			return int(binary.LittleEndian.Uint16(f.Data[2*i:]))
-		}
-		return int(f.Data[i])
-	}
-	segment := func(v int) int { // 0 is none
-		if s.Form == "LABELMAP" {
-			return v
-		}
-		least := 1
-		if s.Form == "FRACTIONAL" {
-			least = max(1, (cmp.Or(s.MostPercent, 255)+1)/2)
-		}
-		if v < least {
-			return 0
-		}
-		return s.NumberOf(plane)
+	segment, err := segmentOf(s, plane, s.NumberOf(plane), f)
+	if err != nil {
+		return nil, err
 	}
 	out, total := map[int][]int32{}, 0
 	for y := range f.Rows {
 		for x := 0; x < f.Columns; {
-			n, from := segment(value(y*f.Columns+x)), x
-			for x++; x < f.Columns && segment(value(y*f.Columns+x)) == n; x++ {
+			n, from := segment(y*f.Columns+x), x
+			for x++; x < f.Columns && segment(y*f.Columns+x) == n; x++ {
 			}
 			if n == 0 {
 				continue
@@ -411,4 +392,32 @@ func outlined(s *evidence.Segmentation, plane int, f codec.Frame) (map[int][]int
 		}
 	}
 	return out, nil
+}
+
+// segmentOf tells the segment at each pixel of a frame, 0 where there is none; number is
+// that of the frame's segment, where it holds one alone.
+func segmentOf(s *evidence.Segmentation, plane, number int, f codec.Frame) (func(i int) int, error) {
+	size := max(1, f.Bits/8)
+	if f.Samples != 1 || f.Float || f.Bits > 16 || len(f.Data) < f.Rows*f.Columns*size || f.Rows != s.Rows || f.Columns != s.Columns {
+		return nil, fmt.Errorf("segmentation %s: frame %d is no mask of %d × %d: %w", s.UID, plane+1, s.Columns, s.Rows, study.ErrInvalid)
+	}
+	value := func(i int) int {
+		if size == 2 {
+			return int(binary.LittleEndian.Uint16(f.Data[2*i:]))
+		}
+		return int(f.Data[i])
+	}
+	if s.Form == "LABELMAP" {
+		return value, nil
+	}
+	least := 1
+	if s.Form == "FRACTIONAL" {
+		least = max(1, (cmp.Or(s.MostPercent, 255)+1)/2)
+	}
+	return func(i int) int {
+		if value(i) < least {
+			return 0
+		}
+		return number
+	}, nil
 }

@@ -23,6 +23,9 @@ const (
 	// maxHead bounds what a segmentation says before its pixels: one of 10,000 frames
 	// has fifteen megabytes.
 	maxHead = 32 << 20
+	// maxAnnotated bounds annotations, which are read whole: a million nuclei as points
+	// have eight megabytes.
+	maxAnnotated = 24 << 20
 	// front is how much of a byproduct is read: how it was made stands among its first
 	// elements.
 	front = 64 << 10
@@ -152,7 +155,7 @@ func (l *Library) document(ctx context.Context, in study.Instance) Document {
 	}
 	if err == nil || errors.Is(err, study.ErrInvalid) {
 		times := int64(reportTimes)
-		if kind == Segmentation {
+		if kind == Segmentation || kind == Annotations {
 			times = maskTimes
 		}
 		l.keep(in.SHA256, d, times*n+1024)
@@ -195,6 +198,10 @@ func (l *Library) head(ctx context.Context, in study.Instance, kind Kind) (*dico
 			}
 		}
 	}
+	value := int64(512 << 10)
+	if kind == Annotations {
+		most, value = maxAnnotated, maxAnnotated
+	}
 	if kind == "" {
 		end = min(in.Bytes, front)
 	}
@@ -205,7 +212,7 @@ func (l *Library) head(ctx context.Context, in study.Instance, kind Kind) (*dico
 	if err != nil {
 		return nil, err
 	}
-	h, err := dicom.Scan(io.LimitReader(body, most), dicom.ScanOptions{Limits: dicom.Limits{Kept: most, Elements: 1_500_000, Inflated: 2 * most, Value: 512 << 10}})
+	h, err := dicom.Scan(io.LimitReader(body, most), dicom.ScanOptions{Limits: dicom.Limits{Kept: most, Elements: 1_500_000, Inflated: 2 * most, Value: value}})
 	if err = errors.Join(err, body.Close()); err != nil {
 		return nil, err
 	}

@@ -53,6 +53,8 @@ func (o *Room) Add(site *webui.Site) {
 	o.site = site
 	site.Page("GET /studies/{study}/others", webui.SeeStudies, o.page)
 	site.Handle("GET /studies/{study}/others/view", webui.SeeStudies, http.HandlerFunc(o.view))
+	site.Handle("GET /studies/{study}/slides/{series}/others", webui.SeeStudies, http.HandlerFunc(o.slide))
+	site.Handle("GET /studies/{study}/slides/{series}/others/area", webui.SeeStudies, http.HandlerFunc(o.area))
 	site.Handle("GET /studies/{study}/frames/{instance}/{frame}/others", webui.SeeStudies, http.HandlerFunc(o.pieces))
 }
 
@@ -251,6 +253,63 @@ func (o *Room) pieces(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o.send(w, r, pieces)
+}
+
+// slide sends what others drew over one slide.
+func (o *Room) slide(w http.ResponseWriter, r *http.Request) {
+	docs, instances, series, err := o.onSlide(r)
+	if err != nil {
+		o.site.Fail(w, r, err)
+		return
+	}
+	o.send(w, r, OnSlide(docs, instances, series))
+}
+
+// area sends the outlines of segments in an area of a slide.
+func (o *Room) area(w http.ResponseWriter, r *http.Request) {
+	docs, instances, series, err := o.onSlide(r)
+	var a Area
+	for name, v := range map[string]*int{"x": &a.X, "y": &a.Y, "w": &a.W, "h": &a.H} {
+		if n, bad := strconv.Atoi(r.URL.Query().Get(name)); err == nil && (bad != nil || n > maxSide || n < -maxSide) {
+			err = fmt.Errorf("area: %s is no number of pixels: %w", name, study.ErrInvalid)
+		} else {
+			*v = n
+		}
+	}
+	var films Films
+	if err == nil {
+		ctx, stop := context.WithTimeout(r.Context(), 3*patience)
+		defer stop()
+		films, err = o.Library.Area(ctx, docs, instances, series, a)
+	}
+	if err != nil {
+		o.site.Fail(w, r, err)
+		return
+	}
+	o.send(w, r, films)
+}
+
+// maxSide bounds a side of an area: no slide has so many pixels.
+const maxSide = 1 << 24
+
+// onSlide gives the documents that may be shown of the study in the address, and its
+// slide.
+func (o *Room) onSlide(r *http.Request) (docs []Document, instances []study.Instance, series study.UID, err error) {
+	uid, err := webui.PathUID(r, "study")
+	if err == nil {
+		series, err = webui.PathUID(r, "series")
+	}
+	var sight veil.Sight
+	if err == nil {
+		instances, sight, err = o.beside(r, uid)
+	}
+	if _, ok := glassOf(instances, series); err == nil && !ok {
+		err = fmt.Errorf("slide %s of study %s: %w", series, uid, study.ErrNotFound)
+	}
+	if err != nil {
+		return nil, nil, "", err
+	}
+	return o.shown(r.Context(), sight, instances), instances, series, nil
 }
 
 // frameIn finds the image and the frame number of the address.

@@ -49,8 +49,9 @@ type Line struct {
 // A Fact is a name and what belongs to it.
 type Fact struct{ Name, Value string }
 
-// A Link leads to a frame of a study: INSTANCE/FRAME.
-type Link struct{ Text, Frame string }
+// A Link leads to a frame of a study, INSTANCE/FRAME, or by its address to a place on a
+// slide.
+type Link struct{ Text, Frame, Href string }
 
 // maxText bounds one text of a document, characters.
 const maxText = 3000
@@ -65,7 +66,7 @@ const (
 // Tell puts documents into words. images are those that findings may lie on: of the
 // document's own study.
 func Tell(l words.Lang, docs []Document, images []study.Instance) (all []Entry) {
-	at := placesOf(images)
+	at, glasses := placesOf(images), glassesOf(images)
 	for i, d := range docs {
 		e := Entry{UID: d.In.UID, Study: d.In.Study, Kind: d.Kind, Letter: letter(i), Title: titleOf(l, d), Date: when(l, d.At), Series: d.Source.Series, More: d.More}
 		if e.Series == "" {
@@ -92,8 +93,9 @@ func Tell(l words.Lang, docs []Document, images []study.Instance) (all []Entry) 
 		if d.Unready {
 			e.Notes = append(e.Notes, l.T("foreign.unready"))
 		}
-		e.findings(l, d, at)
-		e.layers(l, d, at)
+		e.findings(l, d, at, glasses)
+		e.layers(l, d, at, glasses)
+		e.groups(l, d, glasses)
 		e.drawn(l, d, at)
 		for _, i := range d.Besides {
 			if value := valueOf(l, i); value != "" {
@@ -102,7 +104,7 @@ func Tell(l words.Lang, docs []Document, images []study.Instance) (all []Entry) 
 		}
 		for _, r := range d.Images {
 			if p, ok := at.of(r); ok && len(e.Images) < maxLinks {
-				e.Images = append(e.Images, Link{p.words(l), p.name()})
+				e.Images = append(e.Images, Link{Text: p.words(l), Frame: p.name()})
 			}
 		}
 		all = append(all, e)
@@ -226,7 +228,7 @@ func when(l words.Lang, at string) string {
 	return at
 }
 
-func (e *Entry) findings(l words.Lang, d Document, at places) {
+func (e *Entry) findings(l words.Lang, d Document, at places, glasses []glass) {
 	unshown := 0
 	for i, f := range d.Findings {
 		if f.Unshown {
@@ -243,8 +245,13 @@ func (e *Entry) findings(l words.Lang, d Document, at places) {
 		}
 		seen := map[string]bool{}
 		for _, p := range at.ofFinding(f) {
-			if link := (Link{p.words(l), p.name()}); !seen[link.Frame] && len(line.Links) < maxLinks {
+			if link := (Link{Text: p.words(l), Frame: p.name()}); !seen[link.Frame] && len(line.Links) < maxLinks {
 				seen[link.Frame] = true
+				line.Links = append(line.Links, link)
+			}
+		}
+		for _, g := range glasses {
+			if link, ok := g.link(l, f); ok && len(line.Links) < maxLinks {
 				line.Links = append(line.Links, link)
 			}
 		}
@@ -343,7 +350,7 @@ func valueOf(l words.Lang, i tree.Item) string {
 }
 
 // layers are the segments of a segmentation.
-func (e *Entry) layers(l words.Lang, d Document, at places) {
+func (e *Entry) layers(l words.Lang, d Document, at places, glasses []glass) {
 	if d.Segments == nil {
 		return
 	}
@@ -353,11 +360,11 @@ func (e *Entry) layers(l words.Lang, d Document, at places) {
 		if s.Description != "" {
 			line.Facts = append(line.Facts, Fact{l.T("foreign.description"), cut(s.Description)})
 		}
-		if how := "foreign.how_" + strings.ToLower(s.AlgorithmType); l.Has(how) {
-			line.Facts = append(line.Facts, Fact{l.T("foreign.how"), strings.TrimSpace(l.T("foreign.how_"+strings.ToLower(s.AlgorithmType)) + " " + s.Algorithm)})
+		if how := howOf(l, s.AlgorithmType, s.Algorithm); how != "" {
+			line.Facts = append(line.Facts, Fact{l.T("foreign.how"), how})
 		}
 		if all := on[s.Number]; len(all) > 0 {
-			line.Links = []Link{{all[len(all)/2].words(l), all[len(all)/2].name()}}
+			line.Links = []Link{{Text: all[len(all)/2].words(l), Frame: all[len(all)/2].name()}}
 		}
 		e.Layers = append(e.Layers, line)
 	}
@@ -365,9 +372,17 @@ func (e *Entry) layers(l words.Lang, d Document, at places) {
 	if d.Segments.Form == "FRACTIONAL" {
 		e.Notes = append(e.Notes, l.T("foreign.fractional"))
 	}
-	if d.Segments.Tiled {
+	if d.Segments.Tiled && !slices.ContainsFunc(glasses, func(g glass) bool { _, ok := g.matrix(d.Segments); return ok }) {
 		e.Notes = append(e.Notes, l.T("foreign.tiled"))
 	}
+}
+
+// howOf tells how something was drawn, as far as the standard's words go.
+func howOf(l words.Lang, how, program string) string {
+	if !l.Has("foreign.how_" + strings.ToLower(how)) {
+		return ""
+	}
+	return strings.TrimSpace(l.T("foreign.how_"+strings.ToLower(how)) + " " + program)
 }
 
 // segmentText is what a segment is called.
@@ -395,7 +410,7 @@ func (e *Entry) drawn(l words.Lang, d Document, at places) {
 		}
 		for _, r := range m.Images {
 			if p, ok := at.of(r); ok && len(line.Links) < maxLinks {
-				line.Links = append(line.Links, Link{p.words(l), p.name()})
+				line.Links = append(line.Links, Link{Text: p.words(l), Frame: p.name()})
 			}
 		}
 		e.Findings = append(e.Findings, line)

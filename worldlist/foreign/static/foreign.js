@@ -12,7 +12,8 @@ import { Overlay } from './overlay.js';
  * @typedef {{key: string, label: string, frame: string, line: boolean, points: number[]}} Ring
  */
 
-const inks = ['#f4b6ff', '#9be8ff', '#ffd59b', '#b9f3b0'];
+/** Colors of what others drew. */
+export const inks = ['#f4b6ff', '#9be8ff', '#ffd59b', '#b9f3b0'];
 const dots = [1.5, 4];
 
 export class Others {
@@ -55,8 +56,8 @@ export class Others {
   }
 }
 
-/** drawRing draws a shape with its label. @param {CanvasRenderingContext2D} to @param {Ring} one @param {Place} p */
-function drawRing(to, one, p) {
+/** drawRing draws a shape with its label. @param {CanvasRenderingContext2D} to @param {Ring} one @param {{left: number, top: number, sx: number, sy: number}} p */
+export function drawRing(to, one, p) {
   const path = new Path2D();
   let [far, top] = [-Infinity, 0];
   for (let i = 0; i + 1 < one.points.length; i += 2) {

@@ -3,6 +3,8 @@
 // over it, and the tray of the case. It is for looking at what the AI saw, not
 // for diagnosis. No key records a judgment: that is the form's.
 
+import { offer } from './foreign.js';
+import { SlideOthers } from './foreignslide.js';
 import { Heat, color, tissue } from './heatmap.js';
 import { drawMark, drawTarget } from './ink.js';
 import { noKey } from './keys.js';
@@ -136,8 +138,31 @@ function open(index, then = undefined) {
   viewer.addOnceHandler('open', () => {
     then?.();
     fresh();
+    lookOthers();
   });
   viewer.open(source(s));
+  learnOthers(s);
+}
+
+/** others is what other systems drew over the slide in view. */
+const others = new SlideOthers(view.study, () => draw());
+
+/** learnOthers asks what that is, and offers it. @param {Slide} s */
+async function learnOthers(s) {
+  const section = document.getElementById('others');
+  const f = s.levels?.[0];
+  if (!section || !f) return;
+  delete stage.dataset.others;
+  const keys = await others.load(s.series, f.columns, f.rows).catch(() => []); // what stands in words stays
+  if (s.series !== others.series) return;
+  offer(section, keys);
+  lookOthers();
+}
+
+/** lookOthers asks for the outlines in view. */
+function lookOthers() {
+  const p = place();
+  if (p) void others.look(p);
 }
 
 /** power is the magnification of a microscope that shows as much. */
@@ -181,6 +206,9 @@ function draw() {
   const on = state.heat && !(state.peeked || state.style === 'off');
   if (on) state.heat?.draw(to, p, l);
   if (input('show').checked) for (const m of view.marks) if (m.stack === state.slide && !hidden.has(m.key)) drawMark(to, m, p, !on || m.key === state.finding);
+  stage.dataset.others = String(others.draw(to, p));
+  const far = document.getElementById('others-far');
+  if (far) far.hidden = !others.tooFine();
   if (state.heat && state.areas[state.at] && input('show').checked) drawTarget(to, state.areas[state.at], p);
   write(p);
   const small = place(viewer.navigator, chart);
@@ -544,7 +572,7 @@ const styles = ['auto', 'fill', 'outline', 'off'];
 const keys = {
   n: (shift) => next(shift ? -1 : 1),
   h: () => { state.peeked = !state.peeked; draw(); },
-  o: () => setStyle(styles[(styles.indexOf(state.style) + 1) % styles.length]),
+  o: (shift) => (shift ? document.getElementById('others-on')?.click() : setStyle(styles[(styles.indexOf(state.style) + 1) % styles.length])),
   f: () => { input('show').checked = !input('show').checked; draw(); },
   m: () => { const i = view.tray.models.findIndex((m) => m.key === state.model); const all = view.tray.models; if (all.length > 1) setModel(all[(i + 1) % all.length].key); },
   r: () => { if (!$('news').hidden) location.reload(); },
@@ -580,6 +608,10 @@ document.addEventListener('click', (e) => {
 document.addEventListener('change', (e) => {
   const box = /** @type {HTMLInputElement} */ (e.target);
   if (box.name === 'style') setStyle(box.value);
+  if (box.id === 'others-on') others.shown = box.checked;
+  if (box.dataset.other && box.checked) others.off.delete(box.dataset.other);
+  else if (box.dataset.other) others.off.add(box.dataset.other);
+  if (box.id === 'others-on' || box.dataset.other) draw();
   if (!box.dataset.mark) return;
   if (box.checked) hidden.delete(box.dataset.mark);
   else hidden.add(box.dataset.mark);
@@ -598,8 +630,10 @@ input('opacity').addEventListener('input', () => { $('opacity-value').textConten
 for (const id of ['show', 'unseen']) input(id).addEventListener('change', draw);
 
 viewer.addHandler('update-viewport', draw);
-viewer.addHandler('resize', () => setTimeout(draw));
+viewer.addHandler('resize', () => setTimeout(() => { draw(); lookOthers(); }));
 viewer.addHandler('animation-finish', note);
+viewer.addHandler('animation-finish', lookOthers);
+window.addEventListener('hashchange', recall);
 viewer.addHandler('tile-drawn', () => {
   if (stage.dataset.shown) return;
   stage.dataset.shown = String(state.slide);
