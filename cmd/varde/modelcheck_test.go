@@ -41,6 +41,40 @@ func TestEveryFaultOfAModelIsListedAtOnce(t *testing.T) {
 	}
 }
 
+// TestTextsInOtherLanguagesAreLookedAt: one that is missing is a remark, and a language
+// that nobody here reads is a fault.
+func TestTextsInOtherLanguagesAreLookedAt(t *testing.T) {
+	folder := modelFolder(t, intact, false)
+	path := filepath.Join(folder, "card.toml")
+	card, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(text string) (e ending, c struct {
+		OK              bool
+		Faults, Remarks []string
+	}) {
+		t.Helper()
+		write(t, path, text)
+		e = run(t, "model", "check", folder, "--static", "--json")
+		if err := json.Unmarshal([]byte(e.stdout), &c); err != nil {
+			t.Fatalf("%v: %s", err, e.stdout)
+		}
+		return e, c
+	}
+	if e, c := check(string(card)); e.code != 0 || !c.OK || len(c.Remarks) != 0 {
+		t.Errorf("a whole card: %d %+v", e.code, c)
+	}
+	before, _, _ := strings.Cut(string(card), "\n[text.da]")
+	if e, c := check(before); e.code != 0 || !c.OK || len(c.Remarks) != 1 || !strings.Contains(c.Remarks[0], "text.da: without description, regulatory, use") {
+		t.Errorf("a card without Danish: %d %+v", e.code, c)
+	}
+	says(t, run(t, "model", "check", folder, "--static"), `card and network fit`, `remark: text\.da: without description`)
+	if e, c := check(strings.Replace(string(card), "[text.da]", "[text.sv]", 1)); e.code != 3 || c.OK || !strings.Contains(strings.Join(c.Faults, " "), "text.sv: no such language") {
+		t.Errorf("a card in Swedish: %d %+v", e.code, c)
+	}
+}
+
 // TestGoldenCaseMustReproduce records one, runs it, and alters what was recorded.
 func TestGoldenCaseMustReproduce(t *testing.T) {
 	folder := modelFolder(t, intact, false)
