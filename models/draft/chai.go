@@ -89,6 +89,7 @@ func CHAI(file []byte) (Draft, error) {
 	for _, m := range []chaiMetric{c.Metrics.Useful, c.Metrics.Fair, c.Metrics.Safe} {
 		w.claims(m, c.Papers)
 	}
+	w.say("text.nb, text.da: readers of Norwegian and Danish see this card in English until somebody translates it")
 	return Draft{TOML: []byte(w.b.String()), Gaps: w.gaps}, nil
 }
 

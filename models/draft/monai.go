@@ -107,6 +107,7 @@ func MONAI(file []byte) (Draft, error) {
 		w.text("population", oneLine(m.Data), "who it was measured on")
 		w.text("source", source, "who says so")
 	}
+	w.say("text.nb, text.da: readers of Norwegian and Danish see this card in English until somebody translates it")
 	return Draft{TOML: []byte(w.b.String()), Gaps: w.gaps}, nil
 }
 

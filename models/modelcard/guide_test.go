@@ -33,6 +33,10 @@ func TestCardsOfTheGuideAreTaken(t *testing.T) {
 	if _, err := modelcard.Parse([]byte(whole)); err != nil {
 		t.Errorf("a whole card: %v", err)
 	}
+	spoken := strings.Replace(whole, `"27925004", scheme = "SCT"`, `"ODD", scheme = "99X"`, 1) + piece("## In the language of its reader")
+	if c, err := modelcard.Parse([]byte(spoken)); err != nil || c.In("da").Use.NotFor[1] != "børn" || len(c.Terms()) != 1 {
+		t.Errorf("a card in two languages: %v", err)
+	}
 	head, _, _ := strings.Cut(strings.Replace(whole, `"CT"`, `"SM"`, 1), "[input]")
 	input := strings.Replace(piece("## Slides"), "[input]", "[input]\nname = \"tiles\"\ntype = \"float32\"\nlayout = \"NCHW\"", 1)
 	maps := piece("### Maps (segmentation)")
