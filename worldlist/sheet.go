@@ -155,7 +155,7 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		visible = p.others.Visible(r.Context(), c.Sight, instances)
 	}
 	s := p.sheetOf(visit.Lang, c, visible)
-	s.stallWords = stalledOf(visit.Lang, c)
+	s.stallWords, s.Rev = stalledOf(visit.Lang, c), c.Study.Rev
 	if p.others != nil {
 		group, _ := p.others.Group(r.Context(), visit.Lang, uid, c.Sight, instances)
 		group.Here = true
@@ -255,7 +255,7 @@ func (p *pages) sheetOf(l webui.Lang, c veil.Seen, instances []study.Instance) s
 		Born: l.DICOMDate(person.Birth), Sex: person.Sex,
 		Accession: st.Accession, Exam: st.Description, Date: l.DICOMDate(st.Date), Modality: st.Modality,
 		Class: class, ClassWord: l.T("class." + class), Due: due, Overdue: overdue,
-		Status: l.T("status." + string(st.Status)), Images: st.Instances,
+		Status: statusWord(l, c), Images: st.Instances,
 		Received: l.Moment(st.ReceivedAt.In(now.Location())),
 		Why:      order.WhyMore(l, st, now), Remarks: order.Remarks(l, st), Rule: st.Place.Rule, Note: noteWords(l, st.Note),
 		Series: viewer.SeriesOf(l, instances),

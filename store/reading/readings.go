@@ -121,8 +121,9 @@ func scanStep(rows *sql.Rows) (s study.ReadingStep, err error) {
 }
 
 // Answer keeps steps of one reader with one study, all or none, each with its row
-// of the audit; revision and time are the ledger's. A second impression of the same
-// state of a study is refused, and so is whatever but an addendum comes after the
+// of the audit; revision and time are the ledger's. A step that names another revision
+// than the study's is refused, for it is about images that are not all of them any
+// more. A second impression of the same state of a study is refused, and so is whatever but an addendum comes after the
 // final answer: [study.ErrRefused]. The final answer marks the study read, as
 // [Reading.MarkRead] does, and ends its claim; passing a study over ends the
 // reader's own. In a screening the answer is a turn, see [study.Screening.After], and
@@ -151,6 +152,9 @@ func (t *tx) step(s study.ReadingStep) error {
 	now, err := row.FindStudy(t, s.Study)
 	if err != nil {
 		return err
+	}
+	if s.Rev != 0 && s.Rev != now.Rev {
+		return fmt.Errorf("images came since it was opened, and nothing was kept: open it anew, look at them, and answer then: %w", study.ErrRefused)
 	}
 	before, err := sqldb.List(t, sqldb.Word, `SELECT step FROM reading_step WHERE study_uid = $1 AND rev = $2 AND reader = $3 AND step IN ('own', 'final')`,
 		s.Study, now.Rev, sqldb.Clean(s.By))

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"varde/internal/webui"
@@ -23,7 +24,7 @@ func (d *Desk) own(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := d.locks(r.Context(), uid, r.PostFormValue("impression"), r.PostFormValue("remark")); err != nil {
+	if err := d.locks(r.Context(), uid, revOf(r), r.PostFormValue("impression"), r.PostFormValue("remark")); err != nil {
 		d.site.Fail(w, r, err)
 		return
 	}
@@ -38,12 +39,19 @@ func backTo(uid study.UID, slide string) string {
 	return "/studies/" + string(uid)
 }
 
-// locks keeps the visitor's own impression of a study.
-func (d *Desk) locks(ctx context.Context, uid study.UID, impression, remark string) error {
+// revOf is the revision of the study that a form was made of; 0 where it says none.
+func revOf(r *http.Request) int {
+	rev, _ := strconv.Atoi(r.PostFormValue("rev")) // what is no number says none
+	return rev
+}
+
+// locks keeps the visitor's own impression of a study, of the given revision unless
+// that is 0.
+func (d *Desk) locks(ctx context.Context, uid study.UID, rev int, impression, remark string) error {
 	if err := d.mine(ctx, uid); err != nil {
 		return err
 	}
-	return d.Veil.Answers.Answer(ctx, study.ReadingStep{Study: uid, By: webui.VisitOf(ctx).Who.Name, Step: study.StepOwn,
+	return d.Veil.Answers.Answer(ctx, study.ReadingStep{Study: uid, Rev: rev, By: webui.VisitOf(ctx).Who.Name, Step: study.StepOwn,
 		Verdict: impression, Text: lines(remark)})
 }
 
@@ -69,7 +77,7 @@ func (d *Desk) verdict(w http.ResponseWriter, r *http.Request) {
 		d.site.Fail(w, r, fmt.Errorf("verdict on study %s: %w", uid, study.ErrInvalid))
 		return
 	}
-	final := study.ReadingStep{Study: uid, Verdict: said, Text: reason, Wrong: r.PostForm["wrong"], Recall: r.PostFormValue("recall")}
+	final := study.ReadingStep{Study: uid, Rev: revOf(r), Verdict: said, Text: reason, Wrong: r.PostForm["wrong"], Recall: r.PostFormValue("recall")}
 	if err := d.concludes(r.Context(), final, r.PostForm); err != nil {
 		d.site.Fail(w, r, err)
 		return
@@ -107,7 +115,7 @@ func (d *Desk) concludes(ctx context.Context, final study.ReadingStep, form url.
 	final.Step = study.StepFinal
 	steps = append(steps, final)
 	for i := range steps {
-		steps[i].Study, steps[i].By = final.Study, webui.VisitOf(ctx).Who.Name
+		steps[i].Study, steps[i].Rev, steps[i].By = final.Study, final.Rev, webui.VisitOf(ctx).Who.Name
 	}
 	return d.Veil.Answers.Answer(ctx, steps...)
 }

@@ -46,6 +46,7 @@ type skipIn struct {
 type ownIn struct {
 	UID  string `path:"study_uid" doc:"Study Instance UID" maxLength:"64" pattern:"^[0-9.]+$"`
 	Body struct {
+		Revision   int    `json:"revision,omitempty" minimum:"0" doc:"of the study that was looked at; 409 when images came since"`
 		Impression string `json:"impression" enum:"none,followup,suspicious"`
 		Remark     string `json:"remark,omitempty" maxLength:"2000"`
 	}
@@ -75,10 +76,11 @@ type findingIn struct {
 type answerIn struct {
 	UID  string `path:"study_uid" doc:"Study Instance UID" maxLength:"64" pattern:"^[0-9.]+$"`
 	Body struct {
-		Verdict string   `json:"verdict" enum:"agree,changes,disagree,none"`
-		Recall  string   `json:"recall,omitempty" enum:"recall,no_recall" doc:"needed in a screening, and there alone"`
-		Wrong   []string `json:"wrong,omitempty" doc:"not_there, missed, place, quality, text, incident"`
-		Text    string   `json:"text,omitempty" maxLength:"2000"`
+		Verdict  string   `json:"verdict" enum:"agree,changes,disagree,none"`
+		Revision int      `json:"revision,omitempty" minimum:"0" doc:"of the study that was looked at; 409 when images came since"`
+		Recall   string   `json:"recall,omitempty" enum:"recall,no_recall" doc:"needed in a screening, and there alone"`
+		Wrong    []string `json:"wrong,omitempty" doc:"not_there, missed, place, quality, text, incident"`
+		Text     string   `json:"text,omitempty" maxLength:"2000"`
 	}
 }
 
@@ -181,7 +183,9 @@ func (d *Desk) apiSteps(ctx context.Context, in *studyIn) (*stepsOut, error) {
 }
 
 func (d *Desk) apiOwn(ctx context.Context, in *ownIn) (*stepsOut, error) {
-	return d.stepped(ctx, in.UID, func(uid study.UID) error { return d.locks(ctx, uid, in.Body.Impression, in.Body.Remark) })
+	return d.stepped(ctx, in.UID, func(uid study.UID) error {
+		return d.locks(ctx, uid, in.Body.Revision, in.Body.Impression, in.Body.Remark)
+	})
 }
 
 func (d *Desk) apiMissed(ctx context.Context, in *missedIn) (*stepsOut, error) {
@@ -200,7 +204,7 @@ func (d *Desk) apiFinding(ctx context.Context, in *findingIn) (*stepsOut, error)
 
 func (d *Desk) apiAnswer(ctx context.Context, in *answerIn) (*stepsOut, error) {
 	return d.stepped(ctx, in.UID, func(uid study.UID) error {
-		return d.concludes(ctx, study.ReadingStep{Study: uid, Verdict: in.Body.Verdict, Wrong: in.Body.Wrong, Recall: in.Body.Recall, Text: lines(in.Body.Text)}, nil)
+		return d.concludes(ctx, study.ReadingStep{Study: uid, Rev: in.Body.Revision, Verdict: in.Body.Verdict, Wrong: in.Body.Wrong, Recall: in.Body.Recall, Text: lines(in.Body.Text)}, nil)
 	})
 }
 

@@ -129,7 +129,9 @@ func answersLock(b *storetest.Bench) {
 	ctx := context.Background()
 	b.Settle("1.2", storetest.Asked("ct", 1))
 	b.Settle("1.3", storetest.Asked("ct", 1))
-	own := study.ReadingStep{Study: "1.2", By: "anna", Step: study.StepOwn, Verdict: "suspicious", Text: "left upper lobe"}
+	own := study.ReadingStep{Study: "1.2", By: "anna", Step: study.StepOwn, Verdict: "suspicious", Text: "left upper lobe", Rev: 2}
+	b.Is(b.Answer(ctx, own), study.ErrRefused) // of images that are not all, or not yet
+	own.Rev = 1
 	b.OK(b.Answer(ctx, own))
 	own.Verdict = "none"
 	b.Is(b.Answer(ctx, own), study.ErrRefused)
