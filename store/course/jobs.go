@@ -122,16 +122,18 @@ func (t *Tx) FollowUp(o Revision, task study.Task, m study.ModelRef) error {
 func (t *Tx) FindRevision(uid study.UID, rev int) (Revision, error) {
 	o, err := sqldb.One(t, func(rows *sql.Rows) (o Revision, err error) {
 		var sum []byte
-		err = rows.Scan(&sum, &o.Lane)
-		o.Plan = sqldb.Hash(sum)
+		var s study.Study
+		var received, deadline int64
+		err = rows.Scan(&sum, &o.Lane, &received, &deadline)
+		s.ReceivedAt, s.Place.Deadline = sqldb.At(received), sqldb.At(deadline)
+		o.Plan, o.Due = sqldb.Hash(sum), Due(s, o.Lane)
 		return o, err
-	}, `SELECT plan, lane FROM revision WHERE study_uid = $1 AND rev = $2`, uid, rev)
+	}, `SELECT r.plan, r.lane, s.received_at, s.deadline FROM revision r JOIN study s ON s.uid = r.study_uid WHERE r.study_uid = $1 AND r.rev = $2`, uid, rev)
 	if err != nil {
 		return o, fmt.Errorf("revision %d of study %s: %w", rev, uid, err)
 	}
-	s, err := row.FindStudy(t, uid)
-	o.Study, o.Rev, o.Due = uid, rev, Due(s, o.Lane)
-	return o, err
+	o.Study, o.Rev = uid, rev
+	return o, nil
 }
 
 // Backoff is how long a job rests after its n-th failure.

@@ -77,7 +77,8 @@ func (t *Tx) KeepResult(o Revision, r study.Result) error {
 	if r.At.IsZero() {
 		r.At = t.Now
 	}
-	r, err := t.muted(r)
+	known := states{}
+	r, err := t.muted(r, known)
 	if err != nil {
 		return err
 	}
@@ -108,10 +109,14 @@ func (t *Tx) KeepResult(o Revision, r study.Result) error {
 			return err
 		}
 	}
-	if err := t.learnScreening(o.Study, o.Rev); err != nil {
+	s, err := row.FindStudy(t, o.Study)
+	if err != nil {
 		return err
 	}
-	return t.PlaceAgain(o.Study, o.Rev)
+	if err := t.learnScreening(s, o.Rev); err != nil {
+		return err
+	}
+	return t.placeAgain(s, o.Rev, known)
 }
 
 // PlaceAgain asks for the study's place with the results that readers see.
@@ -120,21 +125,30 @@ func (t *Tx) PlaceAgain(uid study.UID, rev int) error {
 	if err != nil {
 		return err
 	}
-	results, err := t.HeardResults(uid, rev)
+	return t.placeAgain(s, rev, states{})
+}
+
+// placeAgain is [Tx.PlaceAgain] for a study as it is in the ledger now.
+func (t *Tx) placeAgain(s study.Study, rev int, known states) error {
+	results, err := t.heard(s.UID, rev, known)
 	if err != nil {
 		return err
 	}
-	return t.PutPlace(uid, t.NewPlace(s, results))
+	return t.PutPlace(s.UID, t.NewPlace(s, results))
 }
 
 // HeardResults are the results of a revision that readers see.
 func (t *Tx) HeardResults(uid study.UID, rev int) ([]study.Result, error) {
+	return t.heard(uid, rev, states{})
+}
+
+func (t *Tx) heard(uid study.UID, rev int, known states) ([]study.Result, error) {
 	results, err := sqldb.List(t, row.ScanResult, `SELECT body FROM result WHERE study_uid = $1 AND rev = $2 AND shadow = 0
 		ORDER BY model_id, model_version, model_sha256`, uid, rev)
 	if err != nil {
 		return nil, err
 	}
-	return t.Speaking(results)
+	return t.speaking(results, known)
 }
 
 // FactsOf is what a study's place depends on now, but for what the pace says.

@@ -255,15 +255,12 @@ func (t *Tx) PutScreening(s study.Screening) error {
 }
 
 // learnScreening lets a screening know of a result that has just come, or gone.
-func (t *Tx) learnScreening(uid study.UID, rev int) error {
-	if t.Rules.Screener == nil {
+func (t *Tx) learnScreening(s study.Study, rev int) error {
+	if t.Rules.Screener == nil || s.Rev != rev {
 		return nil
 	}
-	s, err := row.FindStudy(t, uid)
-	if err != nil || s.Rev != rev {
-		return err
-	}
-	was, err := t.Rules.FindScreening(t, s)
+	kept, err := keptScreenings(t, []study.Study{s}) // before the first answer there is nothing to learn for
+	was := kept[state{s.UID, s.Rev}]
 	if err != nil || was.Zero() || len(was.Reads) == 0 {
 		return err
 	}
@@ -282,5 +279,5 @@ func (t *Tx) learnScreening(uid study.UID, rev int) error {
 	if next.Look == was.Look {
 		return nil
 	}
-	return t.Audit("inference", "second look wanted", row.Entity(uid), fmt.Sprintf("revision %d, program %s", rev, was.Plan.Program))
+	return t.Audit("inference", "second look wanted", row.Entity(s.UID), fmt.Sprintf("revision %d, program %s", rev, was.Plan.Program))
 }

@@ -134,10 +134,7 @@ func (w *writer) transact(group []*change) (err error) {
 			return err
 		}
 	}
-	if err := t.tell(ctx); err != nil {
-		return err
-	}
-	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
+	if _, err := w.conn.ExecContext(ctx, t.told()+`COMMIT`); err != nil {
 		return fmt.Errorf("commit: %w", Refine(err))
 	}
 	if t.Moved {
@@ -178,9 +175,10 @@ func (w *writer) enter(ctx context.Context) error {
 	return nil
 }
 
-// tell lets the other processes know, at the commit, what this transaction has
-// moved.
-func (t *Tx) tell(ctx context.Context) error {
+// told is the statement that lets the other processes know, at the commit, what this
+// transaction has moved; empty where there is nothing to tell. It goes to the server
+// together with the commit, and what it holds is of our own making.
+func (t *Tx) told() string {
 	what := ""
 	if t.Moved {
 		what += jobsMoved
@@ -190,10 +188,9 @@ func (t *Tx) tell(ctx context.Context) error {
 	}
 	channel := t.writer.house.engine.channel
 	if channel == "" || what == "" {
-		return nil
+		return ""
 	}
-	_, err := t.writer.conn.ExecContext(ctx, `SELECT pg_notify($1, $2)`, channel, t.writer.house.engine.self+what)
-	return Refine(err)
+	return fmt.Sprintf(`SELECT pg_notify('%s', '%s'); `, channel, t.writer.house.engine.self+what)
 }
 
 func (w *writer) close() error {
