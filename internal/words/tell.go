@@ -3,6 +3,7 @@ package words
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -282,10 +283,30 @@ func (l Lang) Reason(r study.Reason) string {
 		text = l.T("reason." + r.Code)
 	}
 	if r.Detail != "" {
-		text += " (" + r.Detail + ")"
+		text += " (" + l.detail(r.Detail) + ")"
 	}
 	return text
 }
+
+// detail puts what was measured into the language: the words that planners write, and
+// numbers with the language's mark. Codes and UIDs stay as they are.
+func (l Lang) detail(text string) string {
+	parts := strings.Split(text, " ")
+	for i, part := range parts {
+		if slices.Contains(detailWords, part) {
+			parts[i] = l.T("reason.word_" + part)
+			continue
+		}
+		number := strings.TrimRight(part, "°%,")
+		if _, err := strconv.ParseFloat(number, 64); err == nil && l != English {
+			parts[i] = strings.Replace(number, ".", ",", 1) + part[len(number):]
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// detailWords are the words that stand before a number in a detail.
+var detailWords = []string{"gap", "orientation", "step", "tilt"}
 
 func (l Lang) because(r study.Reason) string {
 	if r.Zero() {

@@ -313,6 +313,26 @@ func TestModelsOwnCodesAreToldInTheReadersLanguage(t *testing.T) {
 	}
 }
 
+// TestDetailsOfReasonsAreInTheLanguage: words and numbers are, codes and UIDs are not.
+func TestDetailsOfReasonsAreInTheLanguage(t *testing.T) {
+	for detail, want := range map[string]string{
+		"gap 5.00 mm, step 2.50 mm": "spring 5,00 mm, afstand 2,50 mm",
+		"tilt 12.5°":                "hældning 12,5°",
+		"0.123 < 0.2":               "0,123 < 0,2",
+		"1.2.840.10008.5.1.4.1.1.2": "1.2.840.10008.5.1.4.1.1.2",
+		"orientation 2.25.1":        "orientering 2.25.1",
+		"(0018,0015) –":             "(0018,0015) –",
+		"4 < 8":                     "4 < 8",
+	} {
+		if got := words.Danish.Reason(study.Reason{Code: "x", Detail: detail}); got != "x ("+want+")" {
+			t.Errorf("%q in Danish is %q", detail, got)
+		}
+		if got := words.English.Reason(study.Reason{Code: "x", Detail: detail}); got != "x ("+detail+")" {
+			t.Errorf("%q in English is %q", detail, got)
+		}
+	}
+}
+
 // TestCodesOfTheStandardsAreTranslatedOnce holds what reports of ours use, and the
 // parts of the body that cards ask for, against the catalog.
 func TestCodesOfTheStandardsAreTranslatedOnce(t *testing.T) {

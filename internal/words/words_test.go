@@ -190,6 +190,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	add("case.wait_", study.WaitKinds[:]...)
 	add("case.reason_", study.RescanReasons[:]...)
 	add("why.", "case")
+	add("reason.", "word_gap", "word_orientation", "word_step", "word_tilt")
 	add("screening.state_", study.ScreeningStates[:]...)
 	add("screening.turn_", study.ScreeningTurns[:]...)
 	add("screening.why_", study.ScreeningWhys[:]...)
