@@ -15,6 +15,15 @@ type stallWords struct {
 	StallMore            string // where another has
 }
 
+// statusWord is how far a study has come, as far as that is true: AI that nobody runs
+// is waited for.
+func statusWord(l webui.Lang, c veil.Seen) string {
+	if c.Stall != "" && c.Study.Status == study.Scoring {
+		return l.T("status.waits")
+	}
+	return l.T("status." + string(c.Study.Status))
+}
+
 func stalledOf(l webui.Lang, c veil.Seen) (s stallWords) {
 	word, says := veil.StallWords(l, c.Stall)
 	switch {
