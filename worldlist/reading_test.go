@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -342,5 +344,47 @@ func TestLookingAtImagesKeepsAStudyInHand(t *testing.T) {
 	b.do(http.MethodGet, "/studies/"+string(chestCT), nil)
 	if w.claims[chestCT].By != "B. Lie" {
 		t.Error("opening did not take it up")
+	}
+}
+
+// TestAnswerIsAboutTheImagesThatWereOnThePage has images come while a page is open: its
+// form is refused, and a page that is opened anew has one that is taken.
+func TestAnswerIsAboutTheImagesThatWereOnThePage(t *testing.T) {
+	w := newWard()
+	server, entries := department(t, w, map[string]string{"A. Dahl": webui.Reader})
+	a := visit(t, server, entries["A. Dahl"])
+	page := "/studies/" + string(chestCT)
+	form := regexp.MustCompile(`name="rev" value="(\d+)"`)
+	impress := func(rev string) int {
+		answer, err := a.client.PostForm(a.server+page+"/own", url.Values{"impression": {"none"}, "rev": {rev}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode
+	}
+	_, _, body := a.do(http.MethodGet, page, nil)
+	first := form.FindStringSubmatch(body)
+	if first == nil {
+		t.Fatal("the form does not say of which images it was made")
+	}
+	w.mu.Lock()
+	c := w.cases[chestCT]
+	c.Study.Rev++
+	w.cases[chestCT] = c
+	w.mu.Unlock()
+	if code := impress(first[1]); code != http.StatusConflict {
+		t.Error("an impression of images that are no longer all:", code)
+	}
+	if code, one := a.post("/api/v1"+page+"/own", m{"impression": "none", "revision": c.Study.Rev - 1}); code != http.StatusConflict {
+		t.Error("the same by the API:", code, one)
+	}
+	_, _, body = a.do(http.MethodGet, page, nil)
+	if code := impress(form.FindStringSubmatch(body)[1]); code >= 400 {
+		t.Error("an impression of the images as they are:", code)
+	}
+	_, _, body = a.do(http.MethodGet, page, nil)
+	if final := regexp.MustCompile(`(?s)id="verdict".*?` + form.String()).FindStringSubmatch(body); final == nil {
+		t.Error("the form of the answer does not say of which images it was made")
 	}
 }

@@ -108,6 +108,10 @@ func (w *ward) Answer(ctx context.Context, steps ...study.ReadingStep) error {
 			w.mu.Unlock()
 			return study.ErrNotFound
 		}
+		if s.Rev != 0 && s.Rev != c.Study.Rev {
+			w.mu.Unlock()
+			return fmt.Errorf("images came: %w", study.ErrRefused)
+		}
 		once := s.Step == study.StepOwn || s.Step == study.StepFinal
 		if once && slices.ContainsFunc(w.steps, func(o study.ReadingStep) bool {
 			return o.Study == s.Study && o.By == s.By && o.Rev == c.Study.Rev && o.Step == s.Step
