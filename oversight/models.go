@@ -51,7 +51,8 @@ type model struct {
 	For       string
 	Asked     string // what is proposed, and by whom
 	Moves     []move
-	Stops     bool // one of the moves stops it
+	Stops     bool     // one of the moves stops it
+	Claimed   []string // how well it did by its card, in words
 }
 
 // A move is a button.
@@ -132,8 +133,10 @@ func (p *pages) find(ctx context.Context, name string) (known, error) {
 }
 
 func (p *pages) modelOf(l webui.Lang, k known) model {
+	card := k.Card.In(string(l))
 	m := model{
-		Card: k.Card.In(string(l)), Ref: k.Card.Ref().String(), State: k.State, StateWord: l.T("modelstate." + string(k.State)),
+		Claimed: claimWords(l, card.Claims),
+		Card:    card, Ref: k.Card.Ref().String(), State: k.State, StateWord: l.T("modelstate." + string(k.State)),
 		Share: shareWords(l, k.State, k.Share, k.Beside),
 		For:   strings.Join(words(k.Card.Use.Modality, k.Card.Use.BodyParts), ", "), Moves: movesFrom(l, k),
 	}
