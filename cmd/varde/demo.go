@@ -1,10 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"varde/cmd/varde/demo"
 	"varde/cmd/varde/settings"
+	"varde/study"
 )
 
 func demoVerb() *cobra.Command {
@@ -15,6 +19,9 @@ func demoVerb() *cobra.Command {
 		Short: "Draw synthetic studies, push them through the whole house, and show the result",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{"en", "nb", "da"}, d.Lang) {
+				return exitError{exitUsage, fmt.Errorf("--lang %q is none of en, nb, da: %w", d.Lang, study.ErrInvalid)}
+			}
 			d.Out = cmd.OutOrStdout()
 			return d.Run(cmd.Context(), dir)
 		},

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A demoAnswer is what varde demo --json prints.
@@ -33,6 +34,8 @@ type demoAnswer struct {
 		AI    string   `json:"ai_state"`
 		Why   []string `json:"why"`
 		Study string   `json:"study"`
+		Key   string   `json:"key"`
+		Came  string   `json:"arrived"`
 	} `json:"order"`
 }
 
@@ -72,6 +75,13 @@ func TestDemoAgreesWithWhatWasPlanted(t *testing.T) {
 	}
 	if planted != 4 {
 		t.Errorf("%d studies have something planted", planted)
+	}
+	for _, r := range got.Order {
+		key, err := time.Parse(time.RFC3339Nano, r.Key)
+		came, err2 := time.Parse(time.RFC3339Nano, r.Came)
+		if err != nil || err2 != nil || key.After(came) {
+			t.Errorf("%s came at %q and counts as %q: nobody can check that by hand", r.Study, r.Came, r.Key)
+		}
 	}
 	for i, want := range []string{"stat not_flagged", "overdue not_flagged", "pathway flagged", "pathway not_flagged",
 		"routine flagged", "routine flagged", "routine flagged", "routine", "routine",

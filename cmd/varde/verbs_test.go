@@ -105,6 +105,7 @@ func TestWrongCommandLinesAreTold(t *testing.T) {
 		{[]string{"send", "127.0.0.1:1", nowhere}, 1, nowhere},
 		{[]string{"echo", "127.0.0.1:1"}, 1, "127.0.0.1:1"},
 		{[]string{"echo", "nowhere"}, 1, "nowhere"},
+		{[]string{"demo", "--exit", "--lang", "sv"}, 2, "en, nb, da"},
 		{[]string{"user", "token", "--dir", dir}, 2, "role"},
 		{[]string{"user", "token", "--role", "king", "--dir", dir}, 2, "king"},
 		{[]string{"result", "show", "not-a-uid", "--dir", dir}, 2, "not-a-uid"},

@@ -186,7 +186,8 @@ type demoPlace struct {
 	Study string   `json:"study"`
 	Class int      `json:"class"`
 	Word  string   `json:"class_word"`
-	Key   string   `json:"key"` // virtual arrival
+	Key   string   `json:"key"` // virtual arrival: Came less the head start
+	Came  string   `json:"arrived"`
 	AI    string   `json:"ai_state"`
 	Why   []string `json:"why"`
 	Hand  string   `json:"by_hand"` // why it stands there, told without the program
@@ -213,6 +214,7 @@ func placesOf(ctx context.Context, h *house.House, lang string, exams []exam) ([
 		UID   string   `json:"study_uid"`
 		Class int      `json:"class"`
 		Key   string   `json:"key"`
+		Came  string   `json:"received_at"`
 		AI    string   `json:"ai_state"`
 		Why   []string `json:"why"`
 	}
@@ -226,7 +228,7 @@ func placesOf(ctx context.Context, h *house.House, lang string, exams []exam) ([
 			continue // of another run in the same folder
 		}
 		places = append(places, demoPlace{N: len(places) + 1, UID: r.UID, Study: exams[i].Name, Class: r.Class, Word: order.ClassWord(r.Class),
-			Key: r.Key, AI: r.AI, Why: r.Why, Hand: exams[i].Why})
+			Key: r.Key, Came: r.Came, AI: r.AI, Why: r.Why, Hand: exams[i].Why})
 	}
 	return places, nil
 }
@@ -240,19 +242,42 @@ func checkPlaces(places []demoPlace, exams []exam) error {
 		return exams[slices.IndexFunc(exams, func(e exam) bool { return string(e.Study) == p.UID })].Turn
 	}
 	for i := 1; i < len(places); i++ {
-		if a, b := places[i-1], places[i]; turn(a) > turn(b) {
+		a, b := places[i-1], places[i]
+		if turn(a) > turn(b) || a.Class > b.Class || a.Class == b.Class && a.counts().After(b.counts()) {
 			return fmt.Errorf("%s (%s) stands before %s (%s): %w", a.Study, a.Hand, b.Study, b.Hand, study.ErrInvalid)
 		}
 	}
 	return nil
 }
 
-// printOrder shows the order with the reason that a reader can check.
+// counts is the moment at which the exam counts as having come.
+func (p demoPlace) counts() time.Time { return moment(p.Key) }
+
+// headStart is by how much that lies before its coming.
+func (p demoPlace) headStart() time.Duration { return moment(p.Came).Sub(p.counts()) }
+
+func moment(text string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, text) // of our own API
+	return t
+}
+
+// clock writes a time as a clock shows it, with the day where that is another one.
+func clock(t, beside time.Time) string {
+	t, beside = t.Local(), beside.Local()
+	if t.YearDay() != beside.YearDay() {
+		return t.Format("Jan 2 15:04:05.000")
+	}
+	return t.Format("15:04:05.000")
+}
+
+// printOrder shows the order with all that a reader needs to check it.
 func (d *Demo) printOrder(places []demoPlace) {
 	w := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nREADING ORDER\tCLASS\tAI\tBY HAND")
+	fmt.Fprintln(w, "\nREADING ORDER\tCLASS\tAI\tARRIVED\tHEAD START\tCOUNTS AS\tBY HAND")
 	for _, p := range places {
-		fmt.Fprintf(w, "%2d  %s\t%s\t%s\t%s\n", p.N, p.Study, p.Word, p.AI, p.Hand)
+		fmt.Fprintf(w, "%2d  %s\t%s\t%s\t%s\t%d min\t%s\t%s\n", p.N, p.Study, p.Word, p.AI, clock(moment(p.Came), moment(p.Came)),
+			int(p.headStart().Minutes()), clock(p.counts(), moment(p.Came)), p.Hand)
 	}
 	_ = w.Flush()
+	fmt.Fprintln(d.Out, "To check it: classes stand as stat, overdue, pathway, routine; within one, by COUNTS AS, which is ARRIVED less HEAD START.")
 }
