@@ -262,6 +262,19 @@ func (s *Settler) one(ctx context.Context, st study.Study) {
 	}
 }
 
+// doubt lets a study that holds no images stay on the worklist while peers have told of
+// objects that are missing: they may be the images.
+func (s *Settler) doubt(ctx context.Context, p *study.Plan) error {
+	if p.Note.Code != study.ReasonNoImages || s.Told == nil {
+		return nil
+	}
+	_, missing, err := s.Told.Expected(ctx, p.Study)
+	if missing > 0 {
+		p.Note = study.Reason{Code: study.ReasonNoModel}
+	}
+	return err
+}
+
 // Settle plans one study as it is now and has the ledger send it on.
 func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 	began := time.Now()
@@ -302,6 +315,9 @@ func (s *Settler) Settle(ctx context.Context, st study.Study) error {
 		p.Note = study.Reason{Code: study.ReasonPrior}
 	case prior:
 		p.Lane = study.Backfill
+	}
+	if err := s.doubt(ctx, &p); err != nil {
+		return fmt.Errorf("settle study %s: %w", st.UID, err)
 	}
 	if err := s.Ledger.Settle(ctx, p); err != nil {
 		return fmt.Errorf("settle study %s: %w", st.UID, err)

@@ -263,6 +263,7 @@ type Reason struct {
 // The reasons. Pages and reports have a text for each (locale key "reason.CODE").
 const (
 	ReasonNoModel        = "no_model"        // no live model is for this kind of study
+	ReasonNoImages       = "no_images"       // it holds reports and documents only: unless it was ordered it does not wait to be read
 	ReasonPrior          = "prior"           // an earlier study, fetched to compare with
 	ReasonModality       = "modality"        // the model is for another modality
 	ReasonBodyPart       = "body_part"       // … another part of the body

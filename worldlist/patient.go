@@ -198,7 +198,7 @@ func examOf(l webui.Lang, c veil.Seen, now time.Time) examRow {
 		due, overdue = "–", false
 	}
 	row := examRow{UID: st.UID, Date: l.DICOMDate(st.Date), Exam: cmp.Or(st.Description, string(st.Modality)), Modality: st.Modality, Accession: st.Accession,
-		Status: l.T("status." + string(st.Status)), AI: state, AIWord: word, AINote: note, Due: due, Overdue: overdue,
+		Status: statusWord(l, c), AI: state, AIWord: word, AINote: note, Due: due, Overdue: overdue,
 		Reported: !c.OwnFirst && len(c.Results) > 0, Case: st.Modality == study.SM}
 	if row.Date == "" {
 		row.Date = l.Date(st.ReceivedAt.In(now.Location()))

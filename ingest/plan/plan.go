@@ -58,7 +58,7 @@ func (f Facts) pool(c modelcard.Card) string {
 // intended use, or failed when they are what it is meant for and can't be scored.
 // Images that can't be decoded beside others that can make the result partial:
 // they are counted as planned and unseen. When no model is for the study at all,
-// Note says so.
+// Note says so, and where there is nothing to read either, that.
 func Plan(f Facts) study.Plan {
 	p := study.Plan{Study: f.Study.UID, Rev: f.Study.Rev + 1, Lane: f.Study.Priority.Lane()}
 	instances := slices.Clone(f.Instances)
@@ -94,6 +94,9 @@ func Plan(f Facts) study.Plan {
 	})
 	if len(p.Models) == 0 {
 		p.Note = study.Reason{Code: study.ReasonNoModel}
+	}
+	if nothingToRead(f.Study, instances) {
+		p.Note = study.Reason{Code: study.ReasonNoImages}
 	}
 	return p
 }

@@ -162,7 +162,7 @@ func TestEveryMemberOfAFamilyHasAText(t *testing.T) {
 	}
 	add("clock.", "from_referral", "from_order", "from_arrival", "by_order", "by_diagnosis")
 	add("class.", "at_risk", "stat", "overdue", "pathway", "routine")
-	add("reason.", study.ReasonNoModel, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
+	add("reason.", study.ReasonNoModel, study.ReasonNoImages, study.ReasonPrior, study.ReasonModality, study.ReasonBodyPart, study.ReasonIntent, study.ReasonGeometry, study.ReasonSpacing,
 		study.ReasonTooFew, study.ReasonPixels, study.ReasonTransferSyntax, study.ReasonDamaged, study.ReasonPositions, study.ReasonTissue, study.ReasonStain, study.ReasonEmpty, study.ReasonCropped,
 		study.ReasonPolarity, study.ReasonBlur, study.ReasonSaturated, study.ReasonNoise, study.ReasonCoverage, study.ReasonStopped, study.ReasonUnasked, study.ReasonInternal, study.ReasonCanceled)
 	for _, s := range []study.Status{study.Receiving, study.Settled, study.Scoring, study.Scored, study.Reported, study.Read, study.Refused} {

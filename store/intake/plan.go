@@ -69,6 +69,11 @@ func (t *tx) settle(p study.Plan) error {
 		p.Study, status, p.Rev, sqldb.MS(t.Now), note); err != nil {
 		return err
 	}
+	if status == study.Settled && note == study.ReasonNoImages {
+		if err := t.setAside(s); err != nil {
+			return err
+		}
+	}
 	if err := t.Audit("ingest", "settled", row.Entity(p.Study),
 		fmt.Sprintf("revision %d, %d instances, %d models, plan %s", p.Rev, len(p.Instances), len(p.Models), o.Plan)); err != nil {
 		return err
@@ -85,6 +90,19 @@ func (t *tx) settle(p study.Plan) error {
 	}
 	t.Moved, t.Shown = true, true
 	return t.Advance(p.Study, p.Rev)
+}
+
+// setAside takes a study that holds nothing to read off the worklist, unless it was
+// ordered. The study is found by its status as before, and whatever comes of it puts it
+// back. Its row is locked by now, so that an order which comes meanwhile is either seen
+// here or sees this.
+func (t *tx) setAside(s study.Study) error {
+	ordered, err := orders.Ordered(t.Tx, s)
+	if err != nil || ordered {
+		return err
+	}
+	_, err = t.Exec(`UPDATE study SET waiting = 0 WHERE uid = $1 AND opened_at = 0`, s.UID)
+	return err
 }
 
 // settledBefore tells a replayed plan, which is fine, from a stale one.

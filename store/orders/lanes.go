@@ -1,6 +1,8 @@
 package orders
 
 import (
+	"slices"
+
 	"varde/store/course"
 	"varde/store/sqldb"
 	"varde/study"
@@ -23,6 +25,12 @@ func (t *tx) relane(s study.Study) error {
 	t.Moved = true
 	_, err := t.Exec(`UPDATE revision SET lane = $3 WHERE study_uid = $1 AND rev = $2 AND lane <> $4`, s.UID, s.Rev, lane, study.Backfill)
 	return err
+}
+
+// Ordered reports whether an order of a study is known that was not canceled.
+func Ordered(t *course.Tx, s study.Study) (bool, error) {
+	orders, _, err := ordersOf(t, s)
+	return slices.ContainsFunc(orders, func(o keptOrder) bool { return !o.Canceled }), err
 }
 
 // LaneOf is the lane of a plan: what an order said while it was being made counts.

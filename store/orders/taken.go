@@ -233,6 +233,12 @@ func (t *tx) applyOrders(uid study.UID) (changed bool, held int, err error) {
 		told = append(told, o.Told)
 		says.hear(o.Order, t.Rules.Timer(o.Order, s.ReceivedAt))
 	}
+	if len(told)+held > 0 { // what was ordered waits to be read, though it holds no images yet
+		if _, err := t.Exec(`UPDATE study SET waiting = CASE WHEN note = $2 AND read_at = 0 AND status = $3 THEN 1 ELSE waiting END WHERE uid = $1`,
+			uid, study.ReasonNoImages, study.Settled); err != nil {
+			return false, held, err
+		}
+	}
 	if len(told) == 0 {
 		return false, held, nil
 	}

@@ -56,10 +56,15 @@ func wordOf(l words.Lang, c study.Case) (word, note string) {
 	if c.Study.Status == study.Receiving {
 		return word, l.T("ai.receiving", c.Study.Instances)
 	}
-	if state == study.OutOfScope && !turned && strings.HasPrefix(c.Study.Note, study.ReasonNoModel) {
-		return word, l.T("ai.no_model")
+	if state == study.OutOfScope && !turned {
+		switch code, _, _ := strings.Cut(c.Study.Note, ": "); code {
+		case study.ReasonNoModel:
+			note = l.T("ai.no_model")
+		case study.ReasonNoImages:
+			note = l.T("ai.no_images")
+		}
 	}
-	return word, ""
+	return word, note
 }
 
 // Says tells in words what the AI says of the study as a whole, what must stand beside

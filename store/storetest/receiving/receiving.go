@@ -10,5 +10,5 @@ import (
 // Promises are what a ledger promises about objects, studies, priors and cases, and about
 // what the hospital's systems say of them: orders, merges and reports.
 func Promises() []storetest.Promise {
-	return slices.Concat(arrivalPromises, settlePromises, casePromises, orderPromises, priorPromises, searchPromises)
+	return slices.Concat(arrivalPromises, settlePromises, casePromises, orderPromises, paperPromises, priorPromises, searchPromises)
 }
