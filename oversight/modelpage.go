@@ -78,7 +78,7 @@ func (p *pages) onePage(r *http.Request) (webui.View, error) {
 		return webui.View{}, err
 	}
 	for _, c := range slices.Backward(changes) {
-		v.History = append(v.History, changeLine{l.Moment(c.At.In(p.site.Zone())), l.T("modelstate." + string(c.State)), whoWords(l, c), c.Reason,
+		v.History = append(v.History, changeLine{l.Moment(c.At.In(p.site.Zone())), l.T("modelstate." + string(c.State)), whoWords(l, c), whyWords(l, c),
 			shareWords(l, c.State, c.Share, c.Beside)})
 	}
 	if !v.May {

@@ -144,13 +144,22 @@ func (p *pages) modelOf(l webui.Lang, k known) model {
 		m.Since = l.T("models.since", l.Moment(c.At.In(p.site.Zone())), whoWords(l, c))
 	}
 	m.Stops = slices.ContainsFunc(m.Moves, func(m move) bool { return m.Stop })
-	if k.last.Reason != "" {
-		m.Why = l.T("models.why", k.last.Reason)
+	if why := whyWords(l, k.last); why != "" {
+		m.Why = l.T("models.why", why)
 	}
 	if k.proposed != nil {
 		m.Asked = l.T("models.asked", k.proposed.Change.By, l.T("modelstate."+string(k.proposed.Change.State)))
 	}
 	return m
+}
+
+// whyWords gives the reason of a change: a person's own words, or ours for what came
+// with the program.
+func whyWords(l webui.Lang, c study.ModelChange) string {
+	if c.Installed {
+		return l.T("models.installed.why")
+	}
+	return c.Reason
 }
 
 // whoWords names who made a change: one person, two, or nobody.
