@@ -107,6 +107,19 @@ func TestResultSaysWhatTheCardSaysOfTheMark(t *testing.T) {
 	}
 }
 
+// TestResultKeepsTheWordsOfItsCard: whoever tells of it needs no card.
+func TestResultKeepsTheWordsOfItsCard(t *testing.T) {
+	card := mgCard()
+	card.Text = map[string]modelcard.Text{"da": {Codes: []study.Code{{Value: "ODD", Scheme: "99X", Meaning: "sær plet"}}}}
+	r := findings.Conclude(findings.Facts{Card: card, Parts: []study.Part{scored(0, 0.9)}})
+	if len(r.Terms) != 1 || r.Terms[0].Lang != "da" || r.Terms[0].Code != card.Text["da"].Codes[0] {
+		t.Errorf("%+v", r.Terms)
+	}
+	if r := findings.Conclude(findings.Facts{Card: mgCard(), Parts: []study.Part{scored(0, 0.9)}}); r.Terms != nil {
+		t.Errorf("words of a card that has none: %+v", r.Terms)
+	}
+}
+
 // TestCalibrationOfAnotherModelIsNotUsed holds the file against network, card and
 // number.
 func TestCalibrationOfAnotherModelIsNotUsed(t *testing.T) {
