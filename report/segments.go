@@ -3,6 +3,7 @@ package report
 import (
 	"slices"
 
+	"varde/internal/dicom"
 	"varde/internal/dicom/tree"
 	"varde/report/masks"
 	"varde/study"
@@ -94,11 +95,14 @@ func (b *builder) source(slide study.UID) []tree.Item {
 }
 
 // besides gives those of our objects that everybody gets who gets a report of this
-// kind, in the language of the work: it may refer to these, and to no others.
+// kind, in the language of the work: it may refer to these, and to no others. Label
+// maps are never among them: readers of reports that are older than their class (2024)
+// refuse the whole document, and archives that do not take them would have findings
+// without a place.
 func (w *Writer) besides(kind string, k work, all []study.Report) []study.Report {
 	to := w.to(study.Report{Kind: kind, Lang: k.lang})
 	return slices.DeleteFunc(slices.Clone(all), func(o study.Report) bool {
 		theirs := w.to(o)
-		return slices.ContainsFunc(to, func(name string) bool { return !slices.Contains(theirs, name) })
+		return o.Class == dicom.LabelMapSegmentation || slices.ContainsFunc(to, func(name string) bool { return !slices.Contains(theirs, name) })
 	})
 }
