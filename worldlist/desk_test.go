@@ -33,7 +33,7 @@ func TestStudyIsHandedToAReaderAndToNobodyElse(t *testing.T) {
 		}
 	}
 	_, _, body := a.do(http.MethodGet, page, nil)
-	for _, must := range []string{`list="others"`, `<datalist id="others"><option value="B. Lie"></option><option value="Cecilie Moe"></option></datalist>`} {
+	for _, must := range []string{`list="colleagues"`, `<datalist id="colleagues"><option value="B. Lie"></option><option value="Cecilie Moe"></option></datalist>`} {
 		if !strings.Contains(body, must) {
 			t.Errorf("the form has no %s", must)
 		}
@@ -161,6 +161,30 @@ func TestBlindReaderIsNotToldWhatWaits(t *testing.T) {
 		if _, page := get(t, server.URL+at, webui.Reader); strings.Contains(page, "paused") {
 			t.Errorf("%s tells that a model waits", at)
 		}
+	}
+}
+
+func TestStudyOfPapersSaysThatItHoldsNoImages(t *testing.T) {
+	w := newWard()
+	s := &w.cases[undecodable].Study
+	s.Status, s.Note = study.Settled, study.ReasonNoImages
+	w.cases[undecodable].Results = nil
+	server, _ := serve(t, w, webui.Reader)
+	for lang, want := range map[string][2]string{
+		"en": {"no images", "reports or documents and no images"}, "nb": {"ingen bilder", "rapporter eller dokumenter og ingen bilder"},
+		"da": {"ingen billeder", "rapporter eller dokumenter og ingen billeder"},
+	} {
+		if _, page := ask(t, http.MethodGet, server.URL+"/?q="+s.Accession+"&status=settled", webui.Reader, lang, nil); !strings.Contains(page, want[0]) {
+			t.Errorf("the row in %s does not say %q", lang, want[0])
+		}
+		for _, at := range []string{"", "/report"} {
+			if _, page := ask(t, http.MethodGet, server.URL+"/studies/"+string(s.UID)+at, webui.Reader, lang, nil); !strings.Contains(page, want[1]) {
+				t.Errorf("the page%s in %s does not say %q", at, lang, want[1])
+			}
+		}
+	}
+	if _, one := get(t, server.URL+"/api/v1/studies/"+string(s.UID), webui.Reader); !strings.Contains(one, `"note":"no_images"`) {
+		t.Error("the API:", one)
 	}
 }
 
