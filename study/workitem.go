@@ -133,6 +133,7 @@ type WorkMove struct {
 	State       string // to be in then; empty: only Body changes
 	Body        []byte // replaces what was told; nil leaves it
 	Reason      string // of a cancellation
+	Recall      string // of a completion in a screening: [AnswerRecall] or [AnswerNoRecall]
 	Idle        time.Duration
 }
 

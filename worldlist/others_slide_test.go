@@ -69,6 +69,7 @@ func TestOthersOnASlide(t *testing.T) {
 		b.Until(fmt.Sprintf(`document.querySelector('#stage').dataset.others === '%d'`, n))
 	}
 	drawn(3)
+	b.Until(`document.querySelectorAll('#others [data-other-box]:not([hidden])').length === 3 && !document.querySelector('#c-others').hidden`)
 	if n := webuitest.Eval[int](b, `document.querySelectorAll('#others .otherdoc').length`); n != 3 {
 		t.Errorf("%d documents", n)
 	}

@@ -273,7 +273,7 @@ func (t *tx) moveWork(was study.Workitem, m study.WorkMove) (study.Workitem, err
 		}
 	case study.WorkCompleted:
 		next.State = m.State
-		if err := t.step(study.ReadingStep{Study: was.Study, By: m.By, Step: study.StepFinal, Verdict: "none", Text: "read elsewhere, work item " + string(was.UID)}); err != nil {
+		if err := t.step(study.ReadingStep{Study: was.Study, By: m.By, Step: study.StepFinal, Verdict: "none", Recall: m.Recall, Text: "read elsewhere, work item " + string(was.UID)}); err != nil {
 			return next, err
 		}
 	default:

@@ -53,7 +53,7 @@ func (s *server) viewOf(r *http.Request) view {
 // hears reports whether the visitor may know what the performer of an item says of
 // it: not before an answer of their own, unless it is they who said it.
 func (v view) hears(w study.Workitem, sight veil.Sight) bool {
-	return !sight.OwnFirst || study.SamePerson(w.By, v.who)
+	return !sight.OwnFirst && !sight.Alone || study.SamePerson(w.By, v.who)
 }
 
 // describe gives an item as a data set. seen is its study as the visitor may see it.
@@ -95,6 +95,9 @@ func (v view) describe(w study.Workitem, seen veil.Seen, orders []study.Order) r
 	r.set(commentsOnStep, v.comments(seen, !w.Ended()))
 	if !v.hears(w, seen.Sight) {
 		w.Body = nil
+		if seen.Alone && w.Ended() {
+			w.By = "" // who read a screening first is not for the second reader to know
+		}
 	}
 	v.told(r, w, local)
 	return r

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"varde/internal/dicom"
+	"varde/internal/webui"
 	"varde/study"
 	"varde/worldlist/veil"
 )
@@ -339,6 +340,9 @@ func (q question) narrowed() study.WorklistFilter {
 // inOrder walks through the reading order.
 func (s *server) inOrder(ctx context.Context, v view, f *finder) error {
 	filter := f.narrowed()
+	if s.Veil.Screenings != nil && webui.VisitOf(ctx).Who.Role == webui.Reader {
+		filter.Reader = v.who // what they have read in a screening is another's to read
+	}
 	for looked := 0; looked < maxLooked; {
 		rows, next, err := s.Veil.InOrder(ctx, filter)
 		if err != nil {

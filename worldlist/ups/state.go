@@ -31,13 +31,21 @@ func (s *server) change(w http.ResponseWriter, r *http.Request) {
 		err = fmt.Errorf("name the state that it is to be in, (0074,1000): %w", study.ErrInvalid)
 	}
 	if err == nil && m.State == study.WorkCompleted && item.State == study.WorkInProgress && m.Transaction == item.Transaction {
-		err = finished(item)
+		if err = finished(item); err == nil {
+			m.Recall, err = answerOf(item)
+		}
+	}
+	if err == nil && m.State == study.WorkInProgress {
+		err = s.due(r, item)
 	}
 	if err == nil && m.State == study.WorkCanceled {
 		m.Reason = clip(bodyOf(item).first(progressInformation).text(reasonForCancellation), 1024)
 	}
 	if err == nil {
 		_, err = s.Performers.MoveWorkitem(r.Context(), m)
+	}
+	if m.State == study.WorkCompleted && m.Recall == "" && errors.Is(err, study.ErrIncomplete) {
+		err = &refusal{http.StatusConflict, warnInconsistent, "the examination is of a screening program, and its item is completed with an answer: " + howToAnswer}
 	}
 	var work *study.WorkError
 	if errors.As(err, &work) && work.What == study.WorkAlready {

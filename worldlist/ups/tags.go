@@ -41,6 +41,7 @@ const (
 	worklistLabel           dicom.Tag = 0x00741202
 	stepLabel               dicom.Tag = 0x00741204
 	processingParameters    dicom.Tag = 0x00741210
+	performedParameters     dicom.Tag = 0x00741212
 	performedProcedure      dicom.Tag = 0x00741216
 	replacedStep            dicom.Tag = 0x00741224
 	requestingAE            dicom.Tag = 0x00741236
