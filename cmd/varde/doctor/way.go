@@ -46,12 +46,12 @@ func explain(ctx context.Context, s settings.Settings, d settings.Destination, e
 		if version := greets(ctx, conn, addr); version != "" {
 			return otherwise(d, true), fmt.Errorf("it speaks %s at this port, and is called in the clear: %w", version, study.ErrRefused)
 		}
-		return remedy, err
+		return answered(s, d, err, remedy)
 	}
 	if fault != nil {
 		return tlsFault(d, fault, config)
 	}
-	return remedy, err
+	return answered(s, d, err, remedy)
 }
 
 // greet greets a destination as its calls do, over a connection that is thrown away: by
