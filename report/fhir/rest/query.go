@@ -75,20 +75,41 @@ func (t token) matches(system, value string) bool {
 	return (t.system == nil || *t.system == system) && (t.value == "" || t.value == value)
 }
 
-// tokens reads a list of values, of which one must match.
+// tokens reads a list of values, of which one must match. A backslash before a comma, a
+// bar, a dollar or a backslash makes it one of the value's own.
 func tokens(text string) []token {
 	var all []token
-	for one := range strings.SplitSeq(text, ",") {
-		system, value, found := strings.Cut(one, "|")
+	for _, one := range pieces(text, ',') {
+		parts := pieces(one, '|')
+		system, value := plain(parts[0]), plain(strings.Join(parts[1:], "|"))
 		switch {
 		case one == "" || one == "|":
-		case found:
+		case len(parts) > 1:
 			all = append(all, token{&system, value})
 		default:
-			all = append(all, token{nil, one})
+			all = append(all, token{nil, system})
 		}
 	}
 	return all
+}
+
+// pieces cuts a text at a sign that is not escaped.
+func pieces(text string, at byte) (all []string) {
+	from := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case at:
+			all, from = append(all, text[from:i]), i+1
+		}
+	}
+	return append(all, text[from:])
+}
+
+// plain takes the escapes out of a piece. A backslash before anything else is one.
+func plain(text string) string {
+	return strings.NewReplacer(`\\`, `\`, `\,`, ",", `\|`, "|", `\$`, "$").Replace(text)
 }
 
 // A search is what is asked of one type.

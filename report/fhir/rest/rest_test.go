@@ -453,3 +453,31 @@ func TestCapabilityStatementHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbersWithSignsOfTheirOwnAreFound: an accession number with a slash, and a
+// patient's number with the signs by which a question is cut, escaped as FHIR wants it.
+func TestNumbersWithSignsOfTheirOwnAreFound(t *testing.T) {
+	s := newSite(t)
+	a := storetest.Arrival("1.2", 1, "")
+	a.Study.Accession = "24/00123"
+	a.Study.Patient = study.NewPatient(study.Person{ID: `P|1,2$\`, Name: "Nordmann^Kari"})
+	_, err := s.Ledger.Receive(t.Context(), a)
+	s.OK(err)
+	s.OK(s.Ledger.Settle(t.Context(), s.Plan("1.2", storetest.Asked("ct", 1))))
+	s.Score()
+	s.Conclude(study.Flagged, 0.9)
+	s.Report()
+	for q, want := range map[string]int{
+		"identifier=" + url.QueryEscape("24/00123"):               1,
+		"identifier=" + url.QueryEscape("|24/00123"):              1,
+		"identifier=" + url.QueryEscape("24/00124"):               0,
+		"identifier=" + url.QueryEscape("DiagnosticReport/00123"): 0,
+		"patient:identifier=" + url.QueryEscape(`P\|1\,2\$\\`):    1,
+		"patient:identifier=" + url.QueryEscape(`P9,P\|1\,2\$\\`): 1,
+		"patient:identifier=" + url.QueryEscape(`P|1,2$\`):        0,
+	} {
+		if code, _, page := s.ask(http.MethodGet, "/fhir/r4/DiagnosticReport?"+q); code != http.StatusOK || len(found(page)) != want {
+			t.Errorf("%s: %d, %d reports, not %d", q, code, len(found(page)), want)
+		}
+	}
+}

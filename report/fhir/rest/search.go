@@ -126,8 +126,10 @@ func (s search) studies() ([]study.UID, bool) {
 		if len(list) != 1 {
 			continue
 		}
-		if _, id, ok := strings.Cut(list[0].value, "/"); ok {
-			return named([]string{id}), true
+		if name, id, ok := strings.Cut(list[0].value, "/"); ok { // an accession number may have a slash too
+			if _, ours := kindOf(name); ours {
+				return named([]string{id}), true
+			}
 		}
 		if uid, ok := strings.CutPrefix(list[0].value, "urn:oid:"); ok {
 			return []study.UID{study.UID(uid)}, true
