@@ -48,6 +48,7 @@ type Segmentation struct {
 	TiledFull   bool        // its frames lie in the order of PS3.3 §C.7.6.17.3
 	FocalPlanes int         // of a tiled one
 	Planes      []Plane     // one for each frame that the object describes
+	numbers     []int       // of the segments, in order
 }
 
 // A Matrix is the total pixel matrix of a slide, PS3.3 §C.8.12.14, and where it lies on
@@ -76,6 +77,7 @@ const (
 	maxPlanes   = 50_000
 	maxFrom     = 16 // images that one frame was drawn on
 	maxSources  = 50_000
+	maxMatrix   = 1 << 24 // pixels of a side of a slide
 )
 
 // Segments reads the head of a segmentation of any maker. An error wraps
@@ -105,6 +107,10 @@ func Segments(d *dicom.Dataset) (Segmentation, error) {
 	if len(s.Segments) == 0 {
 		return s, fmt.Errorf("read segmentation %s: it has no segments: %w", s.UID, study.ErrInvalid)
 	}
+	for _, x := range s.Segments {
+		s.numbers = append(s.numbers, x.Number)
+	}
+	slices.Sort(s.numbers)
 	n, err := s.frames(d, at)
 	if err != nil {
 		return s, err
@@ -260,7 +266,7 @@ func (s *Segmentation) Tile(frame int) (number, column, row int, ok bool) {
 		return s.NumberOf(frame), at[0], at[1], true
 	}
 	across, down := (s.Total.Columns+s.Columns-1)/s.Columns, (s.Total.Rows+s.Rows-1)/s.Rows
-	if !s.TiledFull || across < 1 || down < 1 {
+	if !s.TiledFull || across < 1 || down < 1 || max(s.Total.Columns, s.Total.Rows) > maxMatrix {
 		return 0, 0, 0, false
 	}
 	layer, at := frame/(across*down), frame%(across*down)
@@ -269,15 +275,10 @@ func (s *Segmentation) Tile(frame int) (number, column, row int, ok bool) {
 	case plane != 0:
 		return 0, 0, 0, false
 	case s.Form != "LABELMAP":
-		all := make([]int, len(s.Segments))
-		for i, x := range s.Segments {
-			all[i] = x.Number
-		}
-		slices.Sort(all)
-		if which >= len(all) {
+		if which >= len(s.numbers) {
 			return 0, 0, 0, false
 		}
-		number = all[which]
+		number = s.numbers[which]
 	case which > 0:
 		return 0, 0, 0, false
 	}

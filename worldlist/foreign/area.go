@@ -31,6 +31,7 @@ const (
 	areaTiles = 400       // frames of a segmentation that are read for it
 	areaBytes = 160 << 20 // pixels that are decoded for it
 	areaFilms = 48        // segments of a segmentation that are told
+	areaLook  = 1 << 20   // frames of a segmentation that are looked at
 )
 
 // Area gives what lies of segmentations on an area of the slide of a series. A cell of
@@ -115,9 +116,9 @@ func newPatch(s *evidence.Segmentation, at onto, a Area) *patch {
 type tile struct{ frame, number, column, row int }
 
 func (p *patch) tiles(d Document) (all []tile) {
-	frames := p.s.FrameCount
+	frames := min(p.s.FrameCount, areaLook)
 	if d.In.Image != nil {
-		frames = min(max(frames, 1), d.In.Image.Frames)
+		frames = min(max(frames, 1), d.In.Image.Frames, areaLook)
 	}
 	for n := range frames {
 		number, column, row, ok := p.s.Tile(n)

@@ -240,6 +240,7 @@ func OnSlide(docs []Document, instances []study.Instance, series study.UID) Slid
 	if !ok {
 		return v
 	}
+	left := maxCloud
 	for k, d := range docs {
 		for i, f := range d.Findings {
 			if f.Unshown {
@@ -255,7 +256,7 @@ func OnSlide(docs []Document, instances []study.Instance, series study.UID) Slid
 			}
 		}
 		if d.Annotated != nil {
-			v.Clouds = append(v.Clouds, g.clouds(d, letter(k))...)
+			v.Clouds = append(v.Clouds, g.clouds(d, letter(k), &left)...)
 		}
 		if d.Segments != nil {
 			if _, ok := g.matrix(d.Segments); ok {
@@ -288,8 +289,12 @@ func (g glass) link(l words.Lang, f evidence.Finding) (Link, bool) {
 	return Link{}, false
 }
 
+// maxCloud bounds the numbers of all lines of annotations on a slide: of a group that
+// has more than are left each shape is a dot.
+const maxCloud = 1_000_000
+
 // clouds gives the groups of annotations as they lie on the slide.
-func (g glass) clouds(d Document, letter string) (all []Cloud) {
+func (g glass) clouds(d Document, letter string, left *int) (all []Cloud) {
 	lay, ok := g.annotated(d.Annotated)
 	if !ok {
 		return nil
@@ -307,6 +312,14 @@ func (g glass) clouds(d Document, letter string) (all []Cloud) {
 				flat[i] = int(math.Round(10 * p))
 			}
 			c.Each = append(c.Each, flat)
+			*left -= len(flat)
+		}
+		if *left < 0 {
+			c.Line = false
+			for i, one := range c.Each {
+				*left += len(one)
+				c.Each[i] = []int{one[0], one[1]}
+			}
 		}
 		if len(c.Each) > 0 {
 			all = append(all, c)

@@ -236,3 +236,43 @@ func TestFindingsOfReportsLieOnTheSlide(t *testing.T) {
 		}
 	}
 }
+
+// TestHugeAnnotationsBecomeDots: what would be too much to draw as lines has a dot for
+// each shape, and nothing is left out.
+func TestHugeAnnotationsBecomeDots(t *testing.T) {
+	s := &shelf{}
+	c := studytest.OtherCloud{UID: "2.25.71", Series: "2.25.72", Study: "2.25.7", Label: "Nuclei", How: "AUTOMATIC", Shape: "ELLIPSE", On: glass()[0]}
+	for i := range 12_000 {
+		x, y := float64(i%200*20), float64(i/200*20)
+		c.Each = append(c.Each, []float64{x, y, x + 8, y, x + 4, y - 3, x + 4, y + 3})
+	}
+	b, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, _ := s.library().Documents(t.Context(), []study.Instance{s.put(t, b)})
+	v := foreign.OnSlide(docs, glass(), "2.25.8")
+	if len(v.Clouds) != 1 || v.Clouds[0].Line || len(v.Clouds[0].Each) != 12_000 || len(v.Clouds[0].Each[0]) != 2 {
+		t.Errorf("%d clouds", len(v.Clouds))
+	}
+}
+
+// TestImpossibleMatrixIsNotLaid: sizes that no slide has lead nowhere.
+func TestImpossibleMatrixIsNotLaid(t *testing.T) {
+	s := &shelf{}
+	b, err := film(func(m *studytest.OtherFilm) { m.Full = true }).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib := s.library()
+	docs, _ := lib.Documents(t.Context(), []study.Instance{s.put(t, b)})
+	for _, side := range [][2]int{{1 << 31, 1 << 32}, {1<<32 - 1, 1<<32 - 1}, {1, 1 << 32}} {
+		wrong := *docs[0].Segments
+		wrong.Total.Columns, wrong.Total.Rows, wrong.Rows, wrong.Columns, wrong.FrameCount = side[0], side[1], 1, 1, 1<<31-1
+		d := docs[0]
+		d.Segments = &wrong
+		if got, err := lib.Area(t.Context(), []foreign.Document{d}, glass(), "2.25.8", foreign.Area{W: 4096, H: 2048}); err != nil || len(got.Pieces) != 0 {
+			t.Errorf("%v: %d pieces, %v", side, len(got.Pieces), err)
+		}
+	}
+}
