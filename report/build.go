@@ -164,7 +164,7 @@ func (b *builder) finding(f study.Finding) tree.Item {
 	template := "1410"
 	drawn, isDrawn := b.drawn[f.Tracking]
 	switch n := len(f.Regions); {
-	case isDrawn:
+	case isDrawn && drawn.frame == 0:
 		template = "1411"
 	case n == 0:
 		template = "1501"

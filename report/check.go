@@ -51,6 +51,8 @@ func Check(b []byte) error {
 	}
 	for _, part := range root.Items {
 		switch part.Name {
+		case conceptLibrary:
+			c.library(part)
 		case conceptMeasurements:
 			c.groups(part)
 		case conceptQualitative:
@@ -66,6 +68,7 @@ func Check(b []byte) error {
 // A checker gathers faults.
 type checker struct {
 	faults []error
+	found  bool               // a measurement group is of a finding
 	person bool               // it is a reader's, who has verified a result
 	series map[study.UID]bool // in the evidence
 }
@@ -154,6 +157,10 @@ func (c *checker) rows(where string, of tree.Item, rows []row) {
 	counts := make([]int, len(rows))
 	for _, i := range of.Items {
 		at := slices.IndexFunc(rows, func(r row) bool { return r.takes(i) })
+		// What a template has by name is not taken in by a row for anything else.
+		if at >= 0 && rows[at].name.Zero() && !i.Name.Zero() && slices.ContainsFunc(rows, func(r row) bool { return r.named(i) }) {
+			at = -1
+		}
 		if at < 0 {
 			c.fault(where, "holds %s %s %s, which is not in its template", i.Relation, i.Type, i.Name.Value)
 			continue
@@ -172,9 +179,13 @@ func (c *checker) rows(where string, of tree.Item, rows []row) {
 	}
 }
 
+// named reports whether a row is for the concept of an item.
+func (r row) named(i tree.Item) bool {
+	return r.name.Value == i.Name.Value && r.name.Scheme == i.Name.Scheme
+}
+
 func (r row) takes(i tree.Item) bool {
-	same := r.name.Zero() || r.name.Value == i.Name.Value && r.name.Scheme == i.Name.Scheme
-	return same && r.relation == i.Relation && slices.Contains(r.kinds, i.Type)
+	return (r.name.Zero() || r.named(i)) && r.relation == i.Relation && slices.Contains(r.kinds, i.Type)
 }
 
 func (r row) naming() string {
@@ -204,6 +215,10 @@ func (c *checker) item(where string, i tree.Item, r row) {
 		c.fault(where, "has no whole concept name")
 	}
 	switch i.Type {
+	case tree.TypeImage:
+		if r.name.Zero() && !i.Name.Zero() {
+			c.fault(where, "has a concept name, which its row has not")
+		}
 	case tree.TypeCode:
 		if i.Code.Value == "" || i.Code.Scheme == "" || i.Code.Meaning == "" {
 			c.fault(where, "has no whole code")
@@ -235,6 +250,19 @@ func (c *checker) item(where string, i tree.Item, r row) {
 	}
 }
 
+// library holds the image library to listing an image once, TID 1600.
+func (c *checker) library(of tree.Item) {
+	listed := map[study.UID]bool{}
+	of.Walk(func(i tree.Item) {
+		if i.Type == tree.TypeImage && listed[i.Image.Instance] {
+			c.fault("image library", "lists an image twice")
+		}
+		if i.Type == tree.TypeImage {
+			listed[i.Image.Instance] = true
+		}
+	})
+}
+
 // groups holds each measurement group against the template that it names.
 func (c *checker) groups(of tree.Item) {
 	seen := map[string]bool{}
@@ -249,7 +277,11 @@ func (c *checker) groups(of tree.Item) {
 			continue
 		}
 		c.rows(where, g, rows)
-		if g.Template == "1411" {
+		c.found = c.found || has(g, conceptFinding) > 0
+		switch g.Template {
+		case "1410":
+			c.plane(where, g)
+		case "1411":
 			c.volume(where, g)
 		}
 		for _, i := range g.Items {
@@ -263,18 +295,33 @@ func (c *checker) groups(of tree.Item) {
 	}
 }
 
+// has counts the items of a concept in a group.
+func has(g tree.Item, name study.Code) (n int) {
+	for _, i := range g.Items {
+		if i.Name.Value == name.Value && i.Name.Scheme == name.Scheme {
+			n++
+		}
+	}
+	return n
+}
+
+// plane holds a planar group to one way of giving its region: one region, or one frame of
+// a segmentation with the image that it was drawn over.
+func (c *checker) plane(where string, g tree.Item) {
+	regions, frames := has(g, conceptRegion), has(g, conceptSegmentFrame)
+	if regions+frames != 1 {
+		c.fault(where, "has %d regions and %d segmentation frames, where it must have exactly one of them", regions, frames)
+	}
+	if frames != has(g, conceptSegmentedImage) {
+		c.fault(where, "does not say of which image its segmentation frame is")
+	}
+}
+
 // volume holds a volumetric group to one way of giving its region: several regions, or
 // a segment with the series that it was drawn over. Only a group of everything that was
 // drawn, whose segments have no numbers, is of no finding.
 func (c *checker) volume(where string, g tree.Item) {
-	count := func(name study.Code) (n int) {
-		for _, i := range g.Items {
-			if i.Name.Value == name.Value && i.Name.Scheme == name.Scheme {
-				n++
-			}
-		}
-		return n
-	}
+	count := func(name study.Code) int { return has(g, name) }
 	whole := false
 	for _, i := range g.Items {
 		whole = whole || i.Name.Value == conceptSegment.Value && len(i.Segments) == 0
@@ -307,6 +354,9 @@ func (c *checker) outcome(of tree.Item) {
 		}
 	}
 	c.agree(summary, status)
+	if !c.person && c.found && summary != allWith && summary != someWith { // a reader's may be of what no model found
+		c.fault("outcome", "says (%s), and there are findings", summary.Value)
+	}
 	answered := status == statusSucceeded || status == statusPartially
 	switch {
 	case c.person && meaning.Zero(): // the reader's words say it

@@ -35,6 +35,8 @@ var (
 	conceptAlgorithmParams    = identity.DCM("111002", "Algorithm Parameters")
 	conceptSegment            = identity.DCM("121191", "Referenced Segment")
 	conceptSegmented          = identity.DCM("121232", "Source series for segmentation")
+	conceptSegmentFrame       = identity.DCM("121214", "Referenced Segmentation Frame")
+	conceptSegmentedImage     = identity.DCM("121233", "Source image for segmentation")
 	conceptSource             = identity.DCM("121112", "Source of Measurement")
 	conceptRegion             = identity.DCM("111030", "Image Region")
 	conceptCenter             = identity.DCM("111010", "Center")

@@ -194,6 +194,35 @@ func newDrawnBench(t *testing.T, slices int, form masks.Form) *bench {
 	return m
 }
 
+// frameOf holds a finding that was drawn on one image to the frame of its mask on which
+// it is, and to that image. A frame of a label map is of no single finding: there it is
+// outlined.
+func frameOf(t *testing.T, form masks.Form, sr []byte, mask study.UID) {
+	t.Helper()
+	root, err := tree.Read(header(t, sr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames, sources, outlines []tree.Item
+	root.Walk(func(i tree.Item) {
+		switch i.Name.Value {
+		case "121214":
+			frames = append(frames, i)
+		case "121233":
+			sources = append(sources, i)
+		case "111030":
+			outlines = append(outlines, i)
+		}
+	})
+	switch {
+	case form == masks.LabelMap && (len(frames)+len(sources) > 0 || len(outlines) != 1):
+		t.Errorf("%s: %d frames, %d outlines", form, len(frames), len(outlines))
+	case form != masks.LabelMap && (len(frames) != 1 || len(sources) != 1 || len(outlines) > 0 || frames[0].Image.Instance != mask ||
+		frames[0].Image.Frame != 1 || sources[0].Image.Class != dicom.CTImage):
+		t.Errorf("%s: frames %+v of %+v, %d outlines", form, frames, sources, len(outlines))
+	}
+}
+
 // TestMasksGoToThoseWhoWantThem: in the form that the card asks for, known to the
 // report, and only where something was drawn.
 func TestMasksGoToThoseWhoWantThem(t *testing.T) {
@@ -215,6 +244,7 @@ func TestMasksGoToThoseWhoWantThem(t *testing.T) {
 		if knows := strings.Contains(string(m.objects[sr.Key]), string(r.UID)); knows != (form != masks.LabelMap) {
 			t.Errorf("%s: the report knows the mask: %v", form, knows)
 		}
+		frameOf(t, form, m.objects[sr.Key], r.UID)
 	}
 	none := newBench(t, chestCT(1, 1), 0, nil)
 	none.about = report.About{Segments: []masks.Segment{{Name: "nodule", What: nodule, Lesions: true}}}

@@ -195,6 +195,9 @@ func (s sample) withMasks(findings, frames int) sample {
 	s.beside, s.drawn = append(s.beside, o), report.Segments{o.UID: {}}
 	for n, f := range s.result.Findings[:findings] {
 		s.drawn[o.UID][f.Tracking] = masks.Place{Number: n + 1, Frames: frames}
+		if frames == 1 {
+			s.drawn[o.UID][f.Tracking] = masks.Place{Number: n + 1, Frames: 1, Frame: n + 1}
+		}
 	}
 	return s
 }

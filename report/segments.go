@@ -18,22 +18,35 @@ type segment struct {
 	of     study.Report // the segmentation
 	number int
 	series study.UID // that it was drawn over
+	frame  int       // of the segmentation, where it is on that one alone; else 0
+	over   tree.Reference
 }
 
 // segments finds the findings that say where they are by their segment, and not by an
-// outline: those of every segmentation in which some finding goes through several
-// frames, for an outline tells of one frame only. What lies in a single frame is told
-// whole by its outline, which every workstation can draw. TID 1410 and TID 1411 want
-// exactly one way.
+// outline, for who gets the segmentation: those of every one in which some finding goes
+// through several frames by its number, TID 1411, and where none does, those that lie on
+// one frame of it and on one image by that frame, TID 1410. Both templates want exactly
+// one way.
 func (b *builder) segments() map[study.UID]segment {
 	all := map[study.UID]segment{}
 	for _, o := range b.document.Objects {
 		places := b.places[o.UID]
 		deep := slices.ContainsFunc(b.result.Findings, func(f study.Finding) bool { return places[f.Tracking].Frames > 1 })
 		for _, f := range b.result.Findings {
-			n, series := places[f.Tracking].Number, b.seriesOf(f)
-			if _, known := all[f.Tracking]; deep && n > 0 && !known && series != "" {
-				all[f.Tracking] = segment{o, n, series}
+			p, series := places[f.Tracking], b.seriesOf(f)
+			if _, known := all[f.Tracking]; known || p.Number == 0 || series == "" {
+				continue
+			}
+			s := segment{of: o, number: p.Number, series: series}
+			if !deep && len(f.Regions) == 1 && !b.onTheGlass(f.Regions[0]) {
+				g := f.Regions[0]
+				s.frame, s.over = p.Frame, tree.Reference{Class: g.Class, Instance: g.Instance}
+				if g.Frames > 1 {
+					s.over.Frame = g.Frame
+				}
+			}
+			if deep || s.frame > 0 {
+				all[f.Tracking] = s
 			}
 		}
 	}
@@ -50,9 +63,22 @@ func (b *builder) seriesOf(f study.Finding) study.UID {
 	return ""
 }
 
-// rows gives the rows of TID 1411 that name a segment and what it was drawn over;
-// without a number all segments are meant.
+// onTheGlass reports whether a region is one of a slide as a whole: it is on many frames.
+func (b *builder) onTheGlass(g study.Region) bool {
+	_, slide := b.planes[g.Instance]
+	return slide || g.Total
+}
+
+// rows gives the rows of TID 1410 that name a frame of a segmentation and the image that
+// it was drawn over, or those of TID 1411 that name a segment and its series; without a
+// number all segments are meant.
 func (s segment) rows() []tree.Item {
+	if s.frame > 0 {
+		frame := tree.Image(tree.Contains, tree.Reference{Class: s.of.Class, Instance: s.of.UID, Frame: s.frame})
+		source := tree.Image(tree.Contains, s.over)
+		frame.Name, source.Name = conceptSegmentFrame, conceptSegmentedImage
+		return []tree.Item{frame, source}
+	}
 	image := tree.Image(tree.Contains, tree.Reference{Class: s.of.Class, Instance: s.of.UID})
 	image.Name = conceptSegment
 	if s.number > 0 {
@@ -63,13 +89,14 @@ func (s segment) rows() []tree.Item {
 
 // drawnWhole makes the study's own numbers ones of everything that was drawn, where
 // findings refer to their segments: a validator in wide use (PixelMed's, 2022) holds
-// every group of such a report against TID 1411. It reports false where that is not
-// true of them, for what was drawn is in several segmentations.
+// every group of such a report against TID 1411, and where they refer to frames against
+// TID 1410. It reports false where that is not true of them, for what was drawn is in
+// several segmentations, or on single frames.
 func (b *builder) drawnWhole(whole *tree.Item) bool {
 	var one segment
 	for _, f := range b.result.Findings {
 		s, ok := b.drawn[f.Tracking]
-		if ok && one.of.UID != "" && one.of.UID != s.of.UID {
+		if ok && (s.frame > 0 || one.of.UID != "" && one.of.UID != s.of.UID) {
 			return false
 		}
 		if ok {

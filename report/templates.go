@@ -109,9 +109,10 @@ func qualitativeRows() []row {
 	)
 }
 
-// groupRows is a measurement group by its template: a planar one has one region, a
-// volumetric one has several or the segment that was drawn of it, the others have what
-// they have. In which way a volumetric one gives its region is held by the checker.
+// groupRows is a measurement group by its template: a planar one has one region or the
+// frame of a segmentation on which it was drawn, a volumetric one has several or the
+// segment that was drawn of it, the others have what they have. In which way the first two
+// give their region is held by the checker.
 func groupRows(template string) ([]row, bool) {
 	rows := append([]row{
 		text(tree.HasObsContext, conceptTrackingID, 1, 1, nil),
@@ -120,7 +121,11 @@ func groupRows(template string) ([]row, bool) {
 	least, most, finding := 0, many, 0
 	switch template {
 	case "1410":
-		least, most, finding = 1, 1, 1
+		least, most, finding = 0, 1, 1
+		frame, source := image(tree.Contains, 0, 1), image(tree.Contains, 0, 1)
+		frame.name, frame.holds = conceptSegmentFrame, isSegmentFrame
+		source.name, source.holds = conceptSegmentedImage, isSegmented
+		rows = append(rows, frame, source)
 	case "1411":
 		segment := image(tree.Contains, 0, 1)
 		segment.name, segment.holds = conceptSegment, isSegment
@@ -141,6 +146,26 @@ func groupRows(template string) ([]row, bool) {
 		row{relation: tree.Contains, kinds: shapes, name: conceptCenter, most: 1, holds: hasPlace, below: []row{selected}},
 		row{relation: tree.Contains, kinds: []tree.ValueType{tree.TypeNum, tree.TypeCode, tree.TypeText}, most: many}, // what the card names
 	), true
+}
+
+// isSegmentFrame checks what refers to one frame of a segmentation: of a label map a frame
+// tells of several segments, and says nothing of one.
+func isSegmentFrame(i tree.Item) string {
+	if i.Image.Class != dicom.Segmentation {
+		return "is no segmentation of which a frame shows one segment"
+	}
+	if i.Image.Frame < 1 || len(i.Segments) > 0 {
+		return "names no frame, or segments beside it"
+	}
+	return ""
+}
+
+// isSegmented checks what was drawn over: an image that is no mask itself.
+func isSegmented(i tree.Item) string {
+	if i.Image.Class == dicom.Segmentation || i.Image.Class == dicom.LabelMapSegmentation {
+		return "is itself a segmentation"
+	}
+	return ""
 }
 
 // isSegment checks what refers to segments: the object is a segmentation, and the

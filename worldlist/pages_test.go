@@ -545,3 +545,25 @@ func TestStudyTellsThatObjectsAreHeld(t *testing.T) {
 		t.Error("the page of a study without conflicts tells of some")
 	}
 }
+
+// TestAReaderIsToldWhenTheModelIsStoppedAfterwards: where a physician has answered, the
+// study's page says that the model was stopped since and that the answer stands.
+func TestAReaderIsToldWhenTheModelIsStoppedAfterwards(t *testing.T) {
+	w := newWard()
+	server, _ := serve(t, w, webui.Quality)
+	says := func() bool {
+		t.Helper()
+		_, page := get(t, server.URL+"/studies/"+string(chestCT), webui.Quality)
+		return strings.Contains(words(page), webui.Lang("en").T("signed.stopped"))
+	}
+	if w.withheld = nodules; says() {
+		t.Error("of a study that nobody has read it says what was answered")
+	}
+	w.readings = append(w.readings, study.Reading{Study: chestCT, Rev: w.cases[chestCT].Study.Rev, By: "A. Dahl", Verdict: "agree", At: today})
+	if !says() {
+		t.Error("the page does not say that the answer stands")
+	}
+	if w.withheld = (study.ModelRef{}); says() {
+		t.Error("it says so of a model that runs")
+	}
+}

@@ -103,18 +103,21 @@ func (w Work) Segmentations() ([]Object, error) {
 	return out, nil
 }
 
-// A Place is where a segment is in an object: its number, and on how many frames it is.
-type Place struct{ Number, Frames int }
+// A Place is where a segment is in an object: its number, on how many frames it is, and
+// where that is a single one that shows no other, which, from 1.
+type Place struct{ Number, Frames, Frame int }
 
 // Places finds the segments of a Segmentation that this package wrote, by their
 // tracking UID. A label map does not tell its segments apart by frames; there each
 // counts as being on all of them.
 func Places(d *dicom.Dataset) map[study.UID]Place {
-	frames := map[int]int{}
-	whole := 0
+	frames, last := map[int]int{}, map[int]int{}
+	whole, at := 0, 0
 	for f := range d.Each(dicom.PerFrameFunctionalGroupsSequence) {
+		at++
 		if n, ok := f.Item(dicom.SegmentIdentificationSequence).Int(dicom.ReferencedSegmentNumber); ok {
 			frames[n]++
+			last[n] = at
 		} else {
 			whole++
 		}
@@ -123,7 +126,11 @@ func Places(d *dicom.Dataset) map[study.UID]Place {
 	for s := range d.Each(dicom.SegmentSequence) {
 		n, ok := s.Int(dicom.SegmentNumber)
 		if uid := study.UID(s.Text(dicom.TrackingUID)); ok && uid != "" {
-			all[uid] = Place{n, frames[n] + whole}
+			p := Place{Number: n, Frames: frames[n] + whole}
+			if p.Frames == 1 && whole == 0 {
+				p.Frame = last[n]
+			}
+			all[uid] = p
 		}
 	}
 	return all
