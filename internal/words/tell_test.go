@@ -345,6 +345,11 @@ func TestCodesOfTheStandardsAreTranslatedOnce(t *testing.T) {
 			}
 		}
 	}
+	for _, l := range words.Langs {
+		if c := (study.Code{Value: "L0JK", Scheme: "IBSI", Meaning: "?"}); l.Code(c) == "?" {
+			t.Errorf("%s: no word for the longest diameter of a lesion", l)
+		}
+	}
 	for unit, known := range map[string]bool{"mm2": true, "%": true, "1": true, "{ratio}": true, "{nuclei}/mm2": false} {
 		if words.Danish.Knows(ucum(unit)) != known {
 			t.Errorf("unit %s: known is not %v", unit, known)
