@@ -109,7 +109,8 @@ function open(index, then = undefined) {
     then?.();
     return;
   }
-  Object.assign(state, { slide: index, heat: null, heatFor: '', areas: [], at: -1, failed: 0 });
+  // A map that is still on its way is another slide's, and wanted no more.
+  Object.assign(state, { slide: index, heat: null, heatFor: '', areas: [], at: -1, failed: 0, wanted: state.wanted + 1 });
   delete stage.dataset.shown;
   delete stage.dataset.loaded;
   for (const a of document.querySelectorAll('[data-slide]')) {
