@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,7 +110,9 @@ func TestModelOfTwoNetworksGoesItsWay(t *testing.T) {
 		}
 		_, paths := files(t, d)
 		again := judgment(t, `{"results":[`+run(t, append([]string{"score", "--model", folder}, paths...)...).must(t)+`]}`)
-		if *again.Probability != *r.Probability || again.Ran.MIL != hash {
+		// The service may have measured that the network runs best in other batches or on
+		// other threads, which sum in another order.
+		if math.Abs(*again.Probability-*r.Probability) > 1e-3 || again.Ran.MIL != hash {
 			t.Errorf("%s from files: %v, by the service %v", d.Name, *again.Probability, *r.Probability)
 		}
 	}
