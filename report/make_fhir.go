@@ -91,8 +91,7 @@ func makeFinalFHIR(kind string, v fhir.Version) func(context.Context, *Writer, w
 // earlier gives the answer to the latest state of the study before this one of which
 // something was told, or nil.
 func (w *Writer) earlier(ctx context.Context, k work) (*fhir.Signed, error) {
-	k.result.Rev--
-	signed, err := w.signed(ctx, k)
+	signed, err := w.signed(ctx, k, k.result.Rev-1)
 	if err != nil || len(signed) == 0 {
 		return nil, err
 	}

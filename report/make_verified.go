@@ -25,7 +25,7 @@ func makeVerified(ctx context.Context, w *Writer, k work) ([]made, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := w.signed(ctx, k)
+	signed, err := w.signed(ctx, k, k.result.Rev)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 		Verified: &messages.Verification{By: personName(g.By), At: g.At}, At: g.At, Report: written(k.beside, KindVerified, k.lang)}
 	in.UID, _ = k.name(KindFinalMessage, k.number, "")
 	in.Beside = written(k.before, KindMessage, k.lang) != nil || written(k.beside, KindMessage, k.lang) != nil
-	signed, err := w.signed(ctx, k)
+	signed, err := w.signed(ctx, k, k.result.Rev)
 	if err != nil {
 		return nil, err
 	}
@@ -75,19 +75,22 @@ func makeFinalMessage(ctx context.Context, w *Writer, k work) ([]made, error) {
 	return []made{k.made(KindFinalMessage, k.number, "", "", b)}, nil
 }
 
-// signed gives what was told of a reader's answer before: to this state of the study, where
-// it is told anew, or else to the latest earlier one of which it was.
-func (w *Writer) signed(ctx context.Context, k work) ([]study.Report, error) {
-	for rev := k.result.Rev + 1; rev > 0; {
-		all, err := w.Ledger.Predecessors(ctx, k.result.Study, rev, k.result.Model)
+// signed gives what was told of a reader's answer before: to the latest state of the
+// study up to a revision of which it was. What this work writes itself, when it is done
+// twice, is none of it.
+func (w *Writer) signed(ctx context.Context, k work, rev int) ([]study.Report, error) {
+	for next := rev + 1; next > 0; {
+		all, err := w.Ledger.Predecessors(ctx, k.result.Study, next, k.result.Model)
 		if err != nil {
 			return nil, fmt.Errorf("read what was told of an earlier answer: %w", err)
 		}
-		mine := slices.DeleteFunc(slices.Clone(all), func(r study.Report) bool { return r.Purpose != study.PurposeVerified })
-		if len(mine) > 0 || len(all) == 0 || all[0].Rev >= rev {
+		mine := slices.DeleteFunc(slices.Clone(all), func(r study.Report) bool {
+			return r.Purpose != study.PurposeVerified || r.Rev == k.result.Rev && order(r.Kind) >= k.number
+		})
+		if len(mine) > 0 || len(all) == 0 || all[0].Rev >= next {
 			return mine, nil
 		}
-		rev = all[0].Rev
+		next = all[0].Rev
 	}
 	return nil, nil
 }

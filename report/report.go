@@ -63,14 +63,16 @@ type Keeper interface {
 
 // A Writer does report jobs.
 type Writer struct {
-	Ledger   Ledger
-	Objects  Keeper
-	Wants    []Want // what each destination is to get
-	Lang     string // of the site: en, nb, da; empty stands for en
-	Device   Device
-	Location *time.Location // for the dates in reports; nil is the machine's
-	Slides   *Slides        // what heatmaps and annotations are made from; nil writes none
-	Marks    []string       // kinds that are written of every result though no destination asks for them
+	Ledger  Ledger
+	Objects Keeper
+	Wants   []Want // what each destination is to get
+	Lang    string // of the site: en, nb, da; empty stands for en
+	Device  Device
+	// Installation is whose names the objects bear.
+	Installation study.Installation
+	Location     *time.Location // for the dates in reports; nil is the machine's
+	Slides       *Slides        // what heatmaps and annotations are made from; nil writes none
+	Marks        []string       // kinds that are written of every result though no destination asks for them
 	// Messages is how HL7 v2 messages are written, and Orders gives those of a
 	// study, whose numbers they bear; nil knows of none.
 	Messages messages.Options
@@ -126,11 +128,13 @@ func (w *Writer) Handle(ctx context.Context, j study.Job) error {
 
 // write makes and keeps everything that a job asks for.
 func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error) {
-	k := work{device: w.Device.Filled(), location: w.Location}
+	k := work{device: w.Device, location: w.Location}
 	var err error
 	if k.study, err = w.Ledger.Study(ctx, j.Study); err != nil {
 		return nil, err
 	}
+	k.device.Installation = w.Installation.Of(k.study)
+	k.device = k.device.Filled()
 	if k.instances, err = w.Ledger.Instances(ctx, j.Study); err != nil {
 		return nil, err
 	}
@@ -162,6 +166,9 @@ func (w *Writer) write(ctx context.Context, j study.Job) ([]study.Report, error)
 		return nil, err
 	}
 	k.before = slices.DeleteFunc(k.before, func(r study.Report) bool {
+		if k.purpose == study.PurposePatient && r.Purpose == k.purpose && order(r.Kind) >= k.number {
+			return true // what this job writes itself, when it is done twice
+		}
 		return r.Purpose != study.PurposeResult && r.Purpose != study.PurposePatient && (r.Purpose != study.PurposeVerified || k.purpose != study.PurposePatient)
 	})
 	k.slides = sync.OnceValues(func() ([]slides.Slide, error) { return w.slidesOf(ctx, k.instances, k.result) })

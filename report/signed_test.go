@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -268,4 +269,25 @@ func TestAnArchiveKeepsTheReadersReport(t *testing.T) {
 	if len(readers) != 2 {
 		t.Errorf("%d of a reader's", len(readers))
 	}
+}
+
+// TestAReadersAnswerWrittenTwiceIsTheSame: a job that is done again, for nobody heard that
+// it was done, finds what it wrote itself and does not take that for an earlier answer.
+func TestAReadersAnswerWrittenTwiceIsTheSame(t *testing.T) {
+	h := twoStates()
+	w := h.writer(messages.Options{})
+	h.moves(t, w, func(string, []study.Report) {})
+	again := func(task study.Task, rev, part int) {
+		first := maps.Clone(h.objects)
+		for _, r := range h.does(t, w, task, rev, part) {
+			if was, known := first[r.Key]; !known || !bytes.Equal(was, h.objects[r.Key]) {
+				t.Errorf("%s of revision %d: the %s is another one the second time", task, rev, r.Kind)
+			}
+		}
+	}
+	again(study.TaskVerify, 2, 0)
+	h.does(t, w, study.TaskPatient, 2, 0)
+	again(study.TaskPatient, 2, 0)
+	h.does(t, w, study.TaskPatient, 2, 1)
+	again(study.TaskPatient, 2, 1)
 }

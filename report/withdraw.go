@@ -176,7 +176,7 @@ func (w *Writer) superseded(ctx context.Context, k work, now []study.Report) (to
 		})
 	case study.PurposeVerified:
 		first = rejectsAnswer
-		signed, err := w.signed(ctx, k)
+		signed, err := w.signed(ctx, k, rev+1)
 		if err != nil {
 			return nil, 0, err
 		}
