@@ -256,9 +256,9 @@ func tileOf(frame *dicom.Dataset) *[2]int {
 // Tile tells what a frame of a tiled segmentation, counted from 0, holds: the number of
 // its segment, 0 where it may be any, and the column and row of its first pixel in the
 // total matrix. It is not ok where that can't be told, and for all focal planes but the
-// first.
+// first where frames do not say themselves where they lie.
 func (s *Segmentation) Tile(frame int) (number, column, row int, ok bool) {
-	if !s.Tiled || s.Rows < 1 || s.Columns < 1 || frame < 0 {
+	if !s.Tiled || s.Rows < 1 || s.Columns < 1 || max(s.Rows, s.Columns) > maxMatrix || frame < 0 {
 		return 0, 0, 0, false
 	}
 	if frame < len(s.Planes) && s.Planes[frame].Tile != nil {

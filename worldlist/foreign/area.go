@@ -56,8 +56,8 @@ func (l *Library) Area(ctx context.Context, docs []Document, instances []study.I
 		if p == nil {
 			continue // the segmentation has nothing there
 		}
-		tiles := p.tiles(d)
-		if len(tiles) > areaTiles || len(tiles)*d.Segments.Rows*d.Segments.Columns > areaBytes {
+		tiles, all := p.tiles(d)
+		if !all || len(tiles)*d.Segments.Rows*d.Segments.Columns > areaBytes {
 			for _, x := range d.Segments.Segments[:min(len(d.Segments.Segments), maxLines)] {
 				out.Far = append(out.Far, layerKey(d.In.UID, x.Number))
 			}
@@ -67,7 +67,7 @@ func (l *Library) Area(ctx context.Context, docs []Document, instances []study.I
 			return out, err
 		}
 		for _, x := range d.Segments.Segments {
-			if runs := p.runs(x.Number); len(runs) > maxRuns {
+			if runs := p.runs(x.Number); len(runs) > maxRuns || p.many[x.Number] {
 				out.Far = append(out.Far, layerKey(d.In.UID, x.Number))
 			} else if len(runs) > 0 {
 				out.Pieces = append(out.Pieces, Piece{layerKey(d.In.UID, x.Number), p.grid, runs})
@@ -86,6 +86,7 @@ type patch struct {
 	grid           Grid // lays cells on the slide
 	mu             sync.Mutex
 	cells          map[int][]bool // by segment
+	many           map[int]bool   // segments that are there, and beyond those that are told
 }
 
 // newPatch finds the part of a segmentation that lies under an area; nil where none does.
@@ -98,7 +99,7 @@ func newPatch(s *evidence.Segmentation, at onto, a Area) *patch {
 		clip := func(v float64) int { return int(min(max(v, 0), float64(most))) }
 		return clip(math.Floor(lo)), clip(math.Ceil(hi))
 	}
-	p := &patch{s: s, cells: map[int][]bool{}}
+	p := &patch{s: s, cells: map[int][]bool{}, many: map[int]bool{}}
 	p.x0, p.x1 = span(a.X, a.W, at.X, at.DX, s.Total.Columns)
 	p.y0, p.y1 = span(a.Y, a.H, at.Y, at.DY, s.Total.Rows)
 	if p.x0 >= p.x1 || p.y0 >= p.y1 {
@@ -115,20 +116,21 @@ func newPatch(s *evidence.Segmentation, at onto, a Area) *patch {
 // A tile is a frame that lies under a patch.
 type tile struct{ frame, number, column, row int }
 
-func (p *patch) tiles(d Document) (all []tile) {
-	frames := min(p.s.FrameCount, areaLook)
+// tiles finds those frames; false where there are more than are read, or looked at.
+func (p *patch) tiles(d Document) (those []tile, all bool) {
+	frames := p.s.FrameCount
 	if d.In.Image != nil {
-		frames = min(max(frames, 1), d.In.Image.Frames, areaLook)
+		frames = min(max(frames, 1), d.In.Image.Frames)
 	}
-	for n := range frames {
+	for n := range min(frames, areaLook) {
 		number, column, row, ok := p.s.Tile(n)
 		if ok && column < p.x1 && row < p.y1 && column+p.s.Columns > p.x0 && row+p.s.Rows > p.y0 {
-			if all = append(all, tile{n, number, column, row}); len(all) > areaTiles {
-				return all
+			if those = append(those, tile{n, number, column, row}); len(those) > areaTiles {
+				return those, false
 			}
 		}
 	}
-	return all
+	return those, frames <= areaLook
 }
 
 // fill reads tiles into a patch, a few at a time.
@@ -186,12 +188,17 @@ func (p *patch) take(t tile, segment func(i int) int) {
 	}
 }
 
-// of gives the cells of a segment; nil for one that is not described, or one too many.
+// of gives the cells of a segment; nil for one that is not described, and for one too
+// many, which is noted.
 func (p *patch) of(n int) []bool {
-	if all, ok := p.cells[n]; ok || len(p.cells) >= areaFilms {
+	if all, ok := p.cells[n]; ok {
 		return all
 	}
-	if !slices.ContainsFunc(p.s.Segments, func(x evidence.Segment) bool { return x.Number == n }) {
+	if p.many[n] || !slices.ContainsFunc(p.s.Segments, func(x evidence.Segment) bool { return x.Number == n }) {
+		return nil
+	}
+	if len(p.cells) >= areaFilms {
+		p.many[n] = true
 		return nil
 	}
 	p.cells[n] = make([]bool, p.columns*p.rows)

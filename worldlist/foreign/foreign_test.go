@@ -422,16 +422,21 @@ func TestSharedSetIsShown(t *testing.T) {
 	}
 }
 
-// TestHostileObjectsDoNoHarm changes bytes of reports and segmentations: each is told
-// or refused.
+// TestHostileObjectsDoNoHarm changes bytes of reports, segmentations and annotations, of
+// images and of slides: each is told or refused.
 func TestHostileObjectsDoNoHarm(t *testing.T) {
 	s := &shelf{}
-	for _, in := range []study.Instance{report(t, s, func(*studytest.OtherReport) {}), mask(t, s, func(*studytest.OtherMask) {})} {
+	all := []study.Instance{report(t, s, func(*studytest.OtherReport) {}), mask(t, s, func(*studytest.OtherMask) {})}
+	for _, b := range slideObjects(t) {
+		all = append(all, s.put(t, b))
+	}
+	for _, in := range all {
 		whole := s.objects[in.Key]
+		head := min(len(whole)-132, 6000) // most of it says where things are, and not what the pixels are
 		for n := range 400 {
 			b := bytes.Clone(whole)
 			for k := range 1 + n%5 {
-				b[132+(n*7919+k*104729)%(len(b)-132)] ^= byte(1 << (n % 8))
+				b[132+(n*7919+k*104729)%head] ^= byte(1 << (n % 8))
 			}
 			s.objects[in.Key], in.SHA256 = b, sha256.Sum256(b)
 			library := s.library()
@@ -444,6 +449,9 @@ func TestHostileObjectsDoNoHarm(t *testing.T) {
 			for _, i := range images(3) {
 				_, _ = library.Pieces(t.Context(), docs, i, 1) // refused or told
 			}
+			foreign.Tell(words.English, docs, glass())
+			foreign.OnSlide(docs, glass(), "2.25.8")
+			_, _ = library.Area(t.Context(), docs, glass(), "2.25.8", foreign.Area{W: 4096, H: 2048}) // refused or told
 		}
 	}
 }

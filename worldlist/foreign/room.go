@@ -289,7 +289,7 @@ func (o *Room) area(w http.ResponseWriter, r *http.Request) {
 	o.send(w, r, films)
 }
 
-// maxSide bounds a side of an area: no slide has so many pixels.
+// maxSide bounds a side of a slide, and of an area: none has so many pixels.
 const maxSide = 1 << 24
 
 // onSlide gives the documents that may be shown of the study in the address, and its

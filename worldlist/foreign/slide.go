@@ -28,8 +28,8 @@ func glassOf(instances []study.Instance, series study.UID) (glass, bool) {
 			continue
 		}
 		s := in.Image.Slide
-		if s.Kind != "" && s.Kind != "VOLUME" || s.TotalColumns < 1 || s.TotalRows < 1 {
-			continue // a label, an overview
+		if s.Kind != "" && s.Kind != "VOLUME" || s.TotalColumns < 1 || s.TotalRows < 1 || max(s.TotalColumns, s.TotalRows) > maxSide {
+			continue // a label, an overview, or a size that no slide has
 		}
 		g.levels[in.UID] = in
 		if best := g.fine.Image; best == nil || s.TotalColumns > best.Slide.TotalColumns || s.TotalColumns == best.Slide.TotalColumns && in.UID < g.fine.UID {

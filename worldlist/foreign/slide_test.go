@@ -1,12 +1,14 @@
 package foreign_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"varde/internal/dicom/tree"
+	"varde/internal/evidence"
 	"varde/internal/studytest"
 	"varde/internal/words"
 	"varde/study"
@@ -273,6 +275,81 @@ func TestImpossibleMatrixIsNotLaid(t *testing.T) {
 		d.Segments = &wrong
 		if got, err := lib.Area(t.Context(), []foreign.Document{d}, glass(), "2.25.8", foreign.Area{W: 4096, H: 2048}); err != nil || len(got.Pieces) != 0 {
 			t.Errorf("%v: %d pieces, %v", side, len(got.Pieces), err)
+		}
+	}
+}
+
+// slideObjects are files of segmentations and annotations on a slide, of every form.
+func slideObjects(t *testing.T) (all [][]byte) {
+	t.Helper()
+	frame := []float64{0, -1, 0, -1, 0, 0}
+	for n, change := range []func(*studytest.OtherFilm){
+		func(m *studytest.OtherFilm) { m.Full = true },
+		func(m *studytest.OtherFilm) {
+			m.FrameOfRef, m.Orientation, m.SpacingMM, m.OriginMM = glassFrame, frame, 0.002, [2]float64{20, 40}
+		},
+	} {
+		b, err := film(func(m *studytest.OtherFilm) { m.UID += study.UID(fmt.Sprint(".1", n)); change(m) }).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	for n, c := range []studytest.OtherCloud{
+		{Shape: "POLYGON", Each: [][]float64{{1200, 600, 1210, 600, 1210, 610}, {5, 5, 9, 5, 9, 9, 5, 9}}},
+		{Shape: "ELLIPSE", Each: [][]float64{{10, 20, 30, 20, 20, 10, 20, 30}}},
+		{Shape: "POINT", FrameOfRef: glassFrame, Each: [][]float64{{19.7, 39.4, 0}, {19.8, 39.5, 0}}},
+	} {
+		c.UID, c.Series, c.Study, c.Maker, c.Label, c.How, c.Program, c.Version, c.On = study.UID(fmt.Sprint("2.25.71.2", n)), "2.25.72", "2.25.7", "Acme", "Mitoses", "AUTOMATIC", "CellNet", "1.0", glass()[0]
+		b, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// TestSegmentsThatAreTooManyAreToldToBe: of a hundred on one area each is drawn, or is
+// among those that are too fine for it.
+func TestSegmentsThatAreTooManyAreToldToBe(t *testing.T) {
+	s := &shelf{}
+	b, err := film(func(m *studytest.OtherFilm) {
+		m.Fractional, m.At = true, func(x, y int) byte { return byte(1 + x/8%100) }
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib := s.library()
+	docs, _ := lib.Documents(t.Context(), []study.Instance{s.put(t, b)})
+	labels := *docs[0].Segments
+	labels.Form, labels.Segments = "LABELMAP", nil
+	for n := range 100 {
+		labels.Segments = append(labels.Segments, evidence.Segment{Number: n + 1})
+	}
+	docs[0].Segments = &labels
+	got, err := lib.Area(t.Context(), docs, glass(), "2.25.8", foreign.Area{W: 4096, H: 2048})
+	if err != nil || len(got.Pieces) == 0 || len(got.Pieces) == 100 || len(got.Pieces)+len(got.Far) != 100 {
+		t.Errorf("%d are drawn and %d too fine, %v", len(got.Pieces), len(got.Far), err)
+	}
+}
+
+// TestImpossibleSlideIsNone: a level of a size that no slide has is not laid on.
+func TestImpossibleSlideIsNone(t *testing.T) {
+	s := &shelf{}
+	region := study.Code{Value: "111030", Scheme: "DCM", Meaning: "Image Region"}
+	level := glass()[0]
+	in := report(t, s, func(r *studytest.OtherReport) {
+		at := tree.Reference{Class: level.Class, Instance: level.UID, Frame: 2}
+		r.Groups = []tree.Item{studytest.OtherGroup("2.25.99", 3, tree.SCoord(tree.Contains, region, study.Point, []float64{3, 3}, false, at))}
+	})
+	docs, _ := s.library().Documents(t.Context(), []study.Instance{in})
+	for _, side := range []int{1 << 32, 1 << 40} {
+		image, slide := *level.Image, *level.Image.Slide
+		slide.TotalColumns, slide.TotalRows, image.Rows, image.Columns, image.Slide = side, side, 1, 1, &slide
+		level.Image = &image
+		if v := foreign.OnSlide(docs, []study.Instance{level}, "2.25.8"); len(v.Rings) != 0 {
+			t.Errorf("%d: %+v", side, v.Rings)
 		}
 	}
 }
