@@ -29,6 +29,8 @@ type caseSheet struct {
 	Worst              bool        // the slides stand worst first
 	Viewed             string      // how many of them the visitor has opened; empty where nobody keeps that
 	Waits              []string    // what the case waits for
+	Shown              string      // names what the page shows
+	Live               bool        // the page can hear that this has changed
 }
 
 // A caseSlide is one slide of a case.
@@ -55,20 +57,20 @@ func (p *pages) onCase(r *http.Request) (webui.View, error) {
 	if err != nil {
 		return webui.View{}, err
 	}
-	all := []study.Study{first}
-	if first.Accession != "" {
-		if all, err = p.examsOf(ctx, uid, first.Accession); err != nil {
-			return webui.View{}, err
-		}
+	all, err := p.casesOf(ctx, uid)
+	if err != nil {
+		return webui.View{}, err
 	}
+	var state pageState
 	person := first.Patient.Reveal()
 	s := caseSheet{UID: uid, Patient: nameWords(l, person.Name), PatientID: person.ID, Born: l.DICOMDate(person.Birth), Sex: person.Sex,
 		Accession: first.Accession, Exam: cmp.Or(first.Description, string(first.Modality)), Worst: true}
-	for _, c := range slices.Backward(all) { // in the order in which they came
+	for _, c := range all {
 		seen, err := p.Veil.OnPage(ctx, c.UID)
 		if err != nil {
 			return webui.View{}, err
 		}
+		state.add(p.Veil, seen)
 		row := examOf(l, p.Veil.Now(seen), now)
 		row.Here = c.UID == uid
 		s.Studies = append(s.Studies, row)
@@ -82,6 +84,7 @@ func (p *pages) onCase(r *http.Request) (webui.View, error) {
 		}
 		s.Slides = append(s.Slides, slides...)
 	}
+	s.Shown, s.Live = state.String(), p.pulse != nil
 	if err := p.labOf(ctx, l, all, &s); err != nil {
 		return webui.View{}, err
 	}
@@ -101,6 +104,17 @@ func (p *pages) onCase(r *http.Request) (webui.View, error) {
 		})
 	}
 	return webui.View{Template: "case", Title: l.T("casepage.title", cmp.Or(s.Accession, s.Exam)), Data: s}, nil
+}
+
+// casesOf gives the studies of the case of one, in the order in which they came.
+func (p *pages) casesOf(ctx context.Context, uid study.UID) ([]study.Study, error) {
+	first, err := p.Veil.Study(ctx, uid)
+	if err != nil || first.Accession == "" {
+		return []study.Study{first}, err
+	}
+	all, err := p.examsOf(ctx, uid, first.Accession)
+	slices.Reverse(all)
+	return all, err
 }
 
 // labOf adds what the case waits for, and which of its slides the visitor has opened.

@@ -16,12 +16,14 @@ import (
 // pages are the handlers of one site.
 type pages struct {
 	Pages
-	site    *webui.Site
-	counter *counter
-	lists   chan struct{} // one token for each list that listens
-	desk    *desk.Desk
-	viewer  *viewer.Viewer
-	others  *foreign.Room // nil: nothing of others is shown
+	site     *webui.Site
+	counter  *counter
+	lists    chan struct{} // one token for each list that listens
+	watching chan struct{} // one for each page of a study that does
+	pulse    *pulse        // nil: pages of studies hear nothing
+	desk     *desk.Desk
+	viewer   *viewer.Viewer
+	others   *foreign.Room // nil: nothing of others is shown
 }
 
 const (
@@ -38,7 +40,7 @@ func (p Pages) Add(site *webui.Site) {
 		p.Tick = defaultTick
 	}
 	p.drawVeil(site)
-	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening)}
+	h := &pages{Pages: p, site: site, lists: make(chan struct{}, maxListening), watching: make(chan struct{}, maxWatching)}
 	h.counter = &counter{ask: p.Counter.Counts, now: time.Now, mu: make(chan struct{}, 1)}
 	h.desk = &desk.Desk{Veil: p.Veil, Claims: p.Desk, Readings: p.Readings, Instances: p.Instances, Staff: p.Staff, Screenings: p.Screenings, Lab: p.Lab,
 		Judged: p.Judged, Idle: p.Idle, Tick: p.Tick, Build: p.Build}
@@ -60,6 +62,10 @@ func (p Pages) Add(site *webui.Site) {
 	site.Page("GET /studies/{study}/case", webui.SeeStudies, h.onCase)
 	site.Handle("GET /studies/{study}/report", webui.SeeStudies, http.HandlerFunc(h.report))
 	site.Page("GET /studies/{study}/slides/{series}", webui.SeeStudies, h.study)
+	if p.Moves != nil {
+		h.pulse = &pulse{moves: p.Moves, every: p.Tick, now: time.Now, mu: make(chan struct{}, 1)}
+		site.Handle("GET /studies/{study}/changes", webui.SeeStudies, http.HandlerFunc(h.changes))
+	}
 	h.addAPI()
 }
 

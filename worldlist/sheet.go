@@ -55,14 +55,18 @@ type sheet struct {
 	PACS    string      // where the PACS shows the study
 	Case    *desk.Bench // of slides; nil where nobody keeps what they wait for
 	Foreign foreign.Sheet
-	Rev     int  // of the study: what an answer is about
-	Waiting bool // the case waits for a scan, a stain or slides, and can't be read
+	Rev     int    // of the study: what an answer is about
+	Shown   string // names what the page shows, which an answer is about as well
+	Live    bool   // the page can hear that this has changed
+	Waiting bool   // the case waits for a scan, a stain or slides, and can't be read
 	desk.Reading
 }
 
 // An answer is one model's result, in words first.
 type answer struct {
 	Name, Version, Hash string
+	Model               string // ID@VERSION
+	Lapsed              bool   // the model has been stopped
 	AI                  study.AIState
 	Word                string
 	Sentence            string
@@ -78,9 +82,10 @@ type answer struct {
 }
 
 // Answered reports whether a model came to an answer, so that there is something to
-// agree with: one that failed, was not meant for the study or is still at work has none.
+// agree with: one that failed, was not meant for the study or is still at work has none,
+// and what one that was stopped had said holds no more.
 func (s sheet) Answered() bool {
-	return slices.ContainsFunc(s.Results, func(a answer) bool { return a.AI.Judged() })
+	return slices.ContainsFunc(s.Results, func(a answer) bool { return a.AI.Judged() && !a.Lapsed })
 }
 
 // A findingLine is one finding in the list beside the image.
@@ -155,7 +160,7 @@ func (p *pages) study(r *http.Request) (webui.View, error) {
 		visible = p.others.Visible(r.Context(), c.Sight, instances)
 	}
 	s := p.sheetOf(visit.Lang, c, visible)
-	s.stallWords, s.Rev = stalledOf(visit.Lang, c), c.Study.Rev
+	s.stallWords, s.Rev, s.Shown, s.Live = stalledOf(visit.Lang, c), c.Study.Rev, string(p.Veil.ShownOf(c)), p.pulse != nil
 	if p.others != nil {
 		group, _ := p.others.Group(r.Context(), visit.Lang, uid, c.Sight, instances)
 		group.Here = true
@@ -279,7 +284,7 @@ func (p *pages) sheetOf(l webui.Lang, c veil.Seen, instances []study.Instance) s
 func (p *pages) answerOf(l webui.Lang, st study.Study, instances []study.Instance, r study.Result, marks []viewer.Mark, bare bool) answer {
 	told := words.Tell(l, st, r, words.TellOptions{Instances: instances, Bare: bare})
 	a := answer{
-		Name: r.Name, Version: r.Model.Version, Hash: r.Model.SHA256.String(),
+		Name: r.Name, Version: r.Model.Version, Hash: r.Model.SHA256.String(), Model: r.Model.String(), Lapsed: p.Veil.Stopped != nil && p.Veil.Stopped(r.Model),
 		AI: r.AI, Word: told.Headline, Sentence: told.Summary, Reason: l.Reason(r.Reason),
 		Score: strings.Join(append([]string{told.Frequency}, told.Errors...), " "),
 	}

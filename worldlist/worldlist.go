@@ -115,7 +115,11 @@ type Pages struct {
 	// Hint is where to send studies, for the empty list: "VARDE at
 	// 127.0.0.1:11112".
 	Hint string
-	// Tick is how often an open list asks for new studies; 0 = 5 s.
+	// Moves tell open pages of studies that they have become old; nil: they learn it when
+	// they are sent or opened anew.
+	Moves Moves
+	// Tick is how often an open list asks for new studies, and the page of a study
+	// whether it is old; 0 = 5 s.
 	Tick time.Duration
 }
 

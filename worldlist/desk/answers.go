@@ -24,6 +24,9 @@ func (d *Desk) own(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if d.stale(w, r, uid, lines(r.PostFormValue("remark"))) {
+		return
+	}
 	if err := d.locks(r.Context(), uid, revOf(r), r.PostFormValue("impression"), r.PostFormValue("remark")); err != nil {
 		d.site.Fail(w, r, err)
 		return
@@ -77,6 +80,9 @@ func (d *Desk) verdict(w http.ResponseWriter, r *http.Request) {
 		d.site.Fail(w, r, fmt.Errorf("verdict on study %s: %w", uid, study.ErrInvalid))
 		return
 	}
+	if d.stale(w, r, uid, reason) {
+		return
+	}
 	final := study.ReadingStep{Study: uid, Rev: revOf(r), Verdict: said, Text: reason, Wrong: r.PostForm["wrong"], Recall: r.PostFormValue("recall")}
 	if err := d.concludes(r.Context(), final, r.PostForm); err != nil {
 		d.site.Fail(w, r, err)
@@ -117,7 +123,7 @@ func (d *Desk) concludes(ctx context.Context, final study.ReadingStep, form url.
 	for i := range steps {
 		steps[i].Study, steps[i].Rev, steps[i].By = final.Study, final.Rev, webui.VisitOf(ctx).Who.Name
 	}
-	return d.Veil.Answers.Answer(ctx, steps...)
+	return d.answer(ctx, steps...)
 }
 
 // judges keeps the visitor's verdict on one finding.

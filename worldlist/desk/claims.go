@@ -46,7 +46,11 @@ func (d *Desk) move(ctx context.Context, uid study.UID, kind, reason, to string)
 		}
 		to = name
 	}
-	return d.Claims.MoveClaim(ctx, study.ClaimMove{Study: uid, Kind: kind, By: who, To: to, Reason: reason, Idle: d.Idle})
+	claim, err := d.Claims.MoveClaim(ctx, study.ClaimMove{Study: uid, Kind: kind, By: who, To: to, Reason: reason, Idle: d.Idle})
+	if err == nil && kind != study.ClaimKeep {
+		d.board.forget(ctx)
+	}
+	return claim, err
 }
 
 // keepers remember who kept a claim a moment ago.
@@ -83,6 +87,25 @@ type board struct {
 	mu     chan struct{} // one slot: held while the ledger is asked
 	at     time.Time     // guarded by mu
 	claims []study.Claim // guarded by mu
+}
+
+// forget lets the next who looks ask the ledger: something was moved here.
+func (b *board) forget(ctx context.Context) {
+	select {
+	case b.mu <- struct{}{}:
+		b.at = time.Time{}
+		<-b.mu
+	case <-ctx.Done(): // nobody waits; others hear of it with the next tick
+	}
+}
+
+// answer keeps steps of the visitor's. One of them may put a study down.
+func (d *Desk) answer(ctx context.Context, steps ...study.ReadingStep) error {
+	err := d.Veil.Answers.Answer(ctx, steps...)
+	if err == nil {
+		d.board.forget(ctx)
+	}
+	return err
 }
 
 // Board gives what is in somebody's hands.
@@ -202,7 +225,7 @@ func (d *Desk) skip(w http.ResponseWriter, r *http.Request) {
 
 // skipped notes that the visitor passes a study over. Its place stays as it is.
 func (d *Desk) skipped(ctx context.Context, uid study.UID, reason string) error {
-	return d.Veil.Answers.Answer(ctx, study.ReadingStep{Study: uid, By: webui.VisitOf(ctx).Who.Name, Step: study.StepSkipped, Text: strings.TrimSpace(reason)})
+	return d.answer(ctx, study.ReadingStep{Study: uid, By: webui.VisitOf(ctx).Who.Name, Step: study.StepSkipped, Text: strings.TrimSpace(reason)})
 }
 
 // takeNext opens the first study that nobody has in hand.

@@ -43,7 +43,7 @@ func (h *House) openSite(ctx context.Context) (err error) {
 		where = h.AET + " at " + h.DICOM.Addr().String()
 	}
 	rehearsal.Page{History: h.Ledger}.Add(h.Site)
-	worldlist.Pages{Outlook: h.outlook, Readings: h.Ledger, Instances: h.Ledger, Counter: h.Ledger,
+	worldlist.Pages{Outlook: h.outlook, Readings: h.Ledger, Instances: h.Ledger, Counter: h.Ledger, Moves: h.Ledger,
 		Desk: h.Ledger, Staff: h.Ledger, Judged: h.Ledger, Screenings: h.screenings(), Lab: h.Ledger, Record: h.Ledger, Veil: h.veil, Idle: h.ClaimIdle, Build: settings.Version,
 		Frames: viewer.Decoder{Objects: h.Objects, Index: h.Ledger.Frames}, Headers: viewer.Decoder{Objects: h.Objects, Index: h.Ledger.Frames},
 		Others: h.others.Library, Segments: h.segments, PACS: h.PACSLink,

@@ -492,6 +492,12 @@ function showModels() {
   $('models').hidden = !all.length;
 }
 
+/** reload shows the page as it is now; what was typed is kept first. */
+function reload() {
+  document.dispatchEvent(new Event('varde:reload'));
+  location.reload();
+}
+
 /** listen asks how far the models are, for as long as more is to come. */
 async function listen() {
   if (!state.live) return;
@@ -576,7 +582,7 @@ const keys = {
   o: (shift) => (shift ? document.getElementById('others-on')?.click() : setStyle(styles[(styles.indexOf(state.style) + 1) % styles.length])),
   f: () => { input('show').checked = !input('show').checked; draw(); },
   m: () => { const i = view.tray.models.findIndex((m) => m.key === state.model); const all = view.tray.models; if (all.length > 1) setModel(all[(i + 1) % all.length].key); },
-  r: () => { if (!$('news').hidden) location.reload(); },
+  r: () => { if (!$('news').hidden) reload(); },
   '[': () => state.heat && step('threshold', -0.05), ']': () => state.heat && step('threshold', 0.05),
   '{': () => step('opacity', -0.1), '}': () => step('opacity', 0.1),
   '+': () => zoomBy(1.5), '=': () => zoomBy(1.5), '-': () => zoomBy(1 / 1.5), 0: () => viewer.viewport.goHome(still),
@@ -622,7 +628,7 @@ $('out').addEventListener('click', () => zoomBy(1 / 1.5));
 $('in').addEventListener('click', () => zoomBy(1.5));
 $('home').addEventListener('click', () => viewer.viewport.goHome(still));
 $('next').addEventListener('click', () => next(1));
-$('reload').addEventListener('click', () => location.reload());
+$('reload').addEventListener('click', reload);
 $('own').addEventListener('click', () => { state.chosen = false; setThreshold(state.heat?.grid.threshold ?? state.threshold); });
 $('model').addEventListener('change', (e) => setModel(/** @type {HTMLSelectElement} */ (e.target).value));
 input('zoom').addEventListener('input', () => viewer.viewport.zoomTo(2 ** Number(input('zoom').value)));
