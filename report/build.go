@@ -67,7 +67,7 @@ func Build(s study.Study, instances []study.Instance, r study.Result, o Options)
 		Study: s, Model: r.Model, At: r.At.In(or(o.Location, time.Local)), Device: o.Device.Filled(),
 		Label: tongue(o.Lang).series(), Predecessor: o.Predecessor, Objects: o.Objects,
 	}
-	d.UID, d.Series = names(r, KindSR, "", speech(o.Lang), study.PurposeResult)
+	d.UID, d.Series = names(d.Device, r, KindSR, "", speech(o.Lang), study.PurposeResult)
 	for _, i := range instances {
 		if i.Image != nil {
 			d.Evidence = append(d.Evidence, i)

@@ -25,7 +25,7 @@ func makeORU(ctx context.Context, w *Writer, k work) ([]made, error) {
 	in.Report = written(k.beside, KindSR, k.lang)
 	if in.Report == nil {
 		in.Report = &study.Report{}
-		in.Report.UID, in.Report.Series = names(k.result, KindSR, "", speech(w.Lang), study.PurposeResult)
+		in.Report.UID, in.Report.Series = names(k.device, k.result, KindSR, "", speech(w.Lang), study.PurposeResult)
 	}
 	in.UID, _ = k.name(KindMessage, k.number, "")
 	switch before := written(k.before, KindMessage, k.lang); k.purpose {

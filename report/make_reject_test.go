@@ -19,7 +19,7 @@ func TestWithdrawnResultIsRejectedInArchives(t *testing.T) {
 	k := work{study: study.Study{UID: uid}, result: r, lang: "nb", device: Device{}.Filled(), location: time.UTC, purpose: study.PurposeWithdrawn, spoken: true,
 		instances: []study.Instance{{UID: "2.25.1", Series: "2.25.2", Study: uid, Class: dicom.CTImage}}}
 	for _, kind := range []string{KindSR, KindHeatmap, "gsps-2", KindMessage, KindReject} {
-		o, series := names(r, kind, "", "", "")
+		o, series := names(Device{}, r, kind, "", "", "")
 		k.before = append(k.before, study.Report{Kind: kind, Study: uid, UID: o, Series: series, Class: ClassOf(basic(kind)), Media: study.MediaOf(basic(kind))})
 	}
 	all, err := makeReject(t.Context(), nil, k)

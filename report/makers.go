@@ -138,7 +138,7 @@ func (k work) name(kind string, n int, slide study.UID) (object, series study.UI
 	if k.spoken {
 		lang = k.lang
 	}
-	return names(k.result, numbered(kind, n), slide, lang, k.purpose)
+	return names(k.device, k.result, numbered(kind, n), slide, lang, k.purpose)
 }
 
 // made names an object as its kind wants it.
@@ -302,17 +302,19 @@ func (w *Writer) keep(ctx context.Context, k work, o made) (study.Report, error)
 	return r, nil
 }
 
-// names gives an object and its series their UIDs, made from what it is about:
-// writing it again makes the same object. A heatmap has a series to itself, for
+// names gives an object and its series their UIDs, made from what it is about and from
+// the installation that writes it: writing it again makes the same object, and nobody
+// else makes it. What it replaces or takes back is named by what is recorded, and never
+// by this. A heatmap has a series to itself, for
 // the slides of a case have no common frame of reference.
-func names(r study.Result, kind string, slide study.UID, lang string, p study.Purpose) (object, series study.UID) {
+func names(d Device, r study.Result, kind string, slide study.UID, lang string, p study.Purpose) (object, series study.UID) {
 	id := []string{string(r.Study), fmt.Sprint(r.Rev), r.Model.ID, r.Model.Version, r.Model.SHA256.String(), r.Ran.Card.String()}
 	for _, word := range []string{string(slide), lang, string(p)} {
 		if word != "" {
 			id = append(id, word)
 		}
 	}
-	return study.DerivedUID(append(id, kind)...), study.DerivedUID(append(id, kind+" series")...)
+	return d.Derive(append(slices.Clone(id), kind)...), d.Derive(append(id, kind+" series")...)
 }
 
 // Key is where a report of a result lies: beside the parts of the result. Two

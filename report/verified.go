@@ -24,7 +24,7 @@ func Verify(s study.Study, instances []study.Instance, r study.Result, g answer.
 	o.Objects, o.Segments = nil, nil
 	d := Build(s, instances, r, o)
 	d.Earlier = o.Earlier
-	d.UID, d.Series = names(r, KindVerified, "", speech(o.Lang), study.PurposeVerified)
+	d.UID, d.Series = names(d.Device, r, KindVerified, "", speech(o.Lang), study.PurposeVerified)
 	d.At, d.Label, d.Reading = g.At.In(d.At.Location()), tongue(o.Lang).T("verified.series"), &g
 	b := builder{language: tongue(o.Lang), result: g.Left(r), document: &d, planes: planes(d.Evidence)}
 	items := []tree.Item{

@@ -117,7 +117,7 @@ func (w Work) missed() []*Observation {
 func (w Work) verification() *Provenance {
 	at, reader, said := instant(w.in(w.Answer.At)), w.reader(), w.theirs("DiagnosticReport", "")
 	p := &Provenance{
-		Base:     Base{ResourceType: "Provenance", ID: w.id("")},
+		Base:     Base{ResourceType: "Provenance", ID: w.id(w.origin())},
 		Target:   []Reference{w.to("DiagnosticReport", w.id(""))},
 		Occurred: at,
 		Recorded: at,

@@ -123,9 +123,13 @@ var (
 )
 
 // own is the identifier of a resource of ours, by which another server knows it
-// again.
-func own(kind, id string) Identifier {
-	return Identifier{System: systemResource, Value: kind + "/" + id}
+// again. Each installation has a system of its own, for they may tell one server.
+func (w Work) own(kind, id string) Identifier {
+	system := systemResource
+	if w.Device.Installation != "" {
+		system = oid(w.Device.Derive("fhir", "system", "resource"))
+	}
+	return Identifier{System: system, Value: kind + "/" + id}
 }
 
 // UIDIdentifier is the identifier of a DICOM study, series or object.

@@ -85,7 +85,7 @@ func (w Work) gone(now []*Observation) []*Observation {
 func (w Work) observation(item string, what *Concept) *Observation {
 	o := &Observation{
 		Base:       Base{ResourceType: "Observation", ID: w.id(item), Language: w.language()},
-		Identifier: []Identifier{own("Observation", w.id(item))},
+		Identifier: []Identifier{w.own("Observation", w.id(item))},
 		BasedOn:    w.order(),
 		PartOf:     []Reference{w.imaging()},
 		Status:     "preliminary",

@@ -12,7 +12,7 @@ import (
 func (w Work) report() *DiagnosticReport {
 	r := &DiagnosticReport{
 		Base:       Base{ResourceType: "DiagnosticReport", ID: w.id(""), Language: w.language()},
-		Identifier: []Identifier{own("DiagnosticReport", w.id(""))},
+		Identifier: []Identifier{w.own("DiagnosticReport", w.id(""))},
 		BasedOn:    w.order(),
 		Status:     w.status(),
 		Category:   []Concept{w.category()},

@@ -21,7 +21,7 @@ func (w Work) id(item string) string {
 // theirs points to what the AI said, by identifier: a server may never have heard it.
 func (w Work) theirs(kind, item string) Reference {
 	w.signing = false
-	id := own(kind, w.id(item))
+	id := w.own(kind, w.id(item))
 	return Reference{Type: kind, Identifier: &id}
 }
 
@@ -92,12 +92,21 @@ func instant(t time.Time) string {
 // more it names the study, and the digest of them all.
 const mostEntities = 500
 
+// origin is what the ID of a Provenance has besides: it has no identifier, so that
+// other servers know it by its ID alone, and two installations may tell one server.
+func (w Work) origin() string {
+	if w.Device.Installation == "" {
+		return ""
+	}
+	return tag("installation", w.Device.Installation)
+}
+
 // provenance says who made the result, when, and of which objects, each by UID and
 // by the SHA-256 of its bytes.
 func (w Work) provenance() *Provenance {
 	algorithm, house := w.to("Device", ModelTag(w.Result.Model)), w.to("Device", HouseID)
 	p := &Provenance{
-		Base:     Base{ResourceType: "Provenance", ID: w.id("")},
+		Base:     Base{ResourceType: "Provenance", ID: w.id(w.origin())},
 		Target:   []Reference{w.to("DiagnosticReport", w.id(""))},
 		Occurred: instant(w.in(w.Result.At)),
 		Recorded: instant(w.in(w.Result.At)),
@@ -132,7 +141,7 @@ func (w Work) task() *Task {
 	r := w.Result
 	t := &Task{
 		Base:       Base{ResourceType: "Task", ID: w.id(""), Language: w.language()},
-		Identifier: []Identifier{own("Task", w.id(""))},
+		Identifier: []Identifier{w.own("Task", w.id(""))},
 		BasedOn:    w.order(),
 		Intent:     "order",
 		Code:       &Concept{Text: w.Told.Lang.T("fhir.analysis")},
@@ -274,7 +283,7 @@ func (w Work) House() *Device {
 func (w Work) Endpoint() *Endpoint {
 	return &Endpoint{
 		Base:           Base{ResourceType: "Endpoint", ID: EndpointID},
-		Identifier:     []Identifier{own("Endpoint", w.DICOMweb)},
+		Identifier:     []Identifier{w.own("Endpoint", w.DICOMweb)},
 		Status:         "active",
 		ConnectionType: []Concept{*code(systemWADO, "dicom-wado-rs", "DICOM WADO-RS")},
 		Payload:        []Payload{{Type: []Concept{{Text: "DICOM"}}}},

@@ -19,7 +19,11 @@ import (
 // A Device is who writes: the equipment of our objects. What is empty has a
 // default.
 type Device struct {
-	UID          study.UID // made from the serial number
+	// Installation tells one Varde from all others, by [study.Installation.Of]. All UIDs
+	// of what is written are made with it; tracking UIDs are not, for they name a thing in
+	// the images, and the same finding of the same model is one thing wherever it is told.
+	Installation string
+	UID          study.UID // made from the serial number and the installation
 	Name         string    // "Varde"
 	Manufacturer string    // "Varde"
 	Model        string    // "Varde"
@@ -35,9 +39,19 @@ func (d Device) Filled() Device {
 	d.Serial = or(d.Serial, "1")
 	d.Version = or(d.Version, "unknown")
 	if d.UID == "" {
-		d.UID = study.DerivedUID("device", d.Manufacturer, d.Model, d.Serial)
+		d.UID = d.Derive("device", d.Manufacturer, d.Model, d.Serial)
 	}
 	return d
+}
+
+// Derive makes the UID of something that this installation writes, from what it is about:
+// the same for the same parts, and no other installation's. Without one it is
+// [study.DerivedUID].
+func (d Device) Derive(parts ...string) study.UID {
+	if d.Installation != "" {
+		parts = append([]string{"installation", d.Installation}, parts...)
+	}
+	return study.DerivedUID(parts...)
 }
 
 func or(v, d string) string {

@@ -229,10 +229,14 @@ func (in Input) orderOf() study.Order {
 
 // numbers gives the filler's number of the message, ORC-3 and OBR-3, by its components;
 // and of what a reader verified that of the AI's own. Each is the same for all states
-// of the study.
+// of the study, and another at another installation.
 func (m *message) numbers(accession string) (own, parent []string) {
 	of := func(what string) []string {
-		return []string{short(what, string(m.Result.Study), m.Result.Model.String(), m.Result.Model.SHA256.String()), "VARDE", string(m.Device.UID), "ISO"}
+		about := []string{what, string(m.Result.Study), m.Result.Model.String(), m.Result.Model.SHA256.String()}
+		if m.Device.Installation != "" { // a receiver may look at the number alone
+			about = append(about, m.Device.Installation)
+		}
+		return []string{short(about...), "VARDE", string(m.Device.UID), "ISO"}
 	}
 	if own = of("result"); m.Verified != nil {
 		own, parent = of("verified"), own

@@ -23,7 +23,7 @@ func (h *House) addFHIR() {
 	for _, v := range fhir.Versions {
 		base := FHIRBase + string(v)
 		s := &rest.Server{Version: v, Base: base, Cases: openCases{h.Ledger, h}, Past: h.Ledger, Lang: lang, Organization: h.Organization,
-			Device: report.Device{Version: settings.Version}, Models: h.fhirModels, Allowed: h.Registry.Allowed, Mask: h.hides, DICOMweb: DICOMwebBase, Log: h.log}
+			Device: report.Device{Version: settings.Version}, Installation: h.Installation, Models: h.fhirModels, Allowed: h.Registry.Allowed, Mask: h.hides, DICOMweb: DICOMwebBase, Log: h.log}
 		h.Site.Handle(base+"/", webui.SeeStudies, s)
 	}
 }

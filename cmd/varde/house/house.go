@@ -43,13 +43,15 @@ type House struct {
 	Objects  objects.Store
 	Ledger   *store.Ledger // which shadows the setting of that name
 	Registry *models.Registry
-	Runtime  *onnx.Runtime // nil unless this process scores
-	Site     *webui.Site
-	DICOM    net.Listener // nil unless this process takes studies in, in the clear
-	TLS      net.Listener // nil unless it does so over TLS
-	Web      net.Listener
-	HL7      net.Listener // nil unless other systems' messages are taken
-	Token    string       // the first administrator's
+	// Installation is who this house is among all others.
+	Installation study.Installation
+	Runtime      *onnx.Runtime // nil unless this process scores
+	Site         *webui.Site
+	DICOM        net.Listener // nil unless this process takes studies in, in the clear
+	TLS          net.Listener // nil unless it does so over TLS
+	Web          net.Listener
+	HL7          net.Listener // nil unless other systems' messages are taken
+	Token        string       // the first administrator's
 
 	log      *slog.Logger
 	engine   *engine // nil unless this process scores
@@ -148,8 +150,13 @@ func (h *House) openStore(ctx context.Context) error {
 		where = h.Folder("objects")
 	}
 	open := func(ctx context.Context) (err error) {
-		h.Objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey})
-		return err
+		if h.Objects, err = objects.Open(ctx, where, objects.Credentials{AccessKey: h.S3AccessKey, SecretKey: h.S3SecretKey}); err != nil {
+			return err
+		}
+		if h.Installation, err = store.Installation(ctx, h.Objects); err != nil {
+			return errors.Join(err, h.Objects.Close())
+		}
+		return nil
 	}
 	if err := h.await(ctx, service{"objects", "start the object store, or correct the address of --store", strings.HasPrefix(where, "s3://"), open}); err != nil {
 		return fmt.Errorf("open the object store; see --store: %w", err)

@@ -169,7 +169,7 @@ func (h *House) writer() *report.Writer {
 	w := &report.Writer{Ledger: h.Ledger, Objects: h.Objects, Lang: h.Lang, Log: h.log,
 		Device: report.Device{Version: settings.Version}, Slides: SlideFiles(h.Ledger, h.Objects, h.Registry), Marks: h.Marks,
 		Messages: h.Messages(), Orders: h.Ledger.Orders, Told: h.Ledger.Told, RejectSuperseded: h.RejectSuperseded,
-		Steps: h.Ledger.Steps, Organization: h.Organization}
+		Steps: h.Ledger.Steps, Organization: h.Organization, Installation: h.Installation}
 	for _, d := range h.Destinations {
 		w.Wants = append(w.Wants, d.Want())
 	}

@@ -63,6 +63,7 @@ func (s *Server) byID(ctx context.Context, k kind, id, host string) ([]found, er
 // and where our DICOMweb is.
 func (s *Server) siteOf(ctx context.Context, k kind, host string) ([]found, error) {
 	w := s.work()
+	w.Device.Installation = s.Installation.ID
 	if k.name == "Endpoint" {
 		if s.DICOMweb == "" {
 			return nil, nil
@@ -91,6 +92,13 @@ func (s *Server) work() fhir.Work {
 	return fhir.Work{Device: s.Device, Location: s.Location, DICOMweb: s.DICOMweb, Told: words.Told{Lang: cmp.Or(s.Lang, words.English)}}
 }
 
+// workOn is work on a study, with the names that what is told of it elsewhere has.
+func (s *Server) workOn(st study.Study) fhir.Work {
+	w := s.work()
+	w.Study, w.Device.Installation = st, s.Installation.Of(st)
+	return w
+}
+
 // resourcesOf gives the resources of one type that a study has.
 func (s *Server) resourcesOf(ctx context.Context, k kind, c study.Case) ([]found, error) {
 	instances, err := s.Cases.Instances(ctx, c.Study.UID)
@@ -98,8 +106,8 @@ func (s *Server) resourcesOf(ctx context.Context, k kind, c study.Case) ([]found
 		return nil, err
 	}
 	if k.name == "ImagingStudy" {
-		w := s.work()
-		w.Study, w.Instances = c.Study, instances
+		w := s.workOn(c.Study)
+		w.Instances = instances
 		return []found{{w.Imaging(), cmp.Or(c.Study.LastInstanceAt, c.Study.ReceivedAt), c.Study}}, nil
 	}
 	works, err := s.works(ctx, c, instances)
@@ -135,8 +143,8 @@ func (s *Server) works(ctx context.Context, c study.Case, instances []study.Inst
 		if r.Shadow {
 			continue
 		}
-		w := s.work()
-		w.Study, w.Instances, w.Result = c.Study, instances, r
+		w := s.workOn(c.Study)
+		w.Instances, w.Result = instances, r
 		for i, old := range p.results[r.Rev-1] {
 			if old.Model == r.Model && !old.Shadow {
 				w.Replaces, w.Old = true, &p.results[r.Rev-1][i]

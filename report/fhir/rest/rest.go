@@ -60,6 +60,8 @@ type Server struct {
 	// Organization answers for the readers; empty where nobody does.
 	Organization string
 	Device       identity.Device
+	// Installation is whose names the resources bear.
+	Installation study.Installation
 	// Models gives the models that run here, or ran; nil gives no devices of them.
 	Models func(ctx context.Context) ([]Model, error)
 	// Allowed says whether a model may speak now; an error of kind
