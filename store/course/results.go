@@ -201,7 +201,16 @@ func (t *Tx) NewPlace(s study.Study, results []study.Result) study.Place {
 	if s.Opened {
 		return s.Place
 	}
-	return stays(NoLater(t.Rules.Place(t.FactsOf(s, results)), s.Place), s.Place)
+	return stays(NoLater(t.PlaceNow(t.FactsOf(s, results)), s.Place), s.Place)
+}
+
+// PlaceNow asks for a place, which is no later than that of the same study would be
+// if no result were known yet: so a class that changes after a result gives no less
+// than one that changed before it.
+func (t *Tx) PlaceNow(f study.PlaceFacts) study.Place {
+	before := f
+	before.Results, before.NoAI = nil, false
+	return NoLater(t.Rules.Place(f), t.Rules.Place(before))
 }
 
 // Advance moves a study on as far as its rows allow: scored when every model that
@@ -263,12 +272,12 @@ func (t *Tx) nextStatus(s study.Study) (study.Status, error) {
 }
 
 // reportsDue counts the reports of a study that are not kept yet, and those of them
-// that never will be.
+// that have failed. One of a withdrawn model is canceled, and not due.
 func (t *Tx) reportsDue(s study.Study) (due, failed int, err error) {
 	type counts struct{ due, failed int }
 	c, err := sqldb.One(t, func(rows *sql.Rows) (c counts, err error) { return c, rows.Scan(&c.due, &c.failed) },
 		`SELECT COUNT(*), COUNT(CASE WHEN state = 'failed' THEN 1 END) FROM job
-		WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state <> 'done'`, s.UID, s.Rev)
+		WHERE study_uid = $1 AND rev = $2 AND task = 'report' AND state NOT IN ('done', 'canceled')`, s.UID, s.Rev)
 	return c.due, c.failed, err
 }
 

@@ -29,7 +29,8 @@ func (l *Registry) ModelHistory(ctx context.Context, m study.ModelRef) ([]study.
 // person goes by [Registry.ProposeModel]. A refusal is in the audit as well.
 //
 // From the commit on nothing new of a model that was stopped is kept: no result,
-// no report, no delivery. What waits for it is ended then, exam by exam.
+// no report, no delivery. What waits for it is ended then, exam by exam; what it had
+// found before and nobody was told waits until it may speak again, or is withdrawn.
 func (l *Registry) SetModel(ctx context.Context, c study.ModelChange) error {
 	c.Second = "" // a second person confirms a proposal
 	var refused error

@@ -16,7 +16,9 @@ const stopsAtOnce = 64
 
 // EndStopped takes from every exam the models that may not run any more: their
 // open jobs are canceled, whoever does one finds nothing to record it under, and
-// the exam says that the model was stopped. What another model does goes on. It
+// the exam says that the model was stopped. What another model does goes on. Reports
+// that a stop has held back wait for two people as long as the model may come back;
+// of a withdrawn one they are never written, and their exams go on without them. It
 // ends what [Registry.SetModel] began and a crash, or a plan made a moment earlier,
 // may have left.
 func (l *Registry) EndStopped(ctx context.Context) error {
@@ -47,7 +49,58 @@ func (l *Registry) EndStopped(ctx context.Context) error {
 			return fmt.Errorf("end the work of model %s, which is %s: %w", c.Model, c.State, err)
 		}
 	}
+	return l.endHeld(ctx, stopped)
+}
+
+// endHeld ends the reports that were held back and will never be asked for: their
+// models were withdrawn, and nothing follows on that.
+func (l *Registry) endHeld(ctx context.Context, stopped map[study.ModelRef]study.ModelChange) error {
+	reason, err := sqldb.Pack(study.Reason{Code: study.ReasonStopped})
+	if err != nil {
+		return err
+	}
+	held, err := sqldb.List(l.db.Ask(ctx), scanRef, `SELECT DISTINCT model_id, model_version, model_sha256 FROM job
+		WHERE state = 'failed' AND task = 'report' AND reason = $1`, reason)
+	if err != nil {
+		return err
+	}
+	for _, m := range held {
+		c, ok := stopped[m]
+		if !ok || c.State != study.ModelWithdrawn {
+			continue
+		}
+		for more := true; more && err == nil; {
+			more, err = l.endReports(ctx, c, reason)
+		}
+		if err != nil {
+			return fmt.Errorf("end the reports of model %s, which is %s: %w", m, c.State, err)
+		}
+	}
 	return nil
+}
+
+// endReports ends the reports of some exams, and says whether there may be more.
+func (l *Registry) endReports(ctx context.Context, c study.ModelChange, reason string) (more bool, err error) {
+	m := c.Model
+	err = l.change(ctx, func(t *tx) error {
+		exams, err := sqldb.List(t, row.ScanWork, `SELECT DISTINCT study_uid, rev FROM job WHERE state = 'failed' AND reason = $4 AND `+writingOf+
+			` ORDER BY study_uid, rev LIMIT $5`, m.ID, m.Version, m.SHA256[:], reason, stopsAtOnce)
+		if more = len(exams) == stopsAtOnce; err != nil || len(exams) == 0 {
+			return err
+		}
+		t.Shown = true
+		for _, w := range exams {
+			if _, err := t.Exec(`UPDATE job SET state = 'canceled' WHERE study_uid = $5 AND rev = $6 AND state = 'failed' AND reason = $4 AND `+writingOf,
+				m.ID, m.Version, m.SHA256[:], reason, w.Study, w.Rev); err != nil {
+				return err
+			}
+			if err := t.Advance(w.Study, w.Rev); err != nil {
+				return err
+			}
+		}
+		return t.Audit(c.By, "reports ended", "model "+m.String(), fmt.Sprintf("%d reports of a withdrawn model are not written", len(exams)))
+	})
+	return more, err
 }
 
 func scanRef(rows *sql.Rows) (m study.ModelRef, err error) {

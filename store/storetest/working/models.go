@@ -17,6 +17,7 @@ var modelPromises = []storetest.Promise{
 	{Name: "a proposal is decided once, in time, and on the model as it was", Test: modelProposals},
 	{Name: "a stopped model's exams say so, and nothing new of it is kept", Test: modelStopped},
 	{Name: "what a stopped model had found is neither written nor sent, until two let it speak again", Test: modelHeld},
+	{Name: "a withdrawn model's exams reach their end without what it had found", Test: modelEnded},
 	{Name: "a result that was asked for while the model was live is not heard once it runs in shadow", Test: modelDemoted},
 	{Name: "exams that a model was asked about are listed by what became of them", Test: modelAffected},
 	{Name: "what two models said of the same exams can be compared", Test: modelPairs},
@@ -231,6 +232,45 @@ func modelHeld(b *storetest.Bench) {
 	due, err = b.DueDeliveries(ctx, 10)
 	b.OK(err)
 	storetest.Same(b, "due again", len(due), 2)
+}
+
+// modelEnded: withdrawn at once, after it was suspended, and with a report under way.
+func modelEnded(b *storetest.Bench) {
+	ctx := context.Background()
+	b.Live("ct", "xr")
+	b.Settle("1.1", storetest.Asked("ct", 1))
+	b.Settle("1.2", storetest.Asked("xr", 1))
+	b.Settle("1.3", storetest.Asked("ct", 1), storetest.Asked("xr", 1))
+	b.Score()
+	b.Conclude(study.Flagged, 0.9)
+	var writing, other study.Job
+	for _, j := range b.Claim(study.PoolReport, 10) {
+		switch {
+		case j.Study == "1.1":
+			writing = j
+		case j.Study == "1.3" && j.Model == storetest.Model("xr"):
+			other = j
+		default:
+			b.OK(b.Release(ctx, j.ID, j.Attempt))
+		}
+	}
+	b.OK(b.SetModel(ctx, storetest.By("bo", "xr", study.ModelSuspended)))
+	b.Status("1.2", study.Scored) // it may come back
+	b.OK(b.SetModel(ctx, storetest.By("bo", "xr", study.ModelWithdrawn)))
+	b.Status("1.2", study.Reported)
+	b.Status("1.3", study.Scored) // of the other one
+	b.OK(b.SetModel(ctx, storetest.By("bo", "ct", study.ModelWithdrawn)))
+	for _, uid := range []study.UID{"1.1", "1.3"} {
+		b.Status(uid, study.Reported)
+	}
+	for _, j := range []study.Job{writing, other} {
+		b.Is(b.Reported(ctx, j, storetest.To(storetest.ReportOf(j), "PACS")), study.ErrRefused)
+	}
+	failed, err := b.Jobs(ctx, study.JobFilter{})
+	b.OK(err)
+	due, err := b.DueDeliveries(ctx, 10)
+	b.OK(err)
+	storetest.Same(b, "left", []any{len(failed), len(due), len(b.Claim(study.PoolReport, 10)), b.Audited("reports ended")}, []any{0, 0, 0, 2})
 }
 
 func modelDemoted(b *storetest.Bench) {
