@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"varde/store/course"
 	"varde/store/row"
 	"varde/store/sqldb"
 	"varde/study"
@@ -369,7 +370,9 @@ func wordOf(t time.Time) string {
 }
 
 // placeByOrder places a study by the referrer's word. Inside its class a study
-// keeps the head start that it has; in another class it gets that class's.
+// keeps the head start that it has; in another class it gets that class's, and at
+// least as much as if it had been ordered so before any result: what comes first,
+// order or result, makes no difference, and the AI lowers nothing.
 func (t *tx) placeByOrder(s study.Study, says ordered) (study.Place, error) {
 	old := s.Place
 	if s.Opened {
@@ -382,7 +385,11 @@ func (t *tx) placeByOrder(s study.Study, says ordered) (study.Place, error) {
 	}
 	facts := t.FactsOf(s, results)
 	facts.Deadline, facts.Clock, facts.Old = says.deadline, says.clock, nil
-	p := t.Rules.Place(facts)
+	before := facts
+	before.Results, before.NoAI = nil, false
+	least := t.Rules.Place(before)
+	facts.Old = &least
+	p := course.NoLater(t.Rules.Place(facts), least)
 	if p.Class == old.Class && old.Key.Before(p.Key) {
 		facts.Old = &old
 		p = t.Rules.Place(facts)

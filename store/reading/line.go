@@ -75,7 +75,7 @@ func (l *Reading) PlaceAtRisk(ctx context.Context, uid study.UID, needed time.Du
 		old := s.Place
 		f := t.FactsOf(s, results)
 		f.Needed = needed
-		p := course.NoLater(t.Rules.Place(f), old)
+		p := course.NoLater(t.PlaceNow(f), old)
 		if p.Class == old.Class {
 			return nil // its key is not the pace's to change
 		}

@@ -10,7 +10,7 @@ import (
 
 // Rule names the rule by which [Place] works. It changes whenever a class, a
 // head start or its bounds do, and stands in every place that was given by it.
-const Rule = "virtual-arrival/2"
+const Rule = "virtual-arrival/3"
 
 // The classes of the reading order. A lower one is read first whatever the AI
 // says: only the referrer, the law and the clock decide a class.
@@ -89,8 +89,9 @@ const (
 // them is right, if they were independent; and whoever asks for the most counts. A
 // study for which no result is to come, or whose run failed, gets the mean head
 // start; so does one in which some tiles went unseen and nothing was found. A later
-// result moves a study forward or not at all, a class that the clock gave is kept,
-// and nothing moves a study that a reader has opened. Results of shadow models
+// result moves a study forward or not at all, also where the class changes after it:
+// in each class a study has at least what it would wait for a result with. A class
+// that the clock gave is kept, and nothing moves a study that a reader has opened. Results of shadow models
 // count for nothing.
 //
 // It decides by its argument alone. It is a [study.Placer].
@@ -104,14 +105,21 @@ func Place(f study.PlaceFacts) study.Place {
 	p.Key = f.ArrivedAt.Add(-start)
 	kept := false
 	if f.Old != nil {
-		// In a higher class there may be less to keep: the bound is the class's.
-		was := min(f.ArrivedAt.Sub(f.Old.Key), headStart[p.Class])
+		// In another class there may be less to keep, for the bound is the class's, or
+		// more: what a study of that class comes with is the least, or a result would
+		// put it behind its equals that still wait for theirs.
+		was := max(min(f.ArrivedAt.Sub(f.Old.Key), headStart[p.Class]), comesWith(p.Class))
 		if kept = was > start; kept {
 			start, p.Key = was, f.ArrivedAt.Add(-was)
 		}
 	}
 	p.Why = why(f, p, band, start, kept)
 	return p
+}
+
+// comesWith is the head start of a study in a class while no result is known.
+func comesWith(class int) time.Duration {
+	return time.Duration(awaiting * float64(headStart[class])).Truncate(time.Minute)
 }
 
 // class never looks at a result.

@@ -500,3 +500,26 @@ func TestOrderLeavesItsArgumentAlone(t *testing.T) {
 		t.Error("the argument changed, or two calls differ")
 	}
 }
+
+// TestClassThatComesAfterTheResultGivesWhatItGivesBefore: from a class with a short
+// head start to one with a longer, an exam in which nothing was found stands with
+// those that still wait for their result.
+func TestClassThatComesAfterTheResultGivesWhatItGivesBefore(t *testing.T) {
+	f := study.PlaceFacts{ArrivedAt: noon, Deadline: noon.Add(time.Hour), Needed: 2 * time.Hour}
+	waits := order.Place(f)
+	f.Old, f.Results = &waits, []study.Result{result(study.NotFlagged, 0.001)}
+	answered := order.Place(f)
+	for _, p := range []*study.Place{&waits, &answered} {
+		old := *p
+		f.Old, f.Now = &old, noon.Add(61*time.Minute)
+		if p == &waits {
+			f.Results = nil
+		} else {
+			f.Results = []study.Result{result(study.NotFlagged, 0.001)}
+		}
+		*p = order.Place(f)
+	}
+	if answered.Class != order.ClassOverdue || waits.Class != order.ClassOverdue || !answered.Key.Equal(waits.Key) {
+		t.Errorf("answered: class %d from %s; waits: class %d from %s", answered.Class, answered.Key, waits.Class, waits.Key)
+	}
+}
