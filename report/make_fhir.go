@@ -12,8 +12,8 @@ import (
 	"varde/study"
 )
 
-// The kinds of FHIR bundles, a transaction each: of a result, and of the same as its
-// reader left it, which is put in the place of that.
+// The kinds of FHIR bundles, a transaction each: of a result, and of what its reader made
+// of it, which stands beside that.
 const (
 	KindFHIRR4      = "fhir-r4"
 	KindFHIRR5      = "fhir-r5"

@@ -179,6 +179,9 @@ func sameCode(c study.Code) func(study.Code) bool {
 	return func(o study.Code) bool { return o.Value == c.Value && o.Scheme == c.Scheme }
 }
 
+// blank reports whether a text would be read as none.
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
 func codeName(c study.Code) string { return c.Scheme + ":" + c.Value }
 
 // texts checks the texts in other languages.
@@ -196,8 +199,13 @@ func (k *check) texts(c Card) {
 
 func (k *check) text(at string, c Card, t Text) {
 	k.that(len(t.NotFor) == 0 || len(t.NotFor) == len(c.Use.NotFor), "%s.not_for has %d texts, and use.not_for has %d", at, len(t.NotFor), len(c.Use.NotFor))
-	blank := slices.ContainsFunc(t.NotFor, func(s string) bool { return strings.TrimSpace(s) == "" })
-	k.that(!blank, "%s.not_for has an empty text", at)
+	k.that(!slices.ContainsFunc(t.NotFor, blank), "%s.not_for has an empty text", at)
+	for _, one := range []struct{ key, text string }{{"description", t.Description}, {"regulatory", t.Regulatory}, {"use", t.Use}, {"measures", t.Measures}, {"limits", t.Limits}, {"protocol", t.Protocol}} {
+		k.that(one.text == "" || !blank(one.text), "%s.%s is blank; leave it out, and it is told in English", at, one.key)
+	}
+	for i, x := range t.Claims {
+		k.that((x.Metric == "" || !blank(x.Metric)) && (x.Population == "" || !blank(x.Population)), "%s.claims %d has a blank text; leave it out, and it is told in English", at, i+1)
+	}
 	k.that(t.Description == "" || c.Description != "", "%s.description: the card has none in English", at)
 	k.that(t.Regulatory == "" || c.Regulatory != "", "%s.regulatory: the card has none in English", at)
 	k.that(t.Protocol == "" || c.Protocol != nil, "%s.protocol: the card has no section protocol", at)
@@ -205,7 +213,7 @@ func (k *check) text(at string, c Card, t Text) {
 	have := c.codes()
 	for i, code := range t.Codes {
 		n := fmt.Sprintf("%s.codes %d (%s)", at, i+1, codeName(code))
-		k.that(code.Value != "" && code.Scheme != "" && strings.TrimSpace(code.Meaning) != "", "%s needs value, scheme and meaning", n)
+		k.that(code.Value != "" && code.Scheme != "" && !blank(code.Meaning), "%s needs value, scheme and meaning", n)
 		k.that(utf8.RuneCountInString(code.Meaning) <= 64, "%s: the meaning is longer than 64 characters", n)
 		k.that(slices.ContainsFunc(have, sameCode(code)), "%s: nothing in the card has that code", n)
 		k.that(!slices.ContainsFunc(t.Codes[:i], sameCode(code)), "%s is there twice", n)

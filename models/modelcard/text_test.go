@@ -3,6 +3,7 @@ package modelcard_test
 import (
 	"crypto/sha256"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,7 @@ func TestFaultyTextsAreNamed(t *testing.T) {
 		"a key that means nothing":   {"use = \"afprøvning\"", "uses = \"afprøvning\"", "text.da.uses: no such key"},
 		"one text too few":           {`["diagnostik", "børn"]`, `["diagnostik"]`, "text.da.not_for has 1 texts, and use.not_for has 2"},
 		"an empty text in a list":    {`["diagnostik", "børn"]`, `["diagnostik", " "]`, "text.da.not_for has an empty text"},
+		"a blank text":               {"use = \"afprøvning\"", "use = \" \"", "text.da.use is blank"},
 		"a protocol that is none":    {"use = \"afprøvning\"", "protocol = \"x\"", "the card has no section protocol"},
 		"claims that are none":       {"use = \"afprøvning\"", "claims = [{ metric = \"x\" }]", "text.da.claims has 1 entries, and the card has 0 claims"},
 		"a code that is not there":   {`{ value = "ODD", scheme = "99X", meaning = "v`, `{ value = "EVEN", scheme = "99X", meaning = "v`, "nothing in the card has that code"},
@@ -139,5 +141,47 @@ func TestWhatIsNotTranslatedIsARemark(t *testing.T) {
 	}
 	if !slices.Equal(langs, modelcard.Languages()) {
 		t.Errorf("Varde speaks %v besides English, and cards %v", langs, modelcard.Languages())
+	}
+}
+
+// TestMutatedTextsChangeNothingButWords changes bytes of the texts of a card in another
+// language: it is refused, or it is the same card in other words.
+func TestMutatedTextsChangeNothingButWords(t *testing.T) {
+	whole := []byte(spoken(t))
+	from := strings.Index(string(whole), "[text.da]")
+	wordless := func(c modelcard.Card) modelcard.Card {
+		c.Text, c.Hash, c.Regulatory, c.Description = nil, study.Hash{}, "", ""
+		c.Use.Text, c.Use.NotFor, c.Use.Measures, c.Use.Limits = "", nil, "", ""
+		return c
+	}
+	plain, err := modelcard.Parse(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := 0
+	for n := range 1500 {
+		b := slices.Clone(whole)
+		for k := range 1 + n%3 {
+			b[from+(n*7919+k*104729)%(len(b)-from)] ^= byte(1 << (n % 8))
+		}
+		c, err := modelcard.Parse(b)
+		if err != nil {
+			if !errors.Is(err, study.ErrInvalid) {
+				t.Fatalf("%v\n%s", err, b[from:])
+			}
+			continue
+		}
+		taken++
+		for _, lang := range []string{"en", "nb", "da"} {
+			if in := c.In(lang); !reflect.DeepEqual(wordless(in), wordless(plain)) || in.Use.Text == "" || len(in.Use.NotFor) != len(plain.Use.NotFor) {
+				t.Fatalf("in %s it is another card:\n%s", lang, b[from:])
+			}
+		}
+		if in := c.In("en"); in.Use.Text != plain.Use.Text || in.Regulatory != plain.Regulatory {
+			t.Fatalf("its English is another:\n%s", b[from:])
+		}
+	}
+	if taken == 0 {
+		t.Error("no changed card was taken")
 	}
 }
