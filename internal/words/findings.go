@@ -87,9 +87,9 @@ func Unit(u study.Code) string {
 	return strings.NewReplacer("{", "", "}", "", "mm2", "mm²", "mm3", "mm³", "cm2", "cm²", "cm3", "cm³", "um", "µm").Replace(u.Value)
 }
 
-// Label says what a model says of a label: its grade, or whether it was seen. A
-// label that is not flagged was looked for and not seen; nothing is said to be
-// absent.
+// Label says what a model says of a label: its grade, or whether the AI saw it. One
+// that is flagged is not said to be there, and one that is not to be absent: it was
+// looked for and not seen.
 func (v Voice) Label(x study.Label) string {
 	switch {
 	case x.Grade != nil:
@@ -132,15 +132,63 @@ func (v Voice) finding(r study.Result, f study.Finding, instances []study.Instan
 		sizes = append(sizes, lower(v.Code(m.Name))+" "+v.Measure(m))
 	}
 	t.Sizes = strings.Join(sizes, ", ")
-	text := lower(t.What)
-	if t.Where != "" {
-		text += ", " + t.Where
-	}
-	if t.Sizes != "" {
-		text += "; " + t.Sizes
-	}
-	t.Text = v.T("result.finding", f.Number, text)
+	t.Text = v.T("result.finding", f.Number, t.says())
 	return t
+}
+
+// says is what is told of a finding but for its number.
+func (f ToldFinding) says() string {
+	text := lower(f.What)
+	if f.Where != "" {
+		text += ", " + f.Where
+	}
+	if f.Sizes != "" {
+		text += "; " + f.Sizes
+	}
+	return text
+}
+
+// FindingLines gives the findings in sentences, one for all that say the same: a page
+// of equal lines is read by nobody.
+func (t Told) FindingLines() []string {
+	numbers := map[string][]int{}
+	var order []ToldFinding
+	for _, f := range t.Findings {
+		if numbers[f.says()] == nil {
+			order = append(order, f)
+		}
+		numbers[f.says()] = append(numbers[f.says()], f.Number)
+	}
+	lines := make([]string, len(order))
+	for i, f := range order {
+		lines[i] = f.Text
+		if all := numbers[f.says()]; len(all) > 1 {
+			lines[i] = t.Lang.T("result.finding.same", t.Lang.spans(all), f.says())
+		}
+	}
+	return lines
+}
+
+// spans writes numbers in rising order, those that follow each other as from and to:
+// "1–4, 7, 9".
+func (l Lang) spans(all []int) string {
+	var parts []string
+	for from := 0; from < len(all); {
+		to := from
+		for to+1 < len(all) && all[to+1] == all[to]+1 {
+			to++
+		}
+		switch to - from {
+		case 0:
+			parts = append(parts, l.Number(all[from]))
+		case 1:
+			parts = append(parts, l.Number(all[from]), l.Number(all[to]))
+		default:
+			parts = append(parts, l.Number(all[from])+"–"+l.Number(all[to]))
+		}
+		from = to + 1
+	}
+	return strings.Join(parts, ", ")
 }
 
 // slideOf names the slide that a finding is on, in a case of several.

@@ -149,9 +149,7 @@ func (t Told) Lines() []string {
 	} else {
 		add(t.NotLooked, t.Reason, t.Slides, t.Frequency)
 	}
-	for _, f := range t.Findings {
-		add(f.Text)
-	}
+	add(t.FindingLines()...)
 	add(t.More)
 	add(t.Labels...)
 	add(t.Measures...)
@@ -178,8 +176,10 @@ func (l Lang) summary(r study.Result, bare bool) string {
 		return says
 	case bare:
 		return says + " " + l.T("result.bare")
-	case r.Unlisted > 0:
+	case r.Unlisted > 0 && ranked(r):
 		return says + " " + l.T("result.findings.most", len(r.Findings)+r.Unlisted, len(r.Findings))
+	case r.Unlisted > 0:
+		return says + " " + l.T("result.findings.first", len(r.Findings)+r.Unlisted, len(r.Findings))
 	case len(r.Findings) > 0:
 		return says + " " + l.T("result.findings", len(r.Findings))
 	case r.AI == study.Flagged:
@@ -188,6 +188,12 @@ func (l Lang) summary(r study.Result, bare bool) string {
 		return says + " " + l.T("result.unsure")
 	}
 	return says + " " + l.T("result.nothing")
+}
+
+// ranked reports whether the model told of each finding how sure it is: those that are
+// drawn in a mask come in no order that says anything.
+func ranked(r study.Result) bool {
+	return !slices.ContainsFunc(r.Findings, func(f study.Finding) bool { return f.Probability == nil })
 }
 
 // coverage says how much the model saw, or that it did not see all.

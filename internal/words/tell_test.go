@@ -118,6 +118,20 @@ func (t telling) alter(f func(*study.Result)) telling {
 	return t
 }
 
+// alike is a mask that says nothing but where: of 15 findings 9 are listed, and all
+// but the fourth and the sixth say the same.
+func alike() telling {
+	t := chest(9)
+	for i := range t.result.Findings {
+		f := &t.result.Findings[i]
+		f.Measurements, f.Probability, f.Regions = nil, nil, t.result.Findings[0].Regions
+		if i == 3 || i == 5 {
+			f.Laterality = sct("24028007", "Right")
+		}
+	}
+	return t.alter(func(r *study.Result) { r.Unlisted = 6 })
+}
+
 // outcomes are all that a result can come to.
 func outcomes() map[string]telling {
 	labeled := chest(1).alter(func(r *study.Result) {
@@ -146,6 +160,7 @@ func outcomes() map[string]telling {
 		"flagged-nowhere": chest(0).alter(func(r *study.Result) { r.AI, r.Planned, r.Seen = study.Flagged, 1, 1 }),
 		"flagged-many":    chest(23),
 		"flagged-most":    chest(10).alter(func(r *study.Result) { r.Unlisted = 14 }),
+		"flagged-alike":   alike(),
 		"flagged-breast":  breast(),
 		"flagged-labels":  labeled,
 		"flagged-undated": chest(1).alter(func(r *study.Result) { r.Calibrated, r.Probability = true, ptr(0.31) }),

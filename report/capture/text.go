@@ -41,9 +41,7 @@ func model(l words.Lang, r study.Result) string {
 // said is what a page of text says between its top and its bottom.
 func said(t words.Told) []string {
 	all := append(append([]string{}, t.Errors...), t.Looked, t.Slides)
-	for _, f := range t.Findings {
-		all = append(all, f.Text)
-	}
+	all = append(all, t.FindingLines()...)
 	all = append(append(append(all, t.More), t.Labels...), t.Measures...)
 	all = append(all, t.Probability, t.Replaces)
 	kept := all[:0]

@@ -209,10 +209,7 @@ func (p *press) part(part Part) {
 	}
 	p.paragraph("", bodySize, t.Looked)
 	p.paragraph("", bodySize, t.Slides)
-	for _, f := range t.Findings {
-		p.paragraph("", bodySize, f.Text)
-	}
-	for _, text := range slices.Concat([]string{t.More}, t.Labels, t.Measures, []string{t.Heatmap, t.Probability, t.Replaces}) {
+	for _, text := range slices.Concat(t.FindingLines(), []string{t.More}, t.Labels, t.Measures, []string{t.Heatmap, t.Probability, t.Replaces}) {
 		p.paragraph("", bodySize, text)
 	}
 	p.figures(part.Figures)
