@@ -218,7 +218,7 @@ type Result struct {
 	Frequency *Frequency `json:"frequency,omitempty"`
 	Findings  []Finding  `json:"findings"` // empty and AI not_flagged: ran, nothing found
 	// Unlisted is how many findings there are beyond Findings: those are as many as
-	// the card lists, the most suspicious ones.
+	// the card lists, the first ones.
 	Unlisted     int           `json:"findings_unlisted,omitempty"`
 	Measurements []Measurement `json:"measurements"`
 	Labels       []Label       `json:"labels,omitempty"` // in the card's order
