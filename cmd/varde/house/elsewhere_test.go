@@ -46,24 +46,24 @@ func srOf(t *testing.T, h *house.House, uid study.UID) studytest.Object {
 }
 
 // TestAnotherSitesResultIsAnotherSystems: the report that another site's Varde wrote
-// comes with the study. It is shown as another system's, with who made it and who sent
+// comes with the study, of the same model and in the same language as ours. It is shown as another system's, with who made it and who sent
 // it, and a reader who answers first does not see it before; a report of our own that
 // comes back from an archive is not.
 func TestAnotherSitesResultIsAnotherSystems(t *testing.T) {
-	start := func(lang string) *house.House {
+	start := func() *house.House {
 		s := settings.Defaults()
-		s.Dir, s.DICOMAddr, s.HTTPAddr, s.Tune, s.Lang = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", false, lang
+		s.Dir, s.DICOMAddr, s.HTTPAddr, s.Tune = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", false
 		return housetest.Start(t, s)
 	}
 	ct, err := studytest.ChestCT(studytest.CT{Seed: 1, Nodules: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	north := start("nb")
+	north := start()
 	housetest.Push(t, north, ct)
 	theirs := srOf(t, north, ct.Study)
 
-	h := start("en")
+	h := start()
 	both := ct
 	both.Objects = append(append([]studytest.Object(nil), ct.Objects...), theirs)
 	housetest.Push(t, h, both)
