@@ -36,15 +36,17 @@ export class SlideOthers {
     /** @type {string[]} */ this.far = [];
     /** @type {Area|null} */ this.had = null; // the area that the outlines are of
     this.wanted = 0;
+    this.lost = false; // something did not come, and is not drawn
     /** @type {Set<string>} */ this.off = new Set();
   }
 
   /** load gets what was drawn over a slide. @param {string} series @param {number} columns @param {number} rows @returns {Promise<string[]>} the keys of what can be shown */
   async load(series, columns, rows) {
-    Object.assign(this, { series, size: [columns, rows], rings: [], clouds: [], films: [], shapes: [], far: [], had: null });
-    const r = await fetch(`/studies/${this.study}/slides/${series}/others`);
-    if (!r.ok || series !== this.series) return [];
-    Object.assign(this, await r.json());
+    Object.assign(this, { series, size: [columns, rows], rings: [], clouds: [], films: [], shapes: [], far: [], had: null, lost: false });
+    const found = await fetch(`/studies/${this.study}/slides/${series}/others`).then((r) => (r.ok ? r.json() : null)).catch(() => null);
+    if (series !== this.series) return [];
+    this.lost = !found;
+    Object.assign(this, found);
     this.changed();
     return [...this.rings, ...this.clouds, ...this.films].map((one) => one.key);
   }
@@ -70,15 +72,24 @@ export class SlideOthers {
       if (mine !== this.wanted || series !== this.series) return;
       this.shapes = films.pieces.map((/** @type {{key: string, grid: Grid, runs: number[]}} */ one) => ({ key: one.key, grid: one.grid, line: outline(one.runs).line, top: [one.runs[1], one.runs[0]] }));
       this.far = films.far;
+      this.lost = false;
       this.changed();
     } catch {
-      if (mine === this.wanted) setTimeout(() => { if (mine === this.wanted) this.had = null; }, 5000);
+      if (mine !== this.wanted || series !== this.series) return;
+      [this.shapes, this.far, this.lost] = [[], [], true];
+      this.changed();
+      setTimeout(() => { if (mine === this.wanted) this.had = null; }, 5000);
     }
   }
 
   /** tooFine reports whether something is not drawn because the view is too large for it. */
   tooFine() {
     return this.shown && this.far.some((key) => !this.off.has(key));
+  }
+
+  /** undrawn reports whether something is not drawn because it did not come. */
+  undrawn() {
+    return this.shown && this.lost;
   }
 
   /** draw draws what lies in the view. @param {CanvasRenderingContext2D} to @param {Place} p @returns {number} under how many keys there was something */

@@ -154,7 +154,7 @@ async function learnOthers(s) {
   const f = s.levels?.[0];
   if (!section || !f) return;
   delete stage.dataset.others;
-  const keys = await others.load(s.series, f.columns, f.rows).catch(() => []); // what stands in words stays
+  const keys = await others.load(s.series, f.columns, f.rows);
   if (s.series !== others.series) return;
   offer(section, keys);
   lookOthers();
@@ -208,8 +208,10 @@ function draw() {
   if (on) state.heat?.draw(to, p, l);
   if (input('show').checked) for (const m of view.marks) if (m.stack === state.slide && !hidden.has(m.key)) drawMark(to, m, p, !on || m.key === state.finding);
   stage.dataset.others = String(others.draw(to, p));
-  const far = document.getElementById('others-far');
-  if (far) far.hidden = !others.tooFine();
+  for (const [id, is] of Object.entries({ 'others-far': others.tooFine(), 'others-undrawn': others.undrawn() })) {
+    const line = document.getElementById(id);
+    if (line) line.hidden = !is;
+  }
   if (state.heat && state.areas[state.at] && input('show').checked) drawTarget(to, state.areas[state.at], p);
   write(p);
   const small = place(viewer.navigator, chart);
