@@ -75,7 +75,7 @@ func (p *pages) set(ctx context.Context, name string, w wish) (known, *study.Mod
 	fail := func(err error) (known, *study.ModelProposal, error) {
 		return k, nil, fmt.Errorf("%s model %s: %w", w.verb, ref, err)
 	}
-	if w.verb == "confirm" && strings.TrimSpace(w.reason) == "" {
+	if w.verb == "confirm" && study.Said(w.reason) == "" {
 		w.reason = "confirmed"
 	}
 	reason, err := reasonGiven(w.reason)

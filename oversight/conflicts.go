@@ -95,7 +95,7 @@ func (p *pages) decide(ctx context.Context, id, verb, reason string) (study.Conf
 
 // reasonGiven is the reason of a decision, which must have one.
 func reasonGiven(text string) (string, error) {
-	text = strings.TrimSpace(text)
+	text = study.Said(text)
 	switch {
 	case text == "":
 		return "", fmt.Errorf("a reason is needed: %w", study.ErrInvalid)

@@ -3,7 +3,6 @@ package study
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -47,13 +46,13 @@ func (w CaseWait) Sound() error {
 		return fmt.Errorf("case of study %s: %s: %w", w.Study, what, ErrInvalid)
 	}
 	switch {
-	case strings.TrimSpace(w.By) == "":
+	case Said(w.By) == "":
 		return bad("nobody says that it waits")
 	case !slices.Contains(WaitKinds[:], w.Kind):
 		return bad(fmt.Sprintf("it can't wait for %q; name one of %v", w.Kind, WaitKinds))
 	case (w.Kind == WaitRescan) != slices.Contains(RescanReasons[:], w.Reason):
 		return bad(fmt.Sprintf("a scan is asked for again for one of %v, and nothing else is", RescanReasons))
-	case w.Kind == WaitStain && strings.TrimSpace(w.Text) == "":
+	case w.Kind == WaitStain && Said(w.Text) == "":
 		return bad("name the stain")
 	case w.Slide != "" && w.Kind != WaitRescan:
 		return bad("only a rescan is of one slide")

@@ -115,9 +115,9 @@ func (c ModelChange) Follows(was ModelChange) error {
 	again := c.State == from && c.State.Runs() && (c.Share.Whole() != was.Share.Whole() || c.Beside != was.Beside)
 	added := was.State == "" && c.State == ModelDraft
 	switch {
-	case strings.TrimSpace(c.By) == "":
+	case Said(c.By) == "":
 		return fmt.Errorf("model %s to %s: nobody says so: %w", c.Model, c.State, ErrInvalid)
-	case strings.TrimSpace(c.Reason) == "":
+	case Said(c.Reason) == "":
 		return fmt.Errorf("model %s to %s: a reason is needed: %w", c.Model, c.State, ErrInvalid)
 	case c.Share < 0 || c.Share > AllExams:
 		return fmt.Errorf("model %s for %s of the exams: %w", c.Model, c.Share, ErrInvalid)

@@ -3,7 +3,6 @@ package study
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -117,10 +116,10 @@ func (e *HeldError) Unwrap() error { return ErrRefused }
 func (c Claim) After(m ClaimMove, now time.Time) (Claim, error) {
 	held := c.HeldBy(now, m.Idle)
 	own := held != "" && SamePerson(held, m.By)
-	reason := strings.TrimSpace(m.Reason) != ""
+	reason := Said(m.Reason) != ""
 	next := c
 	switch {
-	case strings.TrimSpace(m.By) == "":
+	case Said(m.By) == "":
 		return c, fmt.Errorf("claim of study %s by nobody: %w", m.Study, ErrInvalid)
 	case m.Kind == ClaimTake && own:
 		next.Seen = now
@@ -137,7 +136,7 @@ func (c Claim) After(m ClaimMove, now time.Time) (Claim, error) {
 	case m.Kind == ClaimAsk:
 		next.Asked, next.AskedAt = m.By, now
 	case m.Kind == ClaimGive && own:
-		to := strings.TrimSpace(m.To)
+		to := Said(m.To)
 		if to == "" {
 			to = c.Asked
 		}
@@ -229,7 +228,7 @@ func (s ReadingStep) Sound() error {
 		}
 	}
 	switch {
-	case strings.TrimSpace(s.By) == "":
+	case Said(s.By) == "":
 		return bad("by nobody")
 	case len([]rune(s.Text)) > MaxReadingText:
 		return bad("too long")
@@ -241,7 +240,7 @@ func (s ReadingStep) Sound() error {
 		return bad("no place")
 	case s.Step == StepFinal && s.Verdict != "none" && !slices.Contains(Verdicts[:], s.Verdict):
 		return bad("no verdict")
-	case (s.Step == StepAddendum || s.Step == StepSkipped) && strings.TrimSpace(s.Text) == "":
+	case (s.Step == StepAddendum || s.Step == StepSkipped) && Said(s.Text) == "":
 		return bad("no words")
 	case s.Recall != "" && (s.Step != StepFinal || s.Recall != AnswerRecall && s.Recall != AnswerNoRecall):
 		return bad("recall or no_recall is said by a final answer")

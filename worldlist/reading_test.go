@@ -136,6 +136,11 @@ func TestTwoReadersNeverHaveTheSameStudyUnknowingly(t *testing.T) {
 	if code, _ := a.post(row+"/release", m{}); code != 409 {
 		t.Error("who gave it away frees it:", code)
 	}
+	for _, unseen := range []string{"\x00", "\u200b\u2060", "\x1b"} {
+		if code, _ := a.post(row+"/claim", m{"reason": unseen}); code != 409 {
+			t.Errorf("taken from another with the reason %+q: %d", unseen, code)
+		}
+	}
 	if code, c := a.post(row+"/claim", m{"reason": "stroke team called"}); code != 200 || c["by"] != "A. Dahl" {
 		t.Error(code, c)
 	}
@@ -163,6 +168,11 @@ func TestNextIsTheFirstThatIsFree(t *testing.T) {
 		t.Error("skipped without a reason:", code)
 	}
 	place := w.cases[prostate].Study.Place
+	for _, unseen := range []string{"\x00", "\u200b \u2060", "\x1b"} {
+		if code, _ := b.post("/api/v1/worklist/"+second+"/skip", m{"reason": unseen}); code != 400 {
+			t.Errorf("skipped with the reason %+q: %d", unseen, code)
+		}
+	}
 	if code, _ := b.post("/api/v1/worklist/"+second+"/skip", m{"reason": "stains are missing"}); code != 200 {
 		t.Error(code)
 	}

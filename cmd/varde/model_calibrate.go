@@ -49,7 +49,7 @@ func (o *calibrating) run(ctx context.Context, d *desk, args []string) error {
 	switch {
 	case o.end == (len(args) == 2):
 		return exitError{exitUsage, errors.New("give a table of cases, or --end")}
-	case o.reason == "" && !o.try:
+	case study.Said(o.reason) == "" && !o.try:
 		return exitError{exitUsage, errors.New("a calibration changes what readers see; it needs --reason")}
 	}
 	if err := o.dated(); err != nil {

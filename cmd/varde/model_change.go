@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +15,7 @@ import (
 func changeVerb(use, short string, state next, flags ...string) *cobra.Command {
 	var w stateWish
 	c := deskVerb(use, short, cobra.ExactArgs(1), sharing(func(ctx context.Context, d *desk, args []string) error {
-		if strings.TrimSpace(w.reason) == "" {
+		if study.Said(w.reason) == "" {
 			return exitError{exitUsage, errors.New("a change of what a model may do needs --reason")}
 		}
 		e, err := d.entry(ctx, args[0])

@@ -4,22 +4,23 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"varde/study"
 )
 
 func decideVerb(use, short string, confirm bool) *cobra.Command {
 	var reason string
 	c := deskVerb(use, short, cobra.ExactArgs(1), sharing(func(ctx context.Context, d *desk, args []string) error {
-		if !confirm && strings.TrimSpace(reason) == "" {
+		if !confirm && study.Said(reason) == "" {
 			return exitError{exitUsage, errors.New("to decline needs --reason")}
 		}
 		e, err := d.entry(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		p, err := d.council().Decide(ctx, e.Card.Ref(), confirm, d.Who, cmp.Or(reason, "confirmed"))
+		p, err := d.council().Decide(ctx, e.Card.Ref(), confirm, d.Who, cmp.Or(study.Said(reason), "confirmed"))
 		if err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (l *Intake) OpenWait(ctx context.Context, w study.CaseWait) (study.CaseWait
 		if w.Container, err = t.container(s.UID, w.Slide); err != nil {
 			return err
 		}
-		w.At, w.By, w.Text = t.Now, sqldb.Clean(w.By), sqldb.Clean(strings.TrimSpace(w.Text))
+		w.At, w.By, w.Text = t.Now, sqldb.Clean(w.By), sqldb.Clean(study.Said(w.Text))
 		w.N, err = sqldb.One(t, sqldb.Number, `INSERT INTO case_wait (`+row.WaitColumns+`) VALUES `+sqldb.Values(11)+` RETURNING id`,
 			w.Study, w.Kind, w.Reason, w.Slide, sqldb.Clean(w.Container), w.Text, w.By, sqldb.MS(t.Now), 0, "", "")
 		if err != nil {
@@ -115,7 +115,7 @@ func labelOf(in study.Instance) string {
 // EndWait ends a wait of a study's case by hand, with a reason.
 func (l *Intake) EndWait(ctx context.Context, uid study.UID, n int64, by, why string) error {
 	err := l.change(ctx, func(t *tx) error {
-		if strings.TrimSpace(why) == "" || strings.TrimSpace(by) == "" || len([]rune(why)) > study.MaxReadingText {
+		if study.Said(why) == "" || study.Said(by) == "" || len([]rune(why)) > study.MaxReadingText {
 			return fmt.Errorf("a name and a reason are needed: %w", study.ErrInvalid)
 		}
 		s, err := row.FindStudy(t, uid)
@@ -133,7 +133,7 @@ func (l *Intake) EndWait(ctx context.Context, uid study.UID, n int64, by, why st
 		case !all[i].Open():
 			return fmt.Errorf("wait %d is over: %w", n, study.ErrRefused)
 		}
-		return t.endWait(all[i], by, sqldb.Clean(strings.TrimSpace(why)))
+		return t.endWait(all[i], by, sqldb.Clean(study.Said(why)))
 	})
 	if err != nil {
 		return fmt.Errorf("end a wait of study %s: %w", uid, err)

@@ -193,6 +193,9 @@ func (l *Intake) Decide(ctx context.Context, id string, accept bool, by, reason 
 }
 
 func (t *tx) decide(id string, accept bool, by, reason string) (study.Conflict, error) {
+	if err := row.Signed(by, reason); err != nil {
+		return study.Conflict{}, err
+	}
 	state := study.ConflictDiscarded
 	if accept {
 		state = study.ConflictAccepted

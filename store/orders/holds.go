@@ -159,8 +159,8 @@ func (t *tx) decideHold(id string, release bool, by, reason string) (keptHold, e
 	if err != nil {
 		return keptHold{}, study.ErrNotFound
 	}
-	if strings.TrimSpace(by) == "" || strings.TrimSpace(reason) == "" {
-		return keptHold{}, fmt.Errorf("a name and a reason are needed: %w", study.ErrInvalid)
+	if err := row.Signed(by, reason); err != nil {
+		return keptHold{}, err
 	}
 	state := study.HoldDiscarded
 	if release {

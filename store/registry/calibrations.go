@@ -21,7 +21,7 @@ func (l *Registry) SetCalibration(ctx context.Context, c study.Calibration) erro
 	switch {
 	case len(c.File) > maxCalibration:
 		return fmt.Errorf("keep calibration of %s: %d bytes, more than %d: %w", c.Model, len(c.File), maxCalibration, study.ErrInvalid)
-	case c.By == "" || c.Reason == "":
+	case study.Said(c.By) == "" || study.Said(c.Reason) == "":
 		return fmt.Errorf("keep calibration of %s: who asks for it and why must be said: %w", c.Model, study.ErrInvalid)
 	case !c.Withdrawn() && c.SHA256 != sha256.Sum256(c.File):
 		return fmt.Errorf("keep calibration of %s: the file is not the one of SHA-256 %s: %w", c.Model, c.SHA256, study.ErrInvalid)

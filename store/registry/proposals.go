@@ -101,7 +101,7 @@ func (l *Registry) DecideModel(ctx context.Context, id string, confirm bool, by,
 func (t *tx) decideModel(p study.ModelProposal, confirm bool, by, remark string) (_ study.ModelProposal, refused, err error) {
 	c := p.Change
 	switch {
-	case strings.TrimSpace(by) == "":
+	case study.Said(by) == "":
 		return p, fmt.Errorf("nobody says so: %w", study.ErrInvalid), nil
 	case p.Status != study.ProposalOpen:
 		refused = fmt.Errorf("it is %s by %s: %w", p.Status, p.DecidedBy, study.ErrInvalid)
@@ -111,7 +111,7 @@ func (t *tx) decideModel(p study.ModelProposal, confirm bool, by, remark string)
 			return p, nil, err
 		}
 		return p, fmt.Errorf("it has expired at %s; propose it again: %w", p.Expires.Format("2006-01-02 15:04"), study.ErrInvalid), nil
-	case !confirm && strings.TrimSpace(remark) == "":
+	case !confirm && study.Said(remark) == "":
 		return p, fmt.Errorf("a reason is needed: %w", study.ErrInvalid), nil
 	case !confirm:
 		return p, nil, t.close(&p, study.ProposalDeclined, by, remark)

@@ -10,7 +10,7 @@ package row
 import (
 	"fmt"
 	"strings"
-	"varde/store/sqldb"
+
 	"varde/study"
 )
 
@@ -43,9 +43,10 @@ func LikeText(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-// Signed refuses what nobody answers for.
+// Signed refuses what nobody answers for: a name and a reason are needed, in which
+// something can be seen.
 func Signed(by, reason string) error {
-	if sqldb.Clean(by) == "" || sqldb.Clean(reason) == "" {
+	if study.Said(by) == "" || study.Said(reason) == "" {
 		return fmt.Errorf("a name and a reason are needed: %w", study.ErrInvalid)
 	}
 	return nil

@@ -58,7 +58,7 @@ func (d *Desk) locks(ctx context.Context, uid study.UID, rev int, impression, re
 		Verdict: impression, Text: lines(remark)})
 }
 
-func lines(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\r\n", "\n") }
+func lines(s string) string { return strings.ReplaceAll(study.Said(s), "\r\n", "\n") }
 
 // verdicts are what a reader may say of the AI; none, where there was nothing to
 // agree with.

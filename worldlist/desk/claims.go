@@ -34,7 +34,7 @@ const (
 
 // move does one thing with the claim of a study for the visitor.
 func (d *Desk) move(ctx context.Context, uid study.UID, kind, reason, to string) (study.Claim, error) {
-	reason, to = strings.TrimSpace(reason), strings.TrimSpace(to)
+	reason, to = study.Said(reason), study.Said(to)
 	if len([]rune(reason)) > maxReason || len([]rune(to)) > 200 {
 		return study.Claim{}, fmt.Errorf("claim of study %s: too long: %w", uid, study.ErrInvalid)
 	}
@@ -225,7 +225,7 @@ func (d *Desk) skip(w http.ResponseWriter, r *http.Request) {
 
 // skipped notes that the visitor passes a study over. Its place stays as it is.
 func (d *Desk) skipped(ctx context.Context, uid study.UID, reason string) error {
-	return d.answer(ctx, study.ReadingStep{Study: uid, By: webui.VisitOf(ctx).Who.Name, Step: study.StepSkipped, Text: strings.TrimSpace(reason)})
+	return d.answer(ctx, study.ReadingStep{Study: uid, By: webui.VisitOf(ctx).Who.Name, Step: study.StepSkipped, Text: study.Said(reason)})
 }
 
 // takeNext opens the first study that nobody has in hand.
