@@ -48,6 +48,7 @@ func (l *Library) Area(ctx context.Context, docs []Document, instances []study.I
 		if d.Segments == nil {
 			continue
 		}
+		told := d.Segments.Segments[:min(len(d.Segments.Segments), maxLines)] // the others have no line, and so no name
 		at, ok := g.matrix(d.Segments)
 		if !ok {
 			continue
@@ -58,7 +59,7 @@ func (l *Library) Area(ctx context.Context, docs []Document, instances []study.I
 		}
 		tiles, all := p.tiles(d)
 		if !all || len(tiles)*d.Segments.Rows*d.Segments.Columns > areaBytes {
-			for _, x := range d.Segments.Segments[:min(len(d.Segments.Segments), maxLines)] {
+			for _, x := range told {
 				out.Far = append(out.Far, layerKey(d.In.UID, x.Number))
 			}
 			continue
@@ -66,7 +67,7 @@ func (l *Library) Area(ctx context.Context, docs []Document, instances []study.I
 		if err := l.fill(ctx, d, p, tiles); err != nil {
 			return out, err
 		}
-		for _, x := range d.Segments.Segments {
+		for _, x := range told {
 			if runs := p.runs(x.Number); len(runs) > maxRuns || p.many[x.Number] {
 				out.Far = append(out.Far, layerKey(d.In.UID, x.Number))
 			} else if len(runs) > 0 {

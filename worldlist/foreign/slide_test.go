@@ -310,12 +310,12 @@ func slideObjects(t *testing.T) (all [][]byte) {
 	return all
 }
 
-// TestSegmentsThatAreTooManyAreToldToBe: of a hundred on one area each is drawn, or is
-// among those that are too fine for it.
+// TestSegmentsThatAreTooManyAreToldToBe: of two hundred on one area each that has a line
+// on the page is drawn, or is among those that are too fine for it.
 func TestSegmentsThatAreTooManyAreToldToBe(t *testing.T) {
 	s := &shelf{}
 	b, err := film(func(m *studytest.OtherFilm) {
-		m.Fractional, m.At = true, func(x, y int) byte { return byte(1 + x/8%100) }
+		m.Fractional, m.At = true, func(x, y int) byte { return byte(1 + x/4%200) }
 	}).Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -324,13 +324,21 @@ func TestSegmentsThatAreTooManyAreToldToBe(t *testing.T) {
 	docs, _ := lib.Documents(t.Context(), []study.Instance{s.put(t, b)})
 	labels := *docs[0].Segments
 	labels.Form, labels.Segments = "LABELMAP", nil
-	for n := range 100 {
+	for n := range 200 {
 		labels.Segments = append(labels.Segments, evidence.Segment{Number: n + 1})
 	}
 	docs[0].Segments = &labels
 	got, err := lib.Area(t.Context(), docs, glass(), "2.25.8", foreign.Area{W: 4096, H: 2048})
-	if err != nil || len(got.Pieces) == 0 || len(got.Pieces) == 100 || len(got.Pieces)+len(got.Far) != 100 {
-		t.Errorf("%d are drawn and %d too fine, %v", len(got.Pieces), len(got.Far), err)
+	keys := slices.Clone(got.Far)
+	for _, p := range got.Pieces {
+		keys = append(keys, p.Key)
+	}
+	var films []string
+	for _, f := range foreign.OnSlide(docs, glass(), "2.25.8").Films {
+		films = append(films, f.Key)
+	}
+	if slices.Sort(keys); err != nil || len(got.Far) == 0 || !slices.Equal(keys, slices.Sorted(slices.Values(films))) {
+		t.Errorf("%d are drawn and %d too fine of %d, %v", len(got.Pieces), len(got.Far), len(films), err)
 	}
 }
 
