@@ -104,6 +104,7 @@ type Site struct {
 	assets   assets
 	nav      []Nav
 	open     map[string]bool // patterns that need no sign-in
+	faults   []faults
 	sessions sessions
 	ending   chan struct{} // closed when streams must end
 	endOnce  sync.Once
@@ -236,8 +237,23 @@ func status(err error) int {
 	return http.StatusInternalServerError
 }
 
-// Fail answers with an error: as a page to a browser, as problem details (RFC
-// 9457) to everyone else. Of a visitor who has gone away meanwhile, as every page
+// A Fault answers with what went wrong: with an HTTP status, and a text for people that
+// may be shown to whoever asked.
+type Fault func(w http.ResponseWriter, r *http.Request, code int, detail string)
+
+type faults struct {
+	below string
+	tell  Fault
+}
+
+// Faults has all errors below a path, such as /api2/, told in a form of their own: also
+// those that no handler there sees, for whoever is not signed in and where nothing is.
+func (s *Site) Faults(below string, tell Fault) {
+	s.faults = append(s.faults, faults{below, tell})
+}
+
+// Fail answers with an error: as [Site.Faults] says where it says something, else as a
+// page to a browser, as problem details (RFC 9457) to everyone else. Of a visitor who has gone away meanwhile, as every page
 // does that is left before all of it is there, the log says nothing.
 func (s *Site) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
@@ -254,6 +270,13 @@ func (s *Site) Fail(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Site) problem(w http.ResponseWriter, r *http.Request, code int, detail string) {
 	if code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="varde"`)
+	}
+	for _, f := range s.faults {
+		if strings.HasPrefix(r.URL.Path, f.below) {
+			w.Header().Set("Cache-Control", "no-store")
+			f.tell(w, r, code, detail)
+			return
+		}
 	}
 	if !wantsPage(r) {
 		w.Header().Set("Content-Type", "application/problem+json")

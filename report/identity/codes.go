@@ -12,8 +12,9 @@ func SCT(value, meaning string) study.Code {
 	return study.Code{Value: value, Scheme: "SCT", Meaning: meaning}
 }
 
-// Cut shortens a text of ours to what an attribute holds, characters. A backslash,
-// which parts values, becomes a slash.
+// Cut shortens a text of ours to what an attribute holds, characters; three dots say
+// that it was cut, each of one byte, for some readers count bytes. A backslash, which
+// parts values, becomes a slash.
 func Cut(s string, most int) string {
 	r := []rune(s)
 	for i, c := range r {
@@ -24,5 +25,7 @@ func Cut(s string, most int) string {
 	if len(r) <= most {
 		return string(r)
 	}
-	return string(r[:most-1]) + "…"
+	return string(r[:most-len(dots)]) + dots
 }
+
+const dots = "..."

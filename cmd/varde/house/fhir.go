@@ -2,7 +2,10 @@ package house
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 
 	"varde/cmd/varde/settings"
 	"varde/internal/webui"
@@ -26,6 +29,18 @@ func (h *House) addFHIR() {
 			Device: report.Device{Version: settings.Version}, Installation: h.Installation, Models: h.fhirModels, Allowed: h.Registry.Allowed, Mask: h.hides, DICOMweb: DICOMwebBase, Log: h.log}
 		h.Site.Handle(base+"/", webui.SeeStudies, s)
 	}
+	h.Site.Handle(FHIRBase, webui.SeeStudies, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.Site.Fail(w, r, fmt.Errorf("there is no such version of FHIR here; there are %v, as in %s%s/metadata: %w", fhir.Versions, FHIRBase, fhir.Versions[0], study.ErrNotFound))
+	}))
+	h.Site.Faults(FHIRBase, func(w http.ResponseWriter, r *http.Request, code int, detail string) {
+		version := fhir.Versions[0]
+		for _, v := range fhir.Versions {
+			if strings.HasPrefix(r.URL.Path, FHIRBase+string(v)+"/") {
+				version = v
+			}
+		}
+		rest.Fault(w, version, code, detail)
+	})
 }
 
 // openCases are the studies with those objects that whoever asks may know of.

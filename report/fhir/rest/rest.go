@@ -218,13 +218,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusInternalServerError && r.Context().Err() == nil && s.Log != nil {
 		s.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "err", err)
 	}
-	o := &fhir.OperationOutcome{Base: fhir.Base{ResourceType: "OperationOutcome"}, Issue: []fhir.Issue{{Severity: "error", Code: code, Diagnostics: text}}}
-	b, err := fhir.Write(s.Version, o)
-	if err != nil {
-		w.WriteHeader(status)
-		return
-	}
-	s.give(w, status, b)
+	give(w, s.Version, status, code, text)
 }
 
 // host gives the address at which this client reaches us.
