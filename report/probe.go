@@ -32,9 +32,10 @@ type Trial struct {
 // trialDay is the day of every trial: long ago, so that it stands last in any list.
 var trialDay = time.Date(2000, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// NewTrial makes the trial of a site, which is known by its AE title.
-func NewTrial(aet string) Trial {
-	uid := study.DerivedUID("trial", aet)
+// NewTrial makes the trial of a site, by the name that tells it from others: all UIDs of a
+// trial are made from that.
+func NewTrial(site string) Trial {
+	uid := study.DerivedUID("trial", site)
 	s := study.Study{UID: uid, Status: study.Reported, Rev: 1, ID: "TEST", Accession: "VARDETEST", Description: "VARDE TEST - NO PATIENT",
 		Date: trialDay.Format("20060102"), Time: trialDay.Format("150405"), Modality: study.CT, ReceivedAt: trialDay,
 		Patient: study.NewPatient(study.Person{ID: "VARDE-TEST", Name: "TEST^VARDE^NO PATIENT", Sex: "O", Birth: "19000101"})}

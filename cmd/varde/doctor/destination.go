@@ -50,7 +50,7 @@ func (t *trial) way(ctx context.Context, name, found string, err error, remedy s
 func Try(ctx context.Context, s settings.Settings, d settings.Destination) []Check {
 	ctx, cancel := context.WithTimeout(ctx, 8*trialTimeout)
 	defer cancel()
-	t := &trial{Settings: s, to: d, trial: report.NewTrial(s.AET)}
+	t := &trial{Settings: s, to: d, trial: report.NewTrial(site(ctx, s))}
 	if err := d.Check(); !t.say("settings", d.String(), err, "mend the destination in the settings") {
 		return t.checks
 	}
