@@ -519,7 +519,8 @@ func TestSearchFindsWhatMatches(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]int{
-		"/studies?StudyDate=2026-01-05": 400, "/studies?limit=x": 400, "/studies?offset=-1": 400,
+		"/studies?StudyDate=2026-01-05": 400, "/studies?StudyDate=20260231": 400, "/studies?StudyDate=20260101-20269999": 400, "/studies?StudyTime=25": 400,
+		"/series?PatientBirthDate=19601301": 400, "/studies?limit=x": 400, "/studies?offset=-1": 400,
 		"/studies?StudyInstanceUID=Kari": 400, "/series?SeriesNumber=x": 400, "/studies/Kari/series": 400,
 	} {
 		if code, _, _ := s.get(t, path, ""); code != want {

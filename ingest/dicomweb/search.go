@@ -211,7 +211,7 @@ func integer(field func(*study.Query) **int) matcher {
 // other notations are not dates of DICOM.
 func dates(field func(*study.Query) *study.Range) matcher {
 	return func(q *study.Query, v string) error {
-		r, err := parseRange(v, 8, 8)
+		r, err := parseRange("DA", v)
 		*field(q) = r
 		return err
 	}
@@ -221,7 +221,7 @@ func dates(field func(*study.Query) *study.Range) matcher {
 // A time that is not written out stands for all that it begins.
 func times(field func(*study.Query) *study.Range) matcher {
 	return func(q *study.Query, v string) error {
-		r, err := parseRange(v, 2, 13)
+		r, err := parseRange("TM", v)
 		if n := len(r.To); n == 2 || n == 4 {
 			r.To += "5959"[n-2:]
 		}
@@ -230,15 +230,10 @@ func times(field func(*study.Query) *study.Range) matcher {
 	}
 }
 
-func parseRange(v string, least, most int) (study.Range, error) {
-	from, to, ranged := strings.Cut(strings.TrimSpace(v), "-")
-	if !ranged {
-		to = from
-	}
-	for _, end := range []string{from, to} {
-		if end != "" && (len(end) < least || len(end) > most || strings.Trim(end, "0123456789.") != "") {
-			return study.Range{}, fmt.Errorf("no date, time or range: %w", study.ErrInvalid)
-		}
+func parseRange(vr, v string) (study.Range, error) {
+	from, to, ok := dicom.RangeOf(vr, v)
+	if !ok {
+		return study.Range{}, fmt.Errorf("no date, time or range of them: %s: %w", dicom.RangeForms(vr), study.ErrInvalid)
 	}
 	return study.Range{From: from, To: to}, nil
 }

@@ -74,6 +74,9 @@ func ask(values url.Values) (q question, err error) {
 			if !ok {
 				q.ignored = append(q.ignored, strings.Map(visible, name))
 			} else if v != "" {
+				if err := m.sound(); err != nil {
+					return q, fmt.Errorf("%s: %w", name, err)
+				}
 				q.matches = append(q.matches, m)
 			}
 		}
@@ -99,6 +102,20 @@ func matchOf(name, v string) (m match, ok bool) {
 	}
 	m.value = v
 	return m, true
+}
+
+// sound refuses a date that is none: no item would ever fit it, and who asks would
+// take that for an empty list.
+func (m match) sound() error {
+	for _, vr := range m.way[len(m.way)-1].VRs() {
+		if vr != "DA" && vr != "TM" && vr != "DT" {
+			continue
+		}
+		if _, _, ok := dicom.RangeOf(vr, m.value); !ok {
+			return fmt.Errorf("no date, time or range of them: %s: %w", dicom.RangeForms(vr), study.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // visible lets through what may stand in a header.

@@ -276,7 +276,10 @@ func TestSearchGivesTheReadingOrder(t *testing.T) {
 		path, accept string
 		code         int
 	}{
-		{"/workitems?limit=no", "", 400}, {"/workitems?offset=99999", "", 400},
+		{"/workitems?limit=no", "", 400}, {"/workitems?PatientBirthDate=19500231", "", 400}, {"/workitems?PatientBirthDate=1950-01-01", "", 400},
+		{"/workitems?ScheduledProcedureStepStartDateTime=yesterday", "", 400}, {"/workitems?00404011=20261301-", "", 400},
+		{"/workitems?PatientBirthDate=19500101-", "", 200}, {"/workitems?00404005=2026", "", 200},
+		{"/workitems?offset=99999", "", 400},
 		{"/workitems", "application/dicom+xml", 406}, {"/workitems", `multipart/related; type="application/dicom+xml"`, 406},
 		{"/workitems/1.2.3.4", "", 404}, {"/workitems/x", "", 400}, {"/workitems/" + string(w.item("1.2.2")), "application/dicom+xml", 406},
 	} {
