@@ -226,6 +226,14 @@ func TestReasonsOfAPlaceSayThatItsModelWasStopped(t *testing.T) {
 	}
 }
 
+// roomOfAI is how many pixels there are at least between a state of the AI and the
+// borders of its row.
+const roomOfAI = `Math.min(...[...document.querySelectorAll('#rows td.ai')].map(td => {
+	const r = document.createRange(); r.selectNodeContents(td);
+	const at = r.getBoundingClientRect(), cell = td.getBoundingClientRect();
+	return Math.min(at.top - cell.top, cell.bottom - at.bottom);
+}))`
+
 // TestWhyIsReadWholeByKeyboard opens what a row tells at length, with the keyboard, and
 // no row moves; and by the rows' own means, without our script.
 func TestWhyIsReadWholeByKeyboard(t *testing.T) {
@@ -260,6 +268,9 @@ func TestWhyIsReadWholeByKeyboard(t *testing.T) {
 			b.Until(`document.documentElement.dataset.theme === '` + theme + `' && ` + listReady)
 			b.Click("button[value=" + string(lang) + "]")
 			b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
+			if room := webuitest.Eval[float64](b, roomOfAI); room < 3 {
+				t.Errorf("%s, %s: a state of the AI is %.1f pixels from the border of its row", theme, lang, room)
+			}
 			webuitest.Eval[any](b, `document.querySelectorAll('#rows details')[2].open = true`)
 			b.Promises()
 			b.Shot("why-" + theme + "-" + string(lang))
