@@ -47,8 +47,12 @@ const lookEvery = 30 * time.Second
 
 // watchLine moves studies up when the clock says so, while nothing else happens to
 // them. First it places anew what an older rule placed, and times anew what other
-// tables timed.
+// tables timed; and before that it looks once, for over very many studies the first look
+// takes seconds, and whoever opens the first list shall not wait for all of it.
 func (h *House) watchLine(ctx context.Context) error {
+	if _, err := h.outlook.Forecast(ctx); err != nil && ctx.Err() == nil {
+		h.log.WarnContext(ctx, "outlook not made; the first list makes it", "err", err)
+	}
 	for tick := time.NewTicker(lookEvery); ; {
 		if err := h.lookAtLine(ctx); err != nil && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "waiting line not looked at; tried again", "err", err)
