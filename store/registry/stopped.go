@@ -98,7 +98,7 @@ func (l *Registry) endReports(ctx context.Context, c study.ModelChange, reason s
 				return err
 			}
 		}
-		return t.Audit(c.By, "reports ended", "model "+m.String(), fmt.Sprintf("%d reports of a withdrawn model are not written", len(exams)))
+		return t.Audit(c.By, "reports ended", "model "+m.String(), fmt.Sprintf("those of %d exams are not written, for the model is withdrawn", len(exams)))
 	})
 	return more, err
 }

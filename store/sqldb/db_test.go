@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"varde/internal/studytest/peers"
 	"varde/study"
 )
 
@@ -137,6 +139,26 @@ func TestLibcIsTheOneThatSQLiteNames(t *testing.T) {
 	want := regexp.MustCompile(`modernc\.org/libc (v\S+)`).FindSubmatch(text)
 	if want == nil || string(want[1]) != modules["modernc.org/libc"].Version {
 		t.Errorf("go.mod holds libc %s and SQLite names %s", modules["modernc.org/libc"].Version, want)
+	}
+}
+
+// PostgreSQL answers the commit of a transaction in which a statement failed by rolling
+// it back, and calls that no error.
+func TestChangeThatHidesAFailureIsNotToldToBeDone(t *testing.T) {
+	d, err := Open(t.Context(), peers.StartPostgres(t).Schema(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	err = d.Change(t.Context(), func(t *Tx) error {
+		_, _ = t.Exec(`INSERT INTO nowhere (id) VALUES (1)`)
+		return nil
+	})
+	if err == nil {
+		t.Error("a change that was rolled back was told to be done")
+	}
+	if err := d.Change(t.Context(), nothing); err != nil {
+		t.Errorf("the next change: %v", err)
 	}
 }
 

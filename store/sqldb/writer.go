@@ -176,8 +176,10 @@ func (w *writer) enter(ctx context.Context) error {
 }
 
 // told is the statement that lets the other processes know, at the commit, what this
-// transaction has moved; empty where there is nothing to tell. It goes to the server
-// together with the commit, and what it holds is of our own making.
+// transaction has moved; empty where there are no others. It goes to the server
+// together with the commit, and what it holds is of our own making. Where there is
+// nothing to tell it asks for nothing: a transaction in which a statement failed refuses
+// that, while its commit alone would roll back without a word.
 func (t *Tx) told() string {
 	what := ""
 	if t.Moved {
@@ -187,8 +189,11 @@ func (t *Tx) told() string {
 		what += shownMoved
 	}
 	channel := t.writer.house.engine.channel
-	if channel == "" || what == "" {
+	switch {
+	case channel == "":
 		return ""
+	case what == "":
+		return `SELECT 1; `
 	}
 	return fmt.Sprintf(`SELECT pg_notify('%s', '%s'); `, channel, t.writer.house.engine.self+what)
 }
