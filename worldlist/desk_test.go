@@ -262,12 +262,17 @@ func TestWhyIsReadWholeByKeyboard(t *testing.T) {
 	webuitest.Eval[any](b, `document.querySelectorAll('#rows summary')[3].focus()`)
 	b.Keys("\r")
 	b.Until(open + ` === 1 && location.pathname === '/'`)
+	// A choice that is in force already gives the same page anew: that one is waited for.
+	turn := func(button string) {
+		webuitest.Eval[any](b, `window.left = true`)
+		b.Click(button)
+		b.Until(`!window.left && ` + listReady)
+	}
 	for _, theme := range []string{"light", "dark"} {
 		for _, lang := range webui.Langs {
-			b.Click("button[value=" + theme + "]")
-			b.Until(`document.documentElement.dataset.theme === '` + theme + `' && ` + listReady)
-			b.Click("button[value=" + string(lang) + "]")
-			b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
+			turn("button[value=" + theme + "]")
+			turn("button[value=" + string(lang) + "]")
+			b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.documentElement.lang === '` + string(lang) + `'`)
 			if room := webuitest.Eval[float64](b, roomOfAI); room < 3 {
 				t.Errorf("%s, %s: a state of the AI is %.1f pixels from the border of its row", theme, lang, room)
 			}
