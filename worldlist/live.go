@@ -150,10 +150,14 @@ func (s pageState) old(v *veil.Veil, was string) bool {
 }
 
 // stopped names the models on the page that have been stopped.
-func (s pageState) stopped(v *veil.Veil) []string {
+func (s pageState) stopped(v *veil.Veil, was string) []string {
 	all := []string{}
-	for _, seen := range s.studies {
-		for _, r := range v.StoppedIn(seen) {
+	parts := strings.Split(was, ".")
+	for i, seen := range s.studies {
+		if i >= len(parts) {
+			break // a study that came since
+		}
+		for _, r := range v.StoppedIn(veil.Shown(parts[i]), seen) {
 			if m := r.Model.String(); !slices.Contains(all, m) {
 				all = append(all, m)
 			}
@@ -247,7 +251,7 @@ func (w *watch) look(ctx context.Context) (string, error) {
 	if moved || w.entities == nil {
 		w.due = 2
 	}
-	now := time.Now()
+	now := w.site.Now()
 	if w.due == 0 && now.Sub(w.at) < lookAgain {
 		return nothing, nil
 	}
@@ -263,7 +267,7 @@ func (w *watch) look(ctx context.Context) (string, error) {
 	if !s.old(w.Veil, w.was) {
 		return nothing, nil
 	}
-	return w.say(s.stopped(w.Veil)), nil
+	return w.say(s.stopped(w.Veil, w.was)), nil
 }
 
 // say tells what was not told yet.

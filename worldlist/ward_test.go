@@ -481,6 +481,8 @@ func (tokens) TokenRole(_ context.Context, h study.Hash) (string, string, error)
 }
 
 func (w *ward) about(l webui.Lang, m study.ModelRef) (worldlist.About, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	a, known := about(l, m)
 	a.Withheld = a.Withheld || m == w.withheld
 	return a, known

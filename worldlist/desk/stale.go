@@ -33,7 +33,7 @@ func (d *Desk) stale(w http.ResponseWriter, r *http.Request, uid study.UID, type
 		return false
 	}
 	s := stalePage{Back: backTo(uid, r.PostFormValue("slide")), Kept: typed}
-	for _, one := range d.Veil.StoppedIn(c) {
+	for _, one := range d.Veil.StoppedIn(was, c) {
 		name := one.Name
 		if name == "" {
 			name = one.Model.ID

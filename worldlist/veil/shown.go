@@ -42,10 +42,11 @@ func (v *Veil) StillShown(was Shown, s Seen) bool {
 	return was == v.ShownOf(s)
 }
 
-// StoppedIn gives the models which a page shows results of and which have been
-// stopped: none where the AI is hidden. s is from [Veil.OnPage].
-func (v *Veil) StoppedIn(s Seen) (all []study.Result) {
-	if s.OwnFirst {
+// StoppedIn gives the results, of those that a page shows, whose models have been
+// stopped: none where the AI is hidden, or was when the page was made. s is from
+// [Veil.OnPage].
+func (v *Veil) StoppedIn(was Shown, s Seen) (all []study.Result) {
+	if s.OwnFirst || strings.HasPrefix(string(was), ownFirst) {
 		return nil
 	}
 	stopped := v.stopped()
