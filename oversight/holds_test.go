@@ -126,7 +126,7 @@ func TestHeldMessagesAreDecidedByKeyboard(t *testing.T) {
 	b.Until(`document.querySelector('.name')`)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish, webui.English} {
 		b.Go(server.URL + "/operations")
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 		b.Go(server.URL + "/operations")
 		webuitest.Eval[any](b, `document.querySelectorAll('details').forEach(d => d.open = true)`)

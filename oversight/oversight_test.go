@@ -209,7 +209,7 @@ func TestPagesKeepTheirPromises(t *testing.T) {
 	pages := []string{"/models", "/models/" + refs[0].String(), "/models/" + silent.String(), "/operations"}
 	for _, theme := range []string{"light", "dark"} {
 		b.Go(server.URL + "/models")
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
 		for i, page := range pages {
 			b.Go(server.URL + page)
@@ -220,7 +220,7 @@ func TestPagesKeepTheirPromises(t *testing.T) {
 	}
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
 		b.Go(server.URL + "/models")
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 		b.Promises()
 		for _, page := range pages[1:3] {

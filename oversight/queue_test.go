@@ -231,13 +231,13 @@ func TestQueueIsRunInABrowser(t *testing.T) {
 	b.Click("#paused ~ details button")
 	b.Until(`document.querySelector('.notice.held') && document.readyState === 'complete'`)
 	for _, theme := range []string{"light", "dark"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
 		b.Promises()
 		b.Shot("queue-" + theme)
 	}
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 		b.Promises()
 		b.Shot("queue-" + string(lang))

@@ -45,7 +45,7 @@ func TestEveryPageKeepsItsPromises(t *testing.T) {
 		{"not-found", "/studies/1.2.3", `true`},
 	}
 	for _, theme := range []string{"dark", "light"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `'`)
 		for _, p := range pages {
 			b.Go(server.URL + p.path)
@@ -66,7 +66,7 @@ func TestEveryPageKeepsItsPromises(t *testing.T) {
 	}
 	whole(webui.English)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
 		b.Promises()
 		whole(lang)

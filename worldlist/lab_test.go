@@ -144,7 +144,7 @@ func TestCaseByBrowser(t *testing.T) {
 		b.Go(server.URL + "/")
 		b.Until(listReady)
 		if n > 0 {
-			b.Click("button[value=" + string(lang) + "]")
+			b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		}
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
 		b.Go(server.URL + "/studies/" + string(prostate))

@@ -42,10 +42,10 @@ func TestListWithClocksKeepsItsPromises(t *testing.T) {
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
 	for _, theme := range []string{"dark", "light"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && ` + listReady)
 		for _, lang := range webui.Langs {
-			b.Click("button[value=" + string(lang) + "]")
+			b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 			b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
 			b.Promises()
 			b.Shot("clocks-" + theme + "-" + string(lang))

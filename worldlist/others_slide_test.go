@@ -77,7 +77,7 @@ func TestOthersOnASlide(t *testing.T) {
 		t.Error(got)
 	}
 	for _, theme := range []string{"dark", "light"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && ` + slideReady)
 		drawn(3)
 		b.Promises()
@@ -106,7 +106,7 @@ func TestOthersOnASlide(t *testing.T) {
 	webuitest.Eval[any](b, `(() => { window.fetch = whole; document.querySelector('#others a[href*="#at="]').click(); })()`)
 	b.Until(`document.querySelector('#others-undrawn').hidden && Number(document.querySelector('#stage').dataset.others) >= 2`)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + slideReady)
 		b.Until(`Number(document.querySelector('#stage').dataset.others) >= 2`)
 		b.Promises()

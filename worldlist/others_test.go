@@ -251,7 +251,7 @@ func TestOthersInTheViewer(t *testing.T) {
 	b.Click(`#others a[data-other-go="` + string(s.instances[chestCT][11].UID) + `/1"]`)
 	b.Until(`document.querySelector('#stage').dataset.shown === '0/11' && document.querySelector('#stage').dataset.others === '2'`)
 	for _, theme := range []string{"dark", "light"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.querySelector('#panes')?.dataset.others === '3'`)
 		b.Click(`#others a[data-other-go="` + string(s.instances[chestCT][11].UID) + `/1"]`)
 		b.Until(`document.querySelector('#stage').dataset.others === '2'`)
@@ -278,7 +278,7 @@ func TestOthersInTheViewer(t *testing.T) {
 	b.Keys("O")
 	b.Until(`document.querySelector('#others-on').checked && document.querySelector('#stage').dataset.others === '1'`)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish} {
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.querySelector('#panes')?.dataset.others === '3'`)
 		b.Promises()
 		webuitest.Eval[any](b, `document.querySelector('#others').scrollIntoView()`)

@@ -200,11 +200,11 @@ func TestPatientAndCaseKeepTheirPromises(t *testing.T) {
 	pages := map[string]string{"patient": "/studies/" + string(chestCT) + "/patient", "case": "/studies/" + string(prostate) + "/case"}
 	for _, theme := range []string{"light", "dark"} {
 		b.Go(server + pages["patient"])
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
 		for _, lang := range []webui.Lang{webui.Danish, webui.Bokmal, webui.English} {
 			b.Go(server + pages["patient"])
-			b.Click("button[value=" + string(lang) + "]")
+			b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 			b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 			for name, path := range pages {
 				b.Go(server + path)

@@ -114,7 +114,7 @@ func TestReportKeepsItsPromises(t *testing.T) {
 	b := webuitest.Open(t, 1100, 1300, "en")
 	enter(t, b, entry)
 	for _, theme := range []string{"dark", "light"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `'`)
 		for _, lang := range webui.Langs {
 			for name, uid := range map[string]study.UID{"flagged": chestCT, "calibrated": mammogram, "slide": prostate, "failed": failedCT} {

@@ -63,10 +63,10 @@ func TestBlindReaderByBrowser(t *testing.T) {
 		}
 	}
 	for _, lang := range webui.Langs {
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && ` + listReady)
 		for _, theme := range []string{"dark", "light"} {
-			b.Click("button[value=" + theme + "]")
+			b.Leads(func() { b.Click("button[value=" + theme + "]") })
 			b.Until(`document.documentElement.dataset.theme === '` + theme + `' && ` + listReady)
 			none("the list")
 			b.Promises()

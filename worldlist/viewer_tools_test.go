@@ -290,11 +290,11 @@ func TestViewerInEveryLanguageAndTheme(t *testing.T) {
 	b := webuitest.Open(t, 1440, 900, "en")
 	enter(t, b, entry)
 	for _, theme := range []string{"dark", "light"} {
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `'`)
 		for _, lang := range []webui.Lang{webui.English, webui.Bokmal, webui.Danish} {
 			if webuitest.Eval[string](b, `document.documentElement.lang`) != string(lang) {
-				b.Click("button[value=" + string(lang) + "]")
+				b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 			}
 			b.Until(`document.documentElement.lang === '` + string(lang) + `'`)
 			b.Go(server.URL + "/studies/" + string(chestCT))

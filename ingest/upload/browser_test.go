@@ -75,11 +75,11 @@ func TestThePageWorksByKeyboardInThreeLanguages(t *testing.T) {
 	b := d.signIn(t)
 	for _, lang := range []webui.Lang{webui.Bokmal, webui.Danish, webui.English} {
 		b.Go(d.URL + "/upload")
-		b.Click("button[value=" + string(lang) + "]")
+		b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 		b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 		b.Go(d.URL + "/upload")
 		for _, theme := range []string{"dark", "light"} {
-			b.Click("button[value=" + theme + "]")
+			b.Leads(func() { b.Click("button[value=" + theme + "]") })
 			b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
 			webuitest.Eval[any](b, `document.querySelectorAll('details').forEach(d => d.open = true)`)
 			b.Promises()

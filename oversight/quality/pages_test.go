@@ -217,10 +217,10 @@ func TestQualityKeepsItsPromises(t *testing.T) {
 	b.Until(`document.querySelector('.name')`)
 	for _, theme := range []string{"light", "dark"} {
 		b.Go(server.URL + "/quality")
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
 		for _, lang := range slices.Backward(webui.Langs) { // which the page is not in yet
-			b.Click("button[value=" + string(lang) + "]")
+			b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 			b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 			b.Promises()
 			name := string(lang) + "-" + theme

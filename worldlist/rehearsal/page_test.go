@@ -33,11 +33,11 @@ func TestSimulationKeepsThePromisesOfAllPages(t *testing.T) {
 	pages := map[string]string{"simulation": "/simulation", "simulated": "/simulation?days=28&passes=3&readers=1"}
 	for _, theme := range []string{"light", "dark"} {
 		b.Go(server.URL + pages["simulation"])
-		b.Click("button[value=" + theme + "]")
+		b.Leads(func() { b.Click("button[value=" + theme + "]") })
 		b.Until(`document.documentElement.dataset.theme === '` + theme + `' && document.readyState === 'complete'`)
 		for _, lang := range []webui.Lang{webui.Danish, webui.Bokmal, webui.English} {
 			b.Go(server.URL + pages["simulation"])
-			b.Click("button[value=" + string(lang) + "]")
+			b.Leads(func() { b.Click("button[value=" + string(lang) + "]") })
 			b.Until(`document.documentElement.lang === '` + string(lang) + `' && document.readyState === 'complete'`)
 			for name, path := range pages {
 				b.Go(server.URL + path)
